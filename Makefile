@@ -1,0 +1,54 @@
+# Needs Python 3.11+ and make.  Everything else lands in .venv, locked by hashes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS ?= 30
+
+.PHONY: help demo test lint types bench docs wheel lock clean
+
+help:
+	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
+	@echo "make test    lint, types and all tests"
+	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
+	@echo "make docs    write the reference pages that are generated from code"
+	@echo "make wheel   build the wheel and try it in an empty environment"
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headgate needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/headgate demo --seconds $(SECONDS)
+
+test: lint types $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/run.py
+
+docs: $(VENV)/.installed
+	$(BIN)/python tools/write_reference.py
+
+wheel: $(VENV)/.installed
+	$(BIN)/python tools/try_wheel.py
+
+# For maintainers: needs uv (pip install uv).  The files hold no index address.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml --group dev --constraint requirements/runtime.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

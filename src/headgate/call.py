@@ -1,0 +1,152 @@
+"""The nouns every layer speaks: a call, its attempts, and the reply.
+
+What will be written down about a call is filled in on its way, in `call.record` and `attempt.record`; the rest of these
+objects is what is needed to make the call.  They are msgspec structs because they are made for every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from math import inf
+from typing import Any, Protocol
+
+import msgspec
+
+from headgate.failure import Failure
+from headgate.net.http import ByteSource, HeaderBlock, Headers
+from headgate.records import AttemptRecord, CallRecord, Resource
+from headgate.usage import Habit, MessageFacts
+
+__all__ = ["Attempt", "Call", "Kind", "Reply", "ReplyStream"]
+
+
+class Kind(StrEnum):
+    """What a call is, which decides the limit it draws on and how it is metered."""
+
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
+    BATCHES = "batches"
+    FILES = "files"
+    MODELS = "models"
+    OTHER = "other"
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One trip to the API.  Times are clock seconds."""
+
+    record: AttemptRecord
+    started_s: float
+    sent_s: float | None = None
+    """When the request went out; None: never."""
+    ended_s: float | None = None
+    failure: Failure | None = None
+    facts: MessageFacts | None = None
+    habit: Habit | None = None
+    """What calls like this one use, to be corrected by what this one does."""
+
+
+class Call(msgspec.Struct, eq=False, kw_only=True):
+    """What a caller asked for.  The edge makes it; filters fill in the lower half.
+
+    `headers` are those to pass on: the edge has already taken out credentials, hop-by-hop headers and our own.
+    """
+
+    record: CallRecord
+    kind: Kind
+    method: str
+    target: str
+    """Path and query, normalised, as sent to the API."""
+    headers: Headers
+    body: bytes
+    arrived_s: float
+    upload: ByteSource | None = None
+    """Instead of `body`: a body passed on while it arrives.  Such a call has one attempt only."""
+    upload_length: int | None = None
+    resource_id: str | None = None
+    """The file, batch or skill that the path names."""
+    bearer: bool = False
+    """The caller sent its credential as `Authorization: Bearer`; ours goes the same way."""
+    own_key: str | None = None
+    """The API key to use, for a caller in this process that brings its own.  Never logged."""
+    base_url: str | None = None
+    """Where to send it, for a caller in this process that says so."""
+    requested_deadline_s: float | None = None
+    patience_s: float | None = None
+    """How long the caller waits for the next byte.  For an answer that is not streamed that is all the time there
+    is."""
+    replayable: bool = True
+    """Whether it may run twice."""
+
+    document: dict[str, Any] | None = None
+    """The body, read."""
+    size: int = 0
+    """Bytes of the body that make tokens: without what stands for images and files."""
+    owner: Resource | None = None
+    """What is known of `resource_id`, or of the thread the call continues."""
+    credential: str | None = None
+    """Set where only one credential will do: whose file, batch or thread this is."""
+    deadline_s: float = inf
+    attempts: list[Attempt] = []
+    backed_off_s: float = 0.0
+    """Spent on waiting between attempts."""
+    text_kept: bytearray | None = None
+    """Where the log is to have the text of a stream: its first bytes."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The one under way, or the last."""
+        return self.attempts[-1]
+
+
+class ReplyStream(Protocol):
+    """The body of a reply, piece by piece.  For events: always whole ones."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the stream ended early; looked at after `read` returned `b""`."""
+        ...
+
+    @property
+    def error(self) -> bytes | None:
+        """The error body in which the API put the failure into words, if it did."""
+        ...
+
+    @property
+    def cut(self) -> bool:
+        """Whether what was read is not a whole body, so that it must not be ended like one."""
+        ...
+
+    async def opened(self) -> Failure | None:
+        """Wait until content is there or the stream has failed before any; the failure, if it did.  What was read
+        meanwhile is kept for `read`."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next bytes, or `b""` at the end, good or bad."""
+        ...
+
+    def close(self) -> None:
+        """Stop.  May be called at any time and more than once."""
+        ...
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call back once when the stream is over, however it ends: inner filters first.  At once if it is over."""
+        ...
+
+
+class Reply(msgspec.Struct, eq=False):
+    """What came of an attempt, and in the end of the call.
+
+    `failure` says that this is no answer.  A failure that the API put into words has its `status`, `headers` and
+    `body`; one of the wire has status 0.
+    """
+
+    status: int
+    headers: HeaderBlock
+    """All that the API sent."""
+    body: bytes = b""
+    stream: ReplyStream | None = None
+    length: int | None = None
+    """Of a stream, where the API said it."""
+    failure: Failure | None = None

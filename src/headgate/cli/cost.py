@@ -1,0 +1,115 @@
+"""`headgate cost`: what was spent, from the ledger."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headgate.cli.output import money, print_json, print_table
+from headgate.config import load_config
+from headgate.core.price import usd
+from headgate.stores.sqlite.queries import Spend, spend
+
+__all__ = ["cost"]
+
+
+class By(StrEnum):
+    workflow = "workflow"
+    user = "user"
+    session = "session"
+    model = "model"
+    day = "day"
+
+
+def cost(
+    by: Annotated[By, typer.Option(help="What to sum by.  Days are UTC.")] = By.workflow,
+    since: Annotated[str | None, typer.Option(help="From this day on, YYYY-MM-DD.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to and with this day, YYYY-MM-DD.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="The ledger's file; default the setting ledger.path.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings; default $HEADGATE_CONFIG, then ./headgate.toml.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Calls, tokens and money: exact to the pico-dollar, with what is not confirmed apart."""
+    path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
+    rows = spend(
+        path,
+        by.value,
+        since_ms=_start_of(since, "--since") or 0,
+        until_ms=_start_of(until, "--until", days=1) or 1 << 62,
+    )
+    total = _total(rows)
+    if json:
+        print_json({"by": by.value, "rows": [_facts(row) for row in rows], "total": _facts(total)})
+        return
+    head = (
+        by.value,
+        "calls",
+        "answered",
+        "attempts",
+        "input",
+        "cache read",
+        "cache write",
+        "output",
+        "cost",
+        "unconfirmed",
+    )
+    table = [_cells(row) for row in [*rows, total]]
+    print_table(head, table, right=tuple(range(1, 10)))
+    if total.unpriced:
+        print(f"{total.unpriced} answers have no known price and are not in these sums: see cost_problem in the log")
+    if total.unconfirmed_pico:
+        print("unconfirmed: sent without any answer that says what it used; an upper estimate, not in the cost")
+
+
+def _total(rows: list[Spend]) -> Spend:
+    sums = {name: sum(getattr(row, name) for row in rows) for name in Spend.__dataclass_fields__ if name != "name"}
+    return Spend("total", **sums)
+
+
+def _cells(row: Spend) -> tuple[object, ...]:
+    written = row.cache_write_5m_tokens + row.cache_write_1h_tokens
+    counts = (
+        row.calls,
+        row.answered,
+        row.attempts,
+        row.input_tokens,
+        row.cache_read_tokens,
+        written,
+        row.output_tokens,
+    )
+    unconfirmed = money(usd(row.unconfirmed_pico)) if row.unconfirmed_pico else "-"
+    return (row.name, *(f"{count:,}" for count in counts), money(usd(row.cost_pico)), unconfirmed)
+
+
+def _facts(row: Spend) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        name: getattr(row, name) for name in Spend.__dataclass_fields__ if name not in ("cost_pico", "unconfirmed_pico")
+    }
+    facts["cost_pico"] = row.cost_pico
+    facts["cost_usd"] = _exact(usd(row.cost_pico))
+    facts["unconfirmed_usd"] = _exact(usd(row.unconfirmed_pico))
+    facts["cost_per_answer_usd"] = _exact(usd(row.cost_pico // row.answered)) if row.answered else None
+    return facts
+
+
+def _exact(amount: Decimal) -> str:
+    return f"{amount:f}"
+
+
+def _start_of(text: str | None, option: str, *, days: int = 0) -> int | None:
+    """Midnight UTC of a day, in milliseconds."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text) + timedelta(days=days)
+    except ValueError:
+        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

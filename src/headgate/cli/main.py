@@ -1,0 +1,69 @@
+"""`headgate`: one command a file, imported only when it is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from headgate._version import __version__
+from headgate.cli.config import app as config_app
+from headgate.cli.cost import cost
+from headgate.cli.demo import demo
+from headgate.cli.keys import app as keys_app
+from headgate.cli.limits import limits
+from headgate.cli.prices import prices
+from headgate.cli.serve import serve
+from headgate.cli.sim import sim
+from headgate.errors import HeadgateError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="headgate",
+    help="The gate between your applications and the Claude API: paces, retries, meters and records every call.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(serve)
+app.command()(sim)
+app.command()(demo)
+app.command()(limits)
+app.command()(cost)
+app.command()(prices)
+app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"headgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop.", callback=_version, is_eager=True
+    ),
+) -> None:
+    """The gate between your applications and the Claude API: paces, retries, meters and records every call."""
+
+
+def main() -> None:
+    """Exit 0 when done, 1 when it failed, 2 when it was called wrongly."""
+    try:
+        app()
+    except HeadgateError as problem:
+        print(f"headgate: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What commands print, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+__all__ = ["age", "money", "print_json", "print_table"]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; exact decimals as strings."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    sys.stdout.write(text.decode() + "\n")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
+    """A plain table: readable without colour, without a terminal, and by `cut`."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        line = "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print(line.rstrip())
+
+
+def money(usd: Decimal | None) -> str:
+    """Dollars to the pico-dollar, without zeros that say nothing."""
+    if usd is None:
+        return "unknown"
+    whole, _, fraction = f"{usd:f}".partition(".")
+    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,151 @@
+"""What the types cannot say: ranges, references between settings, and combinations that are not safe to start."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from headgate.config.schema import Config
+from headgate.errors import ConfigError
+
+__all__ = ["check", "is_loopback"]
+
+Place = Callable[..., str]
+
+TIERS = ("start", "build", "scale")
+
+
+def check(config: Config, place: Place) -> None:
+    """Raise `ConfigError` for the first thing that is wrong.  `place(*path)` tells where a setting was made."""
+    _check_upstream(config, place)
+    _check_lanes(config, place)
+    _check_numbers(config, place)
+    _check_listeners(config, place)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_upstream(config: Config, place: Place) -> None:
+    upstream = config.upstream
+    where = place("upstream", "base_url")
+    try:
+        url = urlsplit(upstream.base_url)
+        port_ok = url.port is None or url.port > 0
+    except ValueError:
+        raise ConfigError(f"{where}: upstream.base_url is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.hostname or not port_ok:
+        raise ConfigError(f"{where}: upstream.base_url must look like https://api.anthropic.com")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigError(
+            f"{where}: upstream.base_url must hold no credential, query or fragment; use upstream.api_key"
+        )
+    if url.path.rstrip("/").endswith("/v1"):
+        raise ConfigError(f"{where}: upstream.base_url must not end in /v1; Headgate adds the path of each call")
+    if url.scheme == "http" and not is_loopback(url.hostname):
+        raise ConfigError(
+            f"{where}: upstream.base_url is plain http to {url.hostname}, so the key would travel in clear; use https "
+            "(http is for a simulator on this machine)"
+        )
+    if upstream.tier not in TIERS:
+        raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(TIERS)}")
+    names = ["default", *(credential.name for credential in upstream.credentials)]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{place('upstream', 'credentials')}: two upstream credentials have the same name")
+
+
+def _check_lanes(config: Config, place: Place) -> None:
+    known = ", ".join(config.lanes)
+    if config.default_lane not in config.lanes:
+        raise ConfigError(f"{place('default_lane')}: there is no lane {config.default_lane!r}; lanes are {known}")
+    for name, workflow in config.workflows.items():
+        if workflow.lane is not None and workflow.lane not in config.lanes:
+            raise ConfigError(
+                f"{place('workflows', name, 'lane')}: there is no lane {workflow.lane!r}; lanes are {known}"
+            )
+    for index, key in enumerate(config.gateway.keys):
+        where = place("gateway", "keys", index)
+        for lane in (*key.lanes, *((key.lane,) if key.lane else ())):
+            if lane not in config.lanes:
+                raise ConfigError(f"{where}: caller key {key.name!r}: there is no lane {lane!r}; lanes are {known}")
+        if not re.fullmatch(r"[0-9a-f]{64}", key.sha256):
+            raise ConfigError(
+                f"{where}: caller key {key.name!r}: sha256 must be 64 hex digits; `headgate keys new` prints them"
+            )
+    hashes = [key.sha256 for key in config.gateway.keys]
+    if len(set(hashes)) != len(hashes):
+        raise ConfigError(f"{place('gateway', 'keys')}: two caller keys are the same key")
+
+
+def _check_numbers(config: Config, place: Place) -> None:
+    for name, lane in config.lanes.items():
+        for field in lane.__dataclass_fields__:
+            value = getattr(lane, field)
+            floor_ok = value >= 0 if field in ("max_wait_s", "max_queue") else value > 0
+            if not floor_ok or value == float("inf") or value != value:
+                raise ConfigError(f"{place('lanes', name, field)}: lanes.{name}.{field} must be a number above 0")
+    gateway = config.gateway
+    for field in ("port",):
+        for section, listener in (("gateway", gateway), ("admin", config.admin)):
+            if not 0 <= getattr(listener, field) <= 65535:
+                raise ConfigError(f"{place(section, field)}: {section}.{field} must be between 0 and 65535")
+    positive = {
+        "gateway": ("max_body_mb", "max_batch_mb", "max_file_mb", "buffered_mb", "max_connections", "head_timeout_s",
+                    "max_connections_per_address", "body_bytes_per_s", "stall_timeout_s", "ping_interval_s"),
+        "upstream": ("max_connections", "keepalive_s"),
+        "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s"),
+        "limits": ("burst_s",),
+        "ledger": ("commit_interval_s", "max_backlog_mb"),
+        "log": ("content_chars",),
+    }  # fmt: skip
+    for section, names in positive.items():
+        for field in names:
+            if not 0 < getattr(getattr(config, section), field) < float("inf"):
+                raise ConfigError(f"{place(section, field)}: {section}.{field} must be a number above 0")
+    for section, field in (("gateway", "drain_s"), ("retry", "hold_s")):
+        if not 0 <= getattr(getattr(config, section), field) < float("inf"):
+            raise ConfigError(f"{place(section, field)}: {section}.{field} must be a number of 0 or more")
+    if config.gateway.buffered_mb < config.gateway.max_body_mb:
+        raise ConfigError(
+            f"{place('gateway', 'buffered_mb')}: gateway.buffered_mb is less than gateway.max_body_mb, "
+            "so the largest body could never be taken"
+        )
+    for name, pool in config.limits.pools.items():
+        for field in ("rpm", "itpm", "otpm"):
+            value = getattr(pool, field)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{place('limits', 'pools', name, field)}: {field} must be a whole number above 0")
+
+
+def _check_listeners(config: Config, place: Place) -> None:
+    gateway, admin = config.gateway, config.admin
+    if not is_loopback(gateway.host) and not gateway.keys:
+        raise ConfigError(
+            f"{place('gateway', 'host')}: gateway.host {gateway.host!r} can be reached from other machines, and no "
+            "caller keys are configured, so anyone could spend your money; make one with `headgate keys new` and "
+            "add it as [[gateway.keys]], or listen on 127.0.0.1"
+        )
+    if not is_loopback(admin.host) and admin.token is None and admin.token_file is None:
+        raise ConfigError(
+            f"{place('admin', 'host')}: admin.host {admin.host!r} can be reached from other machines, and there is no "
+            "token; set admin.token_file, or listen on 127.0.0.1"
+        )
+    if admin.token is not None and len(admin.token.reveal()) < 16:
+        raise ConfigError(f"{place('admin', 'token')}: admin.token must have at least 16 characters")
+    if gateway.port == admin.port != 0:
+        raise ConfigError(f"{place('admin', 'port')}: gateway.port and admin.port are the same")
+    for path in gateway.unmetered_paths:
+        if not re.fullmatch(r"/v1/[a-z_]+", path) or path == "/v1/organizations":
+            raise ConfigError(
+                f"{place('gateway', 'unmetered_paths')}: {path!r} must be a first step under /v1/, such as "
+                "/v1/sessions, and cannot be /v1/organizations (the Admin API takes another kind of key)"
+            )

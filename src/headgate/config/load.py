@@ -1,0 +1,309 @@
+"""Find, merge and check the settings: defaults, then the file, then the environment.
+
+Everything wrong is a `ConfigError` that names the place (file and line, or variable), the problem and the remedy,
+before anything starts.  A setting that is not known stops the start: one that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from headgate.config.check import check
+from headgate.config.schema import Config
+from headgate.errors import ConfigError
+from headgate.secret import Secret
+
+__all__ = ["Loaded", "Setting", "load_config"]
+
+PREFIX = "HEADGATE_"
+FILE_VARIABLE = "HEADGATE_CONFIG"
+DEFAULT_FILE = "headgate.toml"
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value in force, and where it comes from: `default`, `FILE:LINE` or `environment VARIABLE`."""
+
+    path: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration and its provenance."""
+
+    config: Config
+    settings: tuple[Setting, ...]
+    file: Path | None
+
+
+def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Path | None = None) -> Loaded:
+    """Load the settings in force.
+
+    Args:
+        environ: the environment; `HEADGATE_CONFIG` names the file, `HEADGATE_SECTION__KEY` sets a value.
+        file: overrides `HEADGATE_CONFIG`.  Without either, `headgate.toml` in `cwd` is read if it is there.
+
+    Raises:
+        ConfigError: something is wrong; nothing was started.
+    """
+    path = _find_file(environ, file, cwd or Path.cwd())
+    values: dict[str, Any] = {}
+    sources: dict[Path_, str] = {}
+    if path is not None:
+        values = _read_file(path)
+        lines = _lines(path.read_text(encoding="utf-8-sig"))
+        for where, _ in _leaves(values):
+            sources[where] = f"{path}:{_line_of(lines, where)}"
+        _refuse_unknown(values, Config, (), sources)
+    for variable, text in sorted(environ.items()):
+        if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
+            where, value = _read_variable(variable, text)
+            _put(values, where, value)
+            for leaf, _ in _leaves(value):
+                sources[where + leaf] = f"environment {variable}"
+    merged = _with_defaults(values)
+    try:
+        config = msgspec.convert(merged, Config, dec_hook=_decode)
+    except msgspec.ValidationError as problem:
+        raise ConfigError(_explain(problem, sources)) from None
+    check(config, lambda *where: _source(sources, where))
+    settings = tuple(
+        Setting(_dotted(where), value, _source(sources, where)) for where, value in _leaves(_plain(config))
+    )
+    return Loaded(config, settings, path)
+
+
+# -- the file
+# -----------------------------------------------------------------------------------------------------------
+
+
+def _find_file(environ: Mapping[str, str], file: Path | None, cwd: Path) -> Path | None:
+    named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    if named is None:
+        here = cwd / DEFAULT_FILE
+        return here if here.is_file() else None
+    named = named.expanduser()
+    if not named.is_file():
+        raise ConfigError(f"there is no configuration file {named}; name an existing one, or none to use the defaults")
+    return named
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{path}: not TOML: {problem}") from None
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from None
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(text: str) -> dict[Path_, int]:
+    """The line of each table and key.  tomllib does not tell; this reads what people write, not all of TOML."""
+    lines: dict[Path_, int] = {}
+    table: Path_ = ()
+    counts: dict[Path_, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = tuple(part.strip("\"'") for part in _PART.findall(header[2]))
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, *(part.strip("\"'") for part in _PART.findall(key[1]))), number)
+    return lines
+
+
+def _line_of(lines: dict[Path_, int], where: Path_) -> int:
+    for length in range(len(where), 0, -1):
+        if where[:length] in lines:
+            return lines[where[:length]]
+    return 1
+
+
+# -- the environment
+# ----------------------------------------------------------------------------------------------------
+
+
+def _read_variable(variable: str, text: str) -> tuple[Path_, Any]:
+    """`HEADGATE_LANES__BULK__MAX_WAIT_S=5` is `("lanes", "bulk", "max_wait_s"), 5`."""
+    names = variable.removeprefix(PREFIX).split("__")
+    kind: Any = Config
+    where: list[str] = []
+    for index, name in enumerate(names):
+        known = _members(kind)
+        if known is None:  # a table whose keys are free: lanes, workflows, pools
+            inner = _inner(kind)
+            if inner is None:
+                raise ConfigError(f"environment {variable}: {'.'.join(where)} is a single value, not a table")
+            where.append(name.lower())
+            kind = inner
+            continue
+        match = {key.lower(): key for key in known}.get(name.lower())
+        if match is None:
+            likely = _nearest([f"{PREFIX}{'__'.join([*names[:index], key.upper()])}" for key in known], variable)
+            raise ConfigError(f"environment {variable}: there is no such setting{likely}")
+        where.append(match)
+        kind = known[match]
+    return tuple(where), _parse(text, kind, variable)
+
+
+def _parse(text: str, kind: Any, variable: str) -> Any:
+    kind = _not_none(kind)
+    if kind in (str, Secret) or get_origin(kind) is typing.Literal:
+        return text
+    if get_origin(kind) is tuple and get_args(kind)[0] is str and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"environment {variable}: {text!r} is no {_name(kind)}; write a number, true, false, or JSON"
+        ) from None
+
+
+# -- merging and checking
+# -----------------------------------------------------------------------------------------------
+
+
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Lanes that ship are changed key by key; everything else has its defaults in the schema."""
+    lanes = {name: dataclasses.asdict(lane) for name, lane in Config().lanes.items()}
+    given = values.get("lanes", {})
+    if isinstance(given, dict):
+        for name, lane in given.items():
+            lanes[name] = {**lanes.get(name, {}), **lane} if isinstance(lane, dict) else lane
+    return {**values, "lanes": lanes}
+
+
+def _refuse_unknown(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) -> None:
+    kind = _not_none(kind)
+    known = _members(kind)
+    if known is not None and isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in known:
+                raise ConfigError(
+                    f"{_source(sources, (*where, key))}: there is no setting {_dotted((*where, key))!r}"
+                    + _nearest([_dotted((*where, name)) for name in known], _dotted((*where, key)))
+                )
+            _refuse_unknown(inner, known[key], (*where, key), sources)
+    elif get_origin(kind) is dict and isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unknown(inner, get_args(kind)[1], (*where, key), sources)
+    elif get_origin(kind) is tuple and isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_unknown(inner, get_args(kind)[0], (*where, index), sources)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _explain(problem: msgspec.ValidationError, sources: Mapping[Path_, str]) -> str:
+    text, _, location = str(problem).partition(" - at `$")
+    where: list[str | int] = []
+    for name, quoted, index in re.findall(r"\.([A-Za-z0-9_-]+)|\['?([^\]']*)'?\]|\[(\d+)\]", location.rstrip("`")):
+        where.append(int(quoted) if quoted.isdigit() else name or quoted or int(index))
+    place = _source(sources, tuple(where))
+    return f"{place}: {_dotted(tuple(where))}: {text[0].lower()}{text[1:]}"
+
+
+def _members(kind: Any) -> dict[str, Any] | None:
+    kind = _not_none(kind)
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        return None
+    hints = get_type_hints(kind)
+    return {item.name: hints[item.name] for item in fields(kind)}
+
+
+def _inner(kind: Any) -> Any:
+    kind = _not_none(kind)
+    return get_args(kind)[1] if get_origin(kind) is dict else None
+
+
+def _not_none(kind: Any) -> Any:
+    if get_origin(kind) in (types.UnionType, typing.Union):
+        return next(arg for arg in get_args(kind) if arg is not type(None))
+    return kind
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
+
+
+def _nearest(candidates: list[str], wrong: str) -> str:
+    close = difflib.get_close_matches(wrong, candidates, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here are {', '.join(sorted(candidates))}"
+
+
+def _put(values: dict[Any, Any], where: Path_, value: Any) -> None:
+    for name in where[:-1]:
+        values = values.setdefault(name, {})
+    values[where[-1]] = value
+
+
+def _leaves(value: Any, where: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every single value; an empty table or list counts as one."""
+    inner: list[tuple[str | int, Any]] | None = None
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        inner = list(enumerate(value))
+    if not inner:
+        yield where, value
+        return
+    for key, item in inner:
+        yield from _leaves(item, (*where, key))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _source(sources: Mapping[Path_, str], where: Path_) -> str:
+    """Where the value at `where` was set; for a table, where anything in it was."""
+    if where in sources:
+        return sources[where]
+    for place, source in sources.items():
+        if place[: len(where)] == where or where[: len(place)] == place:
+            return source
+    return "default"
+
+
+def _dotted(where: Path_) -> str:
+    text = ""
+    for part in where:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (f'"{part}"' if "." in part else part)
+    return text

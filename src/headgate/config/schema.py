@@ -1,0 +1,286 @@
+"""Every setting: its name, type, default and meaning.  Values are checked while loading (load.py), never later.
+
+The docstring under a field is its documentation: `headgate config explain` and docs/reference/configuration.md print
+it. A unit stands last in a name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headgate.secret import Secret
+
+__all__ = [
+    "AdminConfig",
+    "CallerKey",
+    "Config",
+    "CredentialConfig",
+    "GatewayConfig",
+    "LaneConfig",
+    "LedgerConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "PoolCeiling",
+    "PricesConfig",
+    "RetryConfig",
+    "UpstreamConfig",
+    "WorkflowConfig",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialConfig:
+    """One more API key, tried in the order of the file when an earlier one is refused or spent."""
+
+    name: str
+    """What logs and tables call it."""
+    api_key: Secret | None = None
+    """The key itself.  Better: one of the next two."""
+    api_key_file: str | None = None
+    """A file whose first line is the key; readable by its owner only."""
+    api_key_command: str | None = None
+    """A command that prints the key, for example a secret manager's; run once at start, without a shell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpstreamConfig:
+    """The Claude API, and the key for it."""
+
+    base_url: str = "https://api.anthropic.com"
+    """Where calls go.  Plain http is only taken for a loopback address, such as the simulator's."""
+    api_key: Secret | None = None
+    """The API key.  If neither this nor the next two are set, the environment variable ANTHROPIC_API_KEY is read."""
+    api_key_file: str | None = None
+    """A file whose first line is the key; readable by its owner only."""
+    api_key_command: str | None = None
+    """A command that prints the key; run once at start, without a shell."""
+    credentials: tuple[CredentialConfig, ...] = ()
+    """More keys, in order: `[[upstream.credentials]]`."""
+    tier: str = "start"
+    """The account's usage tier until responses tell the real limits: start, build or scale."""
+    max_connections: int = 1024
+    """Open connections to the upstream.  A call that finds none free waits its turn, within its deadline."""
+    keepalive_s: float = 50.0
+    """How long an idle connection is kept for reuse."""
+    ca_file: str | None = None
+    """Certificates to trust instead of the system's, in PEM."""
+    allow_private_addresses: bool = False
+    """Whether the name of the upstream may resolve to a private or loopback address.  Off, because a name that suddenly
+    does is how a key is stolen; an address written in base_url itself is always taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallerKey:
+    """A key that callers of the gateway present.  `headgate keys new` makes one and prints what to write here."""
+
+    name: str
+    """What logs and tables call it."""
+    sha256: str
+    """SHA-256 of the key, in hex.  The key itself is stored nowhere."""
+    workflow: str | None = None
+    """If set, calls with this key belong to this workflow whatever their header says."""
+    user: str | None = None
+    """If set, calls with this key belong to this user."""
+    session: str | None = None
+    """If set, calls with this key belong to this session."""
+    lane: str | None = None
+    """If set, calls with this key run in this lane."""
+    lanes: tuple[str, ...] = ()
+    """Lanes a caller may ask for by header.  Empty: all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """The listener that speaks the Claude API to your applications."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on.  Any other than a loopback address needs caller keys."""
+    port: int = 8787
+    """0 picks a free one."""
+    keys: tuple[CallerKey, ...] = ()
+    """Caller keys: `[[gateway.keys]]`.  Without any, callers on this machine may present any credential."""
+    hosts: tuple[str, ...] = ()
+    """Values of the Host header to serve beside the address itself, for a gateway on loopback; a gateway with
+    caller keys on another address serves every name unless some are listed here."""
+    public_url: str | None = None
+    """How callers reach the gateway, where a proxy in front changes that: used in links that the API returns."""
+    max_body_mb: int = 32
+    """Largest body of a message or a token count."""
+    max_batch_mb: int = 256
+    """Largest body of a Message Batch."""
+    max_file_mb: int = 500
+    """Largest uploaded file."""
+    buffered_mb: int = 1024
+    """Request bodies held in memory at the same time."""
+    max_connections: int = 10_000
+    """Open connections from callers."""
+    max_connections_per_address: int = 4_096
+    """Open connections from one address."""
+    head_timeout_s: float = 10.0
+    """A caller must send all headers within this time."""
+    body_bytes_per_s: int = 256
+    """A caller that sends its body slower than this is refused."""
+    stall_timeout_s: float = 60.0
+    """A caller that takes no byte of its answer for this long is cut off."""
+    ping_interval_s: float = 15.0
+    """A stream that has been silent for this long gets a ping event."""
+    drain_s: float = 30.0
+    """After SIGTERM, calls under way have this long to finish."""
+    unmetered_paths: tuple[str, ...] = ()
+    """Path prefixes under /v1/ to pass on although their answers do not tell what they cost, such as "/v1/sessions"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminConfig:
+    """The listener for operators: limits, health, later the dashboard."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on.  Any other than a loopback address needs a token."""
+    port: int = 8788
+    """0 picks a free one."""
+    token: Secret | None = None
+    """If set, required as `Authorization: Bearer`."""
+    token_file: str | None = None
+    """A file whose first line is the token; readable by its owner only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneConfig:
+    """One class of traffic: its share, how long it may wait, and how long each step may take."""
+
+    weight: float = 1.0
+    """Share against other lanes that have calls waiting; 2.0 gets twice what 1.0 gets."""
+    max_wait_s: float = 60.0
+    """Longest a call may wait for its turn.  0 refuses at once."""
+    max_queue: int = 10_000
+    """Calls that may wait at the same time."""
+    connect_timeout_s: float = 5.0
+    """Finding the address, connecting and the TLS handshake together."""
+    first_byte_timeout_s: float = 120.0
+    """From the request to the headers of a streamed answer."""
+    answer_timeout_s: float = 600.0
+    """From the request to the headers of an answer that is not streamed: the whole generation lies before them."""
+    idle_timeout_s: float = 120.0
+    """A stream that sends no byte, not even a ping, for this long is given up."""
+    progress_timeout_s: float = 300.0
+    """A stream that sends nothing but pings for this long is given up."""
+    total_timeout_s: float = 7200.0
+    """The call's deadline, over waiting, all attempts and the whole stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryConfig:
+    """The one layer that retries."""
+
+    max_attempts: int = 4
+    """Trips to the API per call, the first included.  1 never retries."""
+    base_s: float = 0.5
+    """The first wait is drawn between 0 and this; it doubles with each attempt."""
+    cap_s: float = 20.0
+    """No drawn wait is longer."""
+    max_elapsed_s: float = 120.0
+    """No attempt starts later than this after the first began."""
+    retry_after_cap_s: float = 3600.0
+    """If the API asks for a longer wait than this, the call ends with the API's answer."""
+    hold_s: float = 5.0
+    """A stream's opening frames are held until its content starts, so that a failure before can be retried unseen;
+    at most this long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolCeiling:
+    """Limits of one pool that no response header raises; unset: as the tier or the headers say."""
+
+    rpm: int | None = None
+    """Requests a minute."""
+    itpm: int | None = None
+    """Input tokens a minute, cache reads not counted."""
+    otpm: int | None = None
+    """Output tokens a minute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """How admission treats the account's limits."""
+
+    burst_s: float = 5.0
+    """How many seconds of refill may go at once.  The API does not publish the depth of its own buckets; this is halved
+    whenever a 429 proves it too much."""
+    pools: dict[str, PoolCeiling] = field(default_factory=dict)
+    """Ceilings by pool: `[limits.pools."sonnet-5.5"]`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerConfig:
+    """Where every call is recorded."""
+
+    path: str = "~/.local/state/headgate/ledger.db"
+    """The SQLite file.  A journal folder stands beside it."""
+    commit_interval_s: float = 0.05
+    """Rows are committed together this often.  They are safe from a crash of the process before that, in the
+    journal."""
+    max_backlog_mb: int = 256
+    """Rows waiting to be committed, in the journal.  Beyond it new calls are refused: what is not recorded must not be
+    spent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """One JSON line a call."""
+
+    path: str = "-"
+    """A file, or "-" for standard output, or "off"."""
+    content: bool = False
+    """Whether the text of requests and answers is logged.  It may hold personal data; leave it off unless you must."""
+    content_chars: int = 4000
+    """Longest text logged for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricesConfig:
+    """What tokens cost."""
+
+    file: str | None = None
+    """Your own price rows, in the format of `headgate prices --toml`; they win over the ones that ship."""
+    unknown_model: Literal["refuse", "record"] = "refuse"
+    """A model without a price row is refused, or sent and recorded with an error instead of a cost; never as free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowConfig:
+    """Policy for one workflow."""
+
+    lane: str | None = None
+    """Its lane unless a call says otherwise."""
+    log_content: bool | None = None
+    """Overrides log.content for this workflow."""
+
+
+def _lanes() -> dict[str, LaneConfig]:
+    return {
+        "interactive": LaneConfig(weight=4.0, max_wait_s=30.0, first_byte_timeout_s=60.0),
+        "standard": LaneConfig(weight=2.0, max_wait_s=120.0),
+        "bulk": LaneConfig(weight=1.0, max_wait_s=3600.0, first_byte_timeout_s=300.0, total_timeout_s=14_400.0),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that is in force.  A call sees one of these, whole."""
+
+    upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    admin: AdminConfig = field(default_factory=AdminConfig)
+    lanes: dict[str, LaneConfig] = field(default_factory=_lanes)
+    """By name.  Naming one of interactive, standard or bulk changes what it says and keeps the rest; other names are
+    lanes of your own."""
+    default_lane: str = "standard"
+    """For calls that name none and whose workflow has none."""
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    prices: PricesConfig = field(default_factory=PricesConfig)
+    workflows: dict[str, WorkflowConfig] = field(default_factory=dict)
+    """By name: `[workflows.support-chat]`."""

@@ -1,0 +1,55 @@
+"""Which models share a limit, which tokenizer they have, and what each usage tier allows (claude-api.md §8.2, §13)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+__all__ = ["Catalog", "Model", "PoolLimits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    pool: str
+    tokenizer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Per minute: requests, input tokens, output tokens.  `inf` where a limiter does not apply."""
+
+    rpm: float
+    itpm: float
+    otpm: float
+
+
+class Catalog:
+    """Models by id and alias, limits by tier and pool."""
+
+    def __init__(self, models_toml: str, tiers_toml: str) -> None:
+        self._models: dict[str, Model] = {}
+        for entry in tomllib.loads(models_toml)["model"]:
+            model = Model(entry["id"], entry["pool"], entry["tokenizer"])
+            for name in (model.id, *entry["aliases"]):
+                self._models[name] = model
+        self._tiers = tomllib.loads(tiers_toml)
+
+    @property
+    def tiers(self) -> list[str]:
+        return list(self._tiers)
+
+    def model(self, name: str) -> Model:
+        """The model of that id or alias.  One that is not in the catalogue is a pool of its own, with the
+        tokenizer that makes more tokens."""
+        return self._models.get(name) or Model(name, name, "claude-4.7")
+
+    def limits(self, tier: str, pool: str) -> PoolLimits:
+        """The tier's limits of a pool of models; for an unknown pool the lowest that the tier has."""
+        pools = self._tiers[tier]["pools"]
+        row = pools.get(pool) or min(pools.values(), key=lambda limits: (limits["rpm"], limits["itpm"]))
+        return PoolLimits(row["rpm"], row["itpm"], row["otpm"])
+
+    def other_rpm(self, tier: str, what: str) -> float:
+        """Requests a minute of `count_tokens`, `batches` or `files`, which have limits of their own."""
+        return float(self._tiers[tier][f"{what}_rpm"])

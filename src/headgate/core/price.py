@@ -1,0 +1,440 @@
+"""The price book: dated rows, and the exact price of an answer in integer pico-dollars (10^-12 USD).
+
+Every dimension of claude-api.md §13: input, output, cache writes by lifetime, cache reads by the model's own factor,
+length bands, batch, geography, fast mode, sampling passes of other models, web searches.  What the book does not know
+is a problem that is named, never a zero.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from headgate.errors import PriceError
+from headgate.usage import MessageFacts, Usage
+
+__all__ = ["Band", "Charge", "PriceBook", "PriceRow", "usd", "usd_text"]
+
+PICO = 10**12
+PICO_PER_USD_PER_MILLION = PICO // 10**6
+
+BILLED_REFUSALS_SINCE = date(2026, 9, 24)
+BILLED_REFUSALS = frozenset(("bio", "frontier_llm", "reasoning_extraction"))
+"""A refusal before any output is free but for these categories, which are billed again since that day (§5.2)."""
+
+KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Prices that hold when the prompt has more than `over` tokens; US dollars per million tokens, as in the book."""
+
+    over: int
+    input: Decimal
+    output: Decimal
+    cache_write_5m: Decimal
+    cache_write_1h: Decimal
+    cache_read: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """What a model costs from `valid_from` up to, not including, `valid_to`."""
+
+    model: str
+    valid_from: date | None
+    valid_to: date | None
+    bands: tuple[Band, ...]
+    """By rising `over`; the whole request is priced by the band its prompt falls in."""
+    batch: Decimal | None
+    """Factor for Message Batches; None: not offered."""
+    us: Decimal | None
+    """Factor for `inference_geo: us`; None: not offered."""
+    fast: Decimal | None
+    """Factor for `speed: fast`; None: not offered."""
+    source: str
+    file: str
+    id: str
+    """Model and first day: what the ledger notes beside a cost."""
+
+    def covers(self, day: date) -> bool:
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
+
+
+class Charge(NamedTuple):
+    """The price of one answer."""
+
+    pico: int | None
+    """Pico-dollars; None if any part of it could not be priced."""
+    row: str | None
+    """The id of the row of the model that answered."""
+    problem: str | None = None
+    """What the book does not know, for example `geo:eu`."""
+
+
+NOTHING = Charge(0, None)
+
+
+class _Unknown(Exception):
+    """A dimension that the book does not price."""
+
+
+Rates = tuple[int | Fraction, ...]
+"""Pico-dollars per token, in the order of `KINDS`."""
+
+
+class PriceBook:
+    """Rows by model.  Later files win over earlier ones, row by row, so a user's own file can correct a single
+    price."""
+
+    def __init__(self, rows: Iterable[PriceRow], aliases: dict[str, str], web_search: Sequence[PriceRow]) -> None:
+        self._aliases = aliases
+        self._rows: dict[str, list[PriceRow]] = {}
+        self._web_search = list(web_search)
+        self._found: dict[tuple[str, date], PriceRow] = {}
+        self._rates: dict[tuple[str, int, bool, bool, bool], Rates] = {}
+        for row in rows:
+            self._rows.setdefault(row.model, []).append(row)
+        for model, own in self._rows.items():
+            own.sort(key=lambda row: row.valid_from or date.min)
+            for earlier, later in pairwise(own):
+                if earlier.valid_to is None or later.valid_from is None or earlier.valid_to > later.valid_from:
+                    raise PriceError(
+                        f"{later.file}: the rows {earlier.id} and {later.id} of {model} overlap; "
+                        f"give the earlier one valid_to = {later.valid_from}"
+                    )
+
+    @classmethod
+    def load(cls, files: Sequence[tuple[str, str]]) -> PriceBook:
+        """Read price files, `(name, text)` each; where two price the same model, the later file's rows replace it.
+
+        Raises:
+            PriceError: names file, entry and remedy.
+        """
+        rows: dict[str, list[PriceRow]] = {}
+        aliases: dict[str, str] = {}
+        searches: list[PriceRow] = []
+        for name, text in files:
+            try:
+                document = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as problem:
+                raise PriceError(f"{name}: not TOML: {problem}") from None
+            unknown = document.keys() - {"price", "web_search"}
+            if unknown:
+                raise PriceError(
+                    f"{name}: unknown table {sorted(unknown)[0]!r}; known are [[price]] and [[web_search]]"
+                )
+            own: dict[str, list[PriceRow]] = {}
+            for number, entry in enumerate(document.get("price", []), 1):
+                row = _read_row(entry, name, f"[[price]] number {number}", aliases)
+                own.setdefault(row.model, []).append(row)
+            rows.update(own)
+            own_searches = [
+                _read_search(entry, name, f"[[web_search]] number {number}")
+                for number, entry in enumerate(document.get("web_search", []), 1)
+            ]
+            searches = own_searches or searches
+        return cls([row for group in rows.values() for row in group], aliases, searches)
+
+    def find(self, model: str, day: date) -> PriceRow | None:
+        """The row of `model` (an id or an alias) on `day` (UTC), or None.
+
+        The oldest row also prices the days before it: nobody calls a model before its release, so such a day is a
+        host's wrong clock, and that must not leave calls without a price.
+        """
+        try:
+            return self._found[model, day]
+        except KeyError:
+            pass
+        rows = self._rows.get(self._canonical(model), [])
+        before_all = rows[:1] if rows and rows[0].valid_from is not None and day < rows[0].valid_from else []
+        row = next((row for row in rows if row.covers(day)), before_all[0] if before_all else None)
+        if row is not None:  # misses are not kept: callers choose the names
+            self._found[model, day] = row
+        return row
+
+    def rows(self) -> list[PriceRow]:
+        return [row for group in self._rows.values() for row in group]
+
+    def charge(self, facts: MessageFacts, *, model: str, day: date, requested_geo: str | None = None) -> Charge:
+        """The price of an answer.
+
+        Args:
+            facts: what the answer said; its usage must be there.
+            model: the one to price by where the answer does not name its own.
+            day: UTC, of the request.
+            requested_geo: `inference_geo` of the request, for answers that do not repeat it.
+        """
+        usage = facts.usage
+        if usage is None:
+            return Charge(None, None, "usage")
+        answered = facts.model or model
+        row = self.find(answered, day)
+        row_id = row.id if row else None
+        if usage.anomalies and (unknown_count := next((a for a in usage.anomalies if a in _BILLED_COUNTS), None)):
+            return Charge(None, row_id, f"usage:{unknown_count}")
+        if row is not None and facts.stop_reason != "refusal" and _is_plain(usage, requested_geo, row):
+            rates = self._rates_of(row, 0, False, False, False)
+            tokens = _at_rates(usage, rates)
+            return Charge(tokens if type(tokens) is int else _round(tokens), row_id)
+        try:
+            if facts.stop_reason == "refusal" and not facts.has_content and not _billed(facts.refusal_category, day):
+                return Charge(0, row_id)
+            if usage.iterations:
+                total = self._iterations(facts, usage, answered, day, requested_geo)
+            else:
+                total = self._tokens(usage, usage, answered, day, requested_geo)
+            total += self._server_tools(usage, day)
+        except _Unknown as unknown:
+            return Charge(None, row_id, str(unknown))
+        return Charge(_round(total), row_id)
+
+    def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> int:
+        """A price for tokens that are only estimated: all of them at the dearest plain rate.  0 without a row."""
+        row = self.find(model, day)
+        if row is None:
+            return 0
+        rates = self._rates_of(row, len(row.bands) - 1, False, False, False)
+        return _round(input_tokens * max(rates[0], rates[2]) + output_tokens * rates[1])
+
+    def _iterations(
+        self, facts: MessageFacts, usage: Usage, answered: str, day: date, requested_geo: str | None
+    ) -> int | Fraction:
+        """The passes of one request, each at the price of its own model; a hop that declined before output is free."""
+        free = self._declined_unbilled(facts, answered, day)
+        total: int | Fraction = 0
+        for iteration in usage.iterations:
+            kind, name, part = iteration.type, iteration.model, iteration.usage
+            # An advisor is another model; so may be the hop of a fallback.
+            needs_name = kind == "advisor_message" or (kind == "message" and facts.fallback_triggers)
+            if kind not in _ITERATIONS or (name is None and needs_name):
+                raise _Unknown(f"iteration:{kind}" if _printable(kind) else "iteration")
+            name = name or answered
+            if part.output == 0 and kind in _HOPS and self._canonical(name) in free:
+                continue
+            total += self._tokens(part, usage, name, day, requested_geo)
+        return total
+
+    def _declined_unbilled(self, facts: MessageFacts, answered: str, day: date) -> set[str]:
+        """The models of a server-side fallback whose hop, if it declined before output, is free (§4, §5.2).  A block
+        names the first of them as the caller did, maybe by its alias."""
+        last = self._canonical(answered)
+        free = {
+            self._canonical(declined)
+            for declined, category in facts.fallback_triggers
+            if declined is not None and self._canonical(declined) != last and not _billed(category, day)
+        }
+        if facts.stop_reason == "refusal" and not _billed(facts.refusal_category, day):
+            free.add(last)
+        return free
+
+    def _canonical(self, model: str) -> str:
+        return self._aliases.get(model, model)
+
+    def _tokens(self, part: Usage, whole: Usage, model: str, day: date, requested_geo: str | None) -> int | Fraction:
+        row = self.find(model, day)
+        if row is None:
+            raise _Unknown(f"model:{model[:64]}" if _printable(model) else "model")
+        tier = whole.service_tier
+        if tier not in (None, "standard", "batch"):
+            raise _Unknown(f"service_tier:{tier}" if _printable(tier) else "service_tier")
+        fast = whole.speed == "fast"
+        if whole.speed not in (None, "standard", "fast") or (fast and row.fast is None):
+            raise _Unknown(f"speed:{whole.speed}" if _printable(whole.speed or "") else "speed")
+        geo = requested_geo if whole.inference_geo in _GEO_UNTOLD else whole.inference_geo
+        us = geo == "us"
+        if geo not in (None, "global", "us") or (us and row.us is None):
+            raise _Unknown(f"geo:{geo}" if _printable(geo or "") else "geo")
+        if tier == "batch" and (row.batch is None or fast):
+            raise _Unknown("batch")
+        prompt = part.prompt
+        band = 0
+        for index, candidate in enumerate(row.bands):
+            if prompt > candidate.over:
+                band = index
+        return _at_rates(part, self._rates_of(row, band, tier == "batch", fast, us))
+
+    def _rates_of(self, row: PriceRow, band: int, batch: bool, fast: bool, us: bool) -> Rates:
+        key = (row.id, band, batch, fast, us)
+        rates = self._rates.get(key)
+        if rates is None:
+            # The factors stack (§13): cache on fast, geography and batch on everything.
+            factor = Fraction(PICO_PER_USD_PER_MILLION)
+            for applies, by in ((batch, row.batch), (fast, row.fast), (us, row.us)):
+                if applies:
+                    assert by is not None
+                    factor *= Fraction(by)
+            exact = [Fraction(getattr(row.bands[band], kind)) * factor for kind in KINDS]
+            rates = tuple(rate.numerator if rate.denominator == 1 else rate for rate in exact)
+            self._rates[key] = rates
+        return rates
+
+    def _server_tools(self, usage: Usage, day: date) -> int | Fraction:
+        if usage.code_executions and not (usage.web_searches or usage.web_fetches):
+            # Free beside the 2026 web tools, else billed by container hours, which no answer tells (§12).
+            raise _Unknown("code_execution")
+        if not usage.web_searches:
+            return 0
+        for row in self._web_search:
+            if row.covers(day):
+                return usage.web_searches * Fraction(row.bands[0].input) * PICO / 1000
+        raise _Unknown("web_search")
+
+
+def usd(pico: int) -> Decimal:
+    """Exact US dollars."""
+    return Decimal(pico).scaleb(-12)
+
+
+def usd_text(pico: int) -> str:
+    """Exact US dollars with twelve places, such as `0.001060000000`."""
+    return f"{'-' if pico < 0 else ''}{abs(pico) // PICO}.{abs(pico) % PICO:012}"
+
+
+_BILLED_COUNTS = frozenset(
+    ("usage", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+     "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "web_search_requests", "code_execution_requests")
+)  # fmt: skip
+"""Anomalies that leave a billed count unknown.  (A total that fell leaves the higher one.)"""
+_ITERATIONS = frozenset(("message", "compaction", "advisor_message", "fallback_message"))
+_HOPS = frozenset(("message", "fallback_message"))
+
+_PLAIN = (None, "standard")
+"""Values of service tier and speed at which every price is what its row says."""
+_GEO_UNTOLD = (None, "not_available")
+"""Values of an answer's geography that leave it to the request."""
+
+
+def _is_plain(usage: Usage, requested_geo: str | None, row: PriceRow) -> bool:
+    """Whether no factor, band, pass or tool bears on the price: so it is for nearly every call."""
+    return (
+        usage.service_tier in _PLAIN
+        and usage.speed in _PLAIN
+        and (usage.inference_geo == "global" or (requested_geo is None and usage.inference_geo in _GEO_UNTOLD))
+        and len(row.bands) == 1
+        and not usage.iterations
+        and not usage.web_searches
+        and not usage.code_executions
+    )
+
+
+def _at_rates(part: Usage, rates: Rates) -> int | Fraction:
+    return (
+        part.input * rates[0]
+        + part.output * rates[1]
+        + part.cache_write_5m * rates[2]
+        + part.cache_write_1h * rates[3]
+        + part.cache_read * rates[4]
+    )
+
+
+def _billed(category: str | None, day: date) -> bool:
+    return category in BILLED_REFUSALS and day >= BILLED_REFUSALS_SINCE
+
+
+def _round(total: int | Fraction) -> int:
+    """To whole pico-dollars, halves up.  Only a price finer than a pico-dollar a token makes this matter."""
+    return total if isinstance(total, int) else (2 * total.numerator + total.denominator) // (2 * total.denominator)
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and len(text) <= 64
+
+
+# -- reading a price file
+# -----------------------------------------------------------------------------------------------
+
+_FIELDS = {"model", "aliases", "valid_from", "valid_to", "batch", "us", "fast", "above", "source", *KINDS}
+
+
+def _read_row(entry: dict[str, Any], file: str, where: str, aliases: dict[str, str]) -> PriceRow:
+    _only(entry, _FIELDS, file, where)
+    model = entry.get("model")
+    if not isinstance(model, str) or not model:
+        raise PriceError(f'{file}: {where}: model is missing; write model = "claude-…"')
+    where = f"{where} ({model})"
+    for alias in entry.get("aliases", []):
+        aliases[alias] = model
+    bands = [_read_band(entry, 0, file, where)]
+    for above in entry.get("above", []):
+        over = above.get("prompt_tokens")
+        if type(over) is not int or over <= bands[-1].over:
+            raise PriceError(f"{file}: {where}: above.prompt_tokens must be whole numbers that rise")
+        bands.append(_read_band(above, over, file, where))
+    return PriceRow(
+        model,
+        _day(entry, "valid_from", file, where),
+        _day(entry, "valid_to", file, where),
+        tuple(bands),
+        _optional(entry, "batch", file, where),
+        _optional(entry, "us", file, where),
+        _optional(entry, "fast", file, where),
+        _source(entry, file, where),
+        file,
+        f"{model}@{entry.get('valid_from', 'always')}",
+    )
+
+
+def _read_band(entry: dict[str, Any], over: int, file: str, where: str) -> Band:
+    return Band(over, *(_decimal(entry.get(kind), kind, file, where) for kind in KINDS))
+
+
+def _read_search(entry: dict[str, Any], file: str, where: str) -> PriceRow:
+    _only(entry, {"usd_per_1000", "valid_from", "valid_to", "source"}, file, where)
+    price = _decimal(entry.get("usd_per_1000"), "usd_per_1000", file, where)
+    zero = Decimal(0)
+    return PriceRow(
+        "web_search",
+        _day(entry, "valid_from", file, where),
+        _day(entry, "valid_to", file, where),
+        (Band(0, price, zero, zero, zero, zero),),
+        None,
+        None,
+        None,
+        _source(entry, file, where),
+        file,
+        "web_search",
+    )
+
+
+def _only(entry: dict[str, Any], known: set[str], file: str, where: str) -> None:
+    unknown = sorted(entry.keys() - known)
+    if unknown:
+        raise PriceError(f"{file}: {where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+
+
+def _optional(entry: dict[str, Any], key: str, file: str, where: str) -> Decimal | None:
+    return _decimal(entry[key], key, file, where) if key in entry else None
+
+
+def _decimal(value: object, key: str, file: str, where: str) -> Decimal:
+    remedy = f'{file}: {where}: {key} must be a decimal in quotes, such as {key} = "2.50" (dollars per million tokens)'
+    if not isinstance(value, str):
+        raise PriceError(remedy)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise PriceError(remedy) from None
+    if not number.is_finite() or number < 0 or number > 1_000_000:
+        raise PriceError(remedy)
+    return number
+
+
+def _day(entry: dict[str, Any], key: str, file: str, where: str) -> date | None:
+    value = entry.get(key)
+    if value is not None and type(value) is not date:
+        raise PriceError(f"{file}: {where}: {key} must be a date without quotes, such as {key} = 2026-11-09")
+    return value
+
+
+def _source(entry: dict[str, Any], file: str, where: str) -> str:
+    source = entry.get("source")
+    if not isinstance(source, str) or not source:
+        raise PriceError(f"{file}: {where}: source is missing; say where the price was read, and when")
+    return source

@@ -1,0 +1,164 @@
+"""Replies in Anthropic's own form, so that every SDK raises the class it would raise without us in between."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import msgspec
+
+from headgate.call import Call, Kind, Reply
+from headgate.core.price import usd_text
+from headgate.errors import Refused
+from headgate.events import ErrorClass
+from headgate.failure import Failure
+from headgate.net.http import HOP_BY_HOP, Headers, header_lines
+
+__all__ = ["answered", "envelope", "failed", "refused"]
+
+_encode = msgspec.json.Encoder().encode
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def envelope(status: int, message: str, request_id: str, *, type: str | None = None) -> bytes:
+    """An error body.  `request_id` is the same as the `request-id` header's."""
+    type = type or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return _encode(
+        {"type": "error", "error": {"type": type, "message": message, "details": None}, "request_id": request_id}
+    )
+
+
+def refused(refusal: Refused, call_id: str) -> tuple[int, Headers, bytes]:
+    """The answer to a call that Headgate does not send."""
+    request_id = f"req_{call_id}"
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"request-id", request_id.encode()),
+        (b"x-headgate-call-id", call_id.encode()),
+        (b"x-headgate-reason", refusal.reason.encode()),
+        *_retry_headers(refusal.retry_after_s is not None, refusal.retry_after_s),
+    ]
+    return refusal.status, headers, envelope(refusal.status, str(refusal), request_id, type=refusal.type)
+
+
+def failed(call: Call, reply: Reply) -> tuple[int, bytes, bytes]:
+    """The answer to a call that failed after all we tried: the API's own words where it gave any."""
+    failure = reply.failure
+    assert failure is not None
+    record = call.record
+    request_id = (call.attempts[-1].record.upstream_request_id if call.attempts else None) or f"req_{record.call_id}"
+    steer = _retry_headers(False, failure.retry_after_s)
+    ours = lines_of(call) + header_lines([(b"request-id", request_id.encode("latin-1")), *steer])
+    in_words = failure.type is not None or (failure.status is not None and failure.error not in _NOT_THE_API)
+    if in_words and reply.body and failure.status is not None and failure.status >= 400:
+        return failure.status, reply.headers.without(_REPLACED) + ours, reply.body
+    status = _status_of(failure)
+    if in_words and reply.body:
+        # Words that came with status 200: as the first event of a stream, or in place of a message.
+        return status, reply.headers.without(_REPLACED_WITH_TYPE) + ours + _JSON, reply.body
+    return status, ours + _JSON, envelope(status, _WORDS[failure.error], request_id)
+
+
+_NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie"}
+_REPLACED = _NOT_PASSED_BACK | {b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms"}
+_REPLACED_WITH_TYPE = _REPLACED | {b"content-type"}
+_JSON = b"content-type: application/json\r\n"
+
+
+def answered(call: Call, reply: Reply) -> bytes:
+    """The headers of an answer: the API's, and what we have to say of the way it took."""
+    lines = reply.headers.without(_NOT_PASSED_BACK) + lines_of(call)
+    if call.record.upstream_request_id is None and call.attempts[-1].record.upstream_request_id is None:
+        lines += f"request-id: req_{call.record.call_id}\r\n".encode()
+    return lines
+
+
+def lines_of(call: Call) -> bytes:
+    """What a reply says of the way it took: for a stream, as far as it has come."""
+    record = call.record
+    attempts = call.attempts
+    waited_ms = sum([attempt.record.queue_ms for attempt in attempts])
+    text = (
+        f"x-headgate-call-id: {record.call_id}\r\nx-headgate-attempts: {len(attempts)}\r\n"
+        f"x-headgate-wait-ms: {waited_ms:.0f}\r\nx-correlation-id: {record.correlation_id}\r\n"
+    )
+    facts = attempts[-1].facts if attempts else None
+    if facts is not None and facts.model is not None and facts.model.isascii() and facts.model.isprintable():
+        text += f"x-headgate-model: {facts.model[:128]}\r\n"
+    if record.outcome and record.cost_pico is not None and call.kind is Kind.MESSAGES:
+        text += f"x-headgate-cost-usd: {usd_text(record.cost_pico)}\r\n"
+    if record.reason is not None:
+        text += f"x-headgate-reason: {record.reason}\r\n"
+    return text.encode("ascii")
+
+
+def _retry_headers(again: bool, after_s: float | None) -> Headers:
+    """Steer the caller's own retries: what we have tried already is not tried again on top."""
+    headers: Headers = [(b"x-should-retry", b"true" if again else b"false")]
+    if after_s is not None:
+        headers.append((b"retry-after", b"%d" % ceil(after_s)))
+        headers.append((b"retry-after-ms", b"%d" % ceil(after_s * 1000)))
+    return headers
+
+
+_NOT_THE_API = frozenset((ErrorClass.REDIRECT, ErrorClass.INTERMEDIARY))
+
+_STATUS = {
+    ErrorClass.INVALID_REQUEST: 400,
+    ErrorClass.AUTHENTICATION: 401,
+    ErrorClass.BILLING: 402,
+    ErrorClass.PERMISSION: 403,
+    ErrorClass.NOT_FOUND: 404,
+    ErrorClass.CONFLICT: 409,
+    ErrorClass.TOO_LARGE: 413,
+    ErrorClass.RATE_LIMIT: 429,
+    ErrorClass.RAMP_LIMIT: 429,
+    ErrorClass.SPEND_LIMIT: 429,
+    ErrorClass.OVERLOADED: 529,
+    ErrorClass.TIMEOUT_ERROR: 504,
+    ErrorClass.API_ERROR: 500,
+    ErrorClass.DNS: 503,
+    ErrorClass.CONNECT: 503,
+    ErrorClass.TLS: 503,
+    ErrorClass.EGRESS_DENIED: 503,
+    ErrorClass.POOL_TIMEOUT: 503,
+    ErrorClass.CONNECT_TIMEOUT: 504,
+    ErrorClass.FIRST_BYTE_TIMEOUT: 504,
+    ErrorClass.IDLE_TIMEOUT: 504,
+    ErrorClass.PROGRESS_TIMEOUT: 504,
+    ErrorClass.DEADLINE: 504,
+}
+
+_WORDS = {
+    **dict.fromkeys(ErrorClass, "The Claude API answered with an error that it did not explain."),
+    ErrorClass.DNS: "Headgate cannot reach the Claude API: its name cannot be resolved.",
+    ErrorClass.CONNECT: "Headgate cannot reach the Claude API: no connection.",
+    ErrorClass.CONNECT_TIMEOUT: "Headgate cannot reach the Claude API: connecting took too long.",
+    ErrorClass.TLS: "Headgate does not trust what answers at the Claude API's address: TLS failed.",
+    ErrorClass.EGRESS_DENIED: "Headgate does not connect: the Claude API's name leads to a private address.",
+    ErrorClass.POOL_TIMEOUT: "Headgate had no free connection to the Claude API in time.",
+    ErrorClass.RESET: "The Claude API closed the connection before it answered.",
+    ErrorClass.PROTOCOL: "The Claude API's answer could not be understood.",
+    ErrorClass.REDIRECT: "The Claude API's address answered with a redirect, which Headgate does not follow.",
+    ErrorClass.INTERMEDIARY: "Something between Headgate and the Claude API answered in its place, with a web page.",
+    ErrorClass.FIRST_BYTE_TIMEOUT: "The Claude API did not begin to answer in time.",
+    ErrorClass.IDLE_TIMEOUT: "The Claude API stopped in the middle of its answer.",
+    ErrorClass.PROGRESS_TIMEOUT: "The Claude API's stream stopped making progress.",
+    ErrorClass.DEADLINE: "The call's deadline passed before the Claude API had answered.",
+    ErrorClass.STREAM_CUT: "The Claude API broke off its answer.",
+    ErrorClass.MALFORMED: "The Claude API's answer is not a message.",
+}
+
+
+def _status_of(failure: Failure) -> int:
+    return _STATUS.get(failure.error, 502)

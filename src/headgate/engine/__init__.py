@@ -1,0 +1,1 @@
+"""One call's path, in order.  Read pipeline.py first."""

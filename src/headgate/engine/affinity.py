@@ -1,0 +1,82 @@
+"""Send what one account keeps to that account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from headgate.call import Call, Kind, Reply
+from headgate.clock import Clock
+from headgate.engine.filter import Proceed
+from headgate.records import Resource
+from headgate.stores.base import Ledger
+from headgate.upstream.keyring import Keyring
+
+__all__ = ["Affinity"]
+
+
+class Affinity:
+    """Files, batches and message threads live in the account that made them: later calls that name one follow it.
+
+    Below Guard, which has read the body; above Retry, so that every attempt goes to the same account.
+    """
+
+    def __init__(self, ledger: Ledger, keyring: Keyring, clock: Clock) -> None:
+        self._ledger = ledger
+        self._keyring = keyring
+        self._clock = clock
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        thread = call.document.get("thread") if call.document is not None else None
+        if thread is None and (call.kind is Kind.MESSAGES or call.kind is Kind.COUNT_TOKENS):
+            return await proceed(call)
+        several = len(self._keyring.all()) > 1
+        kept = call.resource_id or _continued(thread)
+        if kept is not None and (several or call.kind is Kind.BATCHES):
+            call.owner = await self._ledger.owner(kept)
+            if call.owner is not None:
+                call.credential = call.owner.credential
+        reply = await proceed(call)
+        if reply.failure is None:
+            if thread is not None and several:
+                self._follow_thread(call, reply)
+            elif call.method == "POST" and call.resource_id is None and call.kind in (Kind.BATCHES, Kind.FILES):
+                self._remember(call, _made(reply.body))
+        return reply
+
+    def _follow_thread(self, call: Call, reply: Reply) -> None:
+        def remember() -> None:
+            facts = call.attempt.facts
+            self._remember(call, facts.id if facts is not None else None)
+
+        if reply.stream is None:
+            remember()
+        else:
+            reply.stream.on_end(remember)
+
+    def _remember(self, call: Call, made: str | None) -> None:
+        if made is not None and call.own_key is None:
+            record = call.record
+            self._ledger.remember(
+                Resource(
+                    id=made, kind=call.kind, credential=call.attempt.record.credential,
+                    created_ms=self._clock.unix_ms(), workflow=record.workflow, user=record.user,
+                    session=record.session,
+                )
+            )  # fmt: skip
+
+
+def _continued(thread: Any) -> str | None:
+    previous = thread.get("previous_message_id") if isinstance(thread, dict) else None
+    return previous if isinstance(previous, str) else None
+
+
+def _made(body: bytes) -> str | None:
+    """The `id` of what a create call made."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    made = document.get("id") if isinstance(document, dict) else None
+    return made if isinstance(made, str) and len(made) <= 128 else None

@@ -1,0 +1,132 @@
+"""Meter the results of a Message Batch while they pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from headgate.call import Call, ReplyStream
+from headgate.clock import Clock, utc_day
+from headgate.core.message import read_message
+from headgate.core.price import PriceBook
+from headgate.failure import Failure
+from headgate.records import BatchItemRecord
+from headgate.stores.base import Ledger
+
+__all__ = ["BatchResults"]
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+
+
+class _Result(msgspec.Struct):
+    type: str
+    message: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    result: _Result
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+class BatchResults:
+    """The JSONL body of a batch's results, forwarded as it came; each item is priced at the batch's rate and recorded.
+
+    An item that is fetched again is not charged again: items are unique by batch and `custom_id`.
+    """
+
+    def __init__(self, source: ReplyStream, call: Call, prices: PriceBook, ledger: Ledger, clock: Clock) -> None:
+        self._source = source
+        self._call = call
+        self._prices = prices
+        self._ledger = ledger
+        self._clock = clock
+        self._tail = bytearray()
+        self._overlong = False
+
+    @property
+    def failure(self) -> Failure | None:
+        return self._source.failure
+
+    @property
+    def error(self) -> bytes | None:
+        return self._source.error
+
+    @property
+    def cut(self) -> bool:
+        return self._source.cut
+
+    async def opened(self) -> Failure | None:
+        return await self._source.opened()
+
+    async def read(self) -> bytes:
+        data = await self._source.read()
+        if data:
+            self._call.record.bytes_out += len(data)
+            self._take(data)
+        elif self._tail:
+            self._record([bytes(self._tail)])
+            self._tail.clear()
+        return data
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._source.on_end(callback)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _take(self, data: bytes) -> None:
+        start, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self._tail += data
+        else:
+            self._record((bytes(self._tail) + start).split(b"\n"))
+            self._tail = bytearray(rest)
+        if len(self._tail) > MAX_LINE_BYTES:
+            self._tail.clear()  # not a result any more; its charge is left to reconciliation
+            self._overlong = True
+
+    def _record(self, lines: list[bytes]) -> None:
+        if self._overlong:
+            lines = lines[1:]  # the end of a line that was given up
+            self._overlong = False
+        items = [item for line in lines if (item := self._item(line)) is not None]
+        if items:
+            self._ledger.record_batch_items(items)
+
+    def _item(self, line: bytes) -> BatchItemRecord | None:
+        call = self._call
+        try:
+            entry = _decode(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        owner = call.owner
+        now_ms = self._clock.unix_ms()
+        record = BatchItemRecord(
+            batch_id=call.resource_id or "",
+            custom_id=entry.custom_id,
+            seen_ms=now_ms,
+            workflow=owner.workflow if owner else call.record.workflow,
+            user=owner.user if owner else call.record.user,
+            session=owner.session if owner else call.record.session,
+            result=entry.result.type,
+        )
+        facts = read_message(bytes(entry.result.message)) if entry.result.type == "succeeded" else None
+        if facts is None or facts.usage is None:
+            return record  # errored, cancelled and expired items are not billed (claude-api.md §10)
+        usage = facts.usage
+        usage.service_tier = "batch"
+        day = utc_day(owner.created_ms if owner else now_ms)
+        charge = self._prices.charge(facts, model=facts.model or "", day=day)
+        record.model_answered = facts.model
+        record.stop_reason = facts.stop_reason
+        record.input_tokens = usage.input
+        record.output_tokens = usage.output
+        record.cache_read_tokens = usage.cache_read
+        record.cache_write_5m_tokens = usage.cache_write_5m
+        record.cache_write_1h_tokens = usage.cache_write_1h
+        record.cost_pico, record.cost_problem, record.price_row = charge.pico, charge.problem, charge.row
+        return record

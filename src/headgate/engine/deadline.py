@@ -1,0 +1,29 @@
+"""Give the call its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headgate.call import Call, Reply
+from headgate.config.schema import LaneConfig
+from headgate.engine.filter import Proceed
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """One deadline for the whole call: the lane's, or an earlier one that the caller asked for.
+
+    Above everything that waits.  It does not wait itself: whoever does (Retry, Admit, the connection) looks at
+    `call.deadline_s`, so no attempt, no queue and no stream outlives it.
+    """
+
+    def __init__(self, lanes: Mapping[str, LaneConfig]) -> None:
+        self._lanes = lanes
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        total_s = self._lanes[call.record.lane].total_timeout_s
+        if call.requested_deadline_s is not None and call.requested_deadline_s < total_s:
+            total_s = call.requested_deadline_s
+        call.deadline_s = call.arrived_s + total_s
+        return await proceed(call)

@@ -1,0 +1,214 @@
+"""The engine: everything a call needs, wired once.  Both edges, gateway and library, use exactly this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+from headgate.clock import Clock, SystemClock, utc_day
+from headgate.config.schema import Config
+from headgate.config.secrets import from_environment, resolve
+from headgate.core.catalog import Catalog
+from headgate.core.estimate import Estimator
+from headgate.core.price import PriceBook
+from headgate.core.retry import RetryPolicy
+from headgate.engine.admit import Admit, GateState
+from headgate.engine.affinity import Affinity
+from headgate.engine.deadline import Deadline
+from headgate.engine.filter import compose
+from headgate.engine.guard import Guard
+from headgate.engine.meter import Meter
+from headgate.engine.observe import ContentPolicy, Observe
+from headgate.engine.pipeline import path
+from headgate.engine.retry import Retry
+from headgate.errors import ConfigError, PriceError
+from headgate.net.client import Dial
+from headgate.secret import Secret
+from headgate.stores.base import Ledger
+from headgate.stores.sqlite import SqliteLedger
+from headgate.telemetry.call_log import CallLog, FileCallLog
+from headgate.upstream.dial import TcpDial
+from headgate.upstream.keyring import Credential, Keyring
+from headgate.upstream.send import Upstream, parse_base_url
+
+__all__ = ["Engine", "load_catalog", "load_prices"]
+
+
+class Engine:
+    """Takes calls to the Claude API.  Lives on the event loop it is made on; `close` it there."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        keyring: Keyring,
+        prices: PriceBook,
+        catalog: Catalog,
+        ledger: Ledger,
+        log: CallLog | None,
+        clock: Clock,
+        rng: Random,
+        dial: Dial,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.ledger = ledger
+        self.prices = prices
+        self.keyring = keyring
+        self._log = log
+        self._rng = rng
+        estimator = Estimator()
+        retry = config.retry
+        policy = RetryPolicy(
+            max_attempts=retry.max_attempts,
+            base_s=retry.base_s,
+            cap_s=retry.cap_s,
+            max_elapsed_s=retry.max_elapsed_s,
+            retry_after_cap_s=retry.retry_after_cap_s,
+        )
+        content = ContentPolicy(
+            default=config.log.content,
+            by_workflow={n: w.log_content for n, w in config.workflows.items() if w.log_content is not None},
+            chars=config.log.content_chars,
+        )
+        self._upstream = Upstream(
+            config.upstream.base_url,
+            dial,
+            clock,
+            config.lanes,
+            keyring,
+            max_connections=config.upstream.max_connections,
+            keepalive_s=config.upstream.keepalive_s,
+        )
+        self._admit = Admit(
+            keyring,
+            catalog,
+            estimator,
+            clock,
+            tier=config.upstream.tier,
+            lanes=config.lanes,
+            limits=config.limits,
+        )
+        filters = path(
+            Observe(ledger, log, clock, content),
+            Deadline(config.lanes),
+            Guard(prices, unknown_model=config.prices.unknown_model),
+            Affinity(ledger, keyring, clock),
+            Retry(policy, keyring, clock, rng),
+            self._admit,
+            Meter(prices, ledger, clock, hold_s=retry.hold_s),
+        )
+        self.call = compose(filters, self._upstream.send)
+        """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
+
+    @classmethod
+    def from_config(cls, config: Config, environ: Mapping[str, str], *, in_process: bool = False) -> Engine:
+        """The engine that a configuration describes, on real time, sockets and files.
+
+        Args:
+            in_process: callers are code in this process.  They bring their own API keys, so none need be configured,
+                and choose the address, so a private one is meant.
+
+        Raises:
+            ConfigError, PriceError, LedgerError: nothing was started.
+        """
+        clock = SystemClock()
+        keyring = Keyring(load_credentials(config, environ, required=not in_process), clock)
+        prices = load_prices(config.prices.file)
+        dial = TcpDial(
+            ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
+        )
+        log = None if config.log.path == "off" else FileCallLog(config.log.path)
+        ledger = SqliteLedger(
+            Path(config.ledger.path),
+            lambda attempt: prices.upper_bound(
+                attempt.model or "",
+                utc_day(attempt.started_ms),
+                attempt.estimated_input_tokens,
+                attempt.estimated_output_tokens,
+            ),
+            commit_interval_s=config.ledger.commit_interval_s,
+            max_backlog_bytes=config.ledger.max_backlog_mb * 1024 * 1024,
+        )
+        return cls(
+            config,
+            keyring=keyring,
+            prices=prices,
+            catalog=load_catalog(),
+            ledger=ledger,
+            log=log,
+            clock=clock,
+            rng=Random(),  # noqa: S311  # jitter and ids, not secrets
+            dial=dial,
+        )
+
+    def new_call_id(self) -> str:
+        """Unique, and in the order of time: `call_`, eleven hex digits of milliseconds, sixteen of chance."""
+        return f"call_{self.clock.unix_ms():011x}{self._rng.getrandbits(64):016x}"
+
+    def gates(self) -> list[GateState]:
+        """The state of admission, for those who look."""
+        return self._admit.states()
+
+    async def close(self) -> None:
+        """Write down what there is and let go of everything."""
+        self._upstream.close()
+        await self.ledger.close()
+        if self._log is not None:
+            self._log.close()
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+def load_credentials(config: Config, environ: Mapping[str, str], *, required: bool) -> list[Credential]:
+    """The upstream keys in order: the one of [upstream] (or ANTHROPIC_API_KEY), then [[upstream.credentials]].
+
+    Raises:
+        ConfigError: one cannot be read, or there is none and one is needed.
+    """
+    upstream = config.upstream
+    found: list[Credential] = []
+    main = resolve("upstream.api_key", upstream.api_key, upstream.api_key_file, upstream.api_key_command)
+    main = main or from_environment(environ)
+    if main is not None:
+        found.append(Credential("default", main))
+    for index, more in enumerate(upstream.credentials):
+        what = f"upstream.credentials[{index}].api_key"
+        secret = resolve(what, more.api_key, more.api_key_file, more.api_key_command)
+        if secret is None:
+            raise ConfigError(f"{what}: credential {more.name!r} has no key; set api_key_file or api_key_command")
+        found.append(Credential(more.name, secret))
+    if not found and required and parse_base_url(upstream.base_url)[0].scheme == "http":
+        # Plain http is only taken for this machine: that is the simulator, which takes any key.
+        found.append(Credential("default", Secret("sk-ant-any")))
+    if not found and required:
+        raise ConfigError(
+            "no API key: set ANTHROPIC_API_KEY, or upstream.api_key_file (HEADGATE_UPSTREAM__API_KEY_FILE)"
+        )
+    return found
+
+
+def load_prices(own_file: str | None) -> PriceBook:
+    """The prices that ship, and the user's own rows over them."""
+    files = [("prices.toml", _data("prices.toml"))]
+    if own_file is not None:
+        path = Path(own_file).expanduser()
+        try:
+            files.append((str(path), path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as problem:
+            raise PriceError(f"prices.file: cannot read {path}: {problem}") from None
+    return PriceBook.load(files)
+
+
+def load_catalog() -> Catalog:
+    return Catalog(_data("models.toml"), _data("tiers.toml"))
+
+
+def _data(name: str) -> str:
+    return resources.files("headgate.data").joinpath(name).read_text(encoding="utf-8")

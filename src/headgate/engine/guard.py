@@ -1,0 +1,103 @@
+"""Refuse what must not be sent, and read what later filters need to know."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+from headgate.call import Call, Kind, Reply
+from headgate.clock import utc_day
+from headgate.core.guard import check_fields, parse_strict
+from headgate.core.price import PriceBook
+from headgate.engine.filter import Proceed
+from headgate.errors import NotAllowed
+from headgate.events import Reason
+
+__all__ = ["Guard"]
+
+_encode = msgspec.json.Encoder().encode
+IMAGE_BYTES = 4_500
+"""What a base64 image counts as when tokens are estimated: about 1,600 tokens, whatever its size in bytes."""
+
+
+class Guard:
+    """Reads the body strictly, once, and refuses bodies and models that no policy could be applied to.
+
+    Below Deadline and Observe, above everything that queues or spends.  The bytes of the body are left as they came.
+    """
+
+    def __init__(self, prices: PriceBook, *, unknown_model: Literal["refuse", "record"]) -> None:
+        self._prices = prices
+        self._refuse_unpriced = unknown_model == "refuse"
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        kind = call.kind
+        if kind is Kind.MESSAGES or kind is Kind.COUNT_TOKENS:
+            record = call.record
+            call.document = document = parse_strict(call.body)
+            model, record.max_tokens, stream = check_fields(document)
+            record.model = model
+            call.size = _size(document, len(call.body))
+            if kind is Kind.MESSAGES:
+                record.stream = stream
+                record.system_hash = _digest(document.get("system"))
+                if record.user is None:
+                    record.user = _user_of(document.get("metadata"))
+                if self._refuse_unpriced:
+                    self._check_price(model, utc_day(record.started_ms))
+        if call.patience_s is not None and not call.record.stream:
+            call.deadline_s = min(call.deadline_s, call.arrived_s + call.patience_s)
+        return await proceed(call)
+
+    def _check_price(self, model: str, day: date) -> None:
+        if self._prices.find(model, day) is None:
+            raise NotAllowed(
+                "model: Headgate has no price for this model, so the call is not sent. Check its name; "
+                "if it is new, add a row for it (prices.file, see `headgate prices --toml`) or set "
+                'prices.unknown_model to "record".',
+                reason=Reason.NO_PRICE,
+                status=404,
+            )
+
+
+def _digest(system: object) -> str | None:
+    """Tells system prompts apart without keeping them."""
+    if system is None:
+        return None
+    content = system.encode() if isinstance(system, str) else _encode(system)
+    return blake2b(content, digest_size=8).hexdigest()
+
+
+def _user_of(metadata: object) -> str | None:
+    """Where the caller named no user, `metadata.user_id` tells users apart.  Only a digest of it is kept: it may be a
+    person's address."""
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    return _user_digest(user) if isinstance(user, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _user_digest(user: str) -> str:
+    return f"user-{blake2b(user.encode(), digest_size=6).hexdigest()}"
+
+
+def _size(document: dict[str, Any], length: int) -> int:
+    """The body's bytes, with every inline image counted at what it costs and not at what it weighs."""
+    if length < IMAGE_BYTES:
+        return length
+    stack: list[Any] = [document.get("messages"), document.get("system")]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += value
+        elif isinstance(value, dict):
+            source = value.get("source")
+            if isinstance(source, dict) and source.get("type") == "base64" and isinstance(source.get("data"), str):
+                if value.get("type") == "image":
+                    length -= max(0, len(source["data"]) - IMAGE_BYTES)
+            elif isinstance(value.get("content"), list):
+                stack.append(value["content"])
+    return length

@@ -1,0 +1,350 @@
+"""Know what every attempt used and cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from headgate.call import Attempt, Call, Kind, Reply
+from headgate.clock import Clock, utc_day
+from headgate.core.classify import classify_event
+from headgate.core.message import StreamFacts, read_message
+from headgate.core.price import PriceBook
+from headgate.core.sse import EventTooLarge, Splitter
+from headgate.engine.batch_results import BatchResults
+from headgate.engine.filter import Proceed
+from headgate.events import ErrorClass, UsageSource
+from headgate.failure import Failure
+from headgate.records import AttemptRecord, OpenAttempt
+from headgate.stores.base import Ledger
+from headgate.upstream.send import UpstreamStream
+from headgate.usage import Usage
+
+__all__ = ["Meter"]
+
+TEXT_KEPT_BYTES = 1024 * 1024
+"""Of a stream whose text is to be logged; the log cuts it shorter."""
+WIND_UP_S = 1.0
+"""How long the end of a body may lag behind its last event before the connection is given up."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Meter:
+    """Prices each attempt from what the API itself said it used, broken streams included.
+
+    Next to the wire, so that nothing between it and the API can hide usage.  Before an attempt goes out it is written
+    to the ledger's journal: what cannot be recorded is not sent.
+    """
+
+    def __init__(self, prices: PriceBook, ledger: Ledger, clock: Clock, *, hold_s: float) -> None:
+        self._prices = prices
+        self._ledger = ledger
+        self._clock = clock
+        self._hold_s = hold_s
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        attempt = call.attempts[-1]
+        messages = call.kind is Kind.MESSAGES
+        if messages:
+            self._begin(call, attempt.record)
+        try:
+            reply = await proceed(call)
+        except BaseException:
+            self._gone(call, attempt, Failure(ErrorClass.CANCELLED, sent=attempt.sent_s is not None))
+            raise
+        stream = reply.stream
+        if reply.failure is not None:
+            self._gone(call, attempt, reply.failure)
+        elif stream is None:
+            if messages:
+                reply.failure = self._read_whole(call, attempt, reply.body)
+            attempt.ended_s = self._clock.now_s()
+        elif messages and isinstance(stream, UpstreamStream):
+            reply.stream = MessageStream(stream, self, call, attempt, self._clock, self._hold_s)
+        else:
+            stream.on_end(lambda: self._ended(attempt, stream.failure))
+            if call.kind is Kind.BATCHES:
+                reply.stream = BatchResults(stream, call, self._prices, self._ledger, self._clock)
+        return reply
+
+    # -- before and after ---------------------------------------------------------------------------------------
+
+    def _begin(self, call: Call, attempt: AttemptRecord) -> None:
+        record = call.record
+        assert record.model is not None
+        self._ledger.begin(
+            OpenAttempt(
+                record.call_id, attempt.attempt, attempt.started_ms, record.kind, record.workflow, record.user,
+                record.session, record.lane, record.caller_key, record.correlation_id, record.model, record.stream,
+                attempt.credential, attempt.pool, attempt.estimated_input_tokens, attempt.estimated_output_tokens,
+            )
+        )  # fmt: skip
+
+    def _read_whole(self, call: Call, attempt: Attempt, body: bytes) -> Failure | None:
+        facts = read_message(body)
+        if facts is None:
+            failure = Failure(ErrorClass.MALFORMED)
+            self._gone(call, attempt, failure)
+            return failure
+        attempt.facts = facts
+        self.price(call, attempt, UsageSource.VENDOR)
+        _learn(call, attempt, None)
+        return None
+
+    def _gone(self, call: Call, attempt: Attempt, failure: Failure) -> None:
+        """An attempt without an answer.  An error that the API put into words is not billed; where the wire failed
+        after the request went out, nobody knows."""
+        self._ended(attempt, failure)
+        if call.kind is Kind.MESSAGES and failure.sent and attempt.sent_s is not None and failure.status is None:
+            self.doubt(call, attempt)
+
+    def doubt(self, call: Call, attempt: Attempt) -> None:
+        """The attempt may have run, and nothing says what it used: note the most it probably cost, unconfirmed."""
+        record = attempt.record
+        record.usage_source = UsageSource.UNKNOWN
+        record.unconfirmed_pico = self._prices.upper_bound(
+            call.record.model or "",
+            utc_day(call.record.started_ms),
+            record.estimated_input_tokens,
+            record.estimated_output_tokens,
+        )
+
+    def _ended(self, attempt: Attempt, failure: Failure | None) -> None:
+        attempt.ended_s = self._clock.now_s()
+        if failure is not None:
+            note_failure(attempt, failure)
+
+    def price(self, call: Call, attempt: Attempt, source: UsageSource) -> None:
+        """Put a price on `attempt.facts`, and write both down."""
+        facts = attempt.facts
+        record = attempt.record
+        model = call.record.model
+        assert facts is not None
+        assert model is not None
+        geo = call.document.get("inference_geo") if call.document is not None else None
+        charge = self._prices.charge(
+            facts,
+            model=model,
+            day=utc_day(call.record.started_ms),
+            requested_geo=geo if isinstance(geo, str) else None,
+        )
+        record.model_answered = facts.model
+        record.stop_reason = facts.stop_reason
+        record.usage_source = source
+        record.cost_pico = charge.pico
+        record.cost_problem = charge.problem
+        record.price_row = charge.row
+        usage = facts.usage
+        if usage is not None:
+            _write_down(usage, record)
+
+
+def note_failure(attempt: Attempt, failure: Failure) -> None:
+    """Write down why an attempt failed."""
+    attempt.failure = failure
+    record = attempt.record
+    record.error = failure.error
+    record.error_type = failure.type
+    record.error_code = failure.code
+    if failure.retry_after_s is not None:
+        record.retry_after_ms = round(failure.retry_after_s * 1000)
+
+
+def _learn(call: Call, attempt: Attempt, deltas: int | None) -> None:
+    """From an answer that is whole."""
+    usage = attempt.facts.usage if attempt.facts is not None else None
+    if usage is not None and attempt.habit is not None and not usage.anomalies:
+        attempt.habit.observe(call.size, usage, deltas)
+
+
+def _write_down(usage: Usage, record: AttemptRecord) -> None:
+    """Token counts: of all passes, where the API lists several (§4: compaction is not in the top-level counts)."""
+    for part in (each.usage for each in usage.iterations) if usage.iterations else (usage,):
+        record.input_tokens += part.input
+        record.output_tokens += part.output
+        record.cache_read_tokens += part.cache_read
+        record.cache_write_5m_tokens += part.cache_write_5m
+        record.cache_write_1h_tokens += part.cache_write_1h
+    record.thinking_tokens = usage.thinking
+    record.web_searches = usage.web_searches
+    record.service_tier = usage.service_tier
+    record.speed = usage.speed
+    record.inference_geo = usage.inference_geo
+    record.usage_anomaly = ",".join(usage.anomalies) or None
+
+
+class MessageStream:
+    """The events of one attempt, forwarded as they came and read in passing.
+
+    Always whole events: so a ping of ours, or an error event after a break, never lands in the middle of one.
+    """
+
+    __slots__ = (
+        "_attempt", "_call", "_callbacks", "_clock", "_ended", "_facts", "_held", "_hold_s", "_meter", "_source",
+        "_splitter", "cut", "failure",
+    )  # fmt: skip
+
+    def __init__(
+        self, source: UpstreamStream, meter: Meter, call: Call, attempt: Attempt, clock: Clock, hold_s: float
+    ) -> None:
+        self._source = source
+        self._meter = meter
+        self._call = call
+        self._attempt = attempt
+        self._clock = clock
+        self._hold_s = hold_s
+        self._facts = StreamFacts()
+        self._splitter = Splitter()
+        self._held = b""
+        self._ended = False
+        self._callbacks: list[Callable[[], None]] = []
+        self.failure: Failure | None = None
+        self.cut = False
+        attempt.facts = self._facts.facts
+
+    @property
+    def error(self) -> bytes | None:
+        return self._facts.error
+
+    async def opened(self) -> Failure | None:
+        """Read until content has come, the stream has failed, or `hold_s` has passed."""
+        facts = self._facts
+        timer = None
+        try:
+            while not facts.progressed and not self._ended:
+                if timer is None and self._held:
+                    # Only a timer of our own ends the hold: a stream may be silent for long before its content.
+                    timer = asyncio.get_running_loop().call_later(self._hold_s, self._source.nudge)
+                whole = await self._next()
+                if whole is None:
+                    return None
+                if facts.error is not None and not facts.progressed:
+                    break
+                self._held += whole
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if facts.error is not None and not self._ended:
+            self._fail(classify_event(facts.error))
+        return None if facts.progressed else self.failure
+
+    async def read(self) -> bytes:
+        if self._held:
+            held, self._held = self._held, b""
+            self._call.record.bytes_out += len(held)
+            return held
+        while not self._ended:
+            whole = await self._next()
+            if whole:
+                self._call.record.bytes_out += len(whole)
+                return whole
+            if self._ended and self.failure is not None:
+                # What the caller has is not the whole answer, and it must be told so in words.
+                self.cut = True
+                return _error_event(self._attempt, self.failure)
+        if not self._source.closed:
+            await self._source.wind_up(WIND_UP_S)
+        return b""
+
+    async def _next(self) -> bytes | None:
+        """The next whole events; `b""` if there are none yet or no more; None after a nudge."""
+        data = await self._source.read_or_nudge()
+        if data is None:
+            return None
+        if not data:
+            self._fail(self._source.failure or Failure(ErrorClass.STREAM_CUT))
+            return b""
+        try:
+            whole = self._splitter.feed(data)
+        except EventTooLarge:
+            self._fail(Failure(ErrorClass.PROTOCOL))
+            return b""
+        if not whole:
+            return b""
+        if self._call.text_kept is not None and len(self._call.text_kept) < TEXT_KEPT_BYTES:
+            self._call.text_kept += whole
+        facts = self._facts
+        if facts.feed(whole):
+            self._source.progressed()
+            record = self._call.record
+            if record.first_byte_ms is None and facts.progressed:
+                record.first_byte_ms = round((self._clock.now_s() - self._call.arrived_s) * 1000, 3)
+        if facts.finished:
+            self._finish()
+        elif facts.error is not None and facts.progressed:
+            # The API's own error event is in `whole` and goes to the caller as it is.
+            self._end(classify_event(facts.error))
+        return whole
+
+    # -- the end, which comes once ------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        if self._ended:
+            return
+        facts = self._facts.facts
+        if facts.usage is not None and facts.stop_reason is not None:
+            self._meter.price(self._call, self._attempt, UsageSource.VENDOR)
+            _learn(self._call, self._attempt, self._facts.deltas)
+        else:
+            self._observe()
+        self._over()
+
+    def _fail(self, failure: Failure) -> None:
+        self._end(failure)
+        self._source.close()
+
+    def _end(self, failure: Failure) -> None:
+        if self._ended:
+            return
+        self.failure = failure
+        note_failure(self._attempt, failure)
+        if self._facts.started:
+            self._observe()
+        elif self._facts.error is None:
+            self._meter.doubt(self._call, self._attempt)
+        self._over()
+
+    def _observe(self) -> None:
+        """No final usage came: the input is what `message_start` said, the output is counted from the deltas."""
+        usage = self._facts.facts.usage
+        if usage is None:
+            usage = self._facts.facts.usage = Usage()
+        habit = self._attempt.habit
+        assert habit is not None
+        usage.output = habit.output_of_broken_stream(self._facts.deltas)
+        self._meter.price(self._call, self._attempt, UsageSource.OBSERVED)
+
+    def _over(self) -> None:
+        self._ended = True
+        self._attempt.ended_s = self._clock.now_s()
+        for callback in self._callbacks:
+            callback()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        if self._ended:  # a short answer is over before it was passed up
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """The caller has what it wants, or has left: then the stream is cut here and what came of it is settled."""
+        self._end(Failure(ErrorClass.CANCELLED))
+        self._source.close()
+
+
+def _error_event(attempt: Attempt, failure: Failure) -> bytes:
+    """What ends a stream that broke after its content began."""
+    error: dict[str, Any] = {
+        "type": "timeout_error" if failure.error in _TIMEOUTS else "api_error",
+        "message": f"The stream broke off before it was complete ({failure.error}); what was received is not the whole "
+        "answer.",
+    }
+    body = {"type": "error", "error": error, "request_id": attempt.record.upstream_request_id}
+    return b"event: error\ndata: " + _encode(body) + b"\n\n"
+
+
+_TIMEOUTS = frozenset((ErrorClass.IDLE_TIMEOUT, ErrorClass.PROGRESS_TIMEOUT, ErrorClass.DEADLINE))

@@ -1,0 +1,197 @@
+"""Exactly one record a call, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from headgate.call import Attempt, Call, Kind, Reply
+from headgate.clock import Clock
+from headgate.core.sse import events
+from headgate.engine.filter import Proceed
+from headgate.errors import Refused
+from headgate.events import ErrorClass, Outcome, Reason, UsageSource
+from headgate.failure import Failure
+from headgate.records import CallRecord
+from headgate.stores.base import Ledger
+
+__all__ = ["CallSink", "Observe"]
+
+
+class CallSink(Protocol):
+    """Something that wants to see every finished call."""
+
+    def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
+
+
+class Observe:
+    """Writes the call's record to the ledger and to the log when it is over: answered, refused, failed, or left.
+
+    First of all filters, because refusals are news too.
+    """
+
+    def __init__(self, ledger: Ledger, sink: CallSink | None, clock: Clock, content: ContentPolicy) -> None:
+        self._ledger = ledger
+        self._sink = sink
+        self._clock = clock
+        self._content = content
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        self._content.prepare(call)
+        try:
+            reply = await proceed(call)
+        except Refused as refusal:
+            call.record.reason = refusal.reason
+            self._over(call, None, refusal.status, _outcome_of_refusal(refusal))
+            raise
+        except asyncio.CancelledError:
+            self._over(call, None, None, Outcome.CANCELLED)
+            raise
+        except BaseException:
+            call.record.reason = Reason.INTERNAL
+            self._over(call, None, 500, Outcome.INTERNAL)
+            raise
+        stream = reply.stream
+        if stream is None:
+            call.record.bytes_out = len(reply.body)
+            self._over(call, reply, reply.status, _outcome(call, reply.failure))
+        else:
+            stream.on_end(lambda: self._over(call, reply, reply.status, _outcome(call, stream.failure, streamed=True)))
+        return reply
+
+    def _over(self, call: Call, reply: Reply | None, status: int | None, outcome: Outcome) -> None:
+        record = call.record
+        record.status = status or None
+        record.outcome = outcome
+        record.attempts = len(call.attempts)
+        now_s = self._clock.now_s()
+        upstream_s = sum([self._add(record, attempt, now_s) for attempt in call.attempts])
+        total_ms = (now_s - call.arrived_s) * 1000
+        record.total_ms = round(total_ms, 3)
+        record.upstream_ms = round(upstream_s * 1000, 3)
+        known_ms = record.queue_ms + record.connect_ms + record.upstream_ms + call.backed_off_s * 1000
+        record.overhead_ms = round(total_ms - known_ms, 3) if total_ms > known_ms else 0.0
+        self._ledger.record(record, [attempt.record for attempt in call.attempts])
+        if self._sink is not None:
+            self._sink.write(record, self._content.of(call, reply))
+
+    def _add(self, record: CallRecord, attempt: Attempt, now_s: float) -> float:
+        """Add an attempt to the call's record; the last one's answer is the call's.  Returns its seconds upstream."""
+        part = attempt.record
+        ended_s = attempt.ended_s or now_s
+        part.total_ms = round((ended_s - attempt.started_s) * 1000, 3)
+        record.queue_ms += part.queue_ms
+        record.connect_ms += part.connect_ms
+        record.input_tokens += part.input_tokens
+        record.output_tokens += part.output_tokens
+        record.cache_read_tokens += part.cache_read_tokens
+        record.cache_write_5m_tokens += part.cache_write_5m_tokens
+        record.cache_write_1h_tokens += part.cache_write_1h_tokens
+        record.thinking_tokens += part.thinking_tokens
+        record.unconfirmed_pico += part.unconfirmed_pico
+        if part.cost_pico is None or record.cost_pico is None:
+            record.cost_pico = None
+            record.cost_problem = record.cost_problem or part.cost_problem
+        else:
+            record.cost_pico += part.cost_pico
+        source = part.usage_source
+        record.usage_source = source if part.attempt == 1 else _weaker(record.usage_source, source)
+        record.upstream_request_id = part.upstream_request_id
+        record.model_answered = part.model_answered
+        record.stop_reason = part.stop_reason
+        record.price_row = part.price_row
+        record.error = part.error
+        if attempt.facts is not None:
+            record.refusal_category = attempt.facts.refusal_category
+        return ended_s - attempt.sent_s if attempt.sent_s is not None else 0.0
+
+
+class ContentPolicy:
+    """Which text goes into the log: none, unless it was switched on."""
+
+    def __init__(self, *, default: bool, by_workflow: dict[str, bool], chars: int) -> None:
+        self._default = default
+        self._by_workflow = by_workflow
+        self._chars = chars
+
+    def prepare(self, call: Call) -> None:
+        """Have the text of a stream kept while it passes, if it will be asked for."""
+        if (
+            (self._default or self._by_workflow)
+            and call.kind is Kind.MESSAGES
+            and self._by_workflow.get(call.record.workflow, self._default)
+        ):
+            call.text_kept = bytearray()
+
+    def of(self, call: Call, reply: Reply | None) -> dict[str, str] | None:
+        if call.text_kept is None:
+            return None
+        answer = _streamed_text(bytes(call.text_kept)) if call.text_kept else _cut(reply.body if reply else b"")
+        return {"request": _cut(call.body)[: self._chars], "response": answer[: self._chars]}
+
+
+def _cut(body: bytes) -> str:
+    return body[: 1024 * 1024].decode("utf-8", "replace")
+
+
+def _streamed_text(kept: bytes) -> str:
+    """The text of a stream, out of its events."""
+    text: list[str] = []
+    for name, data in events(kept):
+        if name == b"content_block_delta":
+            try:
+                delta = msgspec.json.decode(data)["delta"]
+                text.append(delta.get("text") or delta.get("partial_json") or "")
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+                continue
+    return "".join(text)
+
+
+_STRENGTH: dict[str, int] = {
+    UsageSource.NONE: 0,
+    UsageSource.VENDOR: 1,
+    UsageSource.OBSERVED: 2,
+    UsageSource.UNKNOWN: 3,
+}
+
+
+def _weaker(one: str, other: str) -> str:
+    """Of two sources, the one that can be trusted less: a sum is as good as its worst part."""
+    return other if _STRENGTH[other] > _STRENGTH[one] else one
+
+
+_OUTCOMES = {
+    ErrorClass.RATE_LIMIT: Outcome.RATE,
+    ErrorClass.RAMP_LIMIT: Outcome.RATE,
+    ErrorClass.SPEND_LIMIT: Outcome.RATE,
+    ErrorClass.INVALID_REQUEST: Outcome.CLIENT_ERROR,
+    ErrorClass.NOT_FOUND: Outcome.CLIENT_ERROR,
+    ErrorClass.TOO_LARGE: Outcome.CLIENT_ERROR,
+    ErrorClass.CONFLICT: Outcome.CLIENT_ERROR,
+    ErrorClass.CLIENT_ERROR: Outcome.CLIENT_ERROR,
+    ErrorClass.PERMISSION: Outcome.CLIENT_ERROR,
+    ErrorClass.CANCELLED: Outcome.CANCELLED,
+    ErrorClass.CONNECT_TIMEOUT: Outcome.TIMEOUT,
+    ErrorClass.FIRST_BYTE_TIMEOUT: Outcome.TIMEOUT,
+    ErrorClass.IDLE_TIMEOUT: Outcome.TIMEOUT,
+    ErrorClass.PROGRESS_TIMEOUT: Outcome.TIMEOUT,
+    ErrorClass.TIMEOUT_ERROR: Outcome.TIMEOUT,
+    ErrorClass.DEADLINE: Outcome.TIMEOUT,
+    ErrorClass.STREAM_CUT: Outcome.TRUNCATED,
+}
+
+
+def _outcome(call: Call, failure: Failure | None, *, streamed: bool = False) -> Outcome:
+    if failure is not None:
+        outcome = _OUTCOMES.get(failure.error, Outcome.UPSTREAM_ERROR)
+        return Outcome.TRUNCATED if streamed and outcome is Outcome.UPSTREAM_ERROR else outcome
+    facts = call.attempts[-1].facts if call.attempts else None
+    if facts is not None and facts.stop_reason == "refusal":
+        return Outcome.REFUSED
+    return Outcome.OK
+
+
+def _outcome_of_refusal(refusal: Refused) -> Outcome:
+    return Outcome.CLIENT_ERROR if refusal.status < 429 else Outcome.SHED

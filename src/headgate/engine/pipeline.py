@@ -1,0 +1,48 @@
+"""The path of a call.  Read this file first.
+
+A call passes the filters from top to bottom; its reply comes back through them from bottom to top.  The order is the
+design (docs/explanation/architecture.md); a filter that has its own issue has its place here already, as a comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headgate.engine.admit import Admit
+from headgate.engine.affinity import Affinity
+from headgate.engine.deadline import Deadline
+from headgate.engine.filter import Filter
+from headgate.engine.guard import Guard
+from headgate.engine.meter import Meter
+from headgate.engine.observe import Observe
+from headgate.engine.retry import Retry
+
+__all__ = ["path"]
+
+
+def path(
+    observe: Observe,
+    deadline: Deadline,
+    guard: Guard,
+    affinity: Affinity,
+    retry: Retry,
+    admit: Admit,
+    meter: Meter,
+) -> Sequence[Filter]:
+    """The filters in the order a call meets them."""
+    return (
+        observe,  # first: refusals are news too, so whatever happens below leaves exactly one record
+        deadline,  # before every wait, since every wait counts against it; all attempts share it
+        guard,  # refuse before anything is spent or queued
+        affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
+        # Shape: the workflow's policy changes the call, so it stands before anything that prices it
+        # PromptCache: changes the price and what admission has to reserve
+        # Memo: an answer we already have costs nothing
+        # Budget: one hold for the whole call, adjusted per attempt
+        # Fallback: each model passes everything below again
+        # Validate: a repair is another attempt
+        retry,  # each attempt passes everything below again
+        # Breaker: refuse before waiting for a slot
+        admit,  # the only filter that queues; permits are trued up on the way back
+        meter,  # next to the wire: true usage, of broken streams too
+    )

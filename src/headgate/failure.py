@@ -1,0 +1,26 @@
+"""An attempt that failed, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headgate.events import ErrorClass
+
+__all__ = ["Failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt that did not give an answer."""
+
+    error: ErrorClass
+    status: int | None = None
+    """The HTTP status, or None if there was none."""
+    type: str | None = None
+    code: str | None = None
+    """`error.type` and `error.details.error_code` as the API gave them, shortened to an identifier's length."""
+    retry_after_s: float | None = None
+    should_retry: bool | None = None
+    """The API's `x-should-retry`."""
+    sent: bool = True
+    """Whether the API may have seen the request."""

@@ -1,0 +1,1 @@
+"""Edge: the gateway that speaks the Claude API, and the operators' listener beside it."""

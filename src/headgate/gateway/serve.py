@@ -1,0 +1,63 @@
+"""Start and stop the listeners on top of an engine."""
+
+from __future__ import annotations
+
+from headgate.engine.engine import Engine
+from headgate.errors import ConfigError
+from headgate.gateway.admin import AdminApp
+from headgate.gateway.app import MB, GatewayApp
+from headgate.net.server import Server, ServerLimits
+
+__all__ = ["Gateway"]
+
+
+class Gateway:
+    """The gateway and the operators' listener.  `await start()`, then `await stop()` once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        config = engine.config.gateway
+        limits = ServerLimits(
+            head_timeout_s=config.head_timeout_s,
+            body_bytes_per_s=config.body_bytes_per_s,
+            write_stall_s=config.stall_timeout_s,
+            connections=config.max_connections,
+            connections_per_peer=config.max_connections_per_address,
+            buffered_bytes=config.buffered_mb * MB,
+        )
+        self.app = GatewayApp(engine)
+        self._server = Server(self.app, limits)
+        self._admin = Server(AdminApp(engine, engine.config.admin), ServerLimits(connections=256))
+        self.port = 0
+        self.admin_port = 0
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: an address cannot be listened on.
+        """
+        config = self.engine.config
+        self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
+        self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Drain: readiness goes first, calls under way may finish, then everything is written down."""
+        self.app.draining = True
+        await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
+        await self._admin.drain(0)
+        await self.engine.close()
+
+    @property
+    def calls_under_way(self) -> int:
+        return self._server.requests_under_way
+
+
+async def _listen(server: Server, what: str, host: str, port: int) -> int:
+    try:
+        return await server.start(host, port)
+    except OSError as problem:
+        raise ConfigError(
+            f"{what}: cannot listen on {host}:{port}: {problem.strerror or problem}; "
+            f"stop what listens there, or set {what}.port"
+        ) from None

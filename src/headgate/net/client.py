@@ -1,0 +1,433 @@
+"""HTTP/1.1 client: a pool of connections per origin, one exchange at a time on each.
+
+What goes wrong on the wire is a `WireError` with a `kind` out of a closed list; nothing is retried here.  A response
+is read as it comes and stops the socket when nobody reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import Literal, cast
+
+import httptools
+
+from headgate.net.http import HeaderBlock, Origin
+
+__all__ = ["Connection", "Dial", "Pool", "WireError", "WireErrorKind"]
+
+WireErrorKind = Literal[
+    "dns", "connect", "connect_timeout", "tls", "egress_denied", "pool_timeout",
+    "first_byte_timeout", "idle_timeout", "progress_timeout", "deadline",
+    "reset", "cut", "protocol",
+]  # fmt: skip
+
+HEAD_LIMIT_BYTES = 64 * 1024
+READ_AHEAD_BYTES = 256 * 1024
+TIMER_SLACK_S = 0.002
+
+
+class WireError(Exception):
+    """A connection or an exchange failed.  `kind` says how, `sent` whether the peer may have seen the request."""
+
+    def __init__(self, kind: WireErrorKind, detail: str, *, sent: bool = True) -> None:
+        super().__init__(detail)
+        self.kind: WireErrorKind = kind
+        self.sent = sent
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an origin.  `request`, `await head`, `await read` until `b""`, then the pool takes it back."""
+
+    __slots__ = (
+        "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_owner", "_parser", "_paused",
+        "_paused_writing", "_size", "_spoiled", "_timer", "_timer_due", "_transport", "_waiter", "_writable",
+        "complete", "exchanges", "headers", "idle_since_s", "open", "reusable", "status", "under_way",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._owner: Pool | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = inf
+        self._due = inf
+        self._due_kind: WireErrorKind = "deadline"
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._paused = False
+        self._paused_writing = False
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._head = b""
+        self._informational = 0
+        self._spoiled = False
+        self._error: WireError | None = None
+        self.status = 0
+        self.headers = HeaderBlock()
+        self.complete = False
+        self.under_way = False
+        self.reusable = False
+        self.open = True
+        self.exchanges = 0
+        self.idle_since_s = 0.0
+
+    # -- an exchange --------------------------------------------------------------------------------------------
+
+    def request(self, head: bytes, body: bytes) -> None:
+        """Write a request.  `body` may be empty; more of it can follow with `send`."""
+        self.under_way = True
+        self.exchanges += 1
+        self.status = 0
+        self.complete = False
+        self.reusable = False
+        self._head = b""
+        self._informational = 0
+        if len(body) < 65536:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+
+    async def send(self, data: bytes) -> None:
+        """Write more of the body, waiting while the peer is slow to take it."""
+        if self._error is not None:
+            raise self._error
+        self._transport.write(data)
+        if self._paused_writing:
+            self._writable = self._loop.create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
+
+    async def head(self) -> tuple[int, HeaderBlock]:
+        """Wait for the status and the headers."""
+        while not self.status:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        return self.status, self.headers
+
+    def take_whole(self) -> bytes | None:
+        """All that is left of the body if it is here already, else None: the path without a wait."""
+        if not self.complete:
+            return None
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        return data
+
+    async def read(self) -> bytes | None:
+        """The next bytes of the body, `b""` at its end, or None after a `nudge` without any."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            if await self._wait():
+                return None
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def spoil(self) -> None:
+        """Never use this connection again: its request was not sent whole."""
+        self._spoiled = True
+
+    def nudge(self) -> None:
+        """Make a `read` that is waiting return None."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(_Nudge())
+
+    def expect_within(self, seconds: float, kind: WireErrorKind) -> None:
+        """Fail with `kind` if the peer is still silent after `seconds` (`inf`: may be silent for ever)."""
+        self._due = self._loop.time() + seconds
+        self._due_kind = kind
+        self._watch()
+
+    def release(self) -> None:
+        """The exchange is over for its caller: keep the connection if the response is whole, else close it."""
+        self._due = inf
+        owner = self._owner
+        if self.complete and self.reusable and not self._spoiled and self.open and owner is not None:
+            self.under_way = False
+            self._chunks.clear()
+            owner.give_back(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        self.under_way = False
+        if self.open:
+            self._transport.abort()
+
+    @property
+    def is_open(self) -> bool:
+        return self.open and not self._transport.is_closing()
+
+    async def _wait(self) -> bool:
+        """Wait for something to happen; True if it was a nudge."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except _Nudge:
+            return True
+        finally:
+            self._waiter = None
+        return False
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: WireError) -> None:
+        if self._error is None:
+            self._error = error
+        self._wake()
+        if self.open:
+            self._transport.abort()
+
+    def _watch(self) -> None:
+        """See to it that the timer fires no later than it is due; a stream moves its due time with every event, so the
+        timer is not moved along."""
+        due = self._due
+        if due == inf:
+            return
+        if self._timer is not None:
+            if self._timer_due <= due:
+                return
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._due == inf or not self.under_way:
+            return
+        if self._loop.time() < self._due - TIMER_SLACK_S:
+            self._watch()
+        elif not self.complete and not self._chunks:
+            self._fail(WireError(self._due_kind, _TIMEOUTS.get(self._due_kind, "the deadline passed")))
+
+    # -- asyncio ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.under_way or self.complete:
+            # Nobody asked: an answer to nothing must not be taken for the answer to the next request.
+            self._fail(WireError("protocol", "the upstream sent bytes after the end of its response"))
+            return
+        in_head = not self.status
+        if in_head:
+            self._head += data
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(WireError("protocol", "the upstream switched protocols"))
+            return
+        except httptools.HttpParserError as problem:
+            self._fail(WireError("protocol", f"malformed HTTP from the upstream: {problem}"))
+            return
+        if in_head and not self._keep_head():
+            return
+        if self._size > READ_AHEAD_BYTES and not self._paused and not self.complete:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def _keep_head(self) -> bool:
+        """Cut the header lines out of what was read, once they are complete.  The parser has checked them."""
+        end = 0
+        if self.status:
+            for _ in range(self._informational + 1):
+                start = self._head.find(b"\r\n", end) + 2
+                end = self._head.find(b"\r\n\r\n", start - 2) + 4
+            lines = self._head[start : max(start, end - 2)]
+            self._head = b""
+            self.headers = HeaderBlock(lines)
+            size = len(lines)
+        else:
+            size = len(self._head)
+        if size > HEAD_LIMIT_BYTES:
+            self._fail(WireError("protocol", f"the upstream's headers pass {HEAD_LIMIT_BYTES} bytes"))
+            return False
+        return True
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self.under_way and not self.complete and self._error is None:
+            if self.status and exc is None and not self._sized():
+                self.complete = True  # a body without a length ends with the connection
+            elif self.status:
+                self._error = WireError("cut", "the upstream closed the connection in the middle of its response")
+            else:
+                self._error = WireError("reset", "the upstream closed the connection before it answered")
+        self._wake()
+        if self._owner is not None:
+            self._owner.forget(self)
+
+    def _sized(self) -> bool:
+        told = self.headers.get
+        sized = told(b"content-length") is not None or told(b"transfer-encoding") is not None
+        return sized or self.status in (204, 304)
+
+    def pause_writing(self) -> None:
+        self._paused_writing = True
+
+    def resume_writing(self) -> None:
+        self._paused_writing = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    # -- llhttp -------------------------------------------------------------------------------------------------
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self.status = status
+        else:
+            self._informational += 1
+
+    def on_body(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self.complete = True
+            self.reusable = self._parser.should_keep_alive()
+
+
+class _Nudge(Exception):
+    pass
+
+
+_TIMEOUTS = {
+    "first_byte_timeout": "the upstream did not begin to answer in time",
+    "idle_timeout": "the upstream went silent in the middle of its response",
+    "progress_timeout": "the upstream's stream stopped making progress",
+}
+
+Dial = Callable[[Origin, Callable[[], Connection], float], Awaitable[Connection]]
+"""`dial(origin, factory, within_s)` opens a connection or raises `WireError`."""
+
+
+class Pool:
+    """Connections to one origin, at most `max_connections`; who finds none free waits in order."""
+
+    def __init__(self, origin: Origin, dial: Dial, *, max_connections: int, keepalive_s: float) -> None:
+        self.origin = origin
+        self._dial = dial
+        self._max = max_connections
+        self._keepalive_s = keepalive_s
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._live = 0
+        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
+
+    def take_idle(self) -> Connection | None:
+        """A connection that is open and unused right now, or None: the path without a wait."""
+        oldest_s = self._loop.time() - self._keepalive_s
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and connection.idle_since_s >= oldest_s:
+                return connection
+            connection.abort()
+        return None
+
+    async def take(self, connect_s: float, wait_s: float) -> Connection:
+        """A connection, dialled within `connect_s` if need be.
+
+        Raises:
+            WireError: `pool_timeout` when all are busy and none became free within `wait_s`, or what dialling raises.
+        """
+        connection = self.take_idle()
+        while connection is None:
+            if self._live < self._max:
+                self._live += 1
+                try:
+                    connection = await self._dial(self.origin, lambda: Connection(self._loop), connect_s)
+                except BaseException:
+                    self._live -= 1
+                    self._hand_on(None)
+                    raise
+                connection._owner = self
+                if not connection.open:
+                    self.forget(connection)
+                    raise WireError("connect", "the upstream closed the connection as it opened", sent=False)
+                return connection
+            connection = await self._wait(wait_s)
+        return connection
+
+    async def _wait(self, wait_s: float) -> Connection | None:
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        timer = self._loop.call_later(wait_s, _expire, waiter) if wait_s != inf else None
+        try:
+            connection = await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._offer(waiter.result())
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return connection if connection is None or connection.is_open else None
+
+    def give_back(self, connection: Connection) -> None:
+        connection.idle_since_s = self._loop.time()
+        self._offer(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone: its place is free."""
+        connection._owner = None
+        self._live -= 1
+        self._hand_on(None)
+
+    def _offer(self, connection: Connection | None) -> None:
+        if not self._hand_on(connection) and connection is not None:
+            self._idle.append(connection)
+
+    def _hand_on(self, connection: Connection | None) -> bool:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close what is idle and refuse those who wait.  Exchanges under way go on."""
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+        while self._waiters:
+            _expire(self._waiters.popleft())
+
+    @property
+    def live(self) -> int:
+        return self._live
+
+
+def _expire(waiter: asyncio.Future[Connection | None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(WireError("pool_timeout", "no connection to the upstream became free in time", sent=False))

@@ -1,0 +1,132 @@
+"""What a request and a response are made of, for the server and the client alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import NamedTuple, Protocol
+
+__all__ = [
+    "HOP_BY_HOP",
+    "ByteSource",
+    "HeaderBlock",
+    "Headers",
+    "Origin",
+    "first",
+    "header_lines",
+    "nominated",
+    "reason_phrase",
+]
+
+Headers = list[tuple[bytes, bytes]]
+"""Names in lower case, in the order they came; a name can stand more than once."""
+
+HOP_BY_HOP = frozenset(
+    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+     b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings")
+)  # fmt: skip
+"""Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1)."""
+
+
+class Origin(NamedTuple):
+    """Where connections go: `scheme` is http or https."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"
+
+
+class ByteSource(Protocol):
+    """A body that arrives piece by piece, with back-pressure: nothing is read ahead of a bounded buffer."""
+
+    async def read(self) -> bytes:
+        """The next bytes, never empty, or `b""` at the end."""
+        ...
+
+    def close(self) -> None:
+        """Stop; what was not read is dropped.  May be called at any time and more than once."""
+        ...
+
+
+def first(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of `name` (lower case), or None."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def nominated(headers: Headers) -> frozenset[bytes]:
+    """The header names that `Connection:` declares to be hop-by-hop."""
+    names = [token.strip().lower() for key, value in headers if key == b"connection" for token in value.split(b",")]
+    return frozenset(names) if names else frozenset()
+
+
+_WATCHED = frozenset(
+    (*HOP_BY_HOP, b"content-length", b"content-type", b"content-encoding", b"set-cookie", b"request-id", b"retry-after",
+     b"retry-after-ms", b"x-should-retry")
+)  # fmt: skip
+_WATCHED_LINE = re.compile(
+    rb"\r\n(" + b"|".join(map(re.escape, sorted(_WATCHED))) + rb"):[ \t]*([^\r]*)", re.IGNORECASE
+)
+
+
+class HeaderBlock:
+    """The headers of a response as they came: one block of lines, each ending in CRLF.
+
+    A proxy passes nearly all of them on and looks at few, so they are neither taken apart nor put together again: one
+    pass finds those that proxies care about, and others are looked for when they are asked for.
+    """
+
+    __slots__ = ("_found", "_lines", "watched")
+
+    def __init__(self, lines: bytes = b"") -> None:
+        self._lines = b"\r\n" + lines
+        self._found = _WATCHED_LINE.findall(self._lines)
+        self.watched: dict[bytes, bytes] = {name.lower(): value for name, value in self._found}
+        """Those that proxies care about, by lower-case name, for a look without a search."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """A value of `name` (lower case), or None; of a name that stands more than once any one."""
+        value = self.watched.get(name)
+        if value is None and name not in _WATCHED:
+            at = self._lines.lower().find(b"\r\n%s:" % name)
+            if at >= 0:
+                start = at + len(name) + 3
+                value = self._lines[start : self._lines.find(b"\r\n", start)]
+        return value.strip() if value is not None else None
+
+    def items(self) -> Headers:
+        """All of them, names in lower case."""
+        pairs = (line.partition(b":") for line in self._lines.split(b"\r\n") if line)
+        return [(name.lower(), value.strip()) for name, _, value in pairs]
+
+    def without(self, names: Collection[bytes]) -> bytes:
+        """The lines of all but `names`, which are among those that proxies care about."""
+        lines = self._lines
+        for name, _ in self._found:
+            if name.lower() in names:
+                begin = lines.find(b"\r\n%s:" % name)
+                lines = lines[:begin] + lines[lines.find(b"\r\n", begin + 2) :]
+        return lines[2:]
+
+
+def header_lines(headers: Headers) -> bytes:
+    """`headers` as they stand on the wire."""
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+def reason_phrase(status: int) -> str:
+    """The words after the status code; 529 is Anthropic's own."""
+    if status == 529:
+        return "Overloaded"
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

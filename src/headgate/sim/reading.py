@@ -1,0 +1,95 @@
+"""From the bytes of a request to something the model could answer: directives, validation, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headgate.sim.access import Caller
+from headgate.sim.errors import invalid
+from headgate.sim.misbehave import OPEN, Misbehaviour, directives_in, parse
+from headgate.sim.prompt import Prompt
+from headgate.sim.tokenizer import Tokenizer
+from headgate.sim.validate import Ask, Kind, Rules, validate
+from headgate.sim.world import Visit, World
+
+__all__ = ["Reading", "asked_of", "directives_of", "read", "rules_of"]
+
+NOTHING_ASKED = Misbehaviour()
+
+
+@dataclass(slots=True)
+class Reading:
+    """A request that passed validation."""
+
+    ask: Ask
+    prompt: Prompt
+    cache_scope: str
+    """Workspace and speed: entries of one are never hit from another (claude-api.md §9.8, §13)."""
+
+
+def rules_of(world: World, visit: Visit, kind: Kind) -> Rules:
+    """The rules that a request is read under: its API version and betas, and the day."""
+    return Rules(
+        visit.headers[b"anthropic-version"].decode("latin-1"),
+        visit.betas if b"anthropic-beta" in visit.headers else frozenset(),
+        world.today(),
+        kind,
+        world.settings.answers.tolerate_unknown_fields,
+    )
+
+
+def read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> Reading:
+    """Validate and measure.
+
+    Raises:
+        ApiError: what is wrong with it; also a prompt longer than the model's window (§6).
+    """
+    ask = validate(body, rules)
+
+    def file_size(file_id: str) -> int:
+        return len(world.files.get(file_id, caller.organisation, now_ms).upload.data)
+
+    prompt = Prompt(ask.body, ask.model, Tokenizer(ask.model, file_size))
+    window = ask.model.context_window_tokens
+    if prompt.tokens > window:
+        raise invalid(f"prompt is too long: {prompt.tokens} tokens > {window} maximum")
+    return Reading(ask, prompt, f"{caller.cache_scope}\0{'fast' if ask.fast else 'standard'}")
+
+
+def asked_of(visit: Visit, body: Any = None) -> Misbehaviour:
+    """What the header and the last user turn ask for.
+
+    Raises:
+        ApiError: 400 for a directive that is unknown or cannot be read.
+    """
+    header = visit.headers.get(b"x-sim")
+    sources = [header.decode("latin-1")] if header else []
+    if OPEN.encode() in visit.request.body:
+        sources += directives_of(body)
+    return parse(sources) if sources else NOTHING_ASKED
+
+
+def directives_of(body: Any) -> list[str]:
+    """The `[[sim: …]]` of the last user turn, before anything is validated.  Turns after it, of the system or of an
+    assistant (a prefill, or a pause that is continued), are passed over; tool results are not the user's words."""
+    messages: Any = body.get("messages") if isinstance(body, dict) else None
+    turns: list[Any] = messages if isinstance(messages, list) else []
+    texts: list[str] = []
+    found = False
+    for message in reversed(turns):
+        role = message.get("role") if isinstance(message, dict) else None
+        if role == "user":
+            found = True
+            texts = _texts(message.get("content")) + texts
+        elif found:
+            break
+    return [directive for text in texts for directive in directives_in(text)]
+
+
+def _texts(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    blocks = content if isinstance(content, list) else ()
+    said = [block.get("text") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+    return [text for text in said if isinstance(text, str)]

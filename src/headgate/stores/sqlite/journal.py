@@ -1,0 +1,160 @@
+"""A file per process that makes "taken" mean "survives a kill", and is the queue to the database at the same time.
+
+A frame is length, CRC-32 and MessagePack, copied into a memory-mapped file whose blocks are already allocated: no
+system call, and what is in the page cache outlives the process.  (The death of the machine can lose what SQLite had
+not committed yet.)  The event loop appends; one thread reads behind it.  Nothing else is kept in memory meanwhile.
+
+A file belongs to the process that holds its lock.  A file that nobody holds was left by a crash, and the next start
+reads it (`orphans`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+__all__ = ["Journal", "frames", "orphans"]
+
+SEGMENT_BYTES = 4 * 1024 * 1024
+"""Of one file; a frame that does not fit goes into a new one, made as large as it needs."""
+
+_HEAD = struct.Struct("<II")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class _Segment:
+    """One file.  `end` is where the next frame goes; everything before it is whole."""
+
+    __slots__ = ("end", "file", "memory", "path", "size")
+
+    def __init__(self, path: Path, size: int) -> None:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Blocks for all of it now: a full disk is an error here, and not a signal in the middle of a write.
+            os.posix_fallocate(file, 0, size)
+            memory = mmap.mmap(file, size)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        self.path, self.file, self.memory, self.size, self.end = path, file, memory, size, 0
+
+    def append(self, frame: bytes) -> None:
+        end = self.end + len(frame)
+        self.memory[self.end : end] = frame
+        self.end = end
+
+    def close(self, *, remove: bool) -> None:
+        if remove:
+            self.path.unlink(missing_ok=True)
+        self.memory.close()
+        os.close(self.file)
+
+
+class Journal:
+    """This process's files.  `append` belongs to the event loop's thread, `take` and `done` to the writer's."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._number = 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._segments = deque((self._new(SEGMENT_BYTES),))
+        self._read = 0
+        self.appended = 0
+        """Bytes ever appended."""
+        self.taken = 0
+        """Bytes of those that were read and done with."""
+
+    def _new(self, size: int) -> _Segment:
+        self._number += 1
+        return _Segment(self._folder / f"{self._name}.{self._number:06}.journal", size)
+
+    def append(self, kind: str, content: Any, carry: Iterable[bytes] = ()) -> bytes:
+        """Append a frame and return it.
+
+        Args:
+            carry: frames that go first into a new file, if one has to be begun: what is still open.
+
+        Raises:
+            OSError: there is no room; nothing was appended.
+        """
+        payload = _encode((kind, content))
+        frame = _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        segment = self._segments[-1]
+        if segment.end + len(frame) > segment.size:
+            carried = b"".join(carry)
+            new = self._new(max(SEGMENT_BYTES, 2 * (len(carried) + len(frame))))
+            new.append(carried)
+            self.appended += len(carried)
+            self._segments.append(new)
+            segment = new
+        segment.append(frame)
+        self.appended += len(frame)
+        return frame
+
+    def take(self) -> bytes:
+        """Whole frames that were not taken yet; `b""` if there are none."""
+        while True:
+            segment = self._segments[0]
+            last = len(self._segments) == 1  # looked at before `end`: a segment is complete once there is a next one
+            end = segment.end
+            if self._read < end:
+                return segment.memory[self._read : end]
+            if last:
+                return b""
+            self._segments.popleft()
+            self._read = 0
+            segment.close(remove=True)
+
+    def done(self, frames: bytes) -> None:
+        """What `take` returned is in the database."""
+        self._read += len(frames)
+        self.taken += len(frames)
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the files; `remove` if nothing in them is needed any more."""
+        for segment in self._segments:
+            segment.close(remove=remove)
+
+
+def frames(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Kind and content of each frame, up to the first empty or torn one."""
+    at = 0
+    while at + _HEAD.size <= len(data):
+        length, checksum = _HEAD.unpack_from(data, at)
+        payload = data[at + _HEAD.size : at + _HEAD.size + length]
+        if not length or len(payload) != length or zlib.crc32(payload) != checksum:
+            return
+        at += _HEAD.size + length
+        kind, content = _decode(payload)
+        yield kind, content
+
+
+def orphans(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Journals that no living process holds, oldest first, each with an open and locked file descriptor that the caller
+    closes after it has dealt with the file."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*.journal"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            continue
+        yield path, file

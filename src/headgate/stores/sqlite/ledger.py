@@ -1,0 +1,418 @@
+"""The embedded ledger.
+
+The event loop appends to the journal (microseconds, survives a kill); one thread reads behind it and commits the rows
+to SQLite in groups.  If SQLite cannot take them (disk full, a foreign lock), nothing is lost and nothing blocks, but
+`begin` refuses new attempts until it can again: what is not recorded must not be spent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from headgate.errors import LedgerError, Unavailable
+from headgate.events import Outcome, Reason, UsageSource
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.stores.sqlite.journal import Journal, frames, orphans
+
+__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
+
+log = logging.getLogger("headgate.ledger")
+
+SCHEMA_VERSION = 1
+QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
+"""A larger file is not read whole at every start."""
+BUSY_TIMEOUT_MS = 2_000
+REFUSE_AFTER_S = 10.0
+"""A lock held by somebody else for longer than this stops new attempts."""
+RETRY_S = 0.5
+OWNERS_CACHED = 10_000
+
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "calls": CallRecord,
+    "attempts": AttemptRecord,
+    "batch_items": BatchItemRecord,
+    "resources": Resource,
+}
+Row = tuple[str, Sequence[Any]]
+"""A table's name, and a value for each of its columns."""
+
+_astuple = msgspec.structs.astuple
+
+
+class SqliteLedger:
+    """Opens or creates the file at `path`, repairs what a crash left, and keeps a writer thread until `close`.
+
+    Args:
+        estimate: what an attempt that was under way in a crash probably cost, in pico-dollars.
+        max_backlog_bytes: rows waiting to be committed; beyond it new attempts are refused.
+
+    Raises:
+        LedgerError: the file is damaged, newer than this version, or cannot be written; it is left as it is.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        estimate: Callable[[OpenAttempt], int],
+        *,
+        commit_interval_s: float = 0.05,
+        max_backlog_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        self.path = path.expanduser()
+        self._interval_s = commit_interval_s
+        self._max_backlog = max_backlog_bytes
+        self._open_frames: dict[tuple[str, int], bytes] = {}
+        self._unjournaled: deque[Row] = deque()
+        self._owners: OrderedDict[str, Resource] = OrderedDict()
+        self._failing: tuple[float, str] | None = None
+        self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = _open(self.path)
+            folder = self.path.with_name(self.path.name + ".journal")
+            self.recovered = _recover(self._db, folder, estimate)
+            self._journal = Journal(folder, f"{os.getpid()}-{secrets.token_hex(4)}")
+        except OSError as problem:
+            raise LedgerError(
+                f"the ledger {self.path} cannot be written: {problem.strerror}; "
+                "make its folder writable, or set ledger.path (HEADGATE_LEDGER__PATH) to another place"
+            ) from None
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_forever, name="headgate-ledger", daemon=True)
+        self._thread.start()
+
+    # -- the event loop's side ----------------------------------------------------------------------------------
+
+    def begin(self, attempt: OpenAttempt) -> None:
+        failing = self._failing
+        if failing is not None and (failing[1] != "locked" or time.monotonic() - failing[0] > REFUSE_AFTER_S):
+            raise _unavailable(f"the ledger cannot be written ({failing[1]})")
+        if self._journal.appended - self._journal.taken > self._max_backlog:
+            raise _unavailable("the ledger is too far behind")
+        open_frames = self._open_frames
+        try:
+            frame = self._journal.append("open", attempt, open_frames.values())
+        except OSError as problem:
+            raise _unavailable(f"the ledger's journal cannot be written ({_short(problem)})") from None
+        open_frames[attempt.call_id, attempt.attempt] = frame
+
+    def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+        rows: list[Row] = [("attempts", _astuple(attempt)) for attempt in attempts]
+        rows.append(("calls", _astuple(call)))
+        self._take(rows)
+        for attempt in attempts:
+            self._open_frames.pop((attempt.call_id, attempt.attempt), None)
+
+    def record_batch_items(self, items: Sequence[BatchItemRecord]) -> None:
+        self._take([("batch_items", _astuple(item)) for item in items])
+
+    def remember(self, resource: Resource) -> None:
+        self._owners[resource.id] = resource
+        if len(self._owners) > OWNERS_CACHED:
+            self._owners.popitem(last=False)
+        self._take([("resources", _astuple(resource))])
+
+    async def owner(self, resource_id: str) -> Resource | None:
+        known = self._owners.get(resource_id)
+        if known is not None:
+            return known
+        return await asyncio.get_running_loop().run_in_executor(None, self._look_up, resource_id)
+
+    async def flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._waiting.append((self._journal.appended, lambda: loop.call_soon_threadsafe(done.set_result, None)))
+        self._wake.set()
+        await done
+
+    async def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        whole = self._journal.taken == self._journal.appended and not self._open_frames
+        self._journal.close(remove=whole)
+        self._db.close()
+
+    @property
+    def problem(self) -> str | None:
+        """Why rows cannot be committed right now, or None."""
+        return self._failing[1] if self._failing else None
+
+    def _take(self, rows: list[Row]) -> None:
+        try:
+            self._journal.append("rows", rows, self._open_frames.values())
+        except OSError as problem:
+            # The call is over and paid: it goes to SQLite all the same, only not safe from a kill until then.
+            if not self._unjournaled:
+                log.error("the ledger's journal cannot be written: %s", _short(problem))
+            self._unjournaled.extend(rows)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _look_up(self, resource_id: str) -> Resource | None:
+        with closing(open_reader(self.path)) as db:
+            row = db.execute("SELECT * FROM resources WHERE id = ?", (resource_id,)).fetchone()
+        return Resource(**dict(zip(Resource.__struct_fields__, row, strict=True))) if row else None
+
+    # -- the writer's side --------------------------------------------------------------------------------------
+
+    def _write_forever(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            closing_now = self._closing
+            if not closing_now and not self._waiting:
+                time.sleep(self._interval_s)
+            while self._write_some(patient=not closing_now):
+                pass
+            while self._waiting and self._waiting[0][0] <= self._journal.taken:
+                self._waiting.popleft()[1]()
+            if closing_now:
+                return
+
+    def _write_some(self, *, patient: bool) -> bool:
+        """Commit what there is; whether there was anything, and it could be written."""
+        taken = self._journal.take()
+        extra = [self._unjournaled[index] for index in range(len(self._unjournaled))]
+        if (taken or extra) and not self._commit(taken, extra, patient=patient):
+            return False
+        self._journal.done(taken)
+        for _ in extra:
+            self._unjournaled.popleft()
+        return bool(taken or extra)
+
+    def _commit(self, taken: bytes, extra: list[Row], *, patient: bool) -> bool:
+        """Write rows in one transaction, trying until it works.  When closing, a few seconds are enough: the journal
+        still has them."""
+        until = None if patient else time.monotonic() + 5
+        while True:
+            try:
+                insert(self._db, chain(_rows_in(taken), extra))
+            except apsw.BusyError:
+                self._fail("locked", "another process holds the ledger's lock")
+            except apsw.Error as problem:
+                self._fail(_class(problem), str(problem))
+            else:
+                if self._failing is not None:
+                    self._failing = None
+                    log.warning("the ledger can be written again")
+                return True
+            if until is not None and time.monotonic() > until:
+                return False
+            time.sleep(RETRY_S)
+            if self._closing and until is None:
+                until = time.monotonic() + 5
+
+    def _fail(self, what: str, detail: str) -> None:
+        if self._failing is None or self._failing[1] != what:
+            self._failing = (time.monotonic(), what)
+            log.error("the ledger %s cannot be written: %s", self.path, detail)
+
+
+def _rows_in(taken: bytes) -> Iterator[Row]:
+    for kind, content in frames(taken):
+        if kind == "rows":
+            yield from content
+
+
+ROWS_AT_ONCE = 64
+"""Rows in one statement.  Every statement gives up the interpreter's lock, and the event loop has to wait for it
+to come back; more rows than this fall out of the processor's cache between being read and being written."""
+
+
+def insert(db: apsw.Connection, rows: Iterable[Row]) -> None:
+    """Write rows in one transaction.  One that is there already stays as it is."""
+    pending: dict[str, list[Sequence[Any]]] = {}
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for table, values in rows:
+            group = pending.setdefault(table, [])
+            group.append(values)
+            if len(group) == ROWS_AT_ONCE:
+                db.execute(_insert_statement(table, ROWS_AT_ONCE), tuple(chain.from_iterable(group)))
+                group.clear()
+        for table, group in pending.items():
+            for size in (8, 1):
+                while len(group) >= size:
+                    db.execute(_insert_statement(table, size), tuple(chain.from_iterable(group[:size])))
+                    del group[:size]
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+@lru_cache
+def _insert_statement(table: str, rows: int) -> str:
+    row = f"({','.join('?' * len(_TABLES[table].__struct_fields__))})"
+    return f"INSERT OR IGNORE INTO {table} VALUES {','.join([row] * rows)}"  # noqa: S608  # names of ours
+
+
+# -- opening
+# ------------------------------------------------------------------------------------------------------------
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A read-only connection, for commands that look.
+
+    Raises:
+        LedgerError: there is no ledger at `path`, or it is damaged.
+    """
+    path = path.expanduser()
+    if not path.is_file():
+        raise LedgerError(
+            f"there is no ledger at {path} yet; it is made by `headgate serve`, or name another one with --ledger"
+        )
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _check_version(db, path)
+    except apsw.Error as problem:
+        raise _damaged(path, problem) from None
+    return db
+
+
+def _open(path: Path) -> apsw.Connection:
+    fresh = not path.exists() or path.stat().st_size == 0
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        db = apsw.Connection(str(path))
+        db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if fresh or not db.pragma("user_version"):
+            _create(db)
+        _check_version(db, path)
+        if path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != ("ok",):
+                raise _damaged(path, found[0] if found else "quick_check")
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    except apsw.BusyError:
+        raise LedgerError(
+            f"the ledger {path} is locked by another program; stop that program, or set ledger.path to another file"
+        ) from None
+    except (apsw.CorruptError, apsw.NotADBError) as problem:
+        raise _damaged(path, problem) from None
+    except apsw.Error as problem:
+        raise OSError(errno.EIO, str(problem)) from None
+    return db
+
+
+def _create(db: apsw.Connection) -> None:
+    schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not db.pragma("user_version"):  # several first starts at once: one creates, the others find it done
+            db.execute(schema)
+            db.pragma("user_version", SCHEMA_VERSION)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _check_version(db: apsw.Connection, path: Path) -> None:
+    version = db.pragma("user_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger {path} comes from a newer Headgate (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "upgrade Headgate, or set ledger.path to another file.  Nothing was changed"
+        )
+
+
+def _damaged(path: Path, problem: object) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path} is damaged ({problem}).  Nothing was changed or deleted.  Keep a copy, then either restore "
+        f"a backup, or save what can be read with `sqlite3 {path} .recover`, or move the file away to start a new one"
+    )
+
+
+# -- after a crash
+# ------------------------------------------------------------------------------------------------------
+
+
+def _recover(db: apsw.Connection, folder: Path, estimate: Callable[[OpenAttempt], int]) -> int:
+    """Bring in the journals that a crash left.  Returns the number of calls that were under way then."""
+    lost = 0
+    for path, file in orphans(folder):
+        under_way: dict[tuple[str, int], OpenAttempt] = {}
+        rows: list[Row] = []
+        for kind, content in frames(path.read_bytes()):
+            if kind == "open":
+                attempt = OpenAttempt(*content)
+                under_way[attempt.call_id, attempt.attempt] = attempt
+                continue
+            for table, values in content:
+                rows.append((table, values))
+                if table == "attempts":
+                    under_way.pop((values[0], values[1]), None)
+        rows += _crashed(under_way.values(), estimate)
+        lost += len({attempt.call_id for attempt in under_way.values()})
+        insert(db, rows)
+        path.unlink(missing_ok=True)
+        os.close(file)
+    return lost
+
+
+def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int]) -> list[Row]:
+    """Rows for attempts that were sent, or about to be, when the process died."""
+    rows: list[Row] = []
+    calls: dict[str, CallRecord] = {}
+    for attempt in attempts:
+        unconfirmed_pico = estimate(attempt)
+        record = AttemptRecord(
+            call_id=attempt.call_id, attempt=attempt.attempt, started_ms=attempt.started_ms,
+            credential=attempt.credential, pool=attempt.pool, error="crashed",
+            estimated_input_tokens=attempt.estimated_input_tokens,
+            estimated_output_tokens=attempt.estimated_output_tokens,
+            usage_source=UsageSource.UNKNOWN, unconfirmed_pico=unconfirmed_pico,
+        )  # fmt: skip
+        rows.append(("attempts", _astuple(record)))
+        call = calls.get(attempt.call_id)
+        if call is None:
+            calls[attempt.call_id] = call = CallRecord(
+                call_id=attempt.call_id, started_ms=attempt.started_ms, kind=attempt.kind, workflow=attempt.workflow,
+                user=attempt.user, session=attempt.session, lane=attempt.lane, caller_key=attempt.caller_key,
+                correlation_id=attempt.correlation_id, model=attempt.model, stream=attempt.stream,
+                outcome=Outcome.CRASHED, usage_source=UsageSource.UNKNOWN,
+            )  # fmt: skip
+        call.attempts = max(call.attempts, attempt.attempt)
+        call.unconfirmed_pico += unconfirmed_pico
+    return [*rows, *(("calls", _astuple(call)) for call in calls.values())]
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable(
+        f"Headgate does not send this call: {why}. Try again when that is mended.",
+        reason=Reason.LEDGER_UNAVAILABLE,
+        status=503,
+        retry_after_s=5.0,
+    )
+
+
+def _class(problem: apsw.Error) -> str:
+    if isinstance(problem, apsw.FullError):
+        return "disk full"
+    return "damaged" if isinstance(problem, (apsw.CorruptError, apsw.NotADBError)) else "i/o error"
+
+
+def _short(problem: OSError) -> str:
+    return os.strerror(problem.errno) if problem.errno else type(problem).__name__

@@ -1,0 +1,115 @@
+"""Questions to the ledger.  Every total that is shown anywhere is the answer to one of these."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from headgate.stores.sqlite.ledger import open_reader
+
+__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "overheads_ms", "spend"]
+
+GROUPS = {
+    "workflow": "workflow",
+    "user": "coalesce(user, '(none)')",
+    "session": "coalesce(session, '(none)')",
+    "model": "coalesce(model_answered, model, '(none)')",
+    "day": "date(at_ms / 1000, 'unixepoch')",
+}
+"""What spending can be summed by, and the expression that says it.  Days are UTC."""
+
+# Money is summed in two halves: one sum of pico-dollars would pass 64 bits at nine million dollars.
+_SPEND = """
+WITH spent AS (
+    SELECT workflow, user, session, model, model_answered, started_ms AS at_ms, 1 AS calls,
+           outcome = 'ok' AS answered, attempts, input_tokens, output_tokens, cache_read_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, unconfirmed_pico
+    FROM calls WHERE started_ms >= :since AND started_ms < :until
+    UNION ALL
+    SELECT workflow, user, session, NULL, model_answered, seen_ms, 0, 0, 0, input_tokens, output_tokens,
+           cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0
+    FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
+)
+SELECT {group} AS name, sum(calls), sum(answered), sum(attempts), sum(input_tokens), sum(output_tokens),
+       sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
+       sum(cost_pico / 1000000), sum(cost_pico % 1000000),
+       sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(cost_pico IS NULL)
+FROM spent GROUP BY 1 ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Calls, tokens and money of one group."""
+
+    name: str
+    calls: int
+    answered: int
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cost_pico: int
+    unconfirmed_pico: int
+    unpriced: int
+    """Calls and batch items whose cost is not known, and therefore not in `cost_pico`."""
+
+
+def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[Spend]:
+    """What was spent, by one of `GROUPS`.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    query = _SPEND.format(group=GROUPS[by])
+    with closing(open_reader(ledger)) as db:
+        rows = db.execute(query, {"since": since_ms, "until": until_ms}).fetchall()
+    return [_spend_of(str(name), [int(figure or 0) for figure in figures]) for name, *figures in rows]
+
+
+def _spend_of(name: str, figures: list[int]) -> Spend:
+    *counts, cost_millions, cost_rest, unconfirmed_millions, unconfirmed_rest, unpriced = figures
+    cost_pico = cost_millions * 1_000_000 + cost_rest
+    unconfirmed_pico = unconfirmed_millions * 1_000_000 + unconfirmed_rest
+    calls, answered, attempts, input_, output, read, five, hour = counts
+    return Spend(
+        name, calls, answered, attempts, input_, output, read, five, hour, cost_pico, unconfirmed_pico, unpriced
+    )
+
+
+_ATTEMPT_COSTS = """
+SELECT calls.workflow, attempts.upstream_request_id, attempts.cost_pico
+FROM attempts JOIN calls USING (call_id) ORDER BY call_id, attempt
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCost:
+    """What one attempt cost, by the request id under which the API bills it."""
+
+    workflow: str
+    upstream_request_id: str | None
+    cost_pico: int | None
+
+
+def attempt_costs(ledger: Path) -> list[AttemptCost]:
+    """Every attempt, for comparing with somebody else's books.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with closing(open_reader(ledger)) as db:
+        return [AttemptCost(*row) for row in db.execute(_ATTEMPT_COSTS)]
+
+
+def overheads_ms(ledger: Path) -> list[float]:
+    """Of each answered call: the milliseconds that were neither waiting nor the API.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with closing(open_reader(ledger)) as db:
+        return [ms for (ms,) in db.execute("SELECT overhead_ms FROM calls WHERE outcome = 'ok' ORDER BY call_id")]

@@ -1,0 +1,107 @@
+"""Open a connection: resolve, check where the name leads, race the addresses, shake hands."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+
+import aiohappyeyeballs
+
+from headgate.net.client import Connection, WireError, WireErrorKind
+from headgate.net.http import Origin
+
+__all__ = ["TcpDial", "is_public"]
+
+STAGGER_S = 0.25
+"""Between attempts at one address and the next (RFC 8305): a broken IPv6 route costs a quarter second, not a
+timeout."""
+
+AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+
+
+class TcpDial:
+    """Connections over TCP, with TLS where the origin is https: at least 1.2, always verified, never less."""
+
+    def __init__(self, *, ca_file: str | None = None, allow_private: bool = False) -> None:
+        self._ca_file = ca_file
+        self._allow_private = allow_private
+        self._context: ssl.SSLContext | None = None
+
+    async def __call__(self, origin: Origin, factory: Callable[[], Connection], within_s: float) -> Connection:
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._open(origin, factory)
+        except TimeoutError:
+            raise WireError("connect_timeout", "the connection was not established in time", sent=False) from None
+
+    async def _open(self, origin: Origin, factory: Callable[[], Connection]) -> Connection:
+        loop = asyncio.get_running_loop()
+        addresses = await self._resolve(loop, origin)
+        try:
+            sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=STAGGER_S, interleave=1)
+        except OSError as problem:
+            raise WireError("connect", f"cannot connect: {problem.strerror or 'unreachable'}", sent=False) from None
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            secure = origin.scheme == "https"
+            _, connection = await loop.create_connection(
+                factory,
+                sock=sock,
+                ssl=self._tls() if secure else None,
+                server_hostname=origin.host if secure else None,
+            )
+        except ssl.SSLError as problem:
+            raise WireError("tls", f"TLS failed: {problem.reason or type(problem).__name__}", sent=False) from None
+        except OSError as problem:
+            kind: WireErrorKind = "tls" if origin.scheme == "https" else "connect"
+            raise WireError(kind, f"the handshake broke off: {problem.strerror or 'closed'}", sent=False) from None
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    async def _resolve(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> list[AddrInfo]:
+        try:
+            found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise WireError("dns", f"the name {origin.host} cannot be resolved", sent=False) from None
+        # A name may come to point inside at any time (rebinding), so it is checked here, and what was checked is
+        # what we connect to.  An address, or this machine's own name, was written down on purpose.
+        if not self._allow_private and not _is_literal(origin.host):
+            found = [info for info in found if is_public(str(info[4][0]))]
+            if not found:
+                raise WireError(
+                    "egress_denied",
+                    f"{origin.host} resolves to a private address; if it should, set upstream.allow_private_addresses",
+                    sent=False,
+                )
+        return found  # type: ignore[return-value]
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            context = ssl.create_default_context(cafile=self._ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            self._context = context
+        return self._context
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the open internet."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_global and not (mapped or ip).is_multicast
+
+
+def _is_literal(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

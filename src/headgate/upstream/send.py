@@ -1,0 +1,308 @@
+"""One attempt: write the request, read the response, name what went wrong.  No policy, no second try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from headgate.call import Call, Reply
+from headgate.clock import Clock
+from headgate.config.schema import LaneConfig
+from headgate.core.classify import classify_response
+from headgate.events import ErrorClass
+from headgate.failure import Failure
+from headgate.net.client import Connection, Dial, Pool, WireError, WireErrorKind
+from headgate.net.http import ByteSource, HeaderBlock, Origin
+from headgate.upstream.keyring import Credential, Keyring
+
+__all__ = ["Upstream", "UpstreamStream", "parse_base_url"]
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+"""Of an answer that is read whole."""
+
+_WIRE = {
+    "dns": ErrorClass.DNS,
+    "connect": ErrorClass.CONNECT,
+    "connect_timeout": ErrorClass.CONNECT_TIMEOUT,
+    "tls": ErrorClass.TLS,
+    "egress_denied": ErrorClass.EGRESS_DENIED,
+    "pool_timeout": ErrorClass.POOL_TIMEOUT,
+    "first_byte_timeout": ErrorClass.FIRST_BYTE_TIMEOUT,
+    "idle_timeout": ErrorClass.IDLE_TIMEOUT,
+    "progress_timeout": ErrorClass.PROGRESS_TIMEOUT,
+    "deadline": ErrorClass.DEADLINE,
+    "reset": ErrorClass.RESET,
+    "cut": ErrorClass.STREAM_CUT,
+    "protocol": ErrorClass.PROTOCOL,
+}
+
+
+def parse_base_url(base_url: str) -> tuple[Origin, str]:
+    """The origin of a base URL that was checked while loading, and the path that goes before each call's own."""
+    url = urlsplit(base_url)
+    assert url.hostname is not None
+    return Origin(url.scheme, url.hostname, url.port or (443 if url.scheme == "https" else 80)), url.path.rstrip("/")
+
+
+@dataclass(slots=True)
+class _Route:
+    """What is the same in every request to one origin."""
+
+    pool: Pool
+    prefix: str
+    host: bytes
+
+
+class Upstream:
+    """Sends attempts.  One for each engine; its connections live on the engine's loop."""
+
+    def __init__(
+        self,
+        base_url: str,
+        dial: Dial,
+        clock: Clock,
+        lanes: Mapping[str, LaneConfig],
+        keyring: Keyring,
+        *,
+        max_connections: int,
+        keepalive_s: float,
+    ) -> None:
+        self._dial = dial
+        self._clock = clock
+        self._lanes = lanes
+        self._keyring = keyring
+        self._max_connections = max_connections
+        self._keepalive_s = keepalive_s
+        self._base_url = base_url
+        self._routes: dict[str, _Route] = {}
+
+    async def send(self, call: Call) -> Reply:
+        """One attempt of `call`, with the credential that admission chose."""
+        lane = self._lanes[call.record.lane]
+        route = self._route(call.base_url or self._base_url)
+        left_s = call.deadline_s - self._clock.now_s()
+        if left_s <= 0:
+            return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
+        try:
+            connection = route.pool.take_idle()
+            if connection is None:
+                asked_s = self._clock.now_s()
+                connection = await route.pool.take(min(lane.connect_timeout_s, left_s), left_s)
+                call.attempt.record.connect_ms = round((self._clock.now_s() - asked_s) * 1000, 3)
+        except WireError as error:
+            return _lost(error)
+        try:
+            return await self._exchange(connection, route, call, lane)
+        except WireError as error:
+            connection.abort()
+            return _lost(error)
+        except BaseException:
+            connection.abort()
+            raise
+
+    async def _exchange(self, connection: Connection, route: _Route, call: Call, lane: LaneConfig) -> Reply:
+        clock = self._clock
+        attempt = call.attempts[-1]
+        record = attempt.record
+        credential = self._keyring.pick(record.credential, call.own_key)
+        assert credential is not None
+        attempt.sent_s = clock.now_s()
+        head = _request_head(call, route, credential)
+        connection.request(head, call.body)
+        first_byte_s = lane.first_byte_timeout_s if call.record.stream else lane.answer_timeout_s
+        _expect(connection, first_byte_s, "first_byte_timeout", call.deadline_s - attempt.sent_s)
+        if call.upload is None:
+            status, headers = await connection.head()
+        else:
+            status, headers = await self._send_upload(connection, call, first_byte_s)
+        record.first_byte_ms = round((clock.now_s() - attempt.started_s) * 1000, 3)
+        record.status = status
+        told = headers.watched.get
+        if request_id := told(b"request-id"):
+            record.upstream_request_id = request_id.decode("latin-1")[:128]
+        if told(b"content-encoding", b"identity") != b"identity":
+            raise WireError("protocol", "the upstream compressed its answer although it was asked not to")
+        media = told(b"content-type", b"")
+        if 200 <= status < 300 and not media.startswith((b"application/json", b"text/html")):
+            # Events, batch results, files: whatever is not JSON is passed on while it arrives.
+            length = told(b"content-length")
+            stream = UpstreamStream(connection, clock, lane, call.deadline_s)
+            return Reply(status, headers, stream=stream, length=int(length) if length else None)
+        body = connection.take_whole()
+        if body is None:
+            body = await self._read_whole(connection, call, lane)
+        connection.release()
+        failure = classify_response(status, headers, body, clock.unix_ms())
+        return Reply(status, headers, body, failure=failure)
+
+    async def _send_upload(self, connection: Connection, call: Call, first_byte_s: float) -> tuple[int, HeaderBlock]:
+        """Pass the body on while it arrives; the API may answer before it has all of it."""
+        upload = call.upload
+        assert upload is not None
+        # While the caller is still sending, only the deadline counts: how slow it may be is the server's business.
+        connection.expect_within(call.deadline_s - self._clock.now_s(), "deadline")
+        sending = asyncio.ensure_future(_pump(upload, connection, chunked=call.upload_length is None))
+        answering = asyncio.ensure_future(connection.head())
+        try:
+            await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                sending.result()
+                _expect(connection, first_byte_s, "first_byte_timeout", call.deadline_s - self._clock.now_s())
+            if not sending.done():
+                connection.spoil()
+            return await answering
+        finally:
+            sending.cancel()
+            answering.cancel()
+            await asyncio.gather(sending, answering, return_exceptions=True)
+
+    async def _read_whole(self, connection: Connection, call: Call, lane: LaneConfig) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            if not connection.complete:
+                _expect(connection, lane.idle_timeout_s, "idle_timeout", call.deadline_s - self._clock.now_s())
+            data = await connection.read()
+            if not data:
+                return b"".join(chunks) if len(chunks) != 1 else chunks[0]
+            size += len(data)
+            if size > MAX_ANSWER_BYTES:
+                raise WireError("protocol", f"the upstream's answer passes {MAX_ANSWER_BYTES} bytes")
+            chunks.append(data)
+
+    def _route(self, base_url: str) -> _Route:
+        route = self._routes.get(base_url)
+        if route is None:
+            origin, prefix = parse_base_url(base_url)
+            pool = Pool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
+            host = str(origin).partition("://")[2].encode("idna" if not origin.host.isascii() else "ascii")
+            route = self._routes[base_url] = _Route(pool, prefix, host)
+        return route
+
+    def close(self) -> None:
+        for route in self._routes.values():
+            route.pool.close()
+
+
+class UpstreamStream:
+    """The body of a streamed response.  `progressed()` is told from above: only whoever reads the events knows."""
+
+    __slots__ = ("_callbacks", "_clock", "_connection", "_deadline_s", "_lane", "_progress_by_s", "closed", "cut",
+                 "error", "failure")  # fmt: skip
+
+    def __init__(self, connection: Connection, clock: Clock, lane: LaneConfig, deadline_s: float) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._lane = lane
+        self._deadline_s = deadline_s
+        self._progress_by_s = clock.now_s() + lane.progress_timeout_s
+        self._callbacks: list[Callable[[], None]] = []
+        self.failure: Failure | None = None
+        self.error: bytes | None = None
+        self.cut = False
+        self.closed = False
+
+    def progressed(self) -> None:
+        self._progress_by_s = self._clock.now_s() + self._lane.progress_timeout_s
+
+    async def opened(self) -> Failure | None:
+        return None
+
+    async def read(self) -> bytes:
+        data = None
+        while data is None:
+            data = await self.read_or_nudge()
+        return data
+
+    async def read_or_nudge(self) -> bytes | None:
+        """As `read`, or None after `nudge`."""
+        if self.closed:
+            return b""
+        connection = self._connection
+        now_s = self._clock.now_s()
+        progress_s = self._progress_by_s - now_s
+        if progress_s < self._lane.idle_timeout_s:
+            _expect(connection, progress_s, "progress_timeout", self._deadline_s - now_s)
+        else:
+            _expect(connection, self._lane.idle_timeout_s, "idle_timeout", self._deadline_s - now_s)
+        try:
+            data = await connection.read()
+        except WireError as error:
+            self.failure = Failure(_WIRE[error.kind])
+            self.cut = True
+            self.close()
+            return b""
+        if data == b"":
+            self.close()
+        return data
+
+    def nudge(self) -> None:
+        self._connection.nudge()
+
+    async def wind_up(self, within_s: float) -> None:
+        """The last event is in; what remains is the end of the body, which lets the connection be used again."""
+        if self.closed:
+            return
+        self._connection.expect_within(within_s, "idle_timeout")
+        try:
+            while await self._connection.read():
+                pass
+        except WireError:
+            pass
+        self.close()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        if self.closed:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._connection.release()
+        for callback in self._callbacks:
+            callback()
+
+
+def _expect(connection: Connection, within_s: float, kind: WireErrorKind, deadline_in_s: float) -> None:
+    if deadline_in_s < within_s:
+        connection.expect_within(max(0.0, deadline_in_s), "deadline")
+    else:
+        connection.expect_within(within_s, kind)
+
+
+def _lost(error: WireError) -> Reply:
+    return Reply(0, HeaderBlock(), failure=Failure(_WIRE[error.kind], sent=error.sent))
+
+
+def _request_head(call: Call, route: _Route, credential: Credential) -> bytes:
+    parts = [
+        f"{call.method} {route.prefix}{call.target} HTTP/1.1\r\n".encode("latin-1"),
+        b"host: ",
+        route.host,
+        b"\r\n",
+    ]
+    parts += [b"%s: %s\r\n" % header for header in call.headers]
+    key = credential.key.reveal().encode("latin-1")
+    parts.append(b"authorization: Bearer %s\r\n" % key if call.bearer else b"x-api-key: %s\r\n" % key)
+    parts.append(b"accept-encoding: identity\r\n")
+    if call.upload is None:
+        if call.body or call.method in ("POST", "PUT", "PATCH"):
+            parts.append(b"content-length: %d\r\n" % len(call.body))
+    elif call.upload_length is not None:
+        parts.append(b"content-length: %d\r\n" % call.upload_length)
+    else:
+        parts.append(b"transfer-encoding: chunked\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+async def _pump(upload: ByteSource, connection: Connection, *, chunked: bool) -> None:
+    while data := await upload.read():
+        await connection.send(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+    if chunked:
+        await connection.send(b"0\r\n\r\n")

@@ -1,0 +1,106 @@
+"""What an answer used, and what else Headgate needs to know of it.
+
+Anthropic's fields are disjoint and stay so: `input`, `cache_read`, `cache_write_5m` and `cache_write_1h` never overlap;
+sums are derived (claude-api.md §4).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Habit", "Iteration", "MessageFacts", "Usage"]
+
+FIRST_OUTPUT = 400.0
+WEIGHT = 0.2
+"""Of the newest observation: about the last ten calls decide."""
+
+
+class Iteration(msgspec.Struct, eq=False):
+    """One sampling pass of a request (`usage.iterations[]`): its own counts, and its own model where the API names
+    it."""
+
+    type: str
+    model: str | None
+    usage: Usage
+
+
+class Usage(msgspec.Struct, eq=False):
+    """Token counts of one answer, and what else its price depends on."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    thinking: int = 0
+    """Part of `output`."""
+    web_searches: int = 0
+    web_fetches: int = 0
+    code_executions: int = 0
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    iterations: list[Iteration] = []
+    anomalies: list[str] = []
+    """Names of the fields whose value was no count and was therefore not taken."""
+
+    @property
+    def prompt(self) -> int:
+        """The size of the prompt: everything that went in, cached or not."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def counted_input(self) -> int:
+        """What the input limit counts: cache reads are free (§8.1)."""
+        return self.input + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def total_counted_input(self) -> int:
+        """`counted_input` over all passes of the request."""
+        return sum(i.usage.counted_input for i in self.iterations) if self.iterations else self.counted_input
+
+    @property
+    def total_output(self) -> int:
+        return sum(i.usage.output for i in self.iterations) if self.iterations else self.output
+
+
+class MessageFacts(msgspec.Struct, eq=False):
+    """What Headgate needs to know of an answer."""
+
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    refusal_category: str | None = None
+    has_content: bool = False
+    fallback_triggers: list[tuple[str | None, str | None]] = []
+    """For each `fallback` block: the model that declined, and the category."""
+    usage: Usage | None = None
+
+
+class Habit:
+    """What calls of one workflow to one model use."""
+
+    __slots__ = ("input_per_byte", "output", "tokens_per_delta")
+
+    def __init__(self, input_per_byte: float) -> None:
+        self.input_per_byte = input_per_byte
+        self.output = FIRST_OUTPUT
+        self.tokens_per_delta = 1.0
+
+    def expect(self, body_bytes: int, max_tokens: int | None) -> tuple[float, float]:
+        """Input and output tokens of a call that is about to be made, as the limits count them."""
+        output = self.output
+        return body_bytes * self.input_per_byte, output if max_tokens is None or max_tokens > output else max_tokens
+
+    def observe(self, body_bytes: int, usage: Usage, deltas: int | None) -> None:
+        """Learn from a call that ended well.  `deltas`: content deltas of its stream, None if it was not streamed."""
+        if body_bytes:
+            self.input_per_byte += WEIGHT * (usage.total_counted_input / body_bytes - self.input_per_byte)
+        self.output += WEIGHT * (usage.total_output - self.output)
+        if deltas:
+            self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
+
+    def output_of_broken_stream(self, deltas: int) -> int:
+        """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least
+        one token, and in streams that ended well it held as many as was learned."""
+        return round(deltas * max(1.0, self.tokens_per_delta))

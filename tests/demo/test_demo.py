@@ -1,0 +1,67 @@
+"""`headgate demo` as a stranger runs it: real processes, real sockets, official SDK clients."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from headgate.demo.traffic import LONGEST_S, WORKFLOWS, plan
+
+KEYS = {
+    "calls", "answered", "caller_429", "upstream_429", "attempts", "cost_usd", "invoice_usd", "cached_share",
+    "p50_ms", "p95_ms", "p99_ms", "added_p50_ms",
+}  # fmt: skip
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "headgate.cli.main", "demo", *arguments], capture_output=True, text=True, timeout=240
+    )
+
+
+def test_through_a_burst_nobody_sees_a_429_and_the_ledger_equals_the_books():
+    """Twenty seconds hold the trace's biggest burst, which is more than the simulated limits allow."""
+    run = demo("--json", "--seconds", "20")
+
+    assert run.returncode == 0, run.stderr
+    both = json.loads(run.stdout)
+    assert both.keys() == {"headgate", "plain"}
+    assert both["headgate"].keys() == both["plain"].keys() == KEYS
+    headgate, plain = both["headgate"], both["plain"]
+    assert headgate["calls"] == plain["calls"] == len(plan(20))
+    assert headgate["answered"] == headgate["calls"]
+    assert headgate["caller_429"] == 0
+    assert headgate["cost_usd"] == headgate["invoice_usd"] > 0
+    assert plain["upstream_429"] > 0, "the burst no longer passes the limits, so the demo shows nothing"
+    assert plain["answered"] + plain["caller_429"] == plain["calls"]
+
+
+def test_without_a_terminal_it_prints_plain_lines_and_a_summary():
+    run = demo("--seconds", "6")
+
+    assert run.returncode == 0, run.stderr
+    assert "\x1b" not in run.stdout
+    for said in ("429s the callers saw", "prompt-cache share", "equal", "headgate cost --by model", *WORKFLOWS):
+        assert said in run.stdout
+    assert "DIFFERENT" not in run.stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-3", "601", "soon"])
+def test_seconds_that_the_traces_do_not_hold_are_refused(seconds: str):
+    run = demo("--seconds", seconds)
+
+    assert run.returncode == 2
+    assert "--seconds" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_plan_is_the_same_every_time_and_ends_with_the_traces():
+    whole = plan(LONGEST_S)
+
+    assert whole == plan(LONGEST_S)
+    assert [ask.at_s for ask in whole] == sorted(ask.at_s for ask in whole)
+    assert {ask.workflow for ask in whole} == WORKFLOWS.keys()
+    assert max(ask.at_s for ask in whole) > LONGEST_S - 5

@@ -1,0 +1,169 @@
+"""The production engine in front of the simulated Claude, in virtual time, with a network that is only memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from headgate.call import Call, Kind, Reply
+from headgate.clock import LoopClock
+from headgate.config.schema import Config, LaneConfig, RetryConfig
+from headgate.engine.engine import Engine, load_catalog, load_prices
+from headgate.net.client import Dial
+from headgate.net.server import Server
+from headgate.records import CallRecord
+from headgate.secret import Secret
+from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.virtual_time import EPOCH, memory_dial, run
+from headgate.stores.memory import MemoryLedger
+from headgate.telemetry.call_log import MemoryCallLog
+from headgate.upstream.keyring import Credential, Keyring
+
+__all__ = ["MODEL", "Answer", "World", "lanes", "play"]
+
+MODEL = "claude-sonnet-5-5"
+KEY = "sk-ant-test-0001"
+
+T = TypeVar("T")
+
+
+@dataclass
+class Answer:
+    """What a caller got: the reply, read to its end."""
+
+    reply: Reply
+    body: bytes
+    call: Call
+
+    @property
+    def ok(self) -> bool:
+        stream = self.reply.stream
+        return self.reply.failure is None and (stream is None or stream.failure is None)
+
+    @property
+    def record(self) -> CallRecord:
+        return self.call.record
+
+    @property
+    def document(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class World:
+    """An engine, a simulated API, and what came of the calls between them."""
+
+    def __init__(self, engine: Engine, sim: SimulatedClaude, ledger: MemoryLedger, log: MemoryCallLog) -> None:
+        self.engine = engine
+        self.sim = sim
+        self.ledger = ledger
+        self.log = log
+
+    @property
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def make(self, sim: str = "", *, stream: bool = False, text: str = "hello", **options: Any) -> Call:
+        """A call for a short message; `sim` asks the simulator for misbehaviour."""
+        body: dict[str, Any] = {
+            "model": options.pop("model", MODEL),
+            "max_tokens": options.pop("max_tokens", 64),
+            "messages": [{"role": "user", "content": text}],
+        }
+        if stream:
+            body["stream"] = True
+        body |= options.pop("body", {})
+        record = CallRecord(
+            call_id=self.engine.new_call_id(),
+            started_ms=self.engine.clock.unix_ms(),
+            kind=Kind.MESSAGES,
+            workflow=options.pop("workflow", "test"),
+            lane=options.pop("lane", "standard"),
+            correlation_id="test",
+            caller_attempts=options.pop("caller_attempts", 0),
+        )
+        headers = [(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")]
+        if sim:
+            headers.append((b"x-sim", sim.encode()))
+        return Call(
+            record=record,
+            kind=Kind.MESSAGES,
+            method="POST",
+            target="/v1/messages",
+            headers=headers,
+            body=msgspec.json.encode(body),
+            arrived_s=self.engine.clock.now_s(),
+            **options,
+        )
+
+    async def ask(self, sim: str = "", **options: Any) -> Answer:
+        """Make a call and read the answer to its end."""
+        call = self.make(sim, **options)
+        reply = await self.engine.call(call)
+        body = reply.body
+        if reply.stream is not None:
+            while piece := await reply.stream.read():
+                body += piece
+            reply.stream.close()
+        return Answer(reply, body, call)
+
+    def attempts(self) -> list[tuple[str | None, str | None]]:
+        """Error and decision of every attempt there is a record of."""
+        return [(attempt.error, attempt.decision) for attempt in self.ledger.attempts]
+
+
+def lanes(**changes: Any) -> dict[str, LaneConfig]:
+    """The lanes that ship, each with `changes`."""
+    return {name: replace(lane, **changes) for name, lane in Config().lanes.items()}
+
+
+def play(
+    scene: Callable[[World], Awaitable[T]],
+    *,
+    sim: SimSettings | None = None,
+    config: Config | None = None,
+    retry: RetryConfig | None = None,
+    credentials: tuple[str, ...] = (KEY,),
+    seed: int = 1,
+    dial: Dial | None = None,
+) -> T:
+    """Run `scene` in a world of its own, from virtual second 0, and check that nothing was left open."""
+
+    async def main() -> T:
+        clock = LoopClock(EPOCH)
+        app = SimulatedClaude(sim or SimSettings(), clock, Random(seed))
+        server = Server(app)
+        port = await server.start("127.0.0.1", 0)
+        settings = config or Config()
+        settings = replace(settings, upstream=replace(settings.upstream, base_url=f"http://127.0.0.1:{port}"))
+        if retry is not None:
+            settings = replace(settings, retry=retry)
+        ledger, log = MemoryLedger(), MemoryCallLog()
+        names = ["default", *(f"key{number}" for number in range(2, len(credentials) + 1))]
+        keyring = Keyring([Credential(n, Secret(k)) for n, k in zip(names, credentials, strict=True)], clock)
+        engine = Engine(
+            settings,
+            keyring=keyring,
+            prices=load_prices(None),
+            catalog=load_catalog(),
+            ledger=ledger,
+            log=log,
+            clock=clock,
+            rng=Random(seed),
+            dial=dial or memory_dial,
+        )
+        world = World(engine, app, ledger, log)
+        result = await scene(world)
+        await engine.close()
+        await server.drain(0)
+        assert not ledger.open, "an attempt was begun and never recorded"
+        for state in engine.gates():
+            assert not state.gate.under_way, "permits were taken and never given back"
+            assert not state.gate.waiting, "somebody still waits"
+        return result
+
+    return run(main())
