@@ -115,8 +115,7 @@ async def _shared_from_a_loop() -> Portal:
     return portal if portal is not None else await asyncio.to_thread(shared)
 
 
-# -- the request
-# --------------------------------------------------------------------------------------------------------
+# -- the request -------------------------------------------------------------------------------------------------------
 
 
 def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, timeout_s: float | None) -> Call:
@@ -197,8 +196,7 @@ def _read_timeout(request: httpx2.Request) -> float | None:
     return float(read) if isinstance(read, (int, float)) else None
 
 
-# -- the reply
-# ----------------------------------------------------------------------------------------------------------
+# -- the reply ---------------------------------------------------------------------------------------------------------
 
 
 def _refusal(http: Any, request: Any, refusal: Refused, engine: Engine) -> httpx2.Response:
@@ -322,8 +320,7 @@ def _library(module: ModuleType) -> SimpleNamespace:
 _CUT = "headgate: the stream broke off before it was complete"
 
 
-# -- the SDK's own retries
-# ----------------------------------------------------------------------------------------------
+# -- the SDK's own retries ---------------------------------------------------------------------------------------------
 
 _told_of_retries = threading.Event()
 _looked_at = 0

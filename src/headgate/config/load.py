@@ -89,8 +89,7 @@ def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Pa
     return Loaded(config, settings, path)
 
 
-# -- the file
-# -----------------------------------------------------------------------------------------------------------
+# -- the file ----------------------------------------------------------------------------------------------------------
 
 
 def _find_file(environ: Mapping[str, str], file: Path | None, cwd: Path) -> Path | None:
@@ -142,8 +141,7 @@ def _line_of(lines: dict[Path_, int], where: Path_) -> int:
     return 1
 
 
-# -- the environment
-# ----------------------------------------------------------------------------------------------------
+# -- the environment ---------------------------------------------------------------------------------------------------
 
 
 def _read_variable(variable: str, text: str) -> tuple[Path_, Any]:
@@ -183,8 +181,7 @@ def _parse(text: str, kind: Any, variable: str) -> Any:
         ) from None
 
 
-# -- merging and checking
-# -----------------------------------------------------------------------------------------------
+# -- merging and checking ----------------------------------------------------------------------------------------------
 
 
 def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:

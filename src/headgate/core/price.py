@@ -347,8 +347,7 @@ def _printable(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text) <= 64
 
 
-# -- reading a price file
-# -----------------------------------------------------------------------------------------------
+# -- reading a price file ----------------------------------------------------------------------------------------------
 
 _FIELDS = {"model", "aliases", "valid_from", "valid_to", "batch", "us", "fast", "above", "source", *KINDS}
 

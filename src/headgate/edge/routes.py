@@ -123,8 +123,7 @@ def normalise(raw_path: str) -> str:
 
     Raises:
         NotAllowed: the path is not absolute, has empty or dot segments, or holds anything that two parsers could read
-        in
-            two ways (an encoded slash, a backslash, a NUL, bytes that are not ASCII).
+            in two ways (an encoded slash, a backslash, a NUL, bytes that are not ASCII).
     """
     try:
         path = unquote_to_bytes(raw_path).decode("ascii") if "%" in raw_path else raw_path

@@ -265,8 +265,7 @@ def _insert_statement(table: str, rows: int) -> str:
     return f"INSERT OR IGNORE INTO {table} VALUES {','.join([row] * rows)}"  # noqa: S608  # names of ours
 
 
-# -- opening
-# ------------------------------------------------------------------------------------------------------------
+# -- opening -----------------------------------------------------------------------------------------------------------
 
 
 def open_reader(path: Path) -> apsw.Connection:
@@ -345,8 +344,7 @@ def _damaged(path: Path, problem: object) -> LedgerError:
     )
 
 
-# -- after a crash
-# ------------------------------------------------------------------------------------------------------
+# -- after a crash -----------------------------------------------------------------------------------------------------
 
 
 def _recover(db: apsw.Connection, folder: Path, estimate: Callable[[OpenAttempt], int]) -> int:
