@@ -10,7 +10,7 @@ help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
 	@echo "make test    lint, types and all tests"
 	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
-	@echo "make docs    write the reference pages that are generated from code"
+	@echo "make docs    write the reference pages from the code, and the README's output from the demo"
 	@echo "make wheel   build the wheel and try it in an empty environment"
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
@@ -39,6 +39,7 @@ bench: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/write_reference.py
+	$(BIN)/python tools/write_demo_output.py
 
 wheel: $(VENV)/.installed
 	$(BIN)/python tools/try_wheel.py

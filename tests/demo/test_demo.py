@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from headgate.demo.traffic import LONGEST_S, WORKFLOWS, plan
 
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
     "calls", "answered", "caller_429", "upstream_429", "attempts", "cost_usd", "invoice_usd", "cached_share",
     "p50_ms", "p95_ms", "p99_ms", "added_p50_ms",
@@ -65,3 +68,21 @@ def test_the_plan_is_the_same_every_time_and_ends_with_the_traces():
     assert [ask.at_s for ask in whole] == sorted(ask.at_s for ask in whole)
     assert {ask.workflow for ask in whole} == WORKFLOWS.keys()
     assert max(ask.at_s for ask in whole) > LONGEST_S - 5
+
+
+def test_the_readme_shows_what_the_demo_prints():
+    """The figures differ from run to run; the lines do not."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, found, rest = readme.partition("<!-- demo:")
+    shown = rest.partition("```text\n")[2].partition("```\n<!-- end of demo -->")[0]
+
+    run = demo("--seconds", "6")
+
+    assert found
+    assert shape(shown) == shape(run.stdout)
+
+
+def shape(output: str) -> set[str]:
+    """Its lines without figures, signs, folders and the lengths of columns."""
+    output = re.sub(r"\S*/", "", output)
+    return {" ".join(re.sub(r"[^A-Za-z]+", " ", line).split()) for line in output.splitlines()}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-__all__ = ["age", "money", "print_json", "print_table"]
+__all__ = ["age", "command", "money", "print_json", "print_table"]
 
 
 def print_json(value: Any) -> None:
@@ -42,3 +45,13 @@ def age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def command() -> str:
+    """How this user can run `headgate` again: by its name if that is found, else by the path it was run by."""
+    own = Path(sys.argv[0]).absolute()
+    found = shutil.which("headgate")
+    if own.name != "headgate" or (found is not None and os.path.samefile(found, own)):
+        return "headgate"
+    here = Path.cwd()
+    return str(own.relative_to(here)) if own.is_relative_to(here) else str(own)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from headgate.cli.output import print_table
+from headgate.cli.output import command, print_table
 from headgate.core.price import usd_text
 from headgate.demo.run import Progress, Result, SideResult, percentile
 from headgate.demo.traffic import WORKFLOWS
@@ -97,10 +97,11 @@ def print_summary(result: Result, seconds: float) -> None:
 
 def print_next(result: Result) -> None:
     """What to run next."""
+    headgate = command()
     print(
-        f"\nLook at it:   headgate cost --by model --ledger {result.ledger}\n"
+        f"\nLook at it:   {headgate} cost --by model --ledger {result.ledger}\n"
         f"              head -n 1 {result.ledger.with_name('calls.jsonl')}\n"
-        "Your own key: ANTHROPIC_API_KEY=... headgate serve\n"
+        f"Your own key: ANTHROPIC_API_KEY=... {headgate} serve\n"
         "              then set ANTHROPIC_BASE_URL=http://127.0.0.1:8787 for your application"
     )
 
