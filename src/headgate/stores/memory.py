@@ -33,7 +33,7 @@ class MemoryLedger:
             self.batch_items.setdefault((item.batch_id, item.custom_id), item)
 
     def remember(self, resource: Resource) -> None:
-        self.resources[resource.id] = resource
+        self.resources.setdefault(resource.id, resource)
 
     async def owner(self, resource_id: str) -> Resource | None:
         return self.resources.get(resource_id)

@@ -4,8 +4,8 @@ A frame is length, CRC-32 and MessagePack, copied into a memory-mapped file whos
 system call, and what is in the page cache outlives the process.  (The death of the machine can lose what SQLite had
 not committed yet.)  The event loop appends; one thread reads behind it.  Nothing else is kept in memory meanwhile.
 
-A file belongs to the process that holds its lock.  A file that nobody holds was left by a crash, and the next start
-reads it (`orphans`).
+A file belongs to the process that holds its lock.  Files that nobody holds were left by a crash, and the next start
+reads them (`orphans`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-__all__ = ["Journal", "frames", "orphans"]
+__all__ = ["Journal", "Orphan", "frames", "orphans"]
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """Of one file; a frame that does not fit goes into a new one, made as large as it needs."""
@@ -38,11 +40,12 @@ class _Segment:
     __slots__ = ("end", "file", "memory", "path", "size")
 
     def __init__(self, path: Path, size: int) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
+        with _folder_locked(path.parent):  # from here on it is never there without a lock on it
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
             # Blocks for all of it now: a full disk is an error here, and not a signal in the middle of a write.
-            os.posix_fallocate(file, 0, size)
+            _allocate(file, size)
             memory = mmap.mmap(file, size)
         except OSError:
             os.close(file)
@@ -142,19 +145,71 @@ def frames(data: bytes) -> Iterator[tuple[str, Any]]:
         yield kind, content
 
 
-def orphans(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Journals that no living process holds, oldest first, each with an open and locked file descriptor that the caller
-    closes after it has dealt with the file."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.glob("*.journal"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+class Orphan:
+    """The files that one dead process left, in the order it wrote them.  A context manager that holds their locks."""
+
+    def __init__(self, files: list[tuple[Path, int]]) -> None:
+        self._files = files
+
+    def frames(self) -> Iterator[tuple[str, Any]]:
+        """Kind and content of each frame.  What was still open when a file was begun is repeated in it."""
+        for _, file in self._files:
+            yield from frames(os.pread(file, os.fstat(file).st_size, 0))
+
+    def remove(self) -> None:
+        """Everything in them is in the database.  Oldest first: what a kill in the middle leaves is complete."""
+        for path, _ in self._files:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Orphan:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for _, file in self._files:
             os.close(file)
-            continue
-        yield path, file
+
+
+def orphans(folder: Path) -> list[Orphan]:
+    """What processes that are no more left in `folder`; locked, so that nobody else takes it."""
+    if not folder.is_dir():
+        return []
+    found = []
+    with _folder_locked(folder):
+        for _, paths in groupby(sorted(folder.glob("*.journal")), key=lambda path: path.name.partition(".")[0]):
+            files = [(path, file) for path in paths if (file := _lock(path)) is not None]
+            if files:
+                found.append(Orphan(files))
+    return found
+
+
+def _lock(path: Path) -> int | None:
+    """An open and locked file, or None if it is gone or a living process has it."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """Held for the moment of making a file or of looking for orphans: a new file must not be taken for one."""
+    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _allocate(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:  # macOS
+        for at in range(0, size, 1 << 20):
+            os.pwrite(file, bytes(min(1 << 20, size - at)), at)

@@ -8,7 +8,6 @@ to SQLite in groups.  If SQLite cannot take them (disk full, a foreign lock), no
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import secrets
@@ -16,7 +15,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -28,7 +27,7 @@ import msgspec
 from headgate.errors import LedgerError, Unavailable
 from headgate.events import Outcome, Reason, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
-from headgate.stores.sqlite.journal import Journal, frames, orphans
+from headgate.stores.sqlite.journal import Journal, Orphan, frames, orphans
 
 __all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
 
@@ -41,6 +40,8 @@ BUSY_TIMEOUT_MS = 2_000
 REFUSE_AFTER_S = 10.0
 """A lock held by somebody else for longer than this stops new attempts."""
 RETRY_S = 0.5
+GIVE_UP_S = 5.0
+"""How long a stop tries to write to a database that cannot be written.  The journal keeps what it cannot."""
 OWNERS_CACHED = 10_000
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
@@ -79,23 +80,24 @@ class SqliteLedger:
         self._max_backlog = max_backlog_bytes
         self._open_frames: dict[tuple[str, int], bytes] = {}
         self._unjournaled: deque[Row] = deque()
+        self._settled_unjournaled: list[tuple[str, int]] = []
         self._owners: OrderedDict[str, Resource] = OrderedDict()
         self._failing: tuple[float, str] | None = None
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
-        try:
+        with explained(self.path, "written"):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = _open(self.path)
-            folder = self.path.with_name(self.path.name + ".journal")
-            self.recovered = _recover(self._db, folder, estimate)
-            self._journal = Journal(folder, f"{os.getpid()}-{secrets.token_hex(4)}")
-        except OSError as problem:
-            raise LedgerError(
-                f"the ledger {self.path} cannot be written: {problem.strerror}; "
-                "make its folder writable, or set ledger.path (HEADGATE_LEDGER__PATH) to another place"
-            ) from None
+            try:
+                folder = self.path.with_name(self.path.name + ".journal")
+                self.recovered = sum([_recover(self._db, orphan, estimate) for orphan in orphans(folder)])
+                self._journal = Journal(folder, f"{os.getpid()}-{secrets.token_hex(4)}")
+            except BaseException:
+                self._db.close()
+                raise
         self._wake = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._write_forever, name="headgate-ledger", daemon=True)
+        self._on_end: Callable[[], object] = bool
+        self._thread = threading.Thread(target=self._write_until_closed, name="headgate-ledger", daemon=True)
         self._thread.start()
 
     # -- the event loop's side ----------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ class SqliteLedger:
             raise _unavailable(f"the ledger cannot be written ({failing[1]})")
         if self._journal.appended - self._journal.taken > self._max_backlog:
             raise _unavailable("the ledger is too far behind")
+        self._forget_settled()
         open_frames = self._open_frames
         try:
             frame = self._journal.append("open", attempt, open_frames.values())
@@ -116,15 +119,19 @@ class SqliteLedger:
     def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
         rows: list[Row] = [("attempts", _astuple(attempt)) for attempt in attempts]
         rows.append(("calls", _astuple(call)))
-        self._take(rows)
+        journaled = self._take(rows)
         for attempt in attempts:
-            self._open_frames.pop((attempt.call_id, attempt.attempt), None)
+            key = attempt.call_id, attempt.attempt
+            if journaled:
+                self._open_frames.pop(key, None)
+            else:
+                self._settled_unjournaled.append(key)
 
     def record_batch_items(self, items: Sequence[BatchItemRecord]) -> None:
         self._take([("batch_items", _astuple(item)) for item in items])
 
     def remember(self, resource: Resource) -> None:
-        self._owners[resource.id] = resource
+        self._owners.setdefault(resource.id, resource)
         if len(self._owners) > OWNERS_CACHED:
             self._owners.popitem(last=False)
         self._take([("resources", _astuple(resource))])
@@ -143,9 +150,14 @@ class SqliteLedger:
         await done
 
     async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        self._on_end = lambda: loop.call_soon_threadsafe(written.set_result, None)
         self._closing = True
         self._wake.set()
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        await written  # the thread tells: while the interpreter ends, no other thread can be started to wait for it
+        self._thread.join()
+        self._forget_settled()
         whole = self._journal.taken == self._journal.appended and not self._open_frames
         self._journal.close(remove=whole)
         self._db.close()
@@ -155,7 +167,9 @@ class SqliteLedger:
         """Why rows cannot be committed right now, or None."""
         return self._failing[1] if self._failing else None
 
-    def _take(self, rows: list[Row]) -> None:
+    def _take(self, rows: list[Row]) -> bool:
+        """Whether the rows are in the journal."""
+        journaled = True
         try:
             self._journal.append("rows", rows, self._open_frames.values())
         except OSError as problem:
@@ -163,8 +177,17 @@ class SqliteLedger:
             if not self._unjournaled:
                 log.error("the ledger's journal cannot be written: %s", _short(problem))
             self._unjournaled.extend(rows)
+            journaled = False
         if not self._wake.is_set():
             self._wake.set()
+        return journaled
+
+    def _forget_settled(self) -> None:
+        """Attempts whose rows could not be journaled count as open until SQLite has the rows."""
+        if self._settled_unjournaled and not self._unjournaled:
+            for key in self._settled_unjournaled:
+                self._open_frames.pop(key, None)
+            self._settled_unjournaled.clear()
 
     def _look_up(self, resource_id: str) -> Resource | None:
         with closing(open_reader(self.path)) as db:
@@ -172,6 +195,13 @@ class SqliteLedger:
         return Resource(**dict(zip(Resource.__struct_fields__, row, strict=True))) if row else None
 
     # -- the writer's side --------------------------------------------------------------------------------------
+
+    def _write_until_closed(self) -> None:
+        try:
+            self._write_forever()
+        finally:
+            if self._closing:
+                self._on_end()
 
     def _write_forever(self) -> None:
         while True:
@@ -199,9 +229,8 @@ class SqliteLedger:
         return bool(taken or extra)
 
     def _commit(self, taken: bytes, extra: list[Row], *, patient: bool) -> bool:
-        """Write rows in one transaction, trying until it works.  When closing, a few seconds are enough: the journal
-        still has them."""
-        until = None if patient else time.monotonic() + 5
+        """Write rows in one transaction, trying until it works; when closing, for `GIVE_UP_S`."""
+        until = None if patient else time.monotonic() + GIVE_UP_S
         while True:
             try:
                 insert(self._db, chain(_rows_in(taken), extra))
@@ -218,7 +247,7 @@ class SqliteLedger:
                 return False
             time.sleep(RETRY_S)
             if self._closing and until is None:
-                until = time.monotonic() + 5
+                until = time.monotonic() + GIVE_UP_S
 
     def _fail(self, what: str, detail: str) -> None:
         if self._failing is None or self._failing[1] != what:
@@ -253,10 +282,11 @@ def insert(db: apsw.Connection, rows: Iterable[Row]) -> None:
                 while len(group) >= size:
                     db.execute(_insert_statement(table, size), tuple(chain.from_iterable(group[:size])))
                     del group[:size]
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # SQLite itself has rolled back after some errors, a full disk for one
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 @lru_cache
@@ -272,46 +302,67 @@ def open_reader(path: Path) -> apsw.Connection:
     """A read-only connection, for commands that look.
 
     Raises:
-        LedgerError: there is no ledger at `path`, or it is damaged.
+        LedgerError: there is no ledger at `path`, or it cannot be read.
     """
     path = path.expanduser()
     if not path.is_file():
         raise LedgerError(
             f"there is no ledger at {path} yet; it is made by `headgate serve`, or name another one with --ledger"
         )
-    try:
+    with explained(path, "read"):
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        _check_version(db, path)
-    except apsw.Error as problem:
-        raise _damaged(path, problem) from None
-    return db
+        try:
+            db.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if not _check_ours(db, path):
+                raise LedgerError(f"{path} is no ledger of Headgate; name another one with --ledger")
+        except BaseException:
+            db.close()
+            raise
+        return db
 
 
-def _open(path: Path) -> apsw.Connection:
-    fresh = not path.exists() or path.stat().st_size == 0
+@contextmanager
+def explained(path: Path, what: str) -> Iterator[None]:
+    """Say what is wrong with the ledger, and what to do, in the words of a `LedgerError`.
+
+    Args:
+        what: is being done with it: "read" or "written".
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = apsw.Connection(str(path))
-        db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        if fresh or not db.pragma("user_version"):
-            _create(db)
-        _check_version(db, path)
-        if path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
-            found = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != ("ok",):
-                raise _damaged(path, found[0] if found else "quick_check")
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as problem:
+        raise _damaged(path, problem) from None
     except apsw.BusyError:
         raise LedgerError(
             f"the ledger {path} is locked by another program; stop that program, or set ledger.path to another file"
         ) from None
-    except (apsw.CorruptError, apsw.NotADBError) as problem:
-        raise _damaged(path, problem) from None
-    except apsw.Error as problem:
-        raise OSError(errno.EIO, str(problem)) from None
+    except (OSError, apsw.Error) as problem:
+        why = _short(problem) if isinstance(problem, OSError) else str(problem)
+        remedy = "its folder writable" if what == "written" else "it readable"
+        raise LedgerError(
+            f"the ledger {path} cannot be {what}: {why}; make {remedy}, "
+            "or set ledger.path (HEADGATE_LEDGER__PATH) to another place"
+        ) from None
+
+
+def _open(path: Path) -> apsw.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = apsw.Connection(str(path))
+    try:
+        db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
+        ours = _check_ours(db, path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if not ours:
+            _create(db)
+        elif path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != ("ok",):
+                raise _damaged(path, found[0].splitlines()[-1] if found else "quick_check")
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -322,19 +373,28 @@ def _create(db: apsw.Connection) -> None:
         if not db.pragma("user_version"):  # several first starts at once: one creates, the others find it done
             db.execute(schema)
             db.pragma("user_version", SCHEMA_VERSION)
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
-def _check_version(db: apsw.Connection, path: Path) -> None:
-    version = db.pragma("user_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+def _check_ours(db: apsw.Connection, path: Path) -> bool:
+    """Whether it is a ledger of this version; if not, it is empty.  Changes nothing."""
+    version, tables = db.execute(
+        "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
+    ).get
+    if version > SCHEMA_VERSION:
         raise LedgerError(
             f"the ledger {path} comes from a newer Headgate (schema {version}, this one knows {SCHEMA_VERSION}); "
             "upgrade Headgate, or set ledger.path to another file.  Nothing was changed"
         )
+    if tables and not version:
+        raise LedgerError(
+            f"{path} is the database of another program; set ledger.path to another file.  Nothing was changed"
+        )
+    return bool(version)
 
 
 def _damaged(path: Path, problem: object) -> LedgerError:
@@ -347,13 +407,15 @@ def _damaged(path: Path, problem: object) -> LedgerError:
 # -- after a crash -----------------------------------------------------------------------------------------------------
 
 
-def _recover(db: apsw.Connection, folder: Path, estimate: Callable[[OpenAttempt], int]) -> int:
-    """Bring in the journals that a crash left.  Returns the number of calls that were under way then."""
-    lost = 0
-    for path, file in orphans(folder):
+def _recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttempt], int]) -> int:
+    """Bring in what a crash left in the journal.  Returns the number of calls that were under way then.
+
+    May itself be killed at any point: rows that are there already stay as they are, and the files go last.
+    """
+    with orphan:
         under_way: dict[tuple[str, int], OpenAttempt] = {}
         rows: list[Row] = []
-        for kind, content in frames(path.read_bytes()):
+        for kind, content in orphan.frames():
             if kind == "open":
                 attempt = OpenAttempt(*content)
                 under_way[attempt.call_id, attempt.attempt] = attempt
@@ -362,12 +424,15 @@ def _recover(db: apsw.Connection, folder: Path, estimate: Callable[[OpenAttempt]
                 rows.append((table, values))
                 if table == "attempts":
                     under_way.pop((values[0], values[1]), None)
-        rows += _crashed(under_way.values(), estimate)
-        lost += len({attempt.call_id for attempt in under_way.values()})
         insert(db, rows)
-        path.unlink(missing_ok=True)
-        os.close(file)
-    return lost
+        lost = [attempt for key, attempt in under_way.items() if not _is_recorded(db, key)]
+        insert(db, _crashed(lost, estimate))
+        orphan.remove()
+        return len({attempt.call_id for attempt in lost})
+
+
+def _is_recorded(db: apsw.Connection, attempt: tuple[str, int]) -> bool:
+    return db.execute("SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?", attempt).get is not None
 
 
 def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int]) -> list[Row]:

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from headgate.stores.sqlite.ledger import open_reader
+from headgate.stores.sqlite.ledger import explained, open_reader
 
 __all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "overheads_ms", "spend"]
 
@@ -65,7 +65,7 @@ def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) 
         LedgerError: there is no ledger, or it is damaged.
     """
     query = _SPEND.format(group=GROUPS[by])
-    with closing(open_reader(ledger)) as db:
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         rows = db.execute(query, {"since": since_ms, "until": until_ms}).fetchall()
     return [_spend_of(str(name), [int(figure or 0) for figure in figures]) for name, *figures in rows]
 
@@ -101,7 +101,7 @@ def attempt_costs(ledger: Path) -> list[AttemptCost]:
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
-    with closing(open_reader(ledger)) as db:
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         return [AttemptCost(*row) for row in db.execute(_ATTEMPT_COSTS)]
 
 
@@ -111,5 +111,5 @@ def overheads_ms(ledger: Path) -> list[float]:
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
-    with closing(open_reader(ledger)) as db:
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         return [ms for (ms,) in db.execute("SELECT overhead_ms FROM calls WHERE outcome = 'ok' ORDER BY call_id")]
