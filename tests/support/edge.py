@@ -407,7 +407,7 @@ class Edge:
         """The reply to raw bytes over a connection of their own."""
         wire = await self.connect()
         await wire.send(data)
-        return await wire.reply()
+        return await wire.reply("HEAD" if data.startswith(b"HEAD ") else "GET")
 
     @property
     def calls(self) -> list[CallRecord]:
@@ -491,13 +491,12 @@ def play(
         )
         edge = Edge(Gateway(engine), engine, ledger, log, raw, app)
         await edge.gateway.start()
-        if virtual:
-            result = await scene(edge)
-        else:
-            async with asyncio.timeout(HANG_S):
+        try:
+            async with asyncio.timeout(None if virtual else HANG_S):
                 result = await scene(edge)
-        for wire in edge.wires:
-            wire.leave()
+        finally:
+            for wire in edge.wires:
+                wire.leave()
         if not stopped:
             await edge.gateway.stop(grace_s=5.0)
         if server is not None:

@@ -13,7 +13,7 @@ from headgate.events import ErrorClass
 from headgate.failure import Failure
 from headgate.net.http import HOP_BY_HOP, Headers, header_lines
 
-__all__ = ["answered", "envelope", "failed", "refused"]
+__all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,10 +32,15 @@ _TYPES = {
 
 def envelope(status: int, message: str, request_id: str, *, type: str | None = None) -> bytes:
     """An error body.  `request_id` is the same as the `request-id` header's."""
-    type = type or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    type = type or type_of(status)
     return _encode(
         {"type": "error", "error": {"type": type, "message": message, "details": None}, "request_id": request_id}
     )
+
+
+def type_of(status: int) -> str:
+    """The `error.type` that goes with a status."""
+    return _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
 def refused(refusal: Refused, call_id: str) -> tuple[int, Headers, bytes]:

@@ -91,8 +91,9 @@ class Engine:
             lanes=config.lanes,
             limits=config.limits,
         )
+        observe = Observe(ledger, log, clock, content)
         filters = path(
-            Observe(ledger, log, clock, content),
+            observe,
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
             Affinity(ledger, keyring, clock),
@@ -102,6 +103,8 @@ class Engine:
         )
         self.call = compose(filters, self._upstream.send)
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
+        self.turned_away = observe.turned_away
+        """`turned_away(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
 
     @classmethod
     def from_config(cls, config: Config, environ: Mapping[str, str], *, in_process: bool = False) -> Engine:

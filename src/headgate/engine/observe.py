@@ -44,7 +44,7 @@ class Observe:
             reply = await proceed(call)
         except Refused as refusal:
             call.record.reason = refusal.reason
-            self._over(call, None, refusal.status, _outcome_of_refusal(refusal))
+            self._over(call, None, refusal.status, _outcome_of_refusal(refusal.status))
             raise
         except asyncio.CancelledError:
             self._over(call, None, None, Outcome.CANCELLED)
@@ -60,6 +60,18 @@ class Observe:
         else:
             stream.on_end(lambda: self._over(call, reply, reply.status, _outcome(call, stream.failure, streamed=True)))
         return reply
+
+    def turned_away(self, record: CallRecord, status: int, reason: Reason) -> None:
+        """A call that an edge refused, so that it never came down the path.
+
+        It is logged and has no row in the ledger: who may not call must not be able to fill the disk on which money is
+        written down.
+        """
+        record.status = status
+        record.reason = reason
+        record.outcome = _outcome_of_refusal(status)
+        if self._sink is not None:
+            self._sink.write(record, None)
 
     def _over(self, call: Call, reply: Reply | None, status: int | None, outcome: Outcome) -> None:
         record = call.record
@@ -193,5 +205,7 @@ def _outcome(call: Call, failure: Failure | None, *, streamed: bool = False) -> 
     return Outcome.OK
 
 
-def _outcome_of_refusal(refusal: Refused) -> Outcome:
-    return Outcome.CLIENT_ERROR if refusal.status < 429 else Outcome.SHED
+def _outcome_of_refusal(status: int) -> Outcome:
+    if status in (429, 503):
+        return Outcome.SHED
+    return Outcome.INTERNAL if status == 500 else Outcome.CLIENT_ERROR

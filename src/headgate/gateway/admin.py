@@ -60,7 +60,7 @@ class AdminApp:
         }
         return Response(200, list(_JSON), _encode(body))
 
-    def refuse(self, status: int, problem: str) -> Response:
+    def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
         return Response(status, list(_JSON), _encode({"error": problem}))
 
     def _may(self, request: Request) -> bool:

@@ -16,6 +16,7 @@ from headgate.errors import BadRequest, NotAllowed, Refused
 from headgate.events import Reason
 from headgate.gateway.callers import Callers
 from headgate.gateway.penalty import Penalties
+from headgate.net.http import Headers
 from headgate.net.server import BodyPlan, Request, Response, Truncated
 from headgate.records import CallRecord
 from headgate.stores.sqlite import SqliteLedger
@@ -26,6 +27,8 @@ MB = 1024 * 1024
 _SMALL = BodyPlan(MB)
 _NO_BODY = BodyPlan(0)
 SEEN_HOSTS = 64
+_BREACHES = {413: Reason.BODY_TOO_LARGE, 503: Reason.OVERLOADED, 405: Reason.METHOD_NOT_ALLOWED, 500: Reason.INTERNAL}
+"""Why the server below refused, by its status; all others are bad requests."""
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 _RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?:(?:\\?/){2}[^"/\\]+')
@@ -38,6 +41,8 @@ class _Admitted:
 
     match: Match
     key: CallerKey | None
+    call: Call | None = None
+    """From when the engine has it: what becomes of it is the engine's to record."""
 
 
 class GatewayApp:
@@ -72,42 +77,58 @@ class GatewayApp:
             match = self._router.match(request.method, request.path)
             if request.query:
                 check_query(request.query)
-            key = self._callers.identify(request.by_name)
-            coding = request.by_name.get(b"content-encoding")
-            if coding is not None and coding.strip().lower() != b"identity":
+            request.context = _Admitted(match, self._callers.identify(request.by_name))
+            if b"content-encoding" in request.by_name and _is_encoded(request.headers):
                 raise BadRequest(
                     "content-encoding: compressed bodies are not taken; send the body as it is",
                     reason=Reason.BODY_ENCODING,
                     status=415,
                 )
         except Refused as refusal:
-            return self._refuse(refusal)
-        request.context = _Admitted(match, key)
+            return self._turn_away(request, refusal)
         if request.method != "POST":
             return _SMALL
         return self._plans[match.route.upload]
 
-    def refuse(self, status: int, problem: str) -> Response:
-        """A request that broke HTTP itself."""
-        request_id = f"req_{self._engine.new_call_id()}"
-        reason = Reason.BODY_TOO_LARGE if status == 413 else Reason.OVERLOADED if status == 503 else Reason.BAD_REQUEST
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"request-id", request_id.encode()),
-            (b"x-headgate-reason", reason.encode()),
-            (b"x-should-retry", b"true" if status == 503 else b"false"),
-        ]
-        if status == 503:
-            headers += [(b"retry-after", b"1"), (b"retry-after-ms", b"1000")]
-        if status == 405:
-            headers.append((b"allow", b"GET, POST, DELETE"))
-        return Response(status, headers, answers.envelope(status, problem, request_id))
+    def refuse(self, status: int, problem: str, request: Request | None) -> Response:
+        """A request that broke HTTP itself, or passes a limit."""
+        return self._turn_away(
+            request,
+            Refused(
+                problem,
+                status=status,
+                type=answers.type_of(status),
+                reason=_BREACHES.get(status, Reason.BAD_REQUEST),
+                retry_after_s=1.0 if status == 503 else None,
+            ),
+        )
 
-    def _refuse(self, refusal: Refused) -> Response:
-        response = Response(*answers.refused(refusal, self._engine.new_call_id()))
+    def _turn_away(self, request: Request | None, refusal: Refused) -> Response:
+        """The answer to a call that does not reach the engine, which has its line in the log all the same."""
+        admitted = request.context if request is not None else None
+        if not isinstance(admitted, _Admitted):
+            admitted = None
+        if admitted is not None and admitted.call is not None:
+            # Refused in the middle of its body: the engine records the call, once, and we know why it ended.
+            record = admitted.call.record
+            record.reason = refusal.reason
+        else:
+            record = self._record(admitted.match.route.kind if admitted is not None else Kind.OTHER)
+            record.caller_key = admitted.key.name if admitted is not None and admitted.key is not None else None
+            self._engine.turned_away(record, refusal.status, refusal.reason)
+        response = Response(*answers.refused(refusal, record.call_id))
         if refusal.status == 405:
             response.headers.append((b"allow", b"GET, POST, DELETE"))
         return response
+
+    def _record(self, kind: Kind) -> CallRecord:
+        return CallRecord(
+            call_id=self._engine.new_call_id(),
+            started_ms=self._engine.clock.unix_ms(),
+            kind=kind,
+            workflow="unset",
+            lane="",
+        )
 
     # -- the call -------------------------------------------------------------------------------------------------
 
@@ -116,30 +137,28 @@ class GatewayApp:
         if not isinstance(admitted, _Admitted):
             return self._health(request)
         engine = self._engine
-        call_id = engine.new_call_id()
+        record = self._record(admitted.match.route.kind)
+        record.bytes_in = len(request.body)
         try:
-            call = self._call(request, admitted, call_id)
+            call = self._call(request, admitted, record)
+        except Refused as refusal:
+            engine.turned_away(record, refusal.status, refusal.reason)
+            return Response(*answers.refused(refusal, record.call_id))
+        admitted.call = call
+        try:
             reply = await engine.call(call)
         except Refused as refusal:
             if refusal.retry_after_s is not None:
                 who = admitted.key.name if admitted.key is not None else request.peer
                 refusal.retry_after_s = self._penalties.stretch(who, request.body, refusal.retry_after_s)
-            return Response(*answers.refused(refusal, call_id))
+            return Response(*answers.refused(refusal, record.call_id))
         return self._respond(request, call, reply)
 
-    def _call(self, request: Request, admitted: _Admitted, call_id: str) -> Call:
+    def _call(self, request: Request, admitted: _Admitted, record: CallRecord) -> Call:
         clock = self._engine.clock
         told = request.by_name
         match = admitted.match
         kind = match.route.kind
-        record = CallRecord(
-            call_id=call_id,
-            started_ms=clock.unix_ms(),
-            kind=kind,
-            workflow="unset",
-            lane="",
-            bytes_in=len(request.body),
-        )
         self._callers.note(record, told, admitted.key)
         call = Call(
             record=record,
@@ -202,6 +221,10 @@ class GatewayApp:
                 return Response(503, json, b'{"status":"not ready","reason":"%s"}' % why)
             return Response(200, json, b'{"status":"ready"}')
         return Response(200, json, b'{"status":"ok"}')
+
+
+def _is_encoded(headers: Headers) -> bool:
+    return any(name == b"content-encoding" and value.strip().lower() != b"identity" for name, value in headers)
 
 
 class _Relay:

@@ -117,8 +117,13 @@ class App(Protocol):
         """Answer.  Cancelled when the client goes away."""
         ...
 
-    def refuse(self, status: int, problem: str) -> Response:
-        """The answer to a request that broke a rule of the protocol or a limit; `problem` holds no client data."""
+    def refuse(self, status: int, problem: str, request: Request | None) -> Response:
+        """The answer to a request that broke a rule of the protocol or a limit, or whose `handle` raised.
+
+        Args:
+            problem: holds no client data.
+            request: as far as it was read; None before the end of its head.
+        """
         ...
 
 
@@ -530,7 +535,7 @@ class _Connection(asyncio.Protocol):
         except Exception:
             log.exception("a request handler failed")
             if response is None:
-                self._write_whole(request, self._app.refuse(500, "internal error"), close=True)
+                self._write_whole(request, self._app.refuse(500, "internal error", request), close=True)
             else:
                 self._transport.abort()
         finally:
@@ -564,7 +569,7 @@ class _Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, problem: str) -> None:
         """Answer a breach of protocol in its turn, then close."""
-        response = self._app.refuse(status, problem)
+        response = self._app.refuse(status, problem, self._request)
         response.close = True
         request = self._request or Request("GET", "", "", [], {}, self._peer)
         if not self.busy:

@@ -123,7 +123,7 @@ class SimulatedClaude:
                 response.headers.append((b"anthropic-workspace-id", caller.workspace.encode("latin-1")))
         return response
 
-    def refuse(self, status: int, problem: str) -> Response:
+    def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
         """The answer to what never became a request: the edge in front of the API speaks the same envelope (§1)."""
         request_id = self.world.ids.new("req")
         error = ApiError(status, "Request exceeds the maximum size" if status == 413 else problem)
