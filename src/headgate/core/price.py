@@ -8,7 +8,7 @@ is a problem that is named, never a zero.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -131,14 +131,11 @@ class PriceBook:
                     f"{name}: unknown table {sorted(unknown)[0]!r}; known are [[price]] and [[web_search]]"
                 )
             own: dict[str, list[PriceRow]] = {}
-            for number, entry in enumerate(document.get("price", []), 1):
-                row = _read_row(entry, name, f"[[price]] number {number}", aliases)
+            for where, entry in _entries(document, "price", name):
+                row = _read_row(entry, name, where, aliases)
                 own.setdefault(row.model, []).append(row)
             rows.update(own)
-            own_searches = [
-                _read_search(entry, name, f"[[web_search]] number {number}")
-                for number, entry in enumerate(document.get("web_search", []), 1)
-            ]
+            own_searches = [_read_search(entry, name, where) for where, entry in _entries(document, "web_search", name)]
             searches = own_searches or searches
         return cls([row for group in rows.values() for row in group], aliases, searches)
 
@@ -196,12 +193,13 @@ class PriceBook:
         return Charge(_round(total), row_id)
 
     def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> int:
-        """A price for tokens that are only estimated: all of them at the dearest plain rate.  0 without a row."""
+        """A price for tokens that are only estimated: all of them at the dearest standard rate, a write for an hour.
+        0 without a row."""
         row = self.find(model, day)
         if row is None:
             return 0
         rates = self._rates_of(row, len(row.bands) - 1, False, False, False)
-        return _round(input_tokens * max(rates[0], rates[2]) + output_tokens * rates[1])
+        return _round(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1])
 
     def _iterations(
         self, facts: MessageFacts, usage: Usage, answered: str, day: date, requested_geo: str | None
@@ -299,9 +297,10 @@ def usd_text(pico: int) -> str:
 
 _BILLED_COUNTS = frozenset(
     ("usage", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-     "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "web_search_requests", "code_execution_requests")
+     "cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "iterations", "server_tool_use",
+     "web_search_requests", "code_execution_requests", "service_tier", "speed", "inference_geo")
 )  # fmt: skip
-"""Anomalies that leave a billed count unknown.  (A total that fell leaves the higher one.)"""
+"""Anomalies that leave unknown what is billed.  (A total that fell leaves the higher one.)"""
 _ITERATIONS = frozenset(("message", "compaction", "advisor_message", "fallback_message"))
 _HOPS = frozenset(("message", "fallback_message"))
 
@@ -352,24 +351,42 @@ def _printable(text: str) -> bool:
 _FIELDS = {"model", "aliases", "valid_from", "valid_to", "batch", "us", "fast", "above", "source", *KINDS}
 
 
+def _entries(document: dict[str, Any], table: str, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries of one table, each with its place in the file."""
+    entries = document.get(table, [])
+    if not _is_list_of(entries, dict):
+        raise PriceError(f"{file}: {table} must be written as [[{table}]], once for each entry")
+    for number, entry in enumerate(entries, 1):
+        yield f"[[{table}]] number {number}", entry
+
+
+def _is_list_of(value: object, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
 def _read_row(entry: dict[str, Any], file: str, where: str, aliases: dict[str, str]) -> PriceRow:
     _only(entry, _FIELDS, file, where)
     model = entry.get("model")
     if not isinstance(model, str) or not model:
         raise PriceError(f'{file}: {where}: model is missing; write model = "claude-…"')
     where = f"{where} ({model})"
-    for alias in entry.get("aliases", []):
-        aliases[alias] = model
+    own_aliases = entry.get("aliases", [])
+    if not _is_list_of(own_aliases, str):
+        raise PriceError(f'{file}: {where}: aliases must be a list of names, such as aliases = ["claude-…"]')
+    aliases.update(dict.fromkeys(own_aliases, model))
     bands = [_read_band(entry, 0, file, where)]
-    for above in entry.get("above", []):
+    longer = entry.get("above", [])
+    if not _is_list_of(longer, dict):
+        raise PriceError(f"{file}: {where}: above must be a list of tables, each with prompt_tokens and the prices")
+    for above in longer:
+        _only(above, {"prompt_tokens", *KINDS}, file, f"{where}: above")
         over = above.get("prompt_tokens")
         if type(over) is not int or over <= bands[-1].over:
             raise PriceError(f"{file}: {where}: above.prompt_tokens must be whole numbers that rise")
         bands.append(_read_band(above, over, file, where))
     return PriceRow(
         model,
-        _day(entry, "valid_from", file, where),
-        _day(entry, "valid_to", file, where),
+        *_days(entry, file, where),
         tuple(bands),
         _optional(entry, "batch", file, where),
         _optional(entry, "us", file, where),
@@ -390,8 +407,7 @@ def _read_search(entry: dict[str, Any], file: str, where: str) -> PriceRow:
     zero = Decimal(0)
     return PriceRow(
         "web_search",
-        _day(entry, "valid_from", file, where),
-        _day(entry, "valid_to", file, where),
+        *_days(entry, file, where),
         (Band(0, price, zero, zero, zero, zero),),
         None,
         None,
@@ -423,6 +439,14 @@ def _decimal(value: object, key: str, file: str, where: str) -> Decimal:
     if not number.is_finite() or number < 0 or number > 1_000_000:
         raise PriceError(remedy)
     return number
+
+
+def _days(entry: dict[str, Any], file: str, where: str) -> tuple[date | None, date | None]:
+    """`valid_from` and `valid_to`."""
+    first, end = _day(entry, "valid_from", file, where), _day(entry, "valid_to", file, where)
+    if first is not None and end is not None and end <= first:
+        raise PriceError(f"{file}: {where}: valid_to must be later than valid_from; it is the first day without it")
+    return first, end
 
 
 def _day(entry: dict[str, Any], key: str, file: str, where: str) -> date | None:

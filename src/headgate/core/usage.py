@@ -34,8 +34,8 @@ def _read_counts(raw: Any) -> Usage:
     usage.output = _needed(raw, "output_tokens", 0, usage)
     usage.cache_read = _count(raw, "cache_read_input_tokens", 0, usage)
     written = _count(raw, "cache_creation_input_tokens", 0, usage)
-    split = raw.get("cache_creation")
-    if isinstance(split, Mapping):
+    split = _table(raw, "cache_creation", usage)
+    if split is not None:
         hour = _count(split, "ephemeral_1h_input_tokens", 0, usage)
         five = _count(split, "ephemeral_5m_input_tokens", 0, usage)
         if five + hour != written:
@@ -46,6 +46,8 @@ def _read_counts(raw: Any) -> Usage:
         value = raw.get(name)
         if isinstance(value, str):
             setattr(usage, name, value)
+        elif value is not None:
+            usage.anomalies.append(name)
     _read_details(usage, raw)
     return usage
 
@@ -112,11 +114,11 @@ _START_OUTPUT = 8
 
 
 def _read_details(usage: Usage, raw: Mapping[str, Any]) -> None:
-    details = raw.get("output_tokens_details")
-    if isinstance(details, Mapping):
+    details = _table(raw, "output_tokens_details", usage)
+    if details is not None:
         usage.thinking = _count(details, "thinking_tokens", usage.thinking, usage)
-    tools = raw.get("server_tool_use")
-    if isinstance(tools, Mapping):
+    tools = _table(raw, "server_tool_use", usage)
+    if tools is not None:
         usage.web_searches = _count(tools, "web_search_requests", usage.web_searches, usage)
         usage.web_fetches = _count(tools, "web_fetch_requests", usage.web_fetches, usage)
         usage.code_executions = _count(tools, "code_execution_requests", usage.code_executions, usage)
@@ -132,6 +134,17 @@ def _read_iterations(usage: Usage, raw: Mapping[str, Any]) -> None:
             kind = entry.get("type") if isinstance(entry, Mapping) else None
             usage.anomalies += part.anomalies
             usage.iterations.append(Iteration(str(kind), model if isinstance(model, str) else None, part))
+    elif iterations is not None:
+        usage.anomalies.append("iterations")
+
+
+def _table(raw: Mapping[str, Any], key: str, usage: Usage) -> Mapping[str, Any] | None:
+    """What is counted under `key`, where the answer has it."""
+    value = raw.get(key)
+    if value is None or isinstance(value, Mapping):
+        return value
+    usage.anomalies.append(key)
+    return None
 
 
 def _needed(raw: Mapping[str, Any], key: str, otherwise: int, usage: Usage) -> int:
