@@ -116,6 +116,8 @@ class Connection(asyncio.Protocol):
         """All that is left of the body if it is here already, else None: the path without a wait."""
         if not self.complete:
             return None
+        if self._error is not None:
+            raise self._error
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
@@ -124,10 +126,10 @@ class Connection(asyncio.Protocol):
     async def read(self) -> bytes | None:
         """The next bytes of the body, `b""` at its end, or None after a `nudge` without any."""
         while not self._chunks:
-            if self.complete:
-                return b""
             if self._error is not None:
                 raise self._error
+            if self.complete:
+                return b""
             if await self._wait():
                 return None
         chunks = self._chunks
@@ -260,6 +262,7 @@ class Connection(asyncio.Protocol):
         else:
             size = len(self._head)
         if size > HEAD_LIMIT_BYTES:
+            self.status = 0  # a response whose headers were not kept is none
             self._fail(WireError("protocol", f"the upstream's headers pass {HEAD_LIMIT_BYTES} bytes"))
             return False
         return True
