@@ -11,75 +11,146 @@ __all__ = ["ErrorClass", "Outcome", "Reason", "UsageSource"]
 
 
 class ErrorClass(StrEnum):
-    """Why an attempt failed.  The first group is what the API said (claude-api.md §6), the second what the wire did."""
+    """Why an attempt failed.  The first group is what the API said (claude-api.md §6), the second what the wire did.
+    A docstring's second paragraph says what to do; docs/reference/errors.md prints both."""
 
     INVALID_REQUEST = "invalid_request"
-    """The API refuses the request itself (400)."""
+    """The API refuses the request itself (400).
+
+    Read `error.message`: it names the field.  The same request fails again."""
     AUTHENTICATION = "authentication"
-    """The API does not take the key (401)."""
+    """The API does not take the key (401).
+
+    Check the key that Headgate was given.  Another configured key is tried first; the refused one rests for a
+    minute."""
     BILLING = "billing"
-    """The account has a payment problem (402)."""
+    """The account has a payment problem (402).
+
+    Mend the payment in the Claude Console.  Another configured key is tried first; this one rests until the 1st of the
+    month (UTC), or until a restart."""
     PERMISSION = "permission"
-    """The key may not do this (403)."""
+    """The key may not do this (403).
+
+    Check what the key's workspace may use."""
     NOT_FOUND = "not_found"
-    """There is no such model or object (404)."""
+    """There is no such model or object (404).
+
+    Check the name of the model, or the id in the path."""
     REQUEST_TIMEOUT = "request_timeout"
-    """The API did not receive the request in time (408)."""
+    """The API did not receive the request in time (408).
+
+    If it stays, look at the network between Headgate and the API."""
     CONFLICT = "conflict"
-    """The object is in another state than the request needs (409)."""
+    """The object is in another state than the request needs (409).
+
+    If it stays, read the object's state before the next request."""
     TOO_LARGE = "too_large"
-    """The request is larger than the API takes (413)."""
+    """The request is larger than the API takes (413).
+
+    Send less, or upload large content through the Files API."""
     CLIENT_ERROR = "client_error"
-    """Another 4xx that the API put into words."""
+    """Another 4xx that the API put into words.
+
+    Read `error.message`."""
     RATE_LIMIT = "rate_limit"
-    """A rate limit of the account is used up (429)."""
+    """A rate limit of the account is used up (429).
+
+    If it happens often, look at `headgate limits`: `upstream.tier` may be set too high, or others use the
+    same account."""
     RAMP_LIMIT = "ramp_limit"
-    """Traffic grew faster than the API allows (429 with `ramp_limit_exceeded`)."""
+    """Traffic grew faster than the API allows (429 with `ramp_limit_exceeded`).
+
+    Let traffic grow more slowly; a lower `limits.burst_s` helps."""
     SPEND_LIMIT = "spend_limit"
-    """A spend limit of the account is reached: a 429 that says so, or the 400 of a limit the account set itself."""
+    """A spend limit of the account is reached: a 429 that says so, or the 400 of a limit the account set itself.
+
+    Raise the limit in the Claude Console, or wait for the 1st of the month (UTC).  Another configured key is tried
+    first."""
     API_ERROR = "api_error"
-    """The API failed (500, 502, 503, 520 to 527, or an error event that says so)."""
+    """The API failed (500, 502, 503, 520 to 527, or an error event that says so).
+
+    If it stays, look at the API's status page; give Anthropic the `request-id`."""
     TIMEOUT_ERROR = "timeout_error"
-    """The API took too long and said so (504)."""
+    """The API took too long and said so (504).
+
+    Stream long answers."""
     OVERLOADED = "overloaded"
-    """The API is overloaded (529)."""
+    """The API is overloaded (529).
+
+    Nothing is wrong on this side.  Wait, or use another model."""
     UNKNOWN_STATUS = "unknown_status"
-    """A status that has no meaning here."""
+    """A status that has no meaning here.
+
+    Look at `upstream.base_url` and at what stands between Headgate and the API."""
 
     DNS = "dns"
-    """The API's name cannot be resolved."""
+    """The API's name cannot be resolved.
+
+    Check `upstream.base_url` and this machine's resolver."""
     CONNECT = "connect"
-    """No connection to the API."""
+    """No connection to the API.
+
+    Check `upstream.base_url`, the firewall and the API's status page."""
     CONNECT_TIMEOUT = "connect_timeout"
-    """No connection within the lane's `connect_timeout_s`."""
+    """No connection within the lane's `connect_timeout_s`.
+
+    Check the firewall; a slow network needs a larger `connect_timeout_s`."""
     TLS = "tls"
-    """The TLS handshake failed, or the certificate is not trusted."""
+    """The TLS handshake failed, or the certificate is not trusted.
+
+    Behind a proxy that opens TLS, name its certificate in `upstream.ca_file`."""
     EGRESS_DENIED = "egress_denied"
-    """The API's name leads to a private address (`upstream.allow_private_addresses`)."""
+    """The API's name leads to a private address (`upstream.allow_private_addresses`).
+
+    If the address is meant, set `upstream.allow_private_addresses`.  If not, somebody answers for the API's name."""
     POOL_TIMEOUT = "pool_timeout"
-    """No connection became free before the deadline (`upstream.max_connections`)."""
+    """No connection became free before the deadline (`upstream.max_connections`).
+
+    Raise `upstream.max_connections`, or send less at the same time."""
     RESET = "reset"
-    """The connection was closed before the answer began."""
+    """The connection was closed before the answer began.
+
+    If it stays, look at the network and at the API's status page."""
     PROTOCOL = "protocol"
-    """What came is not HTTP, or passes a bound."""
+    """What came is not HTTP, or passes a bound.
+
+    Look at what stands between Headgate and the API."""
     REDIRECT = "redirect"
-    """A redirect (3xx), which is not followed."""
+    """A redirect (3xx), which is not followed.
+
+    Set `upstream.base_url` to the address that answers."""
     INTERMEDIARY = "intermediary"
-    """A web page: something between here and the API answered in its place."""
+    """A web page: something between here and the API answered in its place.
+
+    Look for a proxy, a login page or a block page on the way to the API."""
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
-    """No answer within the lane's `first_byte_timeout_s`, or `answer_timeout_s` if not streamed."""
+    """No answer within the lane's `first_byte_timeout_s`, or `answer_timeout_s` if not streamed.
+
+    Stream long answers, or raise the timeout of the lane."""
     IDLE_TIMEOUT = "idle_timeout"
-    """Nothing came for the lane's `idle_timeout_s` in the middle of an answer."""
+    """Nothing came for the lane's `idle_timeout_s` in the middle of an answer.
+
+    If it stays, look at the network: the API sends pings meanwhile."""
     PROGRESS_TIMEOUT = "progress_timeout"
-    """Nothing but pings came for the lane's `progress_timeout_s`."""
+    """Nothing but pings came for the lane's `progress_timeout_s`.
+
+    If it stays, look at the API's status page."""
     DEADLINE = "deadline"
-    """The call's deadline passed."""
+    """The call's deadline passed.
+
+    Give the call more time (`x-headgate-deadline-s`, the lane's `total_timeout_s`) or ask for less."""
     STREAM_CUT = "stream_cut"
-    """The answer ended before it was complete."""
+    """The answer ended before it was complete.
+
+    A caller that has seen a part of a stream must start it again itself; before that Headgate does."""
     MALFORMED = "malformed"
-    """Status 200, but the body is no message."""
+    """Status 200, but the body is no message.
+
+    Look at what stands between Headgate and the API."""
     CANCELLED = "cancelled"
-    """The caller left before the answer was complete."""
+    """The caller left before the answer was complete.
+
+    Nothing.  If callers leave often, their own timeout is too short."""
 
 
 class Outcome(StrEnum):
@@ -110,63 +181,110 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why Headgate refused, delayed or repeated a call: the values of `x-headgate-reason`."""
+    """Why Headgate refused, delayed or repeated a call: the values of `x-headgate-reason`.  A docstring's second
+    paragraph says what to do."""
 
     QUEUED = "queued"
-    """It waited for the account's limits."""
+    """It waited for the account's limits.
+
+    Nothing.  If waits are too long, see `headgate limits`."""
     RETRIED = "retried"
-    """An attempt failed and was repeated."""
+    """An attempt failed and was repeated.
+
+    Nothing.  The table `attempts` of the ledger tells what failed."""
     BAD_JSON = "bad_json"
-    """The body is not one JSON object that reads the same to everybody."""
+    """The body is not one JSON object that reads the same to everybody.
+
+    Mend the body: the message says where it goes wrong."""
     BAD_FIELD = "bad_field"
-    """`model`, `max_tokens` or `stream` has the wrong type."""
+    """`model`, `max_tokens` or `stream` has the wrong type.
+
+    Mend the field: the message names it."""
     BODY_TOO_LARGE = "body_too_large"
-    """The body passes `gateway.max_body_mb`, `gateway.max_batch_mb` or `gateway.max_file_mb`."""
+    """The body passes `gateway.max_body_mb`, `gateway.max_batch_mb` or `gateway.max_file_mb`.
+
+    Send less, or raise the setting; the API's own limits are 32, 256 and 500 MB."""
     BODY_ENCODING = "body_encoding"
-    """The body is compressed."""
+    """The body is compressed.
+
+    Send the body as it is, without `content-encoding`."""
     BAD_REQUEST = "bad_request"
-    """The request breaks HTTP, or a header, the path or the query of it cannot be understood."""
+    """The request breaks HTTP, or a header, the path or the query of it cannot be understood.
+
+    Mend what the message names."""
     NO_SUCH_PATH = "no_such_path"
-    """The path is not passed on (see api-paths.md)."""
+    """The path is not passed on (see api-paths.md).
+
+    Check the base URL: it is the gateway's root, without `/v1`."""
     METHOD_NOT_ALLOWED = "method_not_allowed"
-    """The path does not take this method."""
+    """The path does not take this method.
+
+    Use a method that the message names."""
     CALLER_UNKNOWN = "caller_unknown"
-    """No credential, or none of `gateway.keys`."""
+    """No credential, or none of `gateway.keys`.
+
+    Send a caller key as `x-api-key` or `Authorization: Bearer`; `headgate keys new` makes one."""
     NOT_ALLOWED = "not_allowed"
-    """The caller's key may not use the lane it asked for."""
+    """The caller's key may not use the lane it asked for.
+
+    Ask for a lane that the message names, or none."""
     NO_PRICE = "no_price"
-    """The model has no price row, and `prices.unknown_model` is `refuse`."""
+    """The model has no price row, and `prices.unknown_model` is `refuse`.
+
+    Check the name of the model.  If it is new, add a price row (`prices.file`), or set `prices.unknown_model` to
+    `record`."""
     LANE_FULL = "lane_full"
-    """As many calls wait as the lane's `max_queue`."""
+    """As many calls wait as the lane's `max_queue`.
+
+    Come back after `retry-after`, send less, or raise the lane's `max_queue`."""
     WAIT_TOO_LONG = "wait_too_long"
-    """The limits leave no room within the lane's `max_wait_s`, or within the call's deadline."""
+    """The limits leave no room within the lane's `max_wait_s`, or within the call's deadline.
+
+    Come back after `retry-after`, use another lane, or raise `max_wait_s` or the deadline."""
     DEADLINE = "deadline"
-    """The wait before the next attempt would pass the call's deadline."""
-    FROZEN = "frozen"
+    """The wait before the next attempt would pass the call's deadline.
+
+    Give the call more time (`x-headgate-deadline-s`)."""
     ATTEMPTS_SPENT = "attempts_spent"
-    """It failed as often as `retry.max_attempts`, the caller's own tries counted."""
+    """It failed as often as `retry.max_attempts`, the caller's own tries counted.
+
+    Come back later; `attempts` in the ledger tells what failed each time."""
     RETRY_TIME_SPENT = "retry_time_spent"
-    """It failed, and the next attempt would start later than `retry.max_elapsed_s`."""
+    """It failed, and the next attempt would start later than `retry.max_elapsed_s`.
+
+    Come back later, or raise `retry.max_elapsed_s`."""
     RETRY_AFTER_TOO_LONG = "retry_after_too_long"
-    """The API asked for a longer wait than `retry.retry_after_cap_s`."""
+    """The API asked for a longer wait than `retry.retry_after_cap_s`.
+
+    Come back after the time in `retry-after`."""
     NOT_RETRYABLE = "not_retryable"
-    """The same attempt would fail again, or the API asked not to repeat it."""
+    """The same attempt would fail again, or the API asked not to repeat it.
+
+    Look at the error class of the attempt."""
     NOT_REPLAYABLE = "not_replayable"
-    """It may have run already and must not run twice: making a batch, uploading a file."""
-    COMMITTED = "committed"
-    UPSTREAM_UNREACHABLE = "upstream_unreachable"
-    UPSTREAM_TIMEOUT = "upstream_timeout"
-    UPSTREAM_BROKE_OFF = "upstream_broke_off"
-    UPSTREAM_PROTOCOL = "upstream_protocol"
+    """It may have run already and must not run twice: making a batch, uploading a file.
+
+    Look whether the batch or file was made before sending it again."""
     NO_CREDENTIAL = "no_credential"
-    """There is no API key to send it with."""
+    """There is no API key to send it with.
+
+    Set `ANTHROPIC_API_KEY`, or a key under `[upstream]`, and start again."""
+    NOT_STARTED = "not_started"
+    """The library could not start its engine: a setting, the price book or the ledger is wrong.
+
+    Read `error.message`: it says what, where, and what to write instead."""
     LEDGER_UNAVAILABLE = "ledger_unavailable"
-    """It could not be recorded, so it was not sent."""
-    DRAINING = "draining"
+    """It could not be recorded, so it was not sent.
+
+    Look at `/readyz` and at Headgate's standard error: mostly the disk is full."""
     OVERLOADED = "overloaded"
-    """Too many connections, or too many bytes of bodies (`gateway.buffered_mb`)."""
+    """Too many connections, or too many bytes of bodies (`gateway.buffered_mb`).
+
+    Come back after `retry-after`, send less at the same time, or raise the bound."""
     INTERNAL = "internal"
-    """A defect of Headgate."""
+    """A defect of Headgate.
+
+    Look at Headgate's standard error, and report it."""
 
 
 class UsageSource(StrEnum):

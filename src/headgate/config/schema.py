@@ -1,7 +1,7 @@
 """Every setting: its name, type, default and meaning.  Values are checked while loading (load.py), never later.
 
-The docstring under a field is its documentation: `headgate config explain` and docs/reference/configuration.md print
-it. A unit stands last in a name.
+The docstring under a field is its documentation: docs/reference/configuration.md prints it.  A unit stands last in a
+name.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class GatewayConfig:
     host: str = "127.0.0.1"
     """Address to listen on.  Any other than a loopback address needs caller keys."""
     port: int = 8787
-    """0 picks a free one."""
+    """Port to listen on; 0 picks a free one."""
     keys: tuple[CallerKey, ...] = ()
     """Caller keys: `[[gateway.keys]]`.  Without any, callers on this machine may present any credential."""
     hosts: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class AdminConfig:
     host: str = "127.0.0.1"
     """Address to listen on.  Any other than a loopback address needs a token."""
     port: int = 8788
-    """0 picks a free one."""
+    """Port to listen on; 0 picks a free one."""
     token: Secret | None = None
     """If set, required as `Authorization: Bearer`."""
     token_file: str | None = None

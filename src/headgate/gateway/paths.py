@@ -1,0 +1,21 @@
+"""Headgate's own paths, beside those of the Claude API: docs/reference/api-paths.md prints this."""
+
+from __future__ import annotations
+
+__all__ = ["ADMIN", "GATEWAY"]
+
+GATEWAY = {
+    "/healthz": "200 while the process answers.",
+    "/readyz": "200 while new calls are taken; 503 while the gateway drains or the ledger cannot be written.",
+    "/api/hello": "200 to GET and HEAD: Claude Code asks it before it starts.",
+}
+"""On the gateway's port; no credential needed."""
+
+ADMIN = {
+    "/healthz": "200 while the process answers; no token needed.",
+    "/api/limits": (
+        "What `headgate limits --json` prints: per key and pool the limits with their source and age, what is held and "
+        "free, who waits in which lane, and until when the pool is frozen and why."
+    ),
+}
+"""On the operators' port; a token is needed where one is set."""
