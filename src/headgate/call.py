@@ -73,8 +73,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     """Where to send it, for a caller in this process that says so."""
     requested_deadline_s: float | None = None
     patience_s: float | None = None
-    """How long the caller waits for the next byte.  For an answer that is not streamed that is all the time there
-    is."""
+    """How long the caller waits for the next byte.  For an answer that is not streamed that is all the time there is;
+    a stream begins within it."""
     replayable: bool = True
     """Whether it may run twice."""
 

@@ -1,52 +1,132 @@
-"""Carry a stream from the engine's loop to a caller elsewhere, a few pieces ahead of it and no further."""
+"""A call that the engine makes on its own loop for a caller elsewhere, and the way of its answer to that caller.
+
+One task on the engine's loop makes the call and then carries its stream over, a few pieces ahead of the reader and no
+further.  Whatever becomes of the caller, ending that task ends the call, so nothing is left between the two.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
-from headgate.call import ReplyStream
+from headgate.call import Call, Reply, ReplyStream
 from headgate.failure import Failure
 
-__all__ = ["AsyncBridge", "SyncBridge"]
+__all__ = ["AsyncErrand", "EngineLoop", "Errand", "Stopped", "SyncErrand"]
 
 AHEAD_BYTES = 256 * 1024
 
 
-class _Bridge:
-    """Pieces go in on the engine's loop and come out elsewhere; one wake-up carries all that have come meanwhile."""
+class Stopped(Exception):
+    """The engine was shut down while the call was under way."""
 
-    def __init__(self, stream: ReplyStream, loop: asyncio.AbstractEventLoop) -> None:
-        self._stream = stream
-        self._engine_loop = loop
+
+class EngineLoop(Protocol):
+    """The engine's loop, as seen from other threads."""
+
+    def post(self, what: Callable[[], object]) -> bool:
+        """Run `what` there; False if the loop has ended, or is the parent's after a fork."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task; called on the loop itself."""
+        ...
+
+
+class Errand(ABC):
+    """Made by the caller, begun at once.  Each attribute is written by one side only; a wake-up carries all that has
+    come since the last one."""
+
+    def __init__(self, make: Callable[[Call], Coroutine[Any, Any, Reply]], call: Call, loop: EngineLoop) -> None:
+        self._make = make
+        self._call = call
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._reply: Reply | None = None
+        self._problem: BaseException | None = None
         self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self._put_bytes = 0
+        self._taken_bytes = 0
+        self._full = False
         self._room = asyncio.Event()
         self._ended = False
         self.failure: Failure | None = None
         self.cut = False
-        self._pump = asyncio.run_coroutine_threadsafe(self._carry(), loop)
+        """Whether what was read is not the whole body."""
+        if not loop.post(self._begin):
+            self._problem, self._ended = Stopped(), True
 
+    @abstractmethod
     def _wake(self) -> None:
-        raise NotImplementedError
+        """Tell the caller to look.  Called on the engine's loop."""
 
-    async def _carry(self) -> None:
-        stream = self._stream
+    def close(self) -> None:
+        """The caller has what it wants, or has left: the upstream call ends now.  From any thread, at any time."""
+        if not self._ended:
+            self._loop.post(self._end)
+
+    # -- on the engine's loop -----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._task = self._loop.spawn(self._run())
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            reply = self._reply = await self._make(self._call)
+            if reply.stream is not None:
+                await self._carry(reply.stream)
+        except BaseException as problem:
+            self._problem = problem
+        finally:
+            self._ended = True
+            self._wake()
+
+    async def _carry(self, stream: ReplyStream) -> None:
+        self._wake()
         try:
             while data := await stream.read():
                 self._pieces.append(data)
-                self._size += len(data)
+                self._put_bytes += len(data)
                 self._wake()
-                while self._size > AHEAD_BYTES:
-                    self._room.clear()
-                    await self._room.wait()
+                if self._put_bytes - self._taken_bytes > AHEAD_BYTES:
+                    await self._wait_for_room()
             self.failure, self.cut = stream.failure, stream.cut
+        except BaseException:
+            self.cut = True
+            raise
         finally:
             stream.close()
-            self._ended = True
-            self._wake()
+
+    async def _wait_for_room(self) -> None:
+        # `_full` is set before the sizes are looked at, and the reader looks at it after it changed them: so one of the
+        # two always sees the other.
+        self._full = True
+        while self._put_bytes - self._taken_bytes > AHEAD_BYTES:
+            await self._room.wait()
+            self._room.clear()
+        self._full = False
+
+    # -- on the caller's side -----------------------------------------------------------------------------------
+
+    def _answer(self) -> Reply | None:
+        """The reply; None if there is none yet.
+
+        Raises:
+            Refused: the call was not sent.
+            Stopped: the engine was shut down.
+        """
+        if self._reply is None and self._ended:
+            problem, self._problem = self._problem, None
+            raise Stopped if problem is None or isinstance(problem, asyncio.CancelledError) else problem
+        return self._reply
 
     def _take(self) -> bytes | None:
         """All that is there, `b""` at the end, None if there is nothing yet."""
@@ -54,64 +134,85 @@ class _Bridge:
         pieces = self._pieces
         if not pieces:
             return b"" if ended else None
-        taken = [pieces.popleft() for _ in range(len(pieces))]
-        data = b"".join(taken)
-        full = self._size > AHEAD_BYTES
-        self._size -= len(data)
-        if full:
-            self._tell(self._room.set)
+        data = pieces.popleft() if len(pieces) == 1 else b"".join([pieces.popleft() for _ in range(len(pieces))])
+        self._taken_bytes += len(data)
+        if self._full:
+            self._loop.post(self._room.set)
         return data
 
-    def close(self) -> None:
-        """The caller has what it wants: the upstream call ends now."""
-        if not self._ended:
-            self._pump.cancel()
 
-    def _tell(self, what: Callable[[], object]) -> None:
-        if not self._engine_loop.is_closed():
-            self._engine_loop.call_soon_threadsafe(what)
+class AsyncErrand(Errand):
+    """For a coroutine on another asyncio loop."""
 
-
-class AsyncBridge(_Bridge):
-    """To a coroutine on another loop."""
-
-    def __init__(self, stream: ReplyStream, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, make: Callable[[Call], Coroutine[Any, Any, Reply]], call: Call, loop: EngineLoop) -> None:
         self._own_loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._told = False
-        super().__init__(stream, loop)
+        super().__init__(make, call, loop)
 
     def _wake(self) -> None:
-        if not self._told and not self._own_loop.is_closed():
+        if not self._told:
             self._told = True
-            self._own_loop.call_soon_threadsafe(self._ready.set)
+            try:
+                self._own_loop.call_soon_threadsafe(self._ready.set)
+            except RuntimeError:  # the caller's loop is closed: nobody will ever read this
+                self._end()
+
+    async def _woken(self) -> None:
+        await self._ready.wait()
+        self._ready.clear()
+        self._told = False
+
+    async def answer(self) -> Reply:
+        """The reply, its stream left out: `read` gives that.
+
+        Raises:
+            Refused: the call was not sent.
+            Stopped: the engine was shut down.
+        """
+        try:
+            while (reply := self._answer()) is None:
+                await self._woken()
+        except BaseException:
+            self.close()
+            raise
+        return reply
 
     async def read(self, timeout_s: float | None) -> bytes:
-        """The next bytes, or `b""` at the end.
+        """The next bytes of the stream, or `b""` at its end.
 
         Raises:
             TimeoutError: nothing came within `timeout_s`.
         """
         while (data := self._take()) is None:
             async with asyncio.timeout(timeout_s):
-                await self._ready.wait()
-            self._ready.clear()
-            self._told = False
+                await self._woken()
         return data
 
 
-class SyncBridge(_Bridge):
-    """To a thread."""
+class SyncErrand(Errand):
+    """For a thread."""
 
-    def __init__(self, stream: ReplyStream, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, make: Callable[[Call], Coroutine[Any, Any, Reply]], call: Call, loop: EngineLoop) -> None:
         self._ready = threading.Event()
-        super().__init__(stream, loop)
+        super().__init__(make, call, loop)
 
     def _wake(self) -> None:
         self._ready.set()
 
+    def answer(self) -> Reply:
+        """As `AsyncErrand.answer`."""
+        try:
+            while (reply := self._answer()) is None:
+                self._ready.wait()
+                self._ready.clear()
+        except BaseException:
+            self.close()
+            raise
+        return reply
+
     def read(self, timeout_s: float | None) -> bytes:
-        """As `AsyncBridge.read`."""
+        """As `AsyncErrand.read`."""
         while (data := self._take()) is None:
             if not self._ready.wait(timeout_s):
                 raise TimeoutError

@@ -13,15 +13,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import Context
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from headgate.config import Loaded, load_config
 from headgate.engine.engine import Engine
 
 __all__ = ["Portal", "running", "shared", "shutdown"]
-
-T = TypeVar("T")
 
 
 class Portal:
@@ -30,30 +29,60 @@ class Portal:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self._started: Future[Engine] = Future()
-        self._stop: asyncio.Event | None = None
+        self._gate = threading.RLock()  # garbage collection may close a stream while it is held
+        self._open = True
+        self._context = Context()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="headgate-engine", daemon=True)
         self._thread.start()
         self.engine = self._started.result()
-        self.loop: asyncio.AbstractEventLoop = self._loop
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run `work` on the engine's loop.  Cancelling the future cancels it there."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+    @property
+    def open(self) -> bool:
+        """Whether it takes calls."""
+        return self._open
+
+    def post(self, what: Callable[[], object]) -> bool:
+        """Run `what` on the engine's loop; False if that has ended, or is the parent's after a fork."""
+        if not self._open:
+            return False
+        with self._gate:
+            if self._open:
+                # In a context of our own: the caller's would be kept alive by the connections it opens.
+                self._loop.call_soon_threadsafe(what, context=self._context)
+            return self._open
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task that ends with the engine; called on its loop."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def close(self) -> None:
-        """Write down what there is and end the thread."""
-        if self._thread.is_alive() and self._stop is not None:
-            self.loop.call_soon_threadsafe(self._stop.set)
+        """End the calls under way, write down what there is, and end the thread."""
+        if self.post(self._stop.set):
             self._thread.join(timeout=10)
 
+    def disown(self) -> None:
+        """In a forked child: the thread, its loop and its connections are the parent's."""
+        self._open = False
+
     def _run(self) -> None:
+        loop = _loop_factory()()
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(self._serve())
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(self._serve())
         except BaseException as problem:
             if self._started.done():
                 raise
             self._started.set_exception(problem)
+        finally:
+            with self._gate:
+                self._open = False
+            # `asyncio.Runner` would start a thread to end the loop's executor, which an ending interpreter refuses.
+            asyncio.set_event_loop(None)
+            loop.close()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -61,6 +90,13 @@ class Portal:
         async with Engine.from_config(self.loaded.config, os.environ, in_process=True) as engine:
             self._started.set_result(engine)
             await self._stop.wait()
+            with self._gate:
+                self._open = False
+            await asyncio.sleep(0)  # what was posted before that begins, so that it is ended with the others
+            if self._tasks:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.wait(list(self._tasks))  # each settles what it has used
 
 
 _lock = threading.Lock()
@@ -75,14 +111,15 @@ def shared() -> Portal:
     """
     global _portal
     with _lock:
-        if _portal is None:
+        if _portal is None or not _portal.open:
             _portal = Portal(_settings())
         return _portal
 
 
 def running() -> Portal | None:
     """The process's engine, if it has been started."""
-    return _portal
+    portal = _portal
+    return portal if portal is not None and portal.open else None
 
 
 def shutdown() -> None:
@@ -115,6 +152,8 @@ def _settings() -> Loaded:
 def _forget() -> None:
     """In a forked child: the thread and its connections are the parent's."""
     global _portal, _lock
+    if _portal is not None:
+        _portal.disown()
     _portal = None
     _lock = threading.Lock()
 

@@ -13,21 +13,22 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import lru_cache
-from types import ModuleType, SimpleNamespace
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from headgate.call import Call, Kind, Reply, ReplyStream
-from headgate.client.bridge import AsyncBridge, SyncBridge
+from headgate.client.bridge import AsyncErrand, Stopped, SyncErrand
 from headgate.client.context import current
 from headgate.client.portal import Portal, running, shared
 from headgate.edge import answers
 from headgate.edge.intake import Lanes, credential_of, deadline_of, label, note, passed_on, personal, sends_bearer
 from headgate.edge.routes import Router
 from headgate.engine.engine import Engine
-from headgate.errors import NotAllowed, Refused
-from headgate.events import ErrorClass
+from headgate.errors import HeadgateError, NotAllowed, Refused, Unavailable
+from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
 from headgate.records import CallRecord
 
@@ -62,24 +63,24 @@ class AsyncTransport(_AsyncBase):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         _check_sdk_retries(request)
         await request.aread()
-        portal = await _shared_from_a_loop() if self._engine is None else None
-        engine = self._engine or (portal or shared()).engine
         http = _library_of(request)
-        timeout_s = _read_timeout(request)
+        call = None
         try:
+            portal = await _shared_from_a_loop() if self._engine is None else None
+            engine = self._engine or (portal or shared()).engine
+            timeout_s = _read_timeout(request)
             call = _call_of(request, engine, portal, timeout_s)
             if portal is None:
                 reply = await engine.call(call)
             else:
-                reply = await asyncio.wrap_future(portal.submit(engine.call(call)))
-        except Refused as refusal:
-            return _refusal(http, request, refusal, engine)
+                errand = AsyncErrand(engine.call, call, portal)
+                reply = await errand.answer()
+        except (HeadgateError, Stopped) as problem:
+            return _not_made(http, request, call, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
-        if portal is None:
-            stream = http.OwnLoopStream(reply.stream, http)
-        else:
-            stream = http.AsyncStream(AsyncBridge(reply.stream, portal.loop), timeout_s, http)
+        own_loop = portal is None
+        stream = http.OwnLoopStream(reply.stream, timeout_s) if own_loop else http.AsyncStream(errand, timeout_s)
         return _streamed(http, request, call, reply, stream)
 
 
@@ -89,24 +90,19 @@ class Transport(_SyncBase):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         _check_sdk_retries(request)
         request.read()
-        portal = shared()
-        engine = portal.engine
         http = _library_of(request)
-        timeout_s = _read_timeout(request)
+        call = None
         try:
-            call = _call_of(request, engine, portal, timeout_s)
-            future = portal.submit(engine.call(call))
-            try:
-                reply = future.result()
-            except BaseException:
-                future.cancel()
-                raise
-        except Refused as refusal:
-            return _refusal(http, request, refusal, engine)
+            portal = shared()
+            timeout_s = _read_timeout(request)
+            call = _call_of(request, portal.engine, portal, timeout_s)
+            errand = SyncErrand(portal.engine.call, call, portal)
+            reply = errand.answer()
+        except (HeadgateError, Stopped) as problem:
+            return _not_made(http, request, call, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
-        stream = http.SyncStream(SyncBridge(reply.stream, portal.loop), timeout_s, http)
-        return _streamed(http, request, call, reply, stream)
+        return _streamed(http, request, call, reply, http.SyncStream(errand, timeout_s))
 
 
 async def _shared_from_a_loop() -> Portal:
@@ -125,6 +121,7 @@ def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, tim
     told = dict(headers)
     raw_path, _, query = request.url.raw_path.decode("ascii").partition("?")
     base, path = _split_base(raw_path)
+    _refuse_other_clouds(path, told)
     try:
         match = _router().match(request.method, path)
         kind, resource_id = match.route.kind, match.resource_id
@@ -175,6 +172,22 @@ def _split_base(path: str) -> tuple[str, str]:
     return (base, f"/v1/{rest}") if found else ("", path)
 
 
+def _refuse_other_clouds(path: str, told: Mapping[bytes, bytes]) -> None:
+    """Bedrock and Vertex have other paths, bills and limits, and a request signed for AWS cannot be signed anew here.
+
+    Raises:
+        NotAllowed: sending it would give the Claude API's key to another host, or leave its cost out of the ledger.
+    """
+    signed = told.get(b"authorization", b"").startswith(b"AWS4-")
+    if signed or not path.startswith("/v1/") or path.endswith((":rawPredict", ":streamRawPredict")):
+        raise NotAllowed(
+            "Headgate speaks the Claude API only: this client is made for another cloud (Bedrock, Vertex). Take "
+            "Headgate's transport out of its http_client, or use anthropic.Anthropic.",
+            reason=Reason.NO_SUCH_PATH,
+            status=404,
+        )
+
+
 @lru_cache(maxsize=1)
 def _router() -> Router:
     return Router(())
@@ -199,8 +212,21 @@ def _read_timeout(request: httpx2.Request) -> float | None:
 # -- the reply ---------------------------------------------------------------------------------------------------------
 
 
-def _refusal(http: Any, request: Any, refusal: Refused, engine: Engine) -> httpx2.Response:
-    status, headers, body = answers.refused(refusal, engine.new_call_id())
+def _not_made(http: Any, request: Any, call: Call | None, problem: HeadgateError | Stopped) -> httpx2.Response:
+    """The answer to a call that Headgate does not send.
+
+    An exception would reach the caller as "Connection error.", after the SDK's own retries; an answer says what it is.
+    """
+    if isinstance(problem, Stopped):
+        raise http.errors.RemoteProtocolError(_STOPPED, request=request) from None
+    if not isinstance(problem, Refused):
+        log.error("the engine cannot start: %s", problem)
+        problem = Unavailable(
+            f"Headgate cannot start in this process: {problem}",
+            reason=Reason.NOT_STARTED, status=503, retry_after_s=None,
+        )  # fmt: skip
+    call_id = call.record.call_id if call is not None else f"unmade_{uuid4().hex}"
+    status, headers, body = answers.refused(problem, call_id)
     response: httpx2.Response = http.Response(status, headers=headers, content=body, request=request)
     return response
 
@@ -259,57 +285,73 @@ def _library(module: ModuleType) -> SimpleNamespace:
     base_async: Any = module.AsyncByteStream
     base_sync: Any = module.SyncByteStream
 
+    def silent() -> Exception:
+        error: Exception = module.ReadTimeout("headgate: the stream was silent for too long")
+        return error
+
+    def broken() -> Exception:
+        error: Exception = module.RemoteProtocolError(_CUT)
+        return error
+
     class AsyncStream(base_async):  # type: ignore[misc]
-        def __init__(self, bridge: AsyncBridge, timeout_s: float | None, http: Any) -> None:
-            self._bridge = bridge
+        def __init__(self, errand: AsyncErrand, timeout_s: float | None) -> None:
+            self._errand = errand
             self._timeout_s = timeout_s
-            self._http = http
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            bridge = self._bridge
+            errand = self._errand
             try:
-                while data := await bridge.read(self._timeout_s):
+                while data := await errand.read(self._timeout_s):
                     yield data
             except TimeoutError:
-                raise self._http.errors.ReadTimeout("headgate: the stream was silent for too long") from None
-            if bridge.cut:
-                raise self._http.errors.RemoteProtocolError(_CUT)
+                raise silent() from None
+            if errand.cut:
+                raise broken()
 
         async def aclose(self) -> None:
-            self._bridge.close()
+            self._errand.close()
+
+        def __del__(self) -> None:
+            self._errand.close()  # dropped without a word: nobody will read the rest
 
     class OwnLoopStream(base_async):  # type: ignore[misc]
-        def __init__(self, stream: ReplyStream, http: Any) -> None:
+        def __init__(self, stream: ReplyStream, timeout_s: float | None) -> None:
             self._stream = stream
-            self._http = http
+            self._timeout_s = timeout_s
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            while data := await self._stream.read():
-                yield data
-            if self._stream.cut:
-                raise self._http.errors.RemoteProtocolError(_CUT)
+            stream = self._stream
+            try:
+                while data := await asyncio.wait_for(stream.read(), self._timeout_s):
+                    yield data
+            except TimeoutError:
+                raise silent() from None
+            if stream.cut:
+                raise broken()
 
         async def aclose(self) -> None:
             self._stream.close()
 
     class SyncStream(base_sync):  # type: ignore[misc]
-        def __init__(self, bridge: SyncBridge, timeout_s: float | None, http: Any) -> None:
-            self._bridge = bridge
+        def __init__(self, errand: SyncErrand, timeout_s: float | None) -> None:
+            self._errand = errand
             self._timeout_s = timeout_s
-            self._http = http
 
         def __iter__(self) -> Iterator[bytes]:
-            bridge = self._bridge
+            errand = self._errand
             try:
-                while data := bridge.read(self._timeout_s):
+                while data := errand.read(self._timeout_s):
                     yield data
             except TimeoutError:
-                raise self._http.errors.ReadTimeout("headgate: the stream was silent for too long") from None
-            if bridge.cut:
-                raise self._http.errors.RemoteProtocolError(_CUT)
+                raise silent() from None
+            if errand.cut:
+                raise broken()
 
         def close(self) -> None:
-            self._bridge.close()
+            self._errand.close()
+
+        def __del__(self) -> None:
+            self._errand.close()
 
     return SimpleNamespace(
         Response=module.Response, errors=module, AsyncStream=AsyncStream, OwnLoopStream=OwnLoopStream,
@@ -318,34 +360,37 @@ def _library(module: ModuleType) -> SimpleNamespace:
 
 
 _CUT = "headgate: the stream broke off before it was complete"
+_STOPPED = "headgate: the engine was shut down while the call was under way"
 
 
 # -- the SDK's own retries ---------------------------------------------------------------------------------------------
 
 _told_of_retries = threading.Event()
-_looked_at = 0
-LOOKS = 20
-"""Calls that are looked at; after that a client with retries would have shown itself."""
 
 
-def _check_sdk_retries(request: Any) -> None:
+def _check_sdk_retries(request: httpx2.Request) -> None:
     """Say once that the SDK retries on top of Headgate.
 
     A connection error cannot tell the SDK not to retry, as a response can.  The SDK's setting does not travel with the
     request, so it is read from the frame that made it.
     """
-    global _looked_at
-    if _looked_at >= LOOKS or _told_of_retries.is_set():
+    if _told_of_retries.is_set():
         return
-    _looked_at += 1
-    frame = sys._getframe(1)
-    while (frame := frame.f_back) is not None:  # type: ignore[assignment]
-        if frame.f_globals.get("__name__") == "anthropic._base_client" and frame.f_code.co_name == "request":
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name in _SDK_LOOPS and frame.f_globals.get("__name__") == "anthropic._base_client":
             retries = frame.f_locals.get("max_retries")
-            if isinstance(retries, int) and retries > 0 and not _told_of_retries.is_set():
-                _told_of_retries.set()
-                log.warning(
-                    "the anthropic client is made with max_retries=%d; Headgate retries already, so pass max_retries=0",
-                    retries,
-                )
-            return
+            if isinstance(retries, (int, float)):
+                if retries > 0 and not _told_of_retries.is_set():
+                    _told_of_retries.set()
+                    log.warning(
+                        "an anthropic client is made with max_retries=%s; Headgate retries already, so pass "
+                        "max_retries=0",
+                        retries,
+                    )
+                return
+        frame = frame.f_back
+
+
+_SDK_LOOPS = frozenset(("_request", "request"))
+"""Where the SDK's retry loop is, in 1.0 and later, and in 0.x."""

@@ -25,5 +25,13 @@ class Deadline:
         total_s = self._lanes[call.record.lane].total_timeout_s
         if call.requested_deadline_s is not None and call.requested_deadline_s < total_s:
             total_s = call.requested_deadline_s
-        call.deadline_s = call.arrived_s + total_s
-        return await proceed(call)
+        whole_s = call.arrived_s + total_s
+        if call.patience_s is None:
+            call.deadline_s = whole_s
+            return await proceed(call)
+        # An answer that comes whole is all there within the caller's patience; a stream has to begin within it.
+        call.deadline_s = min(whole_s, call.arrived_s + call.patience_s)
+        reply = await proceed(call)
+        if reply.stream is not None:
+            call.deadline_s = whole_s
+        return reply

@@ -49,8 +49,6 @@ class Guard:
                     record.user = _user_of(document.get("metadata"))
                 if self._refuse_unpriced:
                     self._check_price(model, utc_day(record.started_ms))
-        if call.patience_s is not None and not call.record.stream:
-            call.deadline_s = min(call.deadline_s, call.arrived_s + call.patience_s)
         return await proceed(call)
 
     def _check_price(self, model: str, day: date) -> None:

@@ -128,7 +128,7 @@ class Upstream:
         if 200 <= status < 300 and not media.startswith((b"application/json", b"text/html")):
             # Events, batch results, files: whatever is not JSON is passed on while it arrives.
             length = told(b"content-length")
-            stream = UpstreamStream(connection, clock, lane, call.deadline_s)
+            stream = UpstreamStream(connection, clock, lane, call)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
         body = connection.take_whole()
         if body is None:
@@ -189,14 +189,14 @@ class Upstream:
 class UpstreamStream:
     """The body of a streamed response.  `progressed()` is told from above: only whoever reads the events knows."""
 
-    __slots__ = ("_callbacks", "_clock", "_connection", "_deadline_s", "_lane", "_progress_by_s", "closed", "cut",
+    __slots__ = ("_call", "_callbacks", "_clock", "_connection", "_lane", "_progress_by_s", "closed", "cut",
                  "error", "failure")  # fmt: skip
 
-    def __init__(self, connection: Connection, clock: Clock, lane: LaneConfig, deadline_s: float) -> None:
+    def __init__(self, connection: Connection, clock: Clock, lane: LaneConfig, call: Call) -> None:
         self._connection = connection
         self._clock = clock
         self._lane = lane
-        self._deadline_s = deadline_s
+        self._call = call
         self._progress_by_s = clock.now_s() + lane.progress_timeout_s
         self._callbacks: list[Callable[[], None]] = []
         self.failure: Failure | None = None
@@ -224,9 +224,9 @@ class UpstreamStream:
         now_s = self._clock.now_s()
         progress_s = self._progress_by_s - now_s
         if progress_s < self._lane.idle_timeout_s:
-            _expect(connection, progress_s, "progress_timeout", self._deadline_s - now_s)
+            _expect(connection, progress_s, "progress_timeout", self._call.deadline_s - now_s)
         else:
-            _expect(connection, self._lane.idle_timeout_s, "idle_timeout", self._deadline_s - now_s)
+            _expect(connection, self._lane.idle_timeout_s, "idle_timeout", self._call.deadline_s - now_s)
         try:
             data = await connection.read()
         except WireError as error:

@@ -96,7 +96,7 @@ class SqliteLedger:
                 raise
         self._wake = threading.Event()
         self._closing = False
-        self._on_end: Callable[[], object] = bool
+        self._on_end: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._write_until_closed, name="headgate-ledger", daemon=True)
         self._thread.start()
 
@@ -200,7 +200,7 @@ class SqliteLedger:
         try:
             self._write_forever()
         finally:
-            if self._closing:
+            if self._on_end is not None:
                 self._on_end()
 
     def _write_forever(self) -> None:
