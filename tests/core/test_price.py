@@ -677,7 +677,7 @@ def test_no_standard_answer_costs_more_than_its_upper_bound(input_, five, hour, 
     assert bill(model, usage=usage).pico <= BOOK.upper_bound(model, DAY, usage.prompt, output)
 
 
-# -- against the invoice of the simulator, written by somebody else ---------------------------------------------------
+# -- against the invoice of the simulator, written by somebody else --------------------------------------------------
 
 
 def random_terms(seed: int) -> tuple[invoice.Usage, invoice.Terms]:

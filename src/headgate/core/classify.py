@@ -70,7 +70,7 @@ def classify_response(status: int, headers: Told, body: bytes, now_ms: int) -> F
         now_ms: wall clock, for a `retry-after` that is a date.
     """
     if 200 <= status < 300:
-        if b'"error"' not in body[:64]:
+        if b'"error"' not in body[:_OPENING]:
             return Failure(ErrorClass.INTERMEDIARY, status, should_retry=False) if is_html(headers) else None
         kind, _, _ = _read_error(body)
         return None if kind is None else _of_envelope(body, None, headers, now_ms)
@@ -82,6 +82,10 @@ def classify_response(status: int, headers: Told, body: bytes, now_ms: int) -> F
             ErrorClass.INTERMEDIARY, status, retry_after_s=parse_retry_after(headers, now_ms), should_retry=again
         )
     return _of_envelope(body, status, headers, now_ms)
+
+
+_OPENING = 1024
+"""Bytes in which an error body calls itself one.  Answers, which may be long, are not searched to their end."""
 
 
 def is_html(headers: Told) -> bool:
