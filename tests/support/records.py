@@ -50,7 +50,7 @@ def opened(record: CallRecord, number: int = 1) -> OpenAttempt:
     )  # fmt: skip
 
 
-def filled(kind: type[S], **fields: Any) -> S:
+def filled(kind: type[S], /, **fields: Any) -> S:
     """A record in which every field has a value of its own."""
     values: dict[str, Any] = {}
     for number, (name, hint) in enumerate(typing.get_type_hints(kind).items(), 1):

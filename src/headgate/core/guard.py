@@ -17,6 +17,9 @@ from headgate.events import Reason
 
 __all__ = ["check_fields", "parse_strict"]
 
+LARGEST = 1 << 53
+"""An integer that every JSON reader takes for the same; and a larger one fits no column of the ledger."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -55,7 +58,7 @@ def check_fields(document: dict[str, Any]) -> tuple[str, int | None, bool]:
     if not isinstance(model, str) or not model:
         raise BadRequest("model: a non-empty string is required", reason=Reason.BAD_FIELD)
     max_tokens = document.get("max_tokens")
-    if max_tokens is not None and (type(max_tokens) is not int or max_tokens < 0):
+    if max_tokens is not None and (type(max_tokens) is not int or not 0 <= max_tokens < LARGEST):
         raise BadRequest("max_tokens: must be an integer of 0 or more", reason=Reason.BAD_FIELD)
     stream = document.get("stream")
     if stream is not None and type(stream) is not bool:

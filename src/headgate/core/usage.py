@@ -11,8 +11,8 @@ from headgate.usage import Iteration, Usage
 
 __all__ = ["PlainUsage", "merge_delta", "read_usage"]
 
-MAX_TOKENS = 1 << 40
-"""A count above this is no count.  (A context of a million tokens is 2^20.)"""
+MAX_TOKENS = 1 << 30
+"""A count above this is no count: a context of a million tokens is 2^20.  What so many cost fits 64 bits."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
 

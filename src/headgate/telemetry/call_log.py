@@ -1,16 +1,18 @@
 """One JSON line a call, written by a thread of its own.
 
-A full disk or a slow reader costs a call nothing: lines wait in a bounded queue, and the oldest are dropped and
-counted.
+A full disk or a slow reader costs a call nothing: lines wait in a bounded queue, and what cannot be written is dropped,
+counted, and said once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +21,13 @@ import msgspec
 
 from headgate.clock import utc
 from headgate.core.price import usd_text
+from headgate.core.printable import printable_json
 from headgate.errors import ConfigError
 from headgate.records import CallRecord
 
 __all__ = ["CallLog", "FileCallLog", "MemoryCallLog", "line_of"]
+
+log = logging.getLogger("headgate.log")
 
 QUEUE_LINES = 50_000
 FLUSH_S = 0.1
@@ -46,7 +51,7 @@ def line_of(record: CallRecord, content: dict[str, str] | None) -> bytes:
     head = f'{{"ts":"{_second(seconds)}.{milliseconds:03}Z","event":"call","cost_usd":{cost},'.encode()
     if content is not None:
         head += b'"content":' + _encode(content) + b","
-    return head + _encode(record)[1:] + b"\n"
+    return printable_json(head + _encode(record)[1:]) + b"\n"
 
 
 @lru_cache(maxsize=64)
@@ -71,9 +76,12 @@ class FileCallLog:
     """Appends to a file, or to standard output for `-`."""
 
     def __init__(self, path: str) -> None:
-        self._lines: deque[bytes] = deque(maxlen=QUEUE_LINES)
-        self.dropped = 0
-        """Lines that could not be written."""
+        self._path = path
+        self._lines: deque[bytes] = deque()
+        self._torn = False
+        self._said = False
+        self._pushed_out = 0
+        self._unwritten = 0
         if path == "-":
             self._file = os.dup(sys.stdout.fileno())
         else:
@@ -91,16 +99,25 @@ class FileCallLog:
         self._thread.start()
 
     def write(self, record: CallRecord, content: dict[str, str] | None) -> None:
-        if len(self._lines) == QUEUE_LINES:
-            self.dropped += 1  # the oldest falls out at the other end
+        if len(self._lines) >= QUEUE_LINES:
+            with suppress(IndexError):  # the thread has just taken them all
+                self._lines.popleft()
+                self._pushed_out += 1
         self._lines.append(line_of(record, content))
         if not self._wake.is_set():
             self._wake.set()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that could not be written, or that waited until newer ones pushed them out."""
+        return self._pushed_out + self._unwritten
 
     def close(self) -> None:
         self._closing = True
         self._wake.set()
         self._thread.join(timeout=5)
+        if self.dropped:
+            log.warning("%d lines of the log were dropped", self.dropped)
 
     def _write_forever(self) -> None:
         while not self._closing or self._lines:
@@ -108,13 +125,23 @@ class FileCallLog:
             self._wake.clear()
             if not self._closing:
                 time.sleep(FLUSH_S)
-            self._write(len(self._lines))
+            lines: list[bytes] = []
+            with suppress(IndexError):
+                while len(lines) < QUEUE_LINES:
+                    lines.append(self._lines.popleft())
+            self._write(lines)
         os.close(self._file)
 
-    def _write(self, count: int) -> None:
-        data = memoryview(b"".join([self._lines.popleft() for _ in range(count)]))
+    def _write(self, lines: list[bytes]) -> None:
+        data = b"\n" * self._torn + b"".join(lines)
+        written = 0
         try:
-            while data:
-                data = data[os.write(self._file, data) :]
-        except OSError:
-            self.dropped += count
+            while written < len(data):
+                written += os.write(self._file, memoryview(data)[written:])
+        except OSError as problem:
+            if not self._said:
+                self._said = True
+                log.error("the log %s cannot be written: %s; lines are dropped", self._path, problem.strerror)
+            self._unwritten += data.count(b"\n", max(written, self._torn))
+        if written:
+            self._torn = data[written - 1] != ord("\n")

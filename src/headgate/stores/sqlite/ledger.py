@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class SqliteLedger:
         self._wake = threading.Event()
         self._closing = False
         self._on_end: Callable[[], object] | None = None
-        self._thread = threading.Thread(target=self._write_until_closed, name="headgate-ledger", daemon=True)
+        self._thread = threading.Thread(target=self._write_forever, name="headgate-ledger", daemon=True)
         self._thread.start()
 
     # -- the event loop's side ----------------------------------------------------------------------------------
@@ -196,14 +197,18 @@ class SqliteLedger:
 
     # -- the writer's side --------------------------------------------------------------------------------------
 
-    def _write_until_closed(self) -> None:
+    def _write_forever(self) -> None:
         try:
-            self._write_forever()
+            self._write_until_closed()
+        except Exception:
+            # A defect of ours.  What is not recorded must not be spent; the journal keeps what was.
+            self._failing = (-inf, "defect")
+            log.exception("the ledger %s cannot be written", self.path)
         finally:
             if self._on_end is not None:
                 self._on_end()
 
-    def _write_forever(self) -> None:
+    def _write_until_closed(self) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()

@@ -1,0 +1,519 @@
+"""The SQLite ledger on its own: its file, its durability, and a disk or neighbours that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import pytest
+
+from headgate.errors import LedgerError, Unavailable
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.stores.sqlite import SqliteLedger, journal, open_reader
+from headgate.stores.sqlite import ledger as ledger_module
+from headgate.stores.sqlite.queries import spend
+from support.records import attempts_of, call, filled, opened, rows
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def run(path: Path, act: Callable[[SqliteLedger], Awaitable[T]], *, closed: bool = False, **settings: int) -> T:
+    """Open the ledger at `path`, do something, close it unless the act has."""
+
+    async def main() -> T:
+        store = SqliteLedger(path, lambda attempt: 0, commit_interval_s=0.001, **settings)
+        try:
+            return await act(store)
+        finally:
+            if not closed:
+                await store.close()
+
+    return asyncio.run(main())
+
+
+async def write(store: SqliteLedger, *names: str) -> None:
+    for name in names:
+        record = call(name)
+        store.begin(opened(record))
+        store.record(record, attempts_of(record))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - a thread signals nothing here
+            await asyncio.sleep(0.005)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """A foreign connection holds the write lock."""
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+# -- the schema ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [("calls", CallRecord), ("attempts", AttemptRecord), ("batch_items", BatchItemRecord), ("resources", Resource)],
+)
+def test_columns_are_the_fields_of_the_records(path: Path, table: str, kind: type):
+    """Rows are written by position, so names and order must be the same."""
+
+    async def act(store: SqliteLedger) -> None:
+        with open_reader(path) as db:
+            columns = [name for (name,) in db.execute(f"SELECT name FROM pragma_table_info('{table}')")]
+        assert tuple(columns) == kind.__struct_fields__
+
+    run(path, act)
+
+
+def test_money_and_counts_are_integers_in_the_file(path: Path):
+    """INV-04: what SQLite stores is 64-bit integers, the largest included; a sum of them drifts by nothing."""
+    largest = filled(CallRecord, call_id="call_1", attempts=0, cost_pico=2**63 - 1)
+
+    async def act(store: SqliteLedger) -> None:
+        store.record(largest, [])
+        await store.flush()
+
+    run(path, act)
+
+    kinds = {n: h for n, h in CallRecord.__annotations__.items() if n.endswith(("_tokens", "_pico"))}
+    with open_reader(path) as db:
+        found = db.execute(f"SELECT {', '.join(f'typeof({name})' for name in kinds)} FROM calls").fetchone()
+    assert set(found) == {"integer"}
+    assert rows(path, "calls")[0]["cost_pico"] == 2**63 - 1
+
+
+# -- durability and the event loop ---------------------------------------------------------------------------------
+
+
+def test_f02_commits_are_synced_to_the_disk(path: Path):
+    """FULL, in WAL mode: what is committed survives the loss of power."""
+
+    async def act(store: SqliteLedger) -> None:
+        assert store._db.pragma("journal_mode") == "wal"
+        assert store._db.pragma("synchronous") == 2
+
+    run(path, act)
+
+
+def test_rows_are_committed_in_groups_by_a_thread_of_its_own(path: Path):
+    """The event loop's thread never touches SQLite, and many calls share one commit."""
+    commits: list[int] = []
+
+    async def act(store: SqliteLedger) -> None:
+        store._db.set_commit_hook(lambda: commits.append(threading.get_ident()) or False)
+        await write(store, *(f"call_{number}" for number in range(500)))
+        await store.flush()
+
+    run(path, act)
+
+    assert 0 < len(commits) < 50
+    assert threading.get_ident() not in commits
+
+
+def test_begin_and_record_do_not_wait_for_a_database_that_hangs(path: Path):
+    """While a foreign process holds the lock, calls go on; their rows wait in the journal."""
+
+    async def act(store: SqliteLedger) -> None:
+        with locked(path):
+            await write(store, *(f"call_{number}" for number in range(100)))
+        await store.flush()
+
+    run(path, act)
+
+    assert len(rows(path, "calls")) == 100
+
+
+def test_a_clean_stop_leaves_no_journal(path: Path):
+    run(path, lambda store: write(store, "call_1"))
+
+    assert list(path.with_name("ledger.db.journal").iterdir()) == []
+
+
+def test_files_are_for_their_owner_only(path: Path):
+    """The ledger says who asked what and when: no one else on the machine may read it."""
+
+    async def act(store: SqliteLedger) -> None:
+        await write(store, "call_1")
+        await store.flush()
+        for file in (path, *path.parent.glob("ledger.db-*"), *path.parent.glob("ledger.db.journal/*")):
+            assert file.stat().st_mode & 0o077 == 0, file
+
+    run(path, act)
+
+
+def test_a_start_beside_a_living_process_leaves_its_journal_alone(path: Path):
+    """Several processes may share one ledger: what another one has under way is not a crash."""
+
+    async def act(store: SqliteLedger) -> None:
+        store.begin(opened(call("call_1")))
+        second = SqliteLedger(path, lambda attempt: 0)
+        assert second.recovered == 0
+        await second.close()
+        record = call("call_1")
+        store.record(record, attempts_of(record))
+
+    run(path, act)
+
+    assert [row["outcome"] for row in rows(path, "calls")] == ["ok"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits of seconds, in milliseconds."""
+    monkeypatch.setattr(ledger_module, "BUSY_TIMEOUT_MS", 2)
+    monkeypatch.setattr(ledger_module, "REFUSE_AFTER_S", 0.01)
+    monkeypatch.setattr(ledger_module, "RETRY_S", 0.001)
+    monkeypatch.setattr(ledger_module, "GIVE_UP_S", 0.01)
+
+
+# -- F03: the disk is full -----------------------------------------------------------------------------------------
+
+
+def test_f03_a_full_database_refuses_new_calls_and_recovers_without_a_restart(path: Path):
+    """No room for rows: nothing new is sent (503 and a reason), what is over waits, reading goes on; with room again
+    everything is written."""
+
+    async def act(store: SqliteLedger) -> None:
+        await write(store, "call_0")
+        await store.flush()
+        pages = store._db.pragma("page_count")
+        store._db.pragma("max_page_count", pages)
+        await write(store, *(f"call_{number:04}" for number in range(1, 300)))
+        await until(lambda: store.problem)
+
+        assert store.problem == "disk full"
+        with pytest.raises(Unavailable) as refused:
+            store.begin(opened(call("call_new")))
+        assert (refused.value.status, refused.value.reason) == (503, "ledger_unavailable")
+        assert refused.value.retry_after_s
+        assert len(rows(path, "calls")) == 1
+
+        store._db.pragma("max_page_count", 1 << 30)
+        await store.flush()
+        assert store.problem is None
+        store.begin(opened(call("call_new")))
+        record = call("call_new")
+        store.record(record, attempts_of(record))
+
+    run(path, act)
+
+    assert len(rows(path, "calls")) == 301
+    assert not rows(path, "calls", "WHERE outcome != 'ok'")
+
+
+@contextmanager
+def no_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No new journal file can be made."""
+
+    def full(file: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_allocate", full)
+        yield
+
+
+def test_f03_without_room_for_the_journal_no_call_is_sent_and_finished_ones_are_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What cannot be journaled before it is sent is not sent; what is over goes to SQLite without the journal."""
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 4096)
+    begun: list[CallRecord] = []
+
+    async def act(store: SqliteLedger) -> None:
+        def begin_many() -> None:
+            for number in range(1000):
+                record = call(f"call_{number:04}")
+                store.begin(opened(record))
+                begun.append(record)
+
+        with no_room(monkeypatch):
+            with pytest.raises(Unavailable, match="No space left on device"):
+                begin_many()
+            for record in begun:
+                store.record(record, attempts_of(record))
+            await until(lambda: len(rows(path, "calls")) == len(begun))
+        store.begin(opened(call("call_late")))
+        record = call("call_late")
+        store.record(record, attempts_of(record))
+
+    run(path, act)
+
+    assert {row["outcome"] for row in rows(path, "calls")} == {"ok"}
+    assert len(rows(path, "attempts")) == len(begun) + 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_f03_a_stop_with_rows_that_no_disk_would_take_still_shows_every_attempt(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither journal nor database has room for the end of a call: its begin is still in the journal, and the next
+    start closes it as unknown."""
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 200)
+
+    async def act(store: SqliteLedger) -> None:
+        with no_room(monkeypatch), locked(path):
+            await write(store, "call_1")
+            await store.close()
+
+    run(path, act, closed=True)
+
+    run(path, lambda store: asyncio.sleep(0))
+
+    (row,) = rows(path, "attempts")
+    assert (row["error"], row["usage_source"]) == ("crashed", "unknown")
+
+
+# -- F05: locks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("impatient")
+def test_f05_a_lock_held_by_somebody_else_stops_new_calls_after_a_bounded_wait(path: Path):
+    """Fail closed, and open again when the lock is gone: no deadlock, no half transaction, nothing lost."""
+
+    async def act(store: SqliteLedger) -> None:
+        with locked(path):
+            await write(store, "call_1")
+            refused: list[Unavailable] = []
+
+            def refuses() -> bool:
+                try:
+                    record = call(f"call_probe{len(refused)}")
+                    store.begin(opened(record))
+                    store.record(record, attempts_of(record))
+                except Unavailable as problem:
+                    refused.append(problem)
+                return bool(refused)
+
+            await until(refuses)
+            assert (refused[0].status, refused[0].reason) == (503, "ledger_unavailable")
+            assert "locked" in str(refused[0])
+            assert not rows(path, "calls")
+        await store.flush()
+        assert store.problem is None
+        await write(store, "call_2")
+
+    run(path, act)
+
+    assert {"call_1", "call_2"} <= {row["call_id"] for row in rows(path, "calls")}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_f05_a_lock_at_the_start_is_said_in_words(path: Path):
+    run(path, lambda store: write(store, "call_1"))
+
+    leave_crash(path)
+
+    with locked(path), pytest.raises(LedgerError, match="locked by another program"):
+        SqliteLedger(path, lambda attempt: 0)  # brings in the journal, which needs the lock
+
+
+def leave_crash(path: Path) -> None:
+    """A journal as a killed process leaves it."""
+    folder = path.with_name(path.name + ".journal")
+    lost = journal.Journal(folder, "1-dead")
+    lost.append("open", opened(call("call_lost")))
+    lost.close(remove=False)
+
+
+def test_f05_a_backlog_that_passes_its_bound_stops_new_calls(path: Path):
+    """Rows that wait are bounded too (INV-19)."""
+
+    async def act(store: SqliteLedger) -> None:
+        with locked(path), pytest.raises(Unavailable, match="too far behind"):
+            await write(store, *(f"call_{number}" for number in range(1000)))
+        await store.flush()
+        await write(store, "call_after")
+
+    run(path, act, max_backlog_bytes=20_000)
+
+
+# -- F06, F07: files that cannot be trusted ------------------------------------------------------------------------
+
+
+def damaged_header(path: Path) -> None:
+    path.write_bytes(b"\x00" * 100 + path.read_bytes()[100:])
+
+
+def damaged_page(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 : 4096 + 64] = b"\xa5" * 64
+    path.write_bytes(data)
+
+
+def no_database(path: Path) -> None:
+    path.write_text("these are the notes of a meeting, and of no interest to SQLite\n" * 20)
+
+
+@pytest.mark.parametrize("harm", [damaged_header, damaged_page, no_database])
+def test_f06_a_damaged_ledger_is_refused_with_the_way_out_and_left_as_it_is(path: Path, harm: Callable[[Path], None]):
+    run(path, lambda store: write(store, *(f"call_{number}" for number in range(100))))
+    harm(path)
+    before = path.read_bytes()
+
+    with pytest.raises(LedgerError, match=r"damaged.*Nothing was changed or deleted.*\.recover") as refused:
+        SqliteLedger(path, lambda attempt: 0)
+
+    assert path.read_bytes() == before
+    assert str(path) in str(refused.value)
+
+
+def test_f06_damage_below_the_header_is_said_by_reading_commands_too(path: Path):
+    run(path, lambda store: write(store, *(f"call_{number}" for number in range(2000))))
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    path.write_bytes(data)
+
+    with pytest.raises(LedgerError, match="damaged"):
+        spend(path, "workflow")
+
+
+def test_f06_a_truncated_wal_loses_whole_transactions_only(path: Path):
+    """SQLite cannot tell a cut WAL from one that ended there: what remains is a state that was once committed."""
+
+    async def act(store: SqliteLedger) -> bytes:
+        for number in range(30):
+            await write(store, f"call_{number:02}")
+            await store.flush()
+        return path.with_name("ledger.db-wal").read_bytes()
+
+    wal = run(path, act)
+    torn = path.with_name("torn.db")
+    run(torn, lambda store: asyncio.sleep(0))
+    torn.write_bytes(b"")
+    torn.with_name("torn.db-wal").write_bytes(wal[: len(wal) * 2 // 3])
+
+    run(torn, lambda store: asyncio.sleep(0))
+
+    names = [row["call_id"] for row in rows(torn, "calls")]
+    assert names == [f"call_{number:02}" for number in range(len(names))]
+    assert [row["call_id"] for row in rows(torn, "attempts")] == names
+
+
+def as_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def below_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.write_text("not a folder")
+
+
+@pytest.mark.parametrize(("harm", "why"), [(as_folder, "Is a directory"), (below_a_file, "")])
+def test_f06_a_place_that_cannot_be_written_is_said_with_the_setting(
+    tmp_path: Path, harm: Callable[[Path], None], why: str
+):
+    path = tmp_path / "state" / "ledger.db"
+    path.parent.mkdir()
+    harm(path)
+
+    with pytest.raises(LedgerError, match=rf"cannot be written: .*{why}.*ledger\.path \(HEADGATE_LEDGER__PATH\)"):
+        SqliteLedger(path, lambda attempt: 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_f06_a_folder_of_somebody_else_is_said(path: Path, mode: int):
+    path.parent.chmod(mode)
+    try:
+        with pytest.raises(LedgerError, match="cannot be written: Permission denied"):
+            SqliteLedger(path, lambda attempt: 0)
+    finally:
+        path.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_f07_a_ledger_of_a_newer_version_is_refused_and_not_touched(path: Path, mode: str):
+    """The newer Headgate can go on with it: going back is safe."""
+    db = apsw.Connection(str(path))
+    db.pragma("journal_mode", mode)
+    db.execute("CREATE TABLE calls (call_id TEXT, something_new TEXT)")
+    db.pragma("user_version", 99)
+    db.close()
+    before = path.read_bytes()
+
+    for opening in (lambda: SqliteLedger(path, lambda attempt: 0), lambda: open_reader(path)):
+        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 1\).*Nothing was changed"):
+            opening()
+    assert path.read_bytes() == before
+
+
+def test_the_database_of_another_program_is_not_written_into(path: Path):
+    db = apsw.Connection(str(path))
+    db.execute("CREATE TABLE recipes (name TEXT)")
+    db.close()
+    before = path.read_bytes()
+
+    with pytest.raises(LedgerError, match="database of another program"):
+        SqliteLedger(path, lambda attempt: 0)
+
+    assert path.read_bytes() == before
+
+
+def test_a_journal_with_a_torn_end_is_read_up_to_it(path: Path):
+    """A kill in the middle of a copy leaves half a frame; everything before it counts."""
+    leave_crash(path)
+    (file,) = path.with_name("ledger.db.journal").glob("*.journal")
+    data = bytearray(file.read_bytes())
+    end = data.index(bytes(64))
+    data[end : end + 12] = b"\xff\x00\x00\x00\x12\x34\x56\x78half"
+    file.write_bytes(data)
+
+    async def recovered(store: SqliteLedger) -> int:
+        return store.recovered
+
+    assert run(path, recovered) == 1
+    assert [row["call_id"] for row in rows(path, "calls")] == ["call_lost"]
+
+
+def test_owners_are_remembered_over_a_restart(path: Path):
+    made = filled(Resource, id="batch_1")
+
+    async def remember(store: SqliteLedger) -> None:
+        store.remember(made)
+
+    async def ask(store: SqliteLedger) -> Resource | None:
+        return await store.owner("batch_1")
+
+    run(path, remember)
+
+    assert run(path, ask) == made
+
+
+def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
+    """Who asked, for what and with which key: a cost that nobody can place is no help."""
+    lost = filled(OpenAttempt, attempt=1)
+    folder = path.with_name(path.name + ".journal")
+    left = journal.Journal(folder, "1-dead")
+    left.append("open", lost)
+    left.close(remove=False)
+
+    run(path, lambda store: asyncio.sleep(0))
+
+    (row,) = rows(path, "calls")
+    for name in ("started_ms", "kind", "workflow", "user", "session", "lane", "caller_key", "correlation_id", "model"):
+        assert row[name] == getattr(lost, name), name
+    (row,) = rows(path, "attempts")
+    for name in ("credential", "pool", "estimated_input_tokens", "estimated_output_tokens"):
+        assert row[name] == getattr(lost, name), name
