@@ -156,7 +156,8 @@ class SqliteLedger:
         self._on_end = lambda: loop.call_soon_threadsafe(written.set_result, None)
         self._closing = True
         self._wake.set()
-        await written  # the thread tells: while the interpreter ends, no other thread can be started to wait for it
+        if self._thread.is_alive():
+            await written  # the thread tells: while the interpreter ends, no other can be started to wait for it
         self._thread.join()
         self._forget_settled()
         whole = self._journal.taken == self._journal.appended and not self._open_frames
