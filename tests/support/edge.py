@@ -256,6 +256,17 @@ class Exchange:
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         await self.send(f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode("latin-1") + body)
 
+    async def answer_plainly(self) -> None:
+        """A message, as a stream where that was asked for; something with an id on other paths."""
+        if b'"stream":true' in self.body:
+            await self.open_stream()
+            await self.event(sse(3))
+            await self.end_stream()
+        elif self.line.split("?")[0].split(" ")[1] == "/v1/messages":
+            await self.answer(msgspec.json.encode(MESSAGE))
+        else:
+            await self.answer(b'{"id": "thing_1", "data": []}')
+
     async def open_stream(self, **headers: str) -> None:
         """The head of an event stream; `event` adds to it, `end_stream` ends it."""
         lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
@@ -279,7 +290,7 @@ class RawUpstream:
     from the script leaves the connection open."""
 
     def __init__(self, script: Script | None = None) -> None:
-        self.script = script or _answer_plainly
+        self.script = script or Exchange.answer_plainly
         self.exchanges: list[Exchange] = []
         self.connections = 0
         self.closed = 0
@@ -334,18 +345,6 @@ async def _read_body(head: bytes, reader: asyncio.StreamReader) -> bytes:
         pieces.append((await reader.readexactly(size + 2))[:-2])
     await reader.readexactly(2)
     return b"".join(pieces)
-
-
-async def _answer_plainly(exchange: Exchange) -> None:
-    """A message, as a stream where that was asked for."""
-    if b'"stream":true' in exchange.body:
-        await exchange.open_stream()
-        await exchange.event(sse(3))
-        await exchange.end_stream()
-    elif exchange.line.startswith("POST /v1/messages?") or exchange.line == "POST /v1/messages HTTP/1.1":
-        await exchange.answer(msgspec.json.encode(MESSAGE))
-    else:
-        await exchange.answer(b'{"id": "thing_1", "data": []}')
 
 
 def sse(deltas: int, *, begin: bool = True, end: bool = True) -> bytes:

@@ -2,7 +2,7 @@
 
 Pure: `ask` and `pump` decide, the caller waits.  Limits come from the tier, then from the API's headers, never above a
 configured ceiling.  The depth of the API's own buckets is not published (claude-api.md §17.2): we assume a few seconds
-of refill and halve that when a 429 proves it too deep.
+of refill, halve that when a 429 proves it too deep, and try a little more again after every quiet minute.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from headgate.core.rate_headers import LIMITERS, Reading
 __all__ = ["UNLIMITED", "Gate", "Lane", "Limit", "Ticket"]
 
 MIN_DEPTH_S = 1.0
+WIDEN_AFTER_S = 60.0
+WIDEN_BY = 1 / 10
+"""Of the configured depth, for each minute without a 429: down by half, up by a tenth."""
 UNLIMITED = 1e12
 """Permits a minute of a limiter that does not apply: finite, so that arithmetic stays arithmetic."""
-RAISE_AFTER = 3
-"""A higher limit is believed once this many responses in a row have said the same."""
+BELIEVE_AFTER = 3
+"""A higher limit is believed once this many responses in a row have said the same, and so is one that is lower by
+far."""
+LOWER_BY_FAR = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +50,7 @@ class Limit:
     ceiling: float = inf
     """Configured: no header raises the limit above it."""
     rumour: tuple[float, int] = (0.0, 0)
-    """A higher limit that headers speak of, and how many in a row did."""
+    """Another limit that headers speak of and that is not believed yet, and how many in a row did."""
     remaining: float | None = None
     remaining_at_s: float | None = None
 
@@ -77,6 +82,8 @@ class Gate:
         self.limits = list(limits)
         """In the order of `LIMITERS`."""
         self.depth_s = depth_s
+        self._full_depth_s = depth_s
+        self._depth_at_s = now_s
         self.frozen_until_s = -inf
         self.frozen_by = ""
         self.under_way: set[Ticket] = set()
@@ -115,9 +122,9 @@ class Gate:
         self._count(queue, ticket, 1)
         return ticket
 
-    def expected_wait_s(self, lane: str, input_tokens: float, output_tokens: float, now_s: float) -> float:
-        """How long a call that asked now would wait, if nothing else changes."""
-        needs = (1.0, input_tokens, output_tokens)
+    def expected_wait_s(self, lane: str, needs: Sequence[float], now_s: float) -> float:
+        """How long a call that asked now for `needs` would wait, if nothing else changes.  The last one in the queue
+        has asked already: for it there are no more needs."""
         if not self.waiting:
             return self.wait_s(needs, now_s)
         own = self._queues[lane]
@@ -208,6 +215,8 @@ class Gate:
 
     def learn(self, readings: Sequence[Reading], now_s: float) -> None:
         """Take what the headers of a response said.  Nonsense was already dropped."""
+        if self.depth_s < self._full_depth_s and now_s - self._depth_at_s >= WIDEN_AFTER_S:
+            self._resize(min(self._full_depth_s, self.depth_s + self._full_depth_s * WIDEN_BY), now_s)
         for limit, bucket, reading in zip(self.limits, self._buckets, readings, strict=True):
             if reading.limit:
                 self._learn_limit(limit, bucket, float(reading.limit), now_s)
@@ -219,10 +228,10 @@ class Gate:
 
     def _learn_limit(self, limit: Limit, bucket: Bucket, said: float, now_s: float) -> None:
         new = min(said, limit.ceiling)
-        if new > limit.per_minute:
+        if new > limit.per_minute or new * LOWER_BY_FAR < limit.per_minute:
             seen = limit.rumour[1] + 1 if limit.rumour[0] == new else 1
             limit.rumour = (new, seen)
-            if seen < RAISE_AFTER:
+            if seen < BELIEVE_AFTER:
                 return
         if new != limit.per_minute:
             limit.per_minute = new
@@ -239,10 +248,13 @@ class Gate:
 
     def narrow(self, now_s: float) -> None:
         """A 429 came though we saw room: the API's buckets are shallower than we thought."""
-        if self.depth_s > MIN_DEPTH_S:
-            self.depth_s = max(MIN_DEPTH_S, self.depth_s / 2)
-            for limit, bucket in zip(self.limits, self._buckets, strict=True):
-                bucket.resize(self._capacity(limit), bucket.refill_per_s, now_s)
+        self._resize(min(self.depth_s, max(MIN_DEPTH_S, self.depth_s / 2)), now_s)
+
+    def _resize(self, depth_s: float, now_s: float) -> None:
+        self.depth_s = depth_s
+        self._depth_at_s = now_s
+        for limit, bucket in zip(self.limits, self._buckets, strict=True):
+            bucket.resize(self._capacity(limit), bucket.refill_per_s, now_s)
 
     # -- looking ------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ __all__ = ["Admit", "GateState"]
 
 _PUSHBACK = frozenset((ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT))
 LEARN_EVERY_S = 0.02
+_NOTHING_MORE = (0.0, 0.0, 0.0)
 _UNTOLD_FREEZE_S = 1.0
 """After a 429 that does not say how long."""
 
@@ -142,8 +143,8 @@ class Admit:
                 timer.cancel()
                 state.waiting.pop(ticket, None)
         except _OutOfPatience:
-            wait_s = state.gate.expected_wait_s(ticket.lane, *ticket.needs[1:], clock.now_s())
             state.gate.withdraw(ticket)
+            wait_s = state.gate.expected_wait_s(ticket.lane, ticket.needs, clock.now_s())
             self._schedule(state)
             raise _too_long(call, lane, wait_s, clock.now_s() - asked_s) from None
         except BaseException:
@@ -161,7 +162,7 @@ class Admit:
         gate = state.gate
         name = call.record.lane
         if gate.waiting_in(name) > lane.max_queue:
-            wait_s = gate.expected_wait_s(name, 0.0, 0.0, now_s)
+            wait_s = gate.expected_wait_s(name, _NOTHING_MORE, now_s)
             raise Unavailable(
                 f"lane {name!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry after "
                 "that, or raise lanes.*.max_queue.",
@@ -170,7 +171,7 @@ class Admit:
                 retry_after_s=max(1.0, wait_s),
             )
         # The ticket is in the queue already, so what is ahead includes it.
-        wait_s = gate.expected_wait_s(name, 0.0, 0.0, now_s)
+        wait_s = gate.expected_wait_s(name, _NOTHING_MORE, now_s)
         if wait_s > patience_s:
             raise _too_long(call, lane, wait_s, 0.0)
 

@@ -575,6 +575,8 @@ class _Connection(asyncio.Protocol):
         if not self.busy:
             self._write_whole(request, response, close=True)
             self._linger()
+        elif self._upload is not None and self._ready:
+            self._ready[-1] = (request, response)  # it came in one piece: nobody has begun to handle it
         elif self._upload is not None and self._task is not None:
             self._verdict = response
             self._task.cancel()
