@@ -5,6 +5,7 @@ A feeder, not a reader: it is given bytes and never waits for any, so sync, asyn
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -62,7 +63,7 @@ def read_message(body: bytes) -> MessageFacts | None:
         _text(message.model),
         _text(message.stop_reason),
         _category(message.stop_details) if message.stop_details is not None else None,
-        len(content) > _EMPTY_AT_MOST or bool(content.translate(None, b"[] \t\r\n")),
+        _EMPTY.fullmatch(content) is None,
         usage=usage,
     )
     if b'"fallback"' in content:
@@ -73,15 +74,15 @@ def read_message(body: bytes) -> MessageFacts | None:
     return facts
 
 
-_EMPTY_AT_MOST = 64
-"""Bytes that an empty list can take, padding included."""
+_EMPTY = re.compile(rb"\[\s*\]|null")
 
 
 class StreamFacts:
     """Gathers `MessageFacts` from the events of a stream.  `feed` takes bytes that end at an event border."""
 
     __slots__ = (
-        "_blocks", "deltas", "error", "facts", "finished", "malformed", "progressed", "started", "unknown_events",
+        "_blocks", "deltas", "error", "facts", "final", "finished", "malformed", "progressed", "started",
+        "unknown_events",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -90,6 +91,8 @@ class StreamFacts:
         """`message_start` was seen."""
         self.progressed = False
         """Something that a reader would notice has been seen: from here on the attempt is committed."""
+        self.final = False
+        """A `message_delta` with stop reason and usage was seen.  Before it the output count is only a placeholder."""
         self.finished = False
         """`message_stop` was seen."""
         self.error: bytes | None = None
@@ -144,6 +147,7 @@ class StreamFacts:
                 # Without a message_start that said what went in, and on which terms, there is no price.
                 facts.usage = facts.usage or Usage(anomalies=["usage"])
                 merge_delta(facts.usage, event["usage"])
+                self.final = facts.stop_reason is not None
         elif name == b"message_stop":
             self.progressed = True
             self.finished = True

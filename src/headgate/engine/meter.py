@@ -285,12 +285,9 @@ class MessageStream:
     def _finish(self) -> None:
         if self._ended:
             return
-        facts = self._facts.facts
-        if facts.usage is not None and facts.stop_reason is not None:
-            self._meter.price(self._call, self._attempt, UsageSource.VENDOR)
+        self._price()
+        if self._facts.final:
             _learn(self._call, self._attempt, self._facts.deltas)
-        else:
-            self._observe()
         self._over()
 
     def _fail(self, failure: Failure) -> None:
@@ -303,20 +300,24 @@ class MessageStream:
         self.failure = failure
         note_failure(self._attempt, failure)
         if self._facts.started:
-            self._observe()
+            self._price()
         elif self._facts.error is None:
             self._meter.doubt(self._call, self._attempt)
         self._over()
 
-    def _observe(self) -> None:
-        """No final usage came: the input is what `message_start` said, the output is counted from the deltas."""
-        usage = self._facts.facts.usage
-        if usage is None:
-            usage = self._facts.facts.usage = Usage()
-        habit = self._attempt.habit
-        assert habit is not None
-        usage.output = habit.output_of_broken_stream(self._facts.deltas)
-        self._meter.price(self._call, self._attempt, UsageSource.OBSERVED)
+    def _price(self) -> None:
+        """By the API's final counts if they came.  Otherwise the input is what `message_start` said, and the output is
+        counted from the deltas."""
+        source = UsageSource.VENDOR
+        if not self._facts.final:
+            source = UsageSource.OBSERVED
+            usage = self._facts.facts.usage
+            if usage is None:
+                usage = self._facts.facts.usage = Usage(anomalies=["usage"])
+            habit = self._attempt.habit
+            assert habit is not None
+            usage.output = habit.output_of_broken_stream(self._facts.deltas)
+        self._meter.price(self._call, self._attempt, source)
 
     def _over(self) -> None:
         self._ended = True

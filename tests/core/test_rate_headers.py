@@ -1,0 +1,84 @@
+"""The API's rate-limit headers, read strictly: whole numbers, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.core.rate_headers import LIMITERS, Reading, read_rate_headers
+
+NOTHING = Reading(None, None)
+STANDARD = {
+    b"anthropic-ratelimit-requests-limit": b"1000",
+    b"anthropic-ratelimit-requests-remaining": b"998",
+    b"anthropic-ratelimit-requests-reset": b"2026-11-21T00:00:05Z",
+    b"anthropic-ratelimit-input-tokens-limit": b"2000000",
+    b"anthropic-ratelimit-input-tokens-remaining": b"1893000",
+    b"anthropic-ratelimit-output-tokens-limit": b"400000",
+    b"anthropic-ratelimit-output-tokens-remaining": b"399000",
+    b"anthropic-ratelimit-tokens-limit": b"2400000",
+    b"anthropic-ratelimit-tokens-remaining": b"2292000",
+}
+FAST = {
+    b"anthropic-ratelimit-requests-limit": b"20000",
+    b"anthropic-ratelimit-requests-remaining": b"19999",
+    b"anthropic-fast-input-tokens-limit": b"2000000",
+    b"anthropic-fast-input-tokens-remaining": b"1929000",
+    b"anthropic-fast-output-tokens-limit": b"400000",
+}
+
+
+def test_the_headers_of_a_standard_call():
+    """§8.4: three limiters.  Remaining tokens are rounded to the thousand, so the truth may be 500 above; requests are
+    exact."""
+    assert read_rate_headers(STANDARD) == (
+        Reading(1000, 998), Reading(2_000_000, 1_893_500), Reading(400_000, 399_500),
+    )  # fmt: skip
+
+
+def test_the_headers_of_a_fast_call():
+    """§8.4: the token headers have other names; the request headers are the same."""
+    assert read_rate_headers(FAST, fast=True) == (
+        Reading(20_000, 19_999), Reading(2_000_000, 1_929_500), Reading(400_000, None),
+    )  # fmt: skip
+
+
+def test_the_headers_of_the_other_mode_say_nothing():
+    """A standard call's answer says nothing of the fast pool."""
+    assert read_rate_headers(STANDARD, fast=True)[1:] == (NOTHING, NOTHING)
+    assert read_rate_headers(FAST)[1:] == (NOTHING, NOTHING)
+
+
+def test_b12_missing_headers_say_nothing():
+    """B12: the last good ones stay in force."""
+    assert read_rate_headers({}) == (NOTHING,) * len(LIMITERS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"-5", b"+5", b"1.5", b"1e6", b"nan", b"inf", b"1 000", b"1,000", b"0x10", b"lots", b"1000; w=60",
+     "٧".encode(), b"\xb2", b"9" * 16],
+)  # fmt: skip
+def test_b12_garbled_headers_say_nothing(value):
+    """B12: garbled, negative, absurd."""
+    garbled = dict.fromkeys(STANDARD, value)
+
+    assert read_rate_headers(garbled) == (NOTHING,) * len(LIMITERS)
+
+
+@pytest.mark.parametrize("reset", [b"1999-01-01T00:00:00Z", b"2999-01-01T00:00:00Z", b"soon", b""])
+def test_b14_reset_times_are_not_believed_at_all(reset):
+    """B14: a skewed clock, ours or theirs, cannot hurt what is never read.  When a limit is full again follows from its
+    rate; how long to wait, `retry-after` says in seconds."""
+    skewed = STANDARD | {name: reset for name in STANDARD if name.endswith(b"-reset")}
+
+    assert read_rate_headers(skewed) == read_rate_headers(STANDARD)
+
+
+@given(st.dictionaries(st.sampled_from([*STANDARD, *FAST]), st.binary(max_size=20)), st.booleans())
+def test_no_header_breaks_the_reader(headers, fast):
+    """Whatever it says: a count of 0 or more, or nothing."""
+    for reading in read_rate_headers(headers, fast=fast):
+        assert reading.limit is None or reading.limit >= 0
+        assert reading.remaining is None or reading.remaining >= 0
