@@ -139,6 +139,7 @@ class Server:
         self.per_peer: Counter[str] = Counter()
         self.buffered = 0
         self.draining = False
+        self.tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._empty: asyncio.Future[None] | None = None
 
@@ -164,6 +165,9 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):  # an aborted transport reports back within a turn or two of the loop
                 await self._until_empty()
+        if self.tasks:
+            # Their connections are gone; what they still have to write down must be written before we say we are done.
+            await asyncio.wait(self.tasks, timeout=1.0)
 
     async def _until_empty(self) -> None:
         if self.connections:
@@ -500,7 +504,9 @@ class _Connection(asyncio.Protocol):
         if not self.busy and self._ready:
             self.busy = True
             if self._task is None:
-                self._task = self._loop.create_task(self._serve())
+                self._task = task = self._loop.create_task(self._serve())
+                self._server.tasks.add(task)
+                task.add_done_callback(self._server.tasks.discard)
             elif self._wakeup is not None and not self._wakeup.done():
                 self._wakeup.set_result(None)
 
