@@ -134,7 +134,8 @@ def _paragraphs(text: str) -> list[str]:
 
 
 _CITED = re.compile(
-    r"\s*\((?:claude-api\.md |stores/sqlite/schema\.sql)?[^()]*(?:§|docs/)[^()]*\)| of claude-api\.md §[^:,]*"
+    r"\s*\((?:claude-api\.md |stores/sqlite/schema\.sql)?[^()]*(?:§|docs/)[^()]*\)"
+    r"| of claude-api\.md §[\d.]+(?:(?:, | and )§[\d.]+)*"
 )
 """What a docstring cites for those who work on the code."""
 
