@@ -7,14 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.cli.output import money, print_json, print_table
-from headgate.config import load_config
+from headgate.cli.output import money, print_json, print_table, say, say_next
 from headgate.core.price import usd
-from headgate.stores.sqlite.queries import Spend, spend
+
+if TYPE_CHECKING:
+    from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["cost"]
 
@@ -37,7 +38,13 @@ def cost(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Calls, tokens and money: exact to the pico-dollar, with what is not confirmed apart."""
+    """Show what was spent.
+
+    Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.
+    """
+    from headgate.config import load_config
+    from headgate.stores.sqlite.queries import spend
+
     path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
     rows = spend(
         path,
@@ -64,12 +71,18 @@ def cost(
     table = [_cells(row) for row in [*rows, total]]
     print_table(head, table, right=tuple(range(1, 10)))
     if total.unpriced:
-        print(f"{total.unpriced} answers have no known price and are not in these sums: see cost_problem in the log")
+        say(f"{total.unpriced} answers have no known price and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
-        print("unconfirmed: sent without any answer that says what it used; an upper estimate, not in the cost")
+        say("unconfirmed: sent without any answer that says what it used; an upper estimate, not in the cost")
+    if not total.calls:
+        say_next("headgate serve, and send a call through it")
+    else:
+        say_next(f"headgate cost --by {By.model if by is not By.model else By.workflow}")
 
 
 def _total(rows: list[Spend]) -> Spend:
+    from headgate.stores.sqlite.queries import Spend
+
     sums = {name: sum(getattr(row, name) for row in rows) for name in Spend.__dataclass_fields__ if name != "name"}
     return Spend("total", **sums)
 
@@ -90,10 +103,7 @@ def _cells(row: Spend) -> tuple[object, ...]:
 
 
 def _facts(row: Spend) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        name: getattr(row, name) for name in Spend.__dataclass_fields__ if name not in ("cost_pico", "unconfirmed_pico")
-    }
-    facts["cost_pico"] = row.cost_pico
+    facts: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
     facts["cost_usd"] = _exact(usd(row.cost_pico))
     facts["unconfirmed_usd"] = _exact(usd(row.unconfirmed_pico))
     facts["cost_per_answer_usd"] = _exact(usd(row.cost_pico // row.answered)) if row.answered else None

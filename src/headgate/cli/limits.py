@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
-from headgate.cli.output import age, print_json, print_table
-from headgate.config import load_config
-from headgate.config.secrets import read_secret_file
+from headgate.cli.output import age, print_json, print_table, say_next, url
+from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
 __all__ = ["limits"]
@@ -26,7 +22,10 @@ def limits(
     admin: Annotated[str | None, typer.Option(help="The gateway's operators' address, http://127.0.0.1:8788.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Tier, limits, what remains, who waits and what is frozen, per pool; each limit with its source and age."""
+    """Show the account's limits, and who waits for them.
+
+    Asks the running gateway: per pool each limit with its source and age, what remains, who waits, what is frozen.
+    """
     facts = _ask(config, admin)
     if json:
         print_json(facts)
@@ -34,6 +33,7 @@ def limits(
     print(f"tier {facts['tier']} (until responses tell)")
     if not facts["pools"]:
         print("no call has been made yet; limits show after the first")
+        say_next("send a call through the gateway, then headgate limits")
         return
     rows = []
     for pool in facts["pools"]:
@@ -62,12 +62,21 @@ def limits(
             if state["waiting"]
         )
         frozen = f"; frozen for {pool['frozen_for_s']:.1f} s: {pool['frozen_because']}" if pool["frozen_for_s"] else ""
-        print(f"{pool['pool']}: {pool['under_way']} under way, waiting: {queue or 'none'}{frozen}")
+        print(printable(f"{pool['pool']}: {pool['under_way']} under way, waiting: {queue or 'none'}{frozen}"))
+    say_next("headgate cost --by workflow")
 
 
 def _ask(config: Path | None, admin: str | None) -> dict[str, Any]:
+    import urllib.error
+    import urllib.request
+
+    import msgspec
+
+    from headgate.config import load_config
+    from headgate.config.secrets import read_secret_file
+
     loaded = load_config(os.environ, file=config).config.admin
-    base = admin or f"http://{loaded.host}:{loaded.port}"
+    base = admin or url(loaded.host, loaded.port)
     token = loaded.token
     if loaded.token_file is not None:
         token = read_secret_file("admin.token_file", loaded.token_file)

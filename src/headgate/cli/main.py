@@ -1,4 +1,4 @@
-"""`headgate`: one command a file, imported only when it is called, so that `--help` is quick."""
+"""`headgate`: one command a file.  What a command needs it imports when it runs, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headgate.cli.cost import cost
 from headgate.cli.demo import demo
 from headgate.cli.keys import app as keys_app
 from headgate.cli.limits import limits
+from headgate.cli.output import say
 from headgate.cli.prices import prices
 from headgate.cli.serve import serve
 from headgate.cli.sim import sim
@@ -23,13 +24,14 @@ app = typer.Typer(
     name="headgate",
     help="The gate between your applications and the Claude API: paces, retries, meters and records every call.",
     no_args_is_help=True,
+    epilog="First time here: headgate demo",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command()(serve)
 app.command()(sim)
-app.command()(demo)
+app.command(short_help="See it work on real traffic, without a key.")(demo)
 app.command()(limits)
 app.command()(cost)
 app.command()(prices)
@@ -57,7 +59,7 @@ def main() -> None:
     try:
         app()
     except HeadgateError as problem:
-        print(f"headgate: {problem}", file=sys.stderr)
+        say(f"headgate: {problem}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,20 +10,29 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from headgate.core.printable import printable, printable_json
 
-__all__ = ["age", "command", "money", "print_json", "print_table"]
+__all__ = ["age", "command", "money", "print_json", "print_line", "print_table", "say", "say_next", "url"]
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; exact decimals as strings."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    import msgspec
+
+    text = msgspec.json.format(printable_json(msgspec.json.encode(value)), indent=2)
     sys.stdout.write(text.decode() + "\n")
 
 
+def print_line(value: Any) -> None:
+    """One JSON object on one line of standard output, at once."""
+    import msgspec
+
+    print(printable_json(msgspec.json.encode(value)).decode(), flush=True)
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-    """A plain table: readable without colour, without a terminal, and by `cut`."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    """A plain table: readable without colour and without a terminal.  What others named cannot steer one."""
+    cells = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for row in cells:
         line = "  ".join(
@@ -31,6 +40,23 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         print(line.rstrip())
+
+
+def say(text: str) -> None:
+    """Talk, which is not what the command was asked for: on standard error, so that the output can be piped."""
+    print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
+
+
+def say_next(step: str) -> None:
+    """The last line: what to run next."""
+    say(f"Next: {step}")
+
+
+def url(host: str, port: int) -> str:
+    """Where this machine reaches a listener."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # a name for all of its addresses
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def money(usd: Decimal | None) -> str:

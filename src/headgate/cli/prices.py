@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.cli.output import print_json, print_table
-from headgate.config import load_config
-from headgate.core.price import KINDS, PriceRow
-from headgate.engine.engine import load_prices
+from headgate.cli.output import print_json, print_table, say_next
+from headgate.core.price import KINDS
 from headgate.errors import HeadgateError
+
+if TYPE_CHECKING:
+    from headgate.core.price import PriceRow
 
 __all__ = ["prices"]
 
@@ -25,7 +26,13 @@ def prices(
     toml: Annotated[bool, typer.Option("--toml", help="As rows that can be copied into a file of your own.")] = False,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what tokens cost, in US dollars per million, with the source of each row."""
+    """Show what tokens cost.
+
+    In US dollars per million, with the factors for batches, US-only inference and fast mode.
+    """
+    from headgate.config import load_config
+    from headgate.engine.engine import load_prices
+
     day = _day(on)
     own = str(file) if file is not None else load_config(os.environ).config.prices.file
     book = load_prices(own)
@@ -59,6 +66,9 @@ def _print(rows: list[PriceRow], *, detailed: bool) -> None:
             until = row.valid_to or "further notice"
             print(f"\nrow    {row.id} ({row.file})\nvalid  {row.valid_from or 'always'} to {until}")
             print(f"source {row.source}")
+        say_next("headgate prices --toml > prices.toml, to change a row; then set prices.file")
+    else:
+        say_next(f"headgate prices {rows[0].model}, for the source of a row")
 
 
 def _factors(row: PriceRow) -> list[tuple[str, Any]]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.sim.facts import FACTS
-from headgate.sim.service import DEFAULT_PORT, serve
-from headgate.sim.settings import Latency, Limits, SimSettings
+from headgate.cli.output import print_line, say
+
+if TYPE_CHECKING:
+    from headgate.sim.settings import SimSettings
 
 __all__ = ["sim"]
 
 GRACE_S = 1.0
 """How long answers under way may take to finish after a signal."""
-TIERS = ", ".join(tier.id for tier in FACTS.usage_tiers)
+DEFAULT_PORT = 8789
+TIERS = "evaluation, start, build, scale, custom"
 
 
 def sim(
@@ -32,34 +34,45 @@ def sim(
     seed: Annotated[int, typer.Option(help="Decides every id and every word.")] = 0,
     ttft_ms: Annotated[float, typer.Option(min=0, help="Milliseconds to the first token.")] = 0.0,
     tokens_per_s: Annotated[float, typer.Option(min=0, help="Speed of generation; 0 answers at once.")] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="Print where it listens as one JSON line.")] = False,
 ) -> None:
-    """Run the simulated Claude API.  Any API key is taken; nothing leaves this machine."""
+    """Run the simulated Claude API.
+
+    Any API key is taken; nothing leaves this machine.
+    """
+    from headgate.sim.settings import Latency, Limits, SimSettings
+
     try:
         settings = SimSettings(
             limits=Limits(tier=tier, rpm=rpm, itpm=itpm, otpm=otpm, depth_s=depth_s),
             latency=Latency(ttft_s=ttft_ms / 1000, tokens_per_s=tokens_per_s),
         )
     except ValueError as problem:
-        _say(f"headgate sim: {problem}")
+        say(f"headgate sim: {problem}")
         raise typer.Exit(2) from None
     try:
-        _run(lambda: _until_told(settings, host, port, seed))
+        _run(lambda: _until_told(settings, host, port, seed, json=json))
     except OSError as problem:
-        _say(f"headgate sim: cannot listen on {host}:{port}: {problem.strerror}. Choose another with --port.")
+        why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror
+        say(f"headgate sim: cannot listen on {host}:{port}: {why}. Choose another with --host or --port.")
         raise typer.Exit(1) from None
 
 
-async def _until_told(settings: SimSettings, host: str, port: int, seed: int) -> None:
+async def _until_told(settings: SimSettings, host: str, port: int, seed: int, *, json: bool) -> None:
     """Serve until SIGINT or SIGTERM."""
+    from headgate.sim.service import serve
+
     running = await serve(settings, host=host, port=port, seed=seed)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
     url = running.base_url
-    _say(f"The simulated Claude API listens on {url}  (books: {url}/sim/books, statistics: {url}/sim/stats)")
-    _say(f"Point a client at it: ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
-    _say(f"Next, put the gateway in front: HEADGATE_UPSTREAM__BASE_URL={url} headgate serve")
+    if json:
+        print_line({"event": "listening", "url": url, "tier": settings.limits.tier, "seed": seed})
+    say(f"The simulated Claude API listens on {url}  (books: {url}/sim/books, statistics: {url}/sim/stats)")
+    say(f"Point a client at it: ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
+    say(f"Next, put the gateway in front: headgate serve --upstream {url}")
     await told.wait()
     await running.stop(GRACE_S)
 
@@ -72,7 +85,3 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(main())
     else:
         uvloop.run(main())
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -192,7 +192,8 @@ def load_credentials(config: Config, environ: Mapping[str, str], *, required: bo
         found.append(Credential("default", Secret("sk-ant-any")))
     if not found and required:
         raise ConfigError(
-            "no API key: set ANTHROPIC_API_KEY, or upstream.api_key_file (HEADGATE_UPSTREAM__API_KEY_FILE)"
+            "no API key: set ANTHROPIC_API_KEY, or upstream.api_key_file (HEADGATE_UPSTREAM__API_KEY_FILE).  To try "
+            "without a key: headgate sim, and in another terminal headgate serve --upstream http://127.0.0.1:8789"
         )
     return found
 
@@ -205,7 +206,8 @@ def load_prices(own_file: str | None) -> PriceBook:
         try:
             files.append((str(path), path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as problem:
-            raise PriceError(f"prices.file: cannot read {path}: {problem}") from None
+            why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
+            raise PriceError(f"prices.file: cannot read {path}: {why}") from None
     return PriceBook.load(files)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from headgate.engine.engine import Engine
 from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
@@ -57,7 +59,7 @@ async def _listen(server: Server, what: str, host: str, port: int) -> int:
     try:
         return await server.start(host, port)
     except OSError as problem:
+        why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror
         raise ConfigError(
-            f"{what}: cannot listen on {host}:{port}: {problem.strerror or problem}; "
-            f"stop what listens there, or set {what}.port"
+            f"{what}: cannot listen on {host}:{port}: {why}; stop what listens there, or set {what}.port"
         ) from None
