@@ -204,8 +204,9 @@ def _configuration() -> str:
         f"that `{load.FILE_VARIABLE}` or `--config` names, and every value also from the environment, which goes "
         "before the file: two underscores between section and key. A name that is not known stops the start. "
         "`headgate config explain` prints what is in force, and where each value comes from.",
-        "In a variable, a list of names is written with commas between (`a,b`) or as JSON, a list of tables as JSON. "
-        "Names that you choose, such as a lane's, are read from a variable in lower case.",
+        "In a variable, a list of names is written with commas between (`a,b`) or as JSON, a table or a list of tables "
+        "as JSON. Names that you choose, such as a lane's, are read from a variable in lower case; one that no "
+        'variable can hold goes into JSON: `HEADGATE_LIMITS__POOLS=\'{"sonnet-5.5": {"rpm": 100}}\'`.',
         "## Top level",
         *plain,
         *sections,

@@ -217,6 +217,7 @@ class Session:
             "HOME": str(self.folder),
             "TERM": "dumb",
             "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",  # on a terminal, output and talk come in the order they were written
             "COLUMNS": "120",
             "HEADGATE_GATEWAY__PORT": self._ports["8787"],
             "HEADGATE_ADMIN__PORT": self._ports["8788"],
