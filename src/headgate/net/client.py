@@ -15,6 +15,7 @@ from typing import Literal, cast
 import httptools
 
 from headgate.net.http import HeaderBlock, Origin
+from headgate.net.outbox import Outbox, Writer
 
 __all__ = ["Connection", "Dial", "Pool", "WireError", "WireErrorKind"]
 
@@ -42,16 +43,18 @@ class Connection(asyncio.Protocol):
     """One connection to an origin.  `request`, `await head`, `await read` until `b""`, then the pool takes it back."""
 
     __slots__ = (
-        "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_owner", "_parser", "_paused",
-        "_paused_writing", "_size", "_spoiled", "_timer", "_timer_due", "_transport", "_waiter", "_writable",
-        "complete", "exchanges", "headers", "idle_since_s", "open", "reusable", "status", "under_way",
+        "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_out", "_outbox", "_owner",
+        "_parser", "_paused", "_paused_writing", "_size", "_spoiled", "_timer", "_timer_due", "_transport", "_waiter",
+        "_writable", "complete", "exchanges", "headers", "idle_since_s", "open", "reusable", "status", "under_way",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self._loop = loop
+        self._outbox = outbox
         self._owner: Pool | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
+        self._out: Writer = None  # type: ignore[assignment]  # likewise
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = inf
         self._due = inf
@@ -87,16 +90,16 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._informational = 0
         if len(body) < 65536:
-            self._transport.write(head + body)
+            self._out.write_soon(head + body)
         else:
-            self._transport.write(head)
-            self._transport.write(body)
+            self._out.write(head)
+            self._out.write(body)
 
     async def send(self, data: bytes) -> None:
         """Write more of the body, waiting while the peer is slow to take it."""
         if self._error is not None:
             raise self._error
-        self._transport.write(data)
+        self._out.write(data)
         if self._paused_writing:
             self._writable = self._loop.create_future()
             try:
@@ -170,7 +173,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self.under_way = False
         if self.open:
-            self._transport.abort()
+            self._out.abort()
 
     @property
     def is_open(self) -> bool:
@@ -196,7 +199,7 @@ class Connection(asyncio.Protocol):
             self._error = error
         self._wake()
         if self.open:
-            self._transport.abort()
+            self._out.abort()
 
     def _watch(self) -> None:
         """See to it that the timer fires no later than it is due; a stream moves its due time with every event, so the
@@ -224,6 +227,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._out = Writer(self._transport, self._outbox)
 
     def data_received(self, data: bytes) -> None:
         if not self.under_way or self.complete:
@@ -343,6 +347,7 @@ class Pool:
         self._max = max_connections
         self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(self._loop)
         self._idle: list[Connection] = []
         self._live = 0
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
@@ -368,7 +373,7 @@ class Pool:
             if self._live < self._max:
                 self._live += 1
                 try:
-                    connection = await self._dial(self.origin, lambda: Connection(self._loop), connect_s)
+                    connection = await self._dial(self.origin, lambda: Connection(self._loop, self._outbox), connect_s)
                 except BaseException:
                     self._live -= 1
                     self._hand_on(None)

@@ -72,8 +72,19 @@ _WATCHED = frozenset(
     (*HOP_BY_HOP, b"content-length", b"content-type", b"content-encoding", b"set-cookie", b"request-id", b"retry-after",
      b"retry-after-ms", b"x-should-retry")
 )  # fmt: skip
+
+
+def _in_any_case(name: bytes) -> bytes:
+    """A pattern.  Not the flag IGNORECASE: with it, alternatives are tried one by one; without, they are told apart by
+    their first letter."""
+    letters = (f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in name.decode("ascii"))
+    return "".join(letters).encode("ascii")
+
+
 _WATCHED_LINE = re.compile(
-    rb"\r\n(" + b"|".join(map(re.escape, sorted(_WATCHED))) + rb"):[ \t]*([^\r]*)", re.IGNORECASE
+    rb"\r\n(?=[%s])(" % b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in _WATCHED}))
+    + b"|".join(map(_in_any_case, sorted(_WATCHED)))
+    + rb"):[ \t]*([^\r]*)"
 )
 
 

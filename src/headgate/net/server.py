@@ -20,6 +20,7 @@ import httptools
 import msgspec
 
 from headgate.net.http import ByteSource, Headers, header_lines, reason_phrase
+from headgate.net.outbox import Outbox, Writer
 
 __all__ = ["App", "BodyPlan", "Request", "Response", "Server", "ServerLimits", "Truncated"]
 
@@ -146,6 +147,7 @@ class Server:
     async def start(self, host: str, port: int) -> int:
         """Listen on `host:port` (port 0 picks one) and return the port."""
         loop = asyncio.get_running_loop()
+        self.outbox = Outbox(loop)
         listener = await loop.create_server(lambda: _Connection(self, loop), host, port, backlog=2048)
         self._listeners.append(listener)
         return cast(int, listener.sockets[0].getsockname()[1])
@@ -198,10 +200,10 @@ class _Connection(asyncio.Protocol):
 
     __slots__ = (
         "_app", "_backlog", "_beat", "_body", "_declared", "_drained", "_head_bytes", "_headers", "_last_write_s",
-        "_limits", "_linger_bytes", "_loop", "_mark_s", "_max_body", "_parser", "_paused_reading", "_paused_writing",
-        "_peer", "_pending_head", "_phase", "_ready", "_refusal", "_request", "_reserved", "_retired", "_rim_bytes",
-        "_server", "_taken", "_task", "_timer", "_timer_due", "_transport", "_upload", "_url", "_verdict", "_wakeup",
-        "_window_bytes", "busy",
+        "_limits", "_linger_bytes", "_loop", "_mark_s", "_max_body", "_out", "_parser", "_paused_reading",
+        "_paused_writing", "_peer", "_pending_head", "_phase", "_ready", "_refusal", "_request", "_reserved",
+        "_retired", "_rim_bytes", "_server", "_taken", "_task", "_timer", "_timer_due", "_transport", "_upload",
+        "_url", "_verdict", "_wakeup", "_window_bytes", "busy",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -211,6 +213,7 @@ class _Connection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
+        self._out: Writer = None  # type: ignore[assignment]  # likewise
         self._peer = ""
         self._phase = _IDLE
         self._mark_s = loop.time()
@@ -254,6 +257,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._out = Writer(self._transport, self._server.outbox)
         peername = transport.get_extra_info("peername")
         self._peer = str(peername[0]) if peername else "local"
         server = self._server
@@ -292,10 +296,10 @@ class _Connection(asyncio.Protocol):
         """Close as soon as no request is being read or answered."""
         self._retired = True
         if not self.busy and not self._ready and self._phase not in (_HEAD, _BODY):
-            self._transport.close()
+            self._out.close()
 
     def abort(self) -> None:
-        self._transport.abort()
+        self._out.abort()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -303,7 +307,7 @@ class _Connection(asyncio.Protocol):
         if self._phase == _LINGER:
             self._linger_bytes += len(data)
             if self._linger_bytes > LINGER_BYTES:
-                self._transport.abort()
+                self._out.abort()
         elif self.busy and self._upload is None:
             # Sent ahead of its turn.  We must go on reading, or we would not see the client leave.
             self._backlog += data
@@ -445,7 +449,7 @@ class _Connection(asyncio.Protocol):
         elif declared:
             self._reserve(declared)
         if expects is not None and self._refusal is None and not request.http_10 and (declared or coding):
-            self._transport.write(_CONTINUE)
+            self._out.write(_CONTINUE)
         if plan.stream and self._refusal is None:
             self._next()
 
@@ -533,17 +537,17 @@ class _Connection(asyncio.Protocol):
                 await self._relay(request, response, response.stream, close)
         except asyncio.CancelledError:
             if self._verdict is None or response is not None:
-                self._transport.abort()
+                self._out.abort()
                 raise
             self._write_whole(request, self._verdict, close=True)
         except Truncated:
-            self._transport.close()
+            self._out.close()
         except Exception:
             log.exception("a request handler failed")
             if response is None:
                 self._write_whole(request, self._app.refuse(500, "internal error", request), close=True)
             else:
-                self._transport.abort()
+                self._out.abort()
         finally:
             if response is not None and response.stream is not None:
                 response.stream.close()
@@ -560,11 +564,11 @@ class _Connection(asyncio.Protocol):
         if (self._upload is not None or close) and unread:
             self._linger()
         elif close:
-            self._transport.close()
+            self._out.close()
         elif self._ready:
             pass  # `_serve` goes on with it
         elif self._retired or self._server.draining:
-            self._transport.close()
+            self._out.close()
         else:
             self._mark_s = self._loop.time()
             self._resume_reading()
@@ -595,7 +599,7 @@ class _Connection(asyncio.Protocol):
         self._mark_s = self._loop.time()
         self._body = b""
         with contextlib.suppress(OSError):
-            self._transport.write_eof()
+            self._out.write_eof()
         self._resume_reading()
         self._watch()
 
@@ -631,12 +635,12 @@ class _Connection(asyncio.Protocol):
         if self._pending_head:
             data = self._pending_head + data
             self._pending_head = b""
-        self._transport.write(data)
+        self._out.write(data)
 
     def _write_whole(self, request: Request, response: Response, close: bool) -> None:
         head = _head(response, close, len(response.body), False)
         bare = request.method == "HEAD" or response.status in (204, 304)
-        self._transport.write(head if bare else head + response.body)
+        self._out.write_soon(head if bare else head + response.body)
 
     async def _until_drained(self) -> None:
         self._drained = self._loop.create_future()
@@ -703,7 +707,7 @@ class _Connection(asyncio.Protocol):
         if self._loop.time() < self._due() - TIMER_SLACK_S:
             pass
         elif self._phase == _LINGER or self._drained is not None:
-            self._transport.abort()
+            self._out.abort()
         elif self._beat is not None:
             self._last_write_s = self._loop.time()
             data = self._beat[1]
@@ -717,7 +721,7 @@ class _Connection(asyncio.Protocol):
         elif self._phase == _HEAD:
             self._refuse(408, f"the headers were not complete within {limits.head_timeout_s:g} s")
         elif not self.busy:
-            self._transport.close()
+            self._out.close()
             return
         self._watch()
 
