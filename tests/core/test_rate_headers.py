@@ -37,6 +37,13 @@ def test_the_headers_of_a_standard_call():
     )  # fmt: skip
 
 
+def test_a_full_bucket_is_not_more_than_full():
+    """§8.4: rounding leaves 500 open, but never beyond the limit itself."""
+    full = STANDARD | {b"anthropic-ratelimit-input-tokens-remaining": b"2000000"}
+
+    assert read_rate_headers(full)[1] == Reading(2_000_000, 2_000_000)
+
+
 def test_the_headers_of_a_fast_call():
     """§8.4: the token headers have other names; the request headers are the same."""
     assert read_rate_headers(FAST, fast=True) == (

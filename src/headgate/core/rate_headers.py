@@ -38,7 +38,7 @@ _FAST = (
 def read_rate_headers(headers: Told, *, fast: bool = False) -> tuple[Reading, Reading, Reading]:
     """Requests, input and output, from the header set of standard or of fast mode."""
     requests, input_, output = (
-        Reading(_count(headers.get(limit)), _plus(_count(headers.get(remaining)), slack))
+        _reading(_count(headers.get(limit)), _count(headers.get(remaining)), slack)
         for limit, remaining, slack in (_FAST if fast else _STANDARD)
     )
     return requests, input_, output
@@ -50,5 +50,9 @@ def _count(value: bytes | None) -> int | None:
     return int(value)
 
 
-def _plus(value: int | None, slack: float) -> float | None:
-    return None if value is None else value + slack
+def _reading(limit: int | None, remaining: int | None, slack: float) -> Reading:
+    if remaining is None:
+        return Reading(limit, None)
+    # What is full is not more than full, however it was rounded.
+    most = remaining + slack if limit is None or remaining > limit else min(remaining + slack, float(limit))
+    return Reading(limit, most)
