@@ -7,7 +7,10 @@ One event loop holds all three.  `play(scene)` runs on real loopback sockets and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
@@ -17,9 +20,10 @@ import msgspec
 import uvloop
 
 from headgate.clock import Clock, LoopClock, SystemClock
-from headgate.config.schema import AdminConfig, Config, GatewayConfig
+from headgate.config.schema import AdminConfig, Config, GatewayConfig, UpstreamConfig
 from headgate.engine.engine import Engine, load_catalog, load_prices
 from headgate.gateway.serve import Gateway
+from headgate.net.client import Dial
 from headgate.net.server import Server
 from headgate.records import CallRecord
 from headgate.secret import Secret
@@ -43,7 +47,9 @@ __all__ = [
     "Wire",
     "body_of",
     "envelope_of",
+    "gateway_to",
     "play",
+    "request_of",
     "sse",
 ]
 
@@ -269,11 +275,9 @@ class Exchange:
 
     async def open_stream(self, **headers: str) -> None:
         """The head of an event stream; `event` adds to it, `end_stream` ends it."""
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        head = (
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nrequest-id: req_up\r\n"
-        )
-        await self.send(f"{head}{lines}\r\n".encode())
+        told = {"content_type": "text/event-stream", "transfer_encoding": "chunked", "request_id": "req_up", **headers}
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in told.items())
+        await self.send(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode())
 
     async def event(self, data: bytes) -> None:
         await self.send(b"%x\r\n%s\r\n" % (len(data), data))
@@ -294,6 +298,8 @@ class RawUpstream:
         self.exchanges: list[Exchange] = []
         self.connections = 0
         self.closed = 0
+        self.take_over: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
+        """Does what it likes with each connection, in place of everything else."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -321,6 +327,8 @@ class RawUpstream:
         self.connections += 1
         number = self.connections
         try:
+            if self.take_over is not None:
+                await self.take_over(reader, writer)
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 exchange = Exchange(number, head, await _read_body(head, reader), writer, reader)
@@ -449,6 +457,7 @@ def play(
     sim: SimSettings | None = None,
     virtual: bool = False,
     config: Config | None = None,
+    keys: tuple[str, ...] = (OUR_KEY,),
     seed: int = 1,
     stopped: bool = False,
     **gateway: Any,
@@ -459,6 +468,7 @@ def play(
         upstream: what the raw upstream does with each request; default: it answers.
         sim: put the simulated Claude there instead.
         virtual: on memory, in virtual time.
+        keys: the API keys that the gateway holds.
         stopped: the scene stops the gateway itself.
         gateway: settings of `[gateway]`.
     """
@@ -477,17 +487,7 @@ def play(
             admin=replace(settings.admin, port=0) if config else AdminConfig(port=0),
         )
         ledger, log = MemoryLedger(), MemoryCallLog()
-        engine = Engine(
-            settings,
-            keyring=Keyring([Credential("default", Secret(OUR_KEY))], clock),
-            prices=load_prices(None),
-            catalog=load_catalog(),
-            ledger=ledger,
-            log=log,
-            clock=clock,
-            rng=Random(seed),
-            dial=memory_dial if virtual else TcpDial(),
-        )
+        engine = _engine(settings, ledger, log, clock, keys, seed, memory_dial if virtual else TcpDial())
         edge = Edge(Gateway(engine), engine, ledger, log, raw, app)
         await edge.gateway.start()
         try:
@@ -507,6 +507,56 @@ def play(
 
     with asyncio.Runner(loop_factory=VirtualLoop if virtual else uvloop.new_event_loop) as runner:
         return runner.run(main())
+
+
+@contextmanager
+def gateway_to(base_url: str, **changes: Any) -> Iterator[str]:
+    """A gateway on a loopback socket in a thread of its own, for clients that block; its address.
+
+    Args:
+        changes: sections of the configuration.
+    """
+    settings = Config(
+        upstream=UpstreamConfig(base_url=base_url),
+        gateway=GatewayConfig(port=0),
+        admin=AdminConfig(port=0),
+        **changes,
+    )
+    started: Future[int] = Future()
+    stop = threading.Event()
+
+    async def live() -> None:
+        engine = _engine(settings, MemoryLedger(), MemoryCallLog(), SystemClock(), (OUR_KEY,), 1, TcpDial())
+        gateway = Gateway(engine)
+        await gateway.start()
+        started.set_result(gateway.port)
+        await asyncio.to_thread(stop.wait)
+        await gateway.stop(grace_s=1.0)
+
+    thread = threading.Thread(target=lambda: uvloop.run(live()), name="gateway", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{started.result(timeout=10)}"
+    finally:
+        stop.set()
+        thread.join(timeout=10)
+
+
+def _engine(
+    config: Config, ledger: MemoryLedger, log: MemoryCallLog, clock: Clock, keys: Sequence[str], seed: int, dial: Dial
+) -> Engine:
+    credentials = [Credential(f"key{number}" if number else "default", Secret(key)) for number, key in enumerate(keys)]
+    return Engine(
+        config,
+        keyring=Keyring(credentials, clock),
+        prices=load_prices(None),
+        catalog=load_catalog(),
+        ledger=ledger,
+        log=log,
+        clock=clock,
+        rng=Random(seed),
+        dial=dial,
+    )
 
 
 def _check_nothing_is_held(edge: Edge) -> None:

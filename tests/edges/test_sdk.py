@@ -1,0 +1,141 @@
+"""The official Python SDK behaves through the gateway as it does without: same values, events, headers and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from anthropic import Anthropic, AsyncAnthropic, beta_async_tool, beta_tool
+
+from client.test_side_by_side import ANSWERS, ERRORS, batch_flow, file_flow
+from headgate.config.schema import RetryConfig
+from headgate.sim.settings import Batches, SimSettings
+from headgate.testing import Claude, simulated_claude
+from support import sdk
+from support.edge import gateway_to
+from support.sdk import KEY, SideBySide, asking, once
+
+TOOL = '[[sim: tool=level:{"gate": "north"}]]'
+
+
+@pytest.fixture
+def side_by_side(monkeypatch: pytest.MonkeyPatch) -> Iterator[SideBySide]:
+    """Plain clients on both sides; on one of them their base URL is the gateway's.  It tries once, so that both
+    simulators see the same requests."""
+    monkeypatch.setattr(sdk, "sync_client", plainly(Anthropic))
+    monkeypatch.setattr(sdk, "async_client", plainly(AsyncAnthropic))
+    settings = SimSettings(batches=Batches(processing_s=0))
+    with (
+        simulated_claude(settings, seed=3) as direct,
+        simulated_claude(settings, seed=3) as through,
+        gateway_to(through.base_url, retry=RetryConfig(max_attempts=1)) as gateway,
+    ):
+        sides = SideBySide(direct, Claude(gateway))
+        sides.upstream_url = through.base_url
+        yield sides
+
+
+def plainly(client: type) -> Callable[..., Any]:
+    return lambda claude, **more: client(base_url=claude.base_url, api_key=KEY, **{"max_retries": 0, **more})
+
+
+@pytest.fixture(params=["sync", "asynchronous"])
+def compare(request: pytest.FixtureRequest, side_by_side: SideBySide) -> Callable[..., tuple[list[Any], list[Any]]]:
+    """`SideBySide.sync`, then `SideBySide.asynchronous`."""
+    compare: Callable[..., tuple[list[Any], list[Any]]] = getattr(side_by_side, request.param)
+    return compare
+
+
+@pytest.mark.parametrize("use", ANSWERS.values(), ids=ANSWERS.keys())
+def test_an_answer_is_the_same_through_the_gateway(compare, use):
+    """Values, classes, events, ids and response headers, on the sync and on the async client."""
+    direct, through = compare(once(use))
+
+    assert through == direct
+    assert "Error" not in str(direct[0])[:40], "it should have been an answer"
+
+
+@pytest.mark.parametrize(("text", "more"), ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_is_the_same_through_the_gateway(compare, text, more):
+    """Class, message, status, request id, body."""
+    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more)))
+
+    assert through == direct
+    assert direct[0]["class"].endswith("Error")
+
+
+@pytest.mark.parametrize("flow", [batch_flow, file_flow])
+def test_a_resource_lives_the_same_life_through_the_gateway(compare, flow):
+    """Batches with their streamed results, whose address is the gateway's; files with their uploads and downloads."""
+    direct, through = compare(flow)
+
+    assert through == direct
+
+
+@pytest.mark.parametrize("method", ["sync", "asynchronous"])
+def test_threads_and_tools_run_the_same_through_the_gateway(side_by_side, method):
+    """The tool runner holds its conversation in a message thread: create, then continue."""
+    make, runs = (beta_tool, run_tools) if method == "sync" else (beta_async_tool, run_tools_async)
+
+    direct, through = getattr(side_by_side, method)(once(lambda client: runs(client, make)))
+
+    assert through == direct
+    assert len(direct[0]) > 1
+
+
+def run_tools(client, make):
+    def level(gate: str) -> str:
+        """The water's level at a gate."""
+        return f"{gate}: three metres"
+
+    return client.beta.messages.tool_runner(**asking(TOOL), tools=[make(level)])
+
+
+async def run_tools_async(client, make):
+    async def level(gate: str) -> str:
+        """The water's level at a gate."""
+        return f"{gate}: three metres"
+
+    return [message async for message in client.beta.messages.tool_runner(**asking(TOOL), tools=[make(level)])]
+
+
+@pytest.mark.parametrize("text", ["[[sim: hang]]", "[[sim: silence=5000]]"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_timeout_is_the_sdks_own_through_the_gateway(compare, text, stream):
+    """The same class, whichever of the client's times ran out."""
+    direct, through = compare(once(lambda c: c.messages.create(**asking(text), stream=stream, timeout=0.2)))
+
+    assert through == direct
+    assert "Timeout" in direct[0]["class"]
+
+
+def test_a_cancelled_call_is_over_upstream_too(side_by_side):
+    """The slot is free as soon as the caller's task is gone."""
+
+    async def main():
+        client = AsyncAnthropic(base_url=side_by_side.through.base_url, api_key=KEY, max_retries=0)
+        async with client, client.messages.stream(**asking("[[sim: drip=500:20]]")) as stream:
+            async for _ in stream:
+                break
+
+    asyncio.run(main())
+    simulator = Claude(side_by_side.upstream_url)
+    for _ in range(200):
+        stats = simulator.stats()
+        if not stats["streams_open"]:
+            break
+        time.sleep(0.01)
+
+    assert (stats["streams_open"], stats["streams_aborted"]) == (0, 1)
+
+
+def test_the_address_of_results_is_the_gateways(side_by_side):
+    """So that the SDK brings its credential back here."""
+    with Anthropic(base_url=side_by_side.through.base_url, api_key=KEY) as client:
+        batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": asking()}])
+        batch = client.messages.batches.retrieve(batch.id)
+
+    assert batch.results_url.startswith(side_by_side.through.base_url)
