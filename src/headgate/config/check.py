@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from headgate.config.schema import Config
 from headgate.errors import ConfigError
@@ -38,12 +39,8 @@ def is_loopback(host: str) -> bool:
 def _check_upstream(config: Config, place: Place) -> None:
     upstream = config.upstream
     where = place("upstream", "base_url")
-    try:
-        url = urlsplit(upstream.base_url)
-        port_ok = url.port is None or url.port > 0
-    except ValueError:
-        raise ConfigError(f"{where}: upstream.base_url is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.hostname or not port_ok:
+    url = _url(upstream.base_url)
+    if url is None or url.hostname is None:
         raise ConfigError(f"{where}: upstream.base_url must look like https://api.anthropic.com")
     if url.username or url.password or url.query or url.fragment:
         raise ConfigError(
@@ -56,11 +53,30 @@ def _check_upstream(config: Config, place: Place) -> None:
             f"{where}: upstream.base_url is plain http to {url.hostname}, so the key would travel in clear; use https "
             "(http is for a simulator on this machine)"
         )
+    if upstream.ca_file is not None:
+        _check_certificates(upstream.ca_file, place("upstream", "ca_file"))
     if upstream.tier not in TIERS:
         raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(TIERS)}")
     names = ["default", *(credential.name for credential in upstream.credentials)]
     if len(set(names)) != len(names):
         raise ConfigError(f"{place('upstream', 'credentials')}: two upstream credentials have the same name")
+
+
+def _check_certificates(file: str, where: str) -> None:
+    try:
+        ssl.create_default_context(cafile=file)
+    except (OSError, ValueError):  # the first also where there are no certificates in it
+        raise ConfigError(f"{where}: upstream.ca_file {file!r} cannot be read as certificates in PEM") from None
+
+
+def _url(text: str) -> SplitResult | None:
+    """The parts of an http or https URL, or None if `text` is none."""
+    try:
+        url = urlsplit(text)
+        whole = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        return None
+    return url if whole else None
 
 
 def _check_lanes(config: Config, place: Place) -> None:
@@ -90,14 +106,14 @@ def _check_numbers(config: Config, place: Place) -> None:
     for name, lane in config.lanes.items():
         for field in lane.__dataclass_fields__:
             value = getattr(lane, field)
-            floor_ok = value >= 0 if field in ("max_wait_s", "max_queue") else value > 0
-            if not floor_ok or value == float("inf") or value != value:
-                raise ConfigError(f"{place('lanes', name, field)}: lanes.{name}.{field} must be a number above 0")
+            zero_ok = field in ("max_wait_s", "max_queue")
+            if not 0 <= value < float("inf") or (value == 0 and not zero_ok):
+                bound = "of 0 or more" if zero_ok else "above 0"
+                raise ConfigError(f"{place('lanes', name, field)}: lanes.{name}.{field} must be a number {bound}")
     gateway = config.gateway
-    for field in ("port",):
-        for section, listener in (("gateway", gateway), ("admin", config.admin)):
-            if not 0 <= getattr(listener, field) <= 65535:
-                raise ConfigError(f"{place(section, field)}: {section}.{field} must be between 0 and 65535")
+    for section, port in (("gateway", gateway.port), ("admin", config.admin.port)):
+        if not 0 <= port <= 65535:
+            raise ConfigError(f"{place(section, 'port')}: {section}.port must be between 0 and 65535")
     positive = {
         "gateway": ("max_body_mb", "max_batch_mb", "max_file_mb", "buffered_mb", "max_connections", "head_timeout_s",
                     "max_connections_per_address", "body_bytes_per_s", "stall_timeout_s", "ping_interval_s"),
@@ -141,6 +157,10 @@ def _check_listeners(config: Config, place: Place) -> None:
         )
     if admin.token is not None and len(admin.token.reveal()) < 16:
         raise ConfigError(f"{place('admin', 'token')}: admin.token must have at least 16 characters")
+    if gateway.public_url is not None and ((url := _url(gateway.public_url)) is None or url.query or url.fragment):
+        raise ConfigError(
+            f"{place('gateway', 'public_url')}: gateway.public_url must look like https://gateway.example.com"
+        )
     if gateway.port == admin.port != 0:
         raise ConfigError(f"{place('admin', 'port')}: gateway.port and admin.port are the same")
     for path in gateway.unmetered_paths:

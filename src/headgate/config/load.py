@@ -14,11 +14,9 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
-
-import msgspec
 
 from headgate.config.check import check
 from headgate.config.schema import Config
@@ -66,22 +64,16 @@ def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Pa
     values: dict[str, Any] = {}
     sources: dict[Path_, str] = {}
     if path is not None:
-        values = _read_file(path)
-        lines = _lines(path.read_text(encoding="utf-8-sig"))
+        values, lines = _read_file(path)
         for where, _ in _leaves(values):
             sources[where] = f"{path}:{_line_of(lines, where)}"
-        _refuse_unknown(values, Config, (), sources)
     for variable, text in sorted(environ.items()):
         if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
             where, value = _read_variable(variable, text)
-            _put(values, where, value)
+            _put(values, where, value, sources)
             for leaf, _ in _leaves(value):
                 sources[where + leaf] = f"environment {variable}"
-    merged = _with_defaults(values)
-    try:
-        config = msgspec.convert(merged, Config, dec_hook=_decode)
-    except msgspec.ValidationError as problem:
-        raise ConfigError(_explain(problem, sources)) from None
+    config = _build(_with_defaults(values), Config, (), sources)
     check(config, lambda *where: _source(sources, where))
     settings = tuple(
         Setting(_dotted(where), value, _source(sources, where)) for where, value in _leaves(_plain(config))
@@ -103,13 +95,15 @@ def _find_file(environ: Mapping[str, str], file: Path | None, cwd: Path) -> Path
     return named
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
+    """What the file sets, and the line of each setting."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: not TOML: {problem}") from None
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), _lines(text)
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:  # the first also where it is no UTF-8, or a number is too long
+        raise ConfigError(f"{path}: not TOML: {problem}") from None
 
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
@@ -160,7 +154,8 @@ def _read_variable(variable: str, text: str) -> tuple[Path_, Any]:
             continue
         match = {key.lower(): key for key in known}.get(name.lower())
         if match is None:
-            likely = _nearest([f"{PREFIX}{'__'.join([*names[:index], key.upper()])}" for key in known], variable)
+            full = {key: PREFIX + "__".join([*names[:index], key.upper(), *names[index + 1 :]]) for key in known}
+            likely = _nearest(name.lower(), full)
             raise ConfigError(f"environment {variable}: there is no such setting{likely}")
         where.append(match)
         kind = known[match]
@@ -176,9 +171,9 @@ def _parse(text: str, kind: Any, variable: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ConfigError(
-            f"environment {variable}: {text!r} is no {_name(kind)}; write a number, true, false, or JSON"
-        ) from None
+        # A list or a table may hold keys, so what was written is not repeated.
+        told = f", not {text[:40]!r}" if kind in (int, float, bool) else ", written as JSON"
+        raise ConfigError(f"environment {variable}: must be {_in_words(kind)}{told}") from None
 
 
 # -- merging and checking ----------------------------------------------------------------------------------------------
@@ -194,38 +189,52 @@ def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "lanes": lanes}
 
 
-def _refuse_unknown(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) -> None:
+def _build(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) -> Any:
+    """`value`, as read, in the type that the schema gives it.
+
+    Raises:
+        ConfigError: something in it is unknown, missing or of another type; with its place.
+    """
+    if value is None and type(None) in get_args(kind):
+        return None
     kind = _not_none(kind)
     known = _members(kind)
     if known is not None and isinstance(value, dict):
-        for key, inner in value.items():
+        for key in value:
             if key not in known:
                 raise ConfigError(
                     f"{_source(sources, (*where, key))}: there is no setting {_dotted((*where, key))!r}"
-                    + _nearest([_dotted((*where, name)) for name in known], _dotted((*where, key)))
+                    + _nearest(key, {name: _dotted((*where, name)) for name in known})
                 )
-            _refuse_unknown(inner, known[key], (*where, key), sources)
-    elif get_origin(kind) is dict and isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_unknown(inner, get_args(kind)[1], (*where, key), sources)
-    elif get_origin(kind) is tuple and isinstance(value, list):
-        for index, inner in enumerate(value):
-            _refuse_unknown(inner, get_args(kind)[0], (*where, index), sources)
-
-
-def _decode(kind: type, value: Any) -> Any:
+        for item in fields(kind):
+            if item.name not in value and item.default is MISSING and item.default_factory is MISSING:
+                raise ConfigError(f"{_source(sources, where)}: {_dotted((*where, item.name))} is missing")
+        return kind(**{key: _build(inner, known[key], (*where, key), sources) for key, inner in value.items()})
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {key: _build(inner, get_args(kind)[1], (*where, key), sources) for key, inner in value.items()}
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_build(inner, get_args(kind)[0], (*where, index), sources) for index, inner in enumerate(value))
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
+    if (type(value) is kind and kind in (str, int, float, bool)) or (
+        get_origin(kind) is typing.Literal and value in get_args(kind)
+    ):
+        return value
+    if kind is float and type(value) is int and abs(value) < 2**53:
+        return float(value)
+    raise ConfigError(f"{_source(sources, where)}: {_dotted(where)} must be {_in_words(kind)}")
 
 
-def _explain(problem: msgspec.ValidationError, sources: Mapping[Path_, str]) -> str:
-    text, _, location = str(problem).partition(" - at `$")
-    where: list[str | int] = []
-    for name, quoted, index in re.findall(r"\.([A-Za-z0-9_-]+)|\['?([^\]']*)'?\]|\[(\d+)\]", location.rstrip("`")):
-        where.append(int(quoted) if quoted.isdigit() else name or quoted or int(index))
-    place = _source(sources, tuple(where))
-    return f"{place}: {_dotted(tuple(where))}: {text[0].lower()}{text[1:]}"
+_WORDS = {str: "text", Secret: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _in_words(kind: Any) -> str:
+    """What a setting of type `kind` takes."""
+    if get_origin(kind) is typing.Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of texts" if get_args(kind)[0] is str else "a list of tables"
+    return _WORDS.get(kind, "a table")
 
 
 def _members(kind: Any) -> dict[str, Any] | None:
@@ -247,18 +256,17 @@ def _not_none(kind: Any) -> Any:
     return kind
 
 
-def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))
+def _nearest(wrong: str, known: Mapping[str, str]) -> str:
+    """What was probably meant.  `known`: names that there are, and how they are written in full."""
+    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
+    return f"; did you mean {known[close[0]]!r}?" if close else f"; known here are {', '.join(sorted(known.values()))}"
 
 
-def _nearest(candidates: list[str], wrong: str) -> str:
-    close = difflib.get_close_matches(wrong, candidates, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known here are {', '.join(sorted(candidates))}"
-
-
-def _put(values: dict[Any, Any], where: Path_, value: Any) -> None:
-    for name in where[:-1]:
+def _put(values: dict[Any, Any], where: Path_, value: Any, sources: Mapping[Path_, str]) -> None:
+    for depth, name in enumerate(where[:-1], 1):
         values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{_source(sources, where[:depth])}: {_dotted(where[:depth])} must be a table")
     values[where[-1]] = value
 
 

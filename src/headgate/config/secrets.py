@@ -52,7 +52,7 @@ def _run(what: str, command: str) -> Secret:
         done = subprocess.run(  # noqa: S603  # the operator's own command, split and run without a shell
             shlex.split(command), capture_output=True, text=True, timeout=30, check=False
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as problem:
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as problem:  # IndexError: it names no program
         raise ConfigError(f"{what}: the command failed: {type(problem).__name__}") from None
     if done.returncode != 0:
         raise ConfigError(f"{what}: the command ended with exit code {done.returncode}")

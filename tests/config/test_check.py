@@ -1,0 +1,105 @@
+"""Ranges, references and combinations that are not safe to start."""
+
+from __future__ import annotations
+
+import pytest
+
+DIGEST = "ab" * 32
+KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        # the upstream
+        ("[upstream]\nbase_url = 'api.anthropic.com'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'ftp://a'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'https://'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'https://a:b'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'https://a:0'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'https://[a'", "upstream.base_url must look like https://api.anthropic.com"),
+        ("[upstream]\nbase_url = 'https://u:p@a'", "upstream.base_url must hold no credential"),
+        ("[upstream]\nbase_url = 'https://a?key=1'", "upstream.base_url must hold no credential, query or fragment"),
+        ("[upstream]\nbase_url = 'https://a/v1/'", "upstream.base_url must not end in /v1"),
+        ("[upstream]\nbase_url = 'http://a.example'", "upstream.base_url is plain http to a.example"),
+        ("[upstream]\ntier = 'gold'", "upstream.tier must be one of start, build, scale"),
+        ("[upstream]\nca_file = '/nonexistent.pem'", "upstream.ca_file '/nonexistent.pem' cannot be read"),
+        ("[[upstream.credentials]]\nname = 'default'", "two upstream credentials have the same name"),
+        # lanes and workflows
+        ("default_lane = 'night'", "there is no lane 'night'; lanes are interactive, standard, bulk"),
+        ("[workflows.chat]\nlane = 'night'", "there is no lane 'night'"),
+        (f"{KEY}lane = 'night'", "caller key 'a': there is no lane 'night'"),
+        (f"{KEY}lanes = ['bulk', 'night']", "caller key 'a': there is no lane 'night'"),
+        ("[lanes.bulk]\nweight = 0", "lanes.bulk.weight must be a number above 0"),
+        ("[lanes.bulk]\nweight = -1", "lanes.bulk.weight must be a number above 0"),
+        ("[lanes.bulk]\nmax_wait_s = -1", "lanes.bulk.max_wait_s must be a number of 0 or more"),
+        ("[lanes.bulk]\nmax_wait_s = nan", "lanes.bulk.max_wait_s must be a number of 0 or more"),
+        ("[lanes.bulk]\ntotal_timeout_s = inf", "lanes.bulk.total_timeout_s must be a number above 0"),
+        # numbers
+        ("[gateway]\nport = 65536", "gateway.port must be between 0 and 65535"),
+        ("[admin]\nport = -1", "admin.port must be between 0 and 65535"),
+        ("[gateway]\nmax_body_mb = 0", "gateway.max_body_mb must be a number above 0"),
+        ("[gateway]\nping_interval_s = inf", "gateway.ping_interval_s must be a number above 0"),
+        ("[gateway]\ndrain_s = -1", "gateway.drain_s must be a number of 0 or more"),
+        ("[gateway]\nbuffered_mb = 8", "gateway.buffered_mb is less than gateway.max_body_mb"),
+        ("[retry]\nmax_attempts = 0", "retry.max_attempts must be a number above 0"),
+        ("[retry]\nhold_s = -0.1", "retry.hold_s must be a number of 0 or more"),
+        ("[retry]\ncap_s = nan", "retry.cap_s must be a number above 0"),
+        ("[limits]\nburst_s = 0", "limits.burst_s must be a number above 0"),
+        ("[limits.pools.'sonnet-5.5']\nitpm = 0", "itpm must be a whole number above 0"),
+        ("[ledger]\ncommit_interval_s = 0", "ledger.commit_interval_s must be a number above 0"),
+        # listeners and keys
+        ("[gateway]\nhost = '0.0.0.0'", "no caller keys are configured, so anyone could spend your money"),
+        ("[gateway]\nhost = '::'", "no caller keys are configured"),
+        ("[gateway]\nhost = 'gate.example'", "no caller keys are configured"),
+        ("[admin]\nhost = '10.0.0.1'", "there is no token; set admin.token_file, or listen on 127.0.0.1"),
+        ("[admin]\ntoken = 'short'", "admin.token must have at least 16 characters"),
+        ("[gateway]\nport = 9000\n[admin]\nport = 9000", "gateway.port and admin.port are the same"),
+        ("[gateway]\npublic_url = 'gate.example'", "gateway.public_url must look like https://"),
+        ("[gateway]\npublic_url = 'https://gate.example?x=1'", "gateway.public_url must look like https://"),
+        ("[[gateway.keys]]\nname = 'a'\nsha256 = 'sk-CANARY'", "sha256 must be 64 hex digits"),
+        (f"[[gateway.keys]]\nname = 'a'\nsha256 = '{DIGEST.upper()}'", "sha256 must be 64 hex digits"),
+        (KEY + KEY, "two caller keys are the same key"),
+        ("[gateway]\nunmetered_paths = ['/v1/messages/']", "must be a first step under /v1/"),
+        ("[gateway]\nunmetered_paths = ['/v1/../x']", "must be a first step under /v1/"),
+        ("[gateway]\nunmetered_paths = ['/v1/organizations']", "cannot be /v1/organizations"),
+    ],
+)  # fmt: skip
+def test_what_is_not_safe_to_start_is_told_with_its_line_and_a_remedy(refuse, toml, words):
+    """Every bound, reference and combination, before anything listens."""
+    told = refuse(toml)
+
+    assert told.startswith("headgate.toml:")
+    assert words in told
+    assert "CANARY" not in told
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[upstream]\nbase_url = 'http://127.0.0.1:8789'",
+        "[upstream]\nbase_url = 'http://localhost:8789/prefix/'",
+        "[upstream]\nbase_url = 'http://[::1]:8789'",
+        "[upstream]\nbase_url = 'https://proxy.example/anthropic'",
+        "[lanes.bulk]\nmax_wait_s = 0\nmax_queue = 0",
+        "[gateway]\nport = 0\n[admin]\nport = 0",
+        "[gateway]\nhost = '127.9.9.9'",
+        "[gateway]\nhost = '[::1]'",
+        f"[gateway]\nhost = '0.0.0.0'\n{KEY}",
+        "[admin]\nhost = '0.0.0.0'\ntoken = 'sixteen characters'",
+        "[retry]\nmax_attempts = 1\nhold_s = 0",
+        "[gateway]\npublic_url = 'https://gate.example/claude/'",
+        "[gateway]\nunmetered_paths = ['/v1/sessions']",
+        "[limits.pools.'sonnet-5.5']\nrpm = 1",
+    ],
+)
+def test_what_is_safe_starts(load, toml):
+    """The bounds themselves, and the loopback in all its forms."""
+    assert load(toml)
+
+
+def test_a_wrong_variable_is_named_in_place_of_a_line(refuse):
+    """Whoever set it."""
+    assert refuse(HEADGATE_RETRY__MAX_ATTEMPTS="0") == (
+        "environment HEADGATE_RETRY__MAX_ATTEMPTS: retry.max_attempts must be a number above 0"
+    )
