@@ -1,0 +1,159 @@
+"""`headgate cost`: the ledger's sums, exact."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headgate.records import BatchItemRecord
+from headgate.stores.sqlite import SqliteLedger
+from support.records import attempts_of, call
+
+DAY_MS = 86_400_000
+FIRST_DAY_MS = 20_500 * DAY_MS
+"""2026-02-16."""
+
+
+def spent(path: Path, *calls: dict[str, Any], items: tuple[BatchItemRecord, ...] = ()) -> Path:
+    """A ledger with these calls."""
+
+    async def main() -> None:
+        ledger = SqliteLedger(path, lambda attempt: 0)
+        for number, fields in enumerate(calls):
+            record = call(f"call_{number}", **({"started_ms": FIRST_DAY_MS} | fields))
+            ledger.record(record, attempts_of(record))
+        ledger.record_batch_items(items)
+        await ledger.close()
+
+    asyncio.run(main())
+    return path
+
+
+CALLS = (
+    {"workflow": "chat", "user": "ann", "session": "s1", "model_answered": "claude-opus-5-5", "cost_pico": 7,
+     "input_tokens": 10, "output_tokens": 3},
+    {"workflow": "chat", "user": "bob", "session": "s2", "model_answered": "claude-haiku-5-5",
+     "cost_pico": 9_000_000_000_000_000_001, "cache_read_tokens": 5},
+    {"workflow": "nightly", "user": None, "session": None, "model": "claude-haiku-5-5", "model_answered": None,
+     "cost_pico": 0, "outcome": "rate", "attempts": 4, "started_ms": FIRST_DAY_MS + DAY_MS},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("by", "sums"),
+    [
+        ("workflow", {"chat": 9_000_000_000_000_000_008, "nightly": 0}),
+        ("user", {"(none)": 0, "ann": 7, "bob": 9_000_000_000_000_000_001}),
+        ("session", {"(none)": 0, "s1": 7, "s2": 9_000_000_000_000_000_001}),
+        ("model", {"claude-haiku-5-5": 9_000_000_000_000_000_001, "claude-opus-5-5": 7}),
+        ("day", {"2026-02-16": 9_000_000_000_000_000_008, "2026-02-17": 0}),
+    ],
+)
+def test_sums_by_each_dimension_are_exact(cli, tmp_path: Path, by: str, sums: dict[str, int]):
+    spent(tmp_path / "ledger.db", *CALLS)
+
+    told = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json
+
+    assert {row["name"]: row["cost_pico"] for row in told["rows"]} == sums
+    assert told["by"] == by
+    assert told["total"]["cost_pico"] == sum(sums.values())
+    assert Decimal(told["total"]["cost_usd"]) == Decimal(sum(sums.values())) / 10**12
+    assert (told["total"]["calls"], told["total"]["answered"], told["total"]["attempts"]) == (3, 2, 6)
+
+
+def test_sums_pass_what_64_bits_hold(cli, tmp_path: Path):
+    """G13: more than nine million dollars."""
+    spent(tmp_path / "ledger.db", *({"cost_pico": 2**63 - 1} for _ in range(20)))
+
+    assert cli("cost", "--ledger", "ledger.db", "--json").json["total"]["cost_pico"] == 20 * (2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "calls"),
+    [("2026-02-16", "2026-02-16", 2), ("2026-02-17", None, 1), (None, "2026-02-15", 0), (None, "2026-02-17", 3)],
+)
+def test_days_bound_the_sum_and_belong_to_it(cli, tmp_path: Path, since: str | None, until: str | None, calls: int):
+    """Days are UTC; `--until` is still within."""
+    spent(tmp_path / "ledger.db", *CALLS)
+    bounds = [*(("--since", since) if since else ()), *(("--until", until) if until else ())]
+
+    told = cli("cost", "--ledger", "ledger.db", "--json", *bounds).json
+
+    assert told["total"]["calls"] == calls
+
+
+def test_items_of_batches_are_in_the_sums(cli, tmp_path: Path):
+    item = BatchItemRecord(
+        batch_id="b", custom_id="i", seen_ms=FIRST_DAY_MS, workflow="nightly", result="succeeded", cost_pico=11
+    )
+    spent(tmp_path / "ledger.db", *CALLS, items=(item,))
+
+    told = cli("cost", "--ledger", "ledger.db", "--json").json
+
+    assert {row["name"]: row["cost_pico"] for row in told["rows"]}["nightly"] == 11
+    assert told["total"]["calls"] == 3
+
+
+def test_a_cost_that_is_not_known_is_counted_and_said(cli, tmp_path: Path):
+    """Neither zero nor silent: how many answers are missing from the sum, and what is only estimated."""
+    spent(tmp_path / "ledger.db", {"cost_pico": None, "cost_problem": "geo:eu"}, {"unconfirmed_pico": 5_000_000_000})
+
+    run = cli("cost", "--ledger", "ledger.db")
+
+    assert "1 answers have no known price" in run.err
+    assert "$0.005" in run.out
+    assert "unconfirmed: sent without any answer" in run.err
+    told = cli("cost", "--ledger", "ledger.db", "--json").json
+    assert told["total"]["unpriced"] == 1
+    assert Decimal(told["total"]["unconfirmed_usd"]) == Decimal("0.005")
+
+
+def test_the_table_is_readable_without_colour_and_ends_with_the_next_step(cli, tmp_path: Path):
+    spent(tmp_path / "ledger.db", *CALLS)
+
+    run = cli("cost", "--ledger", "ledger.db")
+
+    head, *lines, total = run.out.splitlines()
+    assert head.split()[:3] == ["workflow", "calls", "answered"]
+    assert [line.split()[0] for line in lines] == ["chat", "nightly"]
+    assert total.split()[0] == "total"
+    assert "$9000000.000000000008" in lines[0]
+    assert "\x1b" not in run.out
+    assert run.last == "Next: headgate cost --by model"
+
+
+def test_c22_names_from_outside_cannot_steer_the_terminal(cli, tmp_path: Path):
+    """The model's name is what a caller or the upstream wrote."""
+    spent(tmp_path / "ledger.db", {"model_answered": "claude\x1b[2J\x9b31m\u202e"})
+
+    table = cli("cost", "--by", "model", "--ledger", "ledger.db")
+    told = cli("cost", "--by", "model", "--ledger", "ledger.db", "--json")
+
+    assert "claude\\x1b[2J\\x9b31m\\u202e" in table.out
+    for out in (table.out, told.out):
+        assert not set(out) & {"\x1b", "\x9b", "\u202e"}
+    assert told.json["rows"][0]["name"] == "claude\x1b[2J\x9b31m\u202e"
+
+
+def test_the_ledger_is_the_one_of_the_settings(cli, tmp_path: Path):
+    spent(tmp_path / "elsewhere.db", *CALLS)
+
+    run = cli("cost", "--json", HEADGATE_LEDGER__PATH=str(tmp_path / "elsewhere.db"))
+
+    assert run.json["total"]["calls"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"not a database, but a text of some length\n" * 30, "is damaged"), (b"", "is no ledger")]
+)
+def test_a_file_that_is_no_ledger_is_said(cli, tmp_path: Path, content: bytes, said: str):
+    (tmp_path / "ledger.db").write_bytes(content)
+
+    run = cli("cost", "--ledger", "ledger.db")
+
+    assert run.code == 1
+    assert said in run.err
