@@ -75,6 +75,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     patience_s: float | None = None
     """How long the caller waits for the next byte.  For an answer that is not streamed that is all the time there is;
     a stream begins within it."""
+    attempts_before: int = 0
+    """Attempts made for the same request in a call before this one, which count as this one's."""
     replayable: bool = True
     """Whether it may run twice."""
 

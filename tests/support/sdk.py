@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx2
 import msgspec
 from anthropic import Anthropic, AsyncAnthropic, DefaultAsyncHttpxClient, DefaultHttpxClient
+from anthropic._response import AsyncBinaryAPIResponse, BaseAPIResponse, BinaryAPIResponse
 from pydantic import BaseModel
 
 import headgate
@@ -81,6 +85,8 @@ class Kept:
 
 Use = Callable[[Any], Any]
 """Does something with a client.  What it returns is drained: awaited, entered, iterated."""
+Flow = Generator[Use, Any, None]
+"""Several uses; each is sent what the one before it gave."""
 
 
 class SideBySide:
@@ -90,30 +96,60 @@ class SideBySide:
         self.direct = direct
         self.through = through
 
-    def sync(self, *uses: Use, **more: Any) -> tuple[list[Any], list[Any]]:
-        """What became of `uses` directly and through Headgate, in plain values that can be compared."""
+    def sync(self, flow: Callable[[], Flow], **more: Any) -> tuple[list[Any], list[Any]]:
+        """What became of a flow directly and through Headgate, in plain values that can be compared."""
         with Anthropic(base_url=self.direct.base_url, api_key=KEY, max_retries=0, **more) as client:
-            direct = [_result_of(use, client) for use in uses]
+            direct = _results_of(flow(), client)
         with sync_client(self.through, **more) as client:
-            return direct, [_result_of(use, client) for use in uses]
+            return direct, _results_of(flow(), client)
 
-    def asynchronous(self, *uses: Use, **more: Any) -> tuple[list[Any], list[Any]]:
+    def asynchronous(self, flow: Callable[[], Flow], **more: Any) -> tuple[list[Any], list[Any]]:
         """As `sync`, with the async client."""
 
         async def main() -> tuple[list[Any], list[Any]]:
             async with AsyncAnthropic(base_url=self.direct.base_url, api_key=KEY, max_retries=0, **more) as client:
-                direct = [await _async_result_of(use, client) for use in uses]
+                direct = await _async_results_of(flow(), client)
             async with async_client(self.through, **more) as client:
-                return direct, [await _async_result_of(use, client) for use in uses]
+                return direct, await _async_results_of(flow(), client)
 
         return asyncio.run(main())
 
 
-def _result_of(use: Use, client: Any) -> Any:
-    try:
-        return plain(_drained(use(client)))
-    except anthropic.AnthropicError as error:
-        return _told(error)
+def once(use: Use) -> Callable[[], Flow]:
+    """The flow of a single use."""
+
+    def flow() -> Flow:
+        yield use
+
+    return flow
+
+
+def _results_of(flow: Flow, client: Any) -> list[Any]:
+    results, value = [], None
+    with suppress(StopIteration):
+        while True:
+            use = flow.send(value)
+            try:
+                value = _drained(use(client))
+                results.append(plain(value))
+            except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+                value = error
+                results.append(_told(error))
+    return results
+
+
+async def _async_results_of(flow: Flow, client: Any) -> list[Any]:
+    results, value = [], None
+    with suppress(StopIteration):
+        while True:
+            use = flow.send(value)
+            try:
+                value = await _async_drained(use(client))
+                results.append(plain(value))
+            except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+                value = error
+                results.append(_told(error))
+    return results
 
 
 def _drained(value: Any) -> Any:
@@ -126,20 +162,15 @@ def _drained(value: Any) -> Any:
 def _drained_inner(value: Any) -> Any:
     if hasattr(value, "get_final_message"):
         return [*value, value.get_final_message()]
+    if isinstance(value, BinaryAPIResponse):
+        return [value.status_code, value.headers, value.read()]
     if hasattr(value, "iter_lines"):  # a response that is still to be read
         return [value.status_code, value.headers, *value.iter_lines()]
-    if hasattr(value, "http_response"):
+    if isinstance(value, BaseAPIResponse):
         return [value.status_code, value.headers, value.parse()]
     if hasattr(value, "__next__") or hasattr(value, "has_next_page"):
         return list(value)
     return value
-
-
-async def _async_result_of(use: Use, client: Any) -> Any:
-    try:
-        return plain(await _async_drained(use(client)))
-    except anthropic.AnthropicError as error:
-        return _told(error)
 
 
 async def _async_drained(value: Any) -> Any:
@@ -154,9 +185,11 @@ async def _async_drained(value: Any) -> Any:
 async def _async_drained_inner(value: Any) -> Any:
     if hasattr(value, "get_final_message"):
         return [*[event async for event in value], await value.get_final_message()]
+    if isinstance(value, AsyncBinaryAPIResponse):
+        return [value.status_code, value.headers, await value.read()]
     if hasattr(value, "iter_lines"):
         return [value.status_code, value.headers, *[line async for line in value.iter_lines()]]
-    if hasattr(value, "http_response"):
+    if isinstance(value, BaseAPIResponse):
         parsed = value.parse()
         return [value.status_code, value.headers, await parsed if inspect.isawaitable(parsed) else parsed]
     if hasattr(value, "__anext__") or hasattr(value, "has_next_page"):
@@ -164,8 +197,10 @@ async def _async_drained_inner(value: Any) -> Any:
     return value
 
 
-def _told(error: anthropic.AnthropicError) -> dict[str, Any]:
+def _told(error: Exception) -> dict[str, Any]:
     """What a caller can see of an error."""
+    if isinstance(error, httpx2.HTTPError):  # the SDK lets those through in the middle of a stream
+        return {"class": type(error).__name__}
     names = ("status_code", "request_id", "type", "body")
     seen = {name: getattr(error, name) for name in names if hasattr(error, name)}
     return {"class": type(error).__name__, "message": str(error), **plain(seen)}
@@ -190,4 +225,4 @@ def plain(value: Any) -> Any:
             for name, item in value.items()
             if name not in _OF_THE_MOMENT and not name.startswith("x-headgate-") and not name.endswith("-reset")
         }
-    return value
+    return re.sub(r"127\.0\.0\.1:\d+", "claude", value) if isinstance(value, str) else value

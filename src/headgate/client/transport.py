@@ -163,6 +163,9 @@ def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, tim
         key = credential_of(told)
         call.own_key = key.decode("latin-1") if key is not None else None
     call.patience_s = timeout_s
+    if record.caller_attempts:
+        # Every answer of ours tells the SDK not to retry, so this follows an exception: a call whose tries are spent.
+        call.attempts_before = config.retry.max_attempts - 1
     return call
 
 

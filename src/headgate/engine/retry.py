@@ -93,7 +93,7 @@ class Retry:
             self._policy,
             failure,
             attempts=made,
-            caller_attempts=call.record.caller_attempts,
+            caller_attempts=max(call.record.caller_attempts, call.attempts_before),
             replayable=call.replayable,
             # A long wait for the first turn is no trying: it must not use up the time for trying again.
             elapsed_s=now_s - first.started_s - first.record.queue_ms / 1000,
