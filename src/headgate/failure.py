@@ -24,3 +24,13 @@ class Failure:
     """The API's `x-should-retry`."""
     sent: bool = True
     """Whether the API may have seen the request."""
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether the API may have worked on the request, and may bill it: an error that it put into words is not
+        billed, but one that says it took too long does not say how far it came."""
+        told = self.status is not None or self.type is not None
+        return self.sent and (not told or self.status in _TOO_LONG or self.error is ErrorClass.TIMEOUT_ERROR)
+
+
+_TOO_LONG = frozenset((504, 524))

@@ -146,7 +146,7 @@ class StreamFacts:
             if event.get("usage") is not None:
                 # Without a message_start that said what went in, and on which terms, there is no price.
                 facts.usage = facts.usage or Usage(anomalies=["usage"])
-                merge_delta(facts.usage, event["usage"])
+                merge_delta(facts.usage, event["usage"], first=not self.final)
                 self.final = facts.stop_reason is not None
         elif name == b"message_stop":
             self.progressed = True

@@ -86,18 +86,18 @@ class PlainUsage(msgspec.Struct, forbid_unknown_fields=True):
         return usage
 
 
-def merge_delta(usage: Usage, raw: Any) -> None:
+def merge_delta(usage: Usage, raw: Any, *, first: bool = True) -> None:
     """Take the cumulative counts of a `message_delta` into `usage`, which came from `message_start`.
 
     The delta has no split of cache writes by lifetime: what it adds was written by a server-tool loop, which writes for
     five minutes (§4).  A count that falls is rejected: totals do not shrink.  The output is always in it: what
-    `message_start` said of that is only a placeholder.
+    `message_start` said of that is only a placeholder, which the `first` delta may undercut.
     """
     if not isinstance(raw, Mapping):
         usage.anomalies.append("usage")
         return
     output = _needed(raw, "output_tokens", usage.output, usage)
-    if output < usage.output and usage.output > _START_OUTPUT:
+    if output < usage.output and not (first and usage.output <= _START_OUTPUT):
         usage.anomalies.append("output_tokens:fell")
     else:
         usage.output = output

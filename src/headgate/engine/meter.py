@@ -91,21 +91,23 @@ class Meter:
             self._gone(call, attempt, failure)
             return failure
         attempt.facts = facts
-        self.price(call, attempt, UsageSource.VENDOR)
+        self.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
         _learn(call, attempt, None)
         return None
 
     def _gone(self, call: Call, attempt: Attempt, failure: Failure) -> None:
-        """An attempt without an answer.  An error that the API put into words is not billed; where the wire failed
-        after the request went out, nobody knows."""
+        """An attempt without an answer."""
         self._ended(attempt, failure)
-        if call.kind is Kind.MESSAGES and failure.sent and attempt.sent_s is not None and failure.status is None:
+        if call.kind is Kind.MESSAGES and attempt.sent_s is not None and failure.may_have_run:
             self.doubt(call, attempt)
 
     def doubt(self, call: Call, attempt: Attempt) -> None:
-        """The attempt may have run, and nothing says what it used: note the most it probably cost, unconfirmed."""
-        record = attempt.record
-        record.usage_source = UsageSource.UNKNOWN
+        """The attempt may have run, and nothing says what it used."""
+        attempt.record.usage_source = UsageSource.UNKNOWN
+        self._estimate(call, attempt.record)
+
+    def _estimate(self, call: Call, record: AttemptRecord) -> None:
+        """Note the most that an attempt of unknown cost probably cost, unconfirmed."""
         record.unconfirmed_pico = self._prices.upper_bound(
             call.record.model or "",
             utc_day(call.record.started_ms),
@@ -138,6 +140,8 @@ class Meter:
         record.cost_pico = charge.pico
         record.cost_problem = charge.problem
         record.price_row = charge.row
+        if charge.pico is None:
+            self._estimate(call, record)
         usage = facts.usage
         if usage is not None:
             _write_down(usage, record)
@@ -301,7 +305,7 @@ class MessageStream:
         note_failure(self._attempt, failure)
         if self._facts.started:
             self._price()
-        elif self._facts.error is None:
+        elif failure.may_have_run:
             self._meter.doubt(self._call, self._attempt)
         self._over()
 
