@@ -63,8 +63,10 @@ def _print(rows: list[PriceRow], *, detailed: bool) -> None:
     print_table(("model", "input", "output", "5m write", "1h write", "read", "factors"), table, right=(1, 2, 3, 4, 5))
     if detailed:
         for row in rows:
-            until = row.valid_to or "further notice"
-            print(f"\nrow    {row.id} ({row.file})\nvalid  {row.valid_from or 'always'} to {until}")
+            until = f"until {row.valid_to}, not included" if row.valid_to else "until further notice"
+            print(
+                f"\nrow    {row.id} ({row.file})\nvalid  {f'from {row.valid_from} ' if row.valid_from else ''}{until}"
+            )
             print(f"source {row.source}")
         say_next("headgate prices --toml > prices.toml, to change a row; then set prices.file")
     else:
