@@ -49,13 +49,14 @@ def test_more_than_fits_waits_for_a_full_bucket_and_leaves_a_debt():
 
 
 def test_what_is_given_back_never_overfills():
-    """A bucket that was full again meanwhile stays full."""
+    """What no longer fits is lost at once, whoever takes next and whenever."""
     bucket = Bucket(10, 2, now_s=0)
     bucket.take(5)
 
     bucket.take(-50)
+    bucket.take(8)
 
-    assert bucket.refill(0) == 10
+    assert bucket.refill(0) == 2
 
 
 @pytest.mark.parametrize(("capacity", "level"), [(4, 4), (20, 8)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from headgate.core.estimate import HABITS_KEPT, Estimator
+from headgate.core.estimate import HABITS_KEPT, IMAGE_BYTES, Estimator, size_of
 from headgate.usage import Usage
 
 
@@ -65,3 +68,65 @@ def test_inv_19_habits_do_not_grow_with_the_names_that_callers_choose():
 
     assert estimator.habit("kept", "m", "claude-4.7") is kept
     assert estimator.habit("forgotten", "m", "claude-4.7") is not forgotten
+
+
+# -- bytes that make tokens ------------------------------------------------------------------------------------------
+
+WEIGHT = 1_000_000
+
+
+def inline(kind: str, data: Any = "A" * WEIGHT, type_: str = "base64") -> dict[str, Any]:
+    return {"type": kind, "source": {"type": type_, "media_type": "a/b", "data": data}}
+
+
+def counted(*blocks: Any, **fields: Any) -> int:
+    """The size of a request with these blocks, less what it has without their data."""
+    body = {"model": "m", "messages": [{"role": "user", "content": list(blocks)}], **fields}
+    text = json.dumps(body)
+    return size_of(body, len(text)) - (len(text) - WEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("image", IMAGE_BYTES), ("document", WEIGHT // 10)], ids=["image", "document"]
+)
+def test_e12_what_is_inline_counts_at_what_it_costs(kind, size):
+    """E12: a megabyte of picture is about 1,600 tokens, a megabyte of PDF a dozen pages; not 300,000 tokens."""
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [inline(kind)]}
+    nested = {"type": "document", "source": {"type": "content", "content": [inline(kind)]}}
+
+    assert counted(inline(kind)) == size
+    assert counted(result) == size
+    assert counted(nested) == size
+    assert counted("hi", system=[inline(kind)]) == size
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        inline("document", type_="text"),
+        {"type": "text", "text": "A" * WEIGHT},
+        inline("sound"),
+        {"type": "tool_use", "input": {"source": "A" * WEIGHT}},
+    ],
+    ids=["text-document", "text", "unknown", "tool"],
+)
+def test_what_is_text_counts_in_full(block):
+    """And so does what we know nothing of."""
+    assert counted(block) == WEIGHT
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"messages": None}, {"messages": "x"}, {"messages": [None, 7, {"content": 7}, {"source": 7}, {"source": {}}]},
+     {"system": {"source": {"type": "base64", "data": 7}}}],
+)  # fmt: skip
+def test_a_request_of_another_shape_is_its_bytes(body):
+    """The API will say what is wrong with it."""
+    assert size_of(body, 9_999) == 9_999
+
+
+def test_e11_a_hundred_thousand_messages_are_counted():
+    """E11: without recursion, each once."""
+    body = {"messages": [{"role": "user", "content": [inline("image", "A" * 5_000)]}] * 100_000}
+
+    assert size_of(body, 10**9) == 10**9 - 100_000 * 500

@@ -290,6 +290,16 @@ def test_the_last_of_several_deltas_counts():
     assert (facts.facts.usage.output, facts.facts.stop_reason) == (5, "end_turn")
 
 
+@pytest.mark.parametrize("reason", [None, "end_turn"])
+def test_c18_a_second_delta_that_counts_less_is_an_anomaly(reason):
+    """C18: the placeholder of `message_start` may be undercut, a total never."""
+    first = event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 6})
+
+    usage = seen(START, TEXT, WORD, first, STOP, DELTA, END).facts.usage
+
+    assert (usage.output, usage.anomalies) == (6, ["output_tokens:fell"])
+
+
 def test_c11_a_refusal_in_the_middle_keeps_its_category():
     """C11: partial text came before; the category is for the log."""
     delta = event(

@@ -304,14 +304,16 @@ def test_a_hop_that_declined_before_output_is_free_but_for_three_categories(cate
     assert told.pico == first_hop + 1_000 * at("2") + 5 * at("10")
 
 
-def test_a_hop_named_by_its_alias_is_the_same_hop():
+@pytest.mark.parametrize("declined", ["claude-opus-4-5", "claude-opus-4-5-20251101"])
+@pytest.mark.parametrize("hop", ["claude-opus-4-5", "claude-opus-4-5-20251101"])
+def test_a_hop_named_by_its_alias_is_the_same_hop(declined, hop):
     """A `fallback` block names the model as the caller did, an iteration as the API does."""
     iterations = [
-        passed("message", "claude-opus-4-5-20251101", input=1_000),
+        passed("message", hop, input=1_000),
         passed("fallback_message", "claude-sonnet-5", input=10),
     ]
 
-    told = bill("claude-sonnet-5", iterations=iterations, fallback_triggers=[("claude-opus-4-5", "cyber")])
+    told = bill("claude-sonnet-5", iterations=iterations, fallback_triggers=[(declined, "cyber")])
 
     assert told.pico == 10 * at("2")
 

@@ -216,6 +216,16 @@ def test_the_placeholder_of_message_start_may_be_undercut(placeholder):
     assert (usage.output, usage.anomalies) == (0, [])
 
 
+def test_c18_only_the_first_delta_may_undercut_it():
+    """C18: what a delta said is a total, however small."""
+    usage = start()
+    merge_delta(usage, {"output_tokens": 4}, first=True)
+
+    merge_delta(usage, {"output_tokens": 3}, first=False)
+
+    assert (usage.output, usage.anomalies) == (4, ["output_tokens:fell"])
+
+
 @pytest.mark.parametrize("raw", [None, [], "x", 7])
 def test_c18_a_delta_without_readable_usage_is_an_anomaly(raw):
     """C18: the output is not known."""

@@ -7,14 +7,19 @@ admit.  Output is what the workflow really produces; `max_tokens` is only a boun
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 from headgate.usage import Habit
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "size_of"]
 
 BYTES_PER_TOKEN = {"claude-4.7": 2.9, "pre-4.7": 4.2}
 """Where nothing is learned yet: English JSON, by tokenizer family (claude-api.md §11: the newer makes about 30 %
 more)."""
+IMAGE_BYTES = 4_500
+"""What a base64 image counts as: about 1,600 tokens, whatever its size in bytes."""
+DOCUMENT_SHARE = 1 / 10
+"""Of a base64 document: a page of a PDF is about 130 kB of base64 and makes about 4,000 tokens."""
 HABITS_KEPT = 4096
 """Kinds of calls remembered; the least used is forgotten.  Workflow names come from callers."""
 
@@ -36,3 +41,31 @@ class Estimator:
         else:
             self._habits.move_to_end(key)
         return habit
+
+
+def size_of(document: dict[str, Any], length: int) -> int:
+    """The bytes of a request that make tokens: `length`, the whole body's, with every inline image and document counted
+    at what it costs and not at what it weighs."""
+    if length < IMAGE_BYTES:
+        return length
+    stack: list[Any] = [document.get("messages"), document.get("system")]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += value
+        elif isinstance(value, dict):
+            source = value.get("source")
+            if isinstance(source, dict):
+                data = source.get("data")
+                if source.get("type") == "base64" and isinstance(data, str):
+                    length -= _overweight(value.get("type"), len(data))
+                stack.append(source.get("content"))
+            stack.append(value.get("content"))
+    return length
+
+
+def _overweight(kind: object, weight: int) -> int:
+    """The bytes of base64 beyond those that make tokens."""
+    if kind == "image":
+        return max(0, weight - IMAGE_BYTES)
+    return round(weight * (1 - DOCUMENT_SHARE)) if kind == "document" else 0

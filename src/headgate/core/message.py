@@ -81,7 +81,7 @@ class StreamFacts:
     """Gathers `MessageFacts` from the events of a stream.  `feed` takes bytes that end at an event border."""
 
     __slots__ = (
-        "_blocks", "deltas", "error", "facts", "final", "finished", "malformed", "progressed", "started",
+        "_blocks", "_counted", "deltas", "error", "facts", "final", "finished", "malformed", "progressed", "started",
         "unknown_events",
     )  # fmt: skip
 
@@ -103,6 +103,7 @@ class StreamFacts:
         self.malformed = False
         """An event could not be read, or blocks came out of order.  The bytes are passed on all the same."""
         self._blocks = 0
+        self._counted = False
 
     def feed(self, whole: bytes) -> bool:
         """Look at whole events.  Returns whether one of them was progress (anything but a ping)."""
@@ -146,7 +147,8 @@ class StreamFacts:
             if event.get("usage") is not None:
                 # Without a message_start that said what went in, and on which terms, there is no price.
                 facts.usage = facts.usage or Usage(anomalies=["usage"])
-                merge_delta(facts.usage, event["usage"], first=not self.final)
+                merge_delta(facts.usage, event["usage"], first=not self._counted)
+                self._counted = True
                 self.final = facts.stop_reason is not None
         elif name == b"message_stop":
             self.progressed = True

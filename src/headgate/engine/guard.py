@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from headgate.call import Call, Kind, Reply
 from headgate.clock import utc_day
+from headgate.core.estimate import size_of
 from headgate.core.guard import check_fields, parse_strict
 from headgate.core.price import PriceBook
 from headgate.engine.filter import Proceed
@@ -20,8 +21,6 @@ from headgate.events import Reason
 __all__ = ["Guard"]
 
 _encode = msgspec.json.Encoder().encode
-IMAGE_BYTES = 4_500
-"""What a base64 image counts as when tokens are estimated: about 1,600 tokens, whatever its size in bytes."""
 
 
 class Guard:
@@ -41,7 +40,7 @@ class Guard:
             call.document = document = parse_strict(call.body)
             model, record.max_tokens, stream = check_fields(document)
             record.model = model
-            call.size = _size(document, len(call.body))
+            call.size = size_of(document, len(call.body))
             if kind is Kind.MESSAGES:
                 record.stream = stream
                 record.system_hash = _digest(document.get("system"))
@@ -80,22 +79,3 @@ def _user_of(metadata: object) -> str | None:
 @lru_cache(maxsize=1024)
 def _user_digest(user: str) -> str:
     return f"user-{blake2b(user.encode(), digest_size=6).hexdigest()}"
-
-
-def _size(document: dict[str, Any], length: int) -> int:
-    """The body's bytes, with every inline image counted at what it costs and not at what it weighs."""
-    if length < IMAGE_BYTES:
-        return length
-    stack: list[Any] = [document.get("messages"), document.get("system")]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack += value
-        elif isinstance(value, dict):
-            source = value.get("source")
-            if isinstance(source, dict) and source.get("type") == "base64" and isinstance(source.get("data"), str):
-                if value.get("type") == "image":
-                    length -= max(0, len(source["data"]) - IMAGE_BYTES)
-            elif isinstance(value.get("content"), list):
-                stack.append(value["content"])
-    return length
