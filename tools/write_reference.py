@@ -531,7 +531,8 @@ def _errors() -> str:
         "## Error classes",
         "Why an attempt failed: the columns `attempts.error` and `calls.error`. Where the API put the failure into "
         "words, the caller gets its status and body as they came. Otherwise the answer is what stands behind "
-        "“without words”.",
+        "“without words”. Nothing is retried once content of a stream has gone to the caller; the stream then ends "
+        "with an error event.",
     ]
     for error in ErrorClass:
         meaning, do = _two(ErrorClass, error.name)

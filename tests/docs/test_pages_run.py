@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import blocks_of, has_npm, needs_of, run
+from headgate.config import load_config
+from support.pages import Session, blocks_of, has_npm, needs_of, run
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 PAGES = [*sorted((DOCS / "tutorial").glob("*.md")), *sorted((DOCS / "howto").glob("*.md"))]
 
 
@@ -46,3 +48,29 @@ def test_a_block_that_is_not_run_says_why(page: Path) -> None:
     ]
 
     assert (idle, unused) == ([], [])
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_first_call_of_the_readme_is_answered(language: str, tmp_path: Path) -> None:
+    """Three lines that a stranger copies: they must be right."""
+    readme = blocks_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    block = next(block for block in readme if block.kind == language)
+    with Session(tmp_path) as session:
+        session.start_gateway()
+        if language == "python":
+            session.write("call.py", block.text)
+
+        said = session.shell("python call.py" if language == "python" else block.text)
+
+    assert "stop_reason" in said
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
+def test_settings_that_a_page_shows_are_taken(page: Path, tmp_path: Path) -> None:
+    """Names, types and combinations: what a reader copies starts."""
+    shown = [block for block in blocks_of(page.read_text(encoding="utf-8")) if block.kind == "toml"]
+    for number, block in enumerate(block for block in shown if block.file in (None, "headgate.toml")):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block.text.replace('"…"', f'"{"a" * 64}"'), encoding="utf-8")
+
+        load_config({}, file=file)

@@ -103,8 +103,7 @@ def run(page: Path, folder: Path) -> None:
     blocks = blocks_of(text)
     with Session(folder) as session:
         if "<!-- given: a gateway -->" in text:
-            for name, transcript in GATEWAY:
-                session.terminal(name, Block("console", transcript, 0))
+            session.start_gateway()
         for number, block in enumerate(blocks):
             try:
                 if block.file is not None:
@@ -142,6 +141,11 @@ class Session:
         for process in (*reversed(self._terminals.values()), self._shell):
             if process is not None:
                 process.stop()
+
+    def start_gateway(self) -> None:
+        """The simulator, and a gateway on it."""
+        for name, transcript in GATEWAY:
+            self.terminal(name, Block("console", transcript, 0))
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
