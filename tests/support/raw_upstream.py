@@ -17,7 +17,10 @@ __all__ = [
     "RawUpstream",
     "Script",
     "Seen",
+    "event",
     "json_reply",
+    "message",
+    "message_events",
     "sse_head",
     "whole",
 ]
@@ -139,3 +142,33 @@ def whole(status: int, content: bytes, *headers: bytes) -> bytes:
 def sse_head(*headers: bytes) -> bytes:
     """The head of a stream that ends with its connection."""
     return b"\r\n".join([b"HTTP/1.1 200 OK", b"content-type: text/event-stream", *headers]) + b"\r\n\r\n"
+
+
+def event(kind: str, **fields: object) -> bytes:
+    """One event, as the API writes it."""
+    return b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **fields}))
+
+
+def message_events(*texts: str, model: str = "claude-sonnet-5-5", stop_reason: str = "end_turn") -> list[bytes]:
+    """The events of a message with one text block, a delta for each of `texts`: 21 tokens in, 7 out."""
+    start = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": None,
+        "stop_sequence": None, "usage": {"input_tokens": 21, "output_tokens": 1},
+    }  # fmt: skip
+    return [
+        event("message_start", message=start),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *(event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}) for text in texts),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": stop_reason, "stop_sequence": None}, usage={"output_tokens": 7}),
+        event("message_stop"),
+    ]
+
+
+def message(text: str = "hello") -> dict[str, object]:
+    """A whole answer: 21 tokens in, 7 out."""
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5",
+        "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "stop_sequence": None,
+        "usage": {"input_tokens": 21, "output_tokens": 7},
+    }  # fmt: skip
