@@ -662,7 +662,14 @@ def test_a_price_finer_than_a_pico_dollar_is_rounded_half_up():
 
 def test_the_upper_bound_is_the_dearest_the_tokens_can_be_at_standard_rates():
     """What a call that may have run is noted with: every input token at its dearest rate, in the dearest band."""
-    assert BOOK.upper_bound("claude-haiku-5-5", DAY, 1_000, 100) == 1_000 * at("1.00") + 100 * at("2.50")
+    bound = BOOK.upper_bound("claude-haiku-5-5", DAY, 1_000, 100)
+
+    assert bound == Charge(1_000 * at("1.00") + 100 * at("2.50"), "claude-haiku-5-5@2026-10-07")
+
+
+def test_e07_a_model_without_a_row_has_no_upper_bound_either():
+    """Not 0: a call that may have run may have cost something."""
+    assert BOOK.upper_bound("claude-opus-9", DAY, 1_000, 100) == Charge(None, None, "model:claude-opus-9")
 
 
 @given(
@@ -676,7 +683,7 @@ def test_no_standard_answer_costs_more_than_its_upper_bound(input_, five, hour, 
     """However the input splits into kinds."""
     usage = Usage(input=input_, cache_write_5m=five, cache_write_1h=hour, output=output)
 
-    assert bill(model, usage=usage).pico <= BOOK.upper_bound(model, DAY, usage.prompt, output)
+    assert bill(model, usage=usage).pico <= BOOK.upper_bound(model, DAY, usage.prompt, output).pico
 
 
 # -- against the invoice of the simulator, written by somebody else --------------------------------------------------

@@ -517,3 +517,11 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
     (row,) = rows(path, "attempts")
     for name in ("credential", "pool", "estimated_input_tokens", "estimated_output_tokens"):
         assert row[name] == getattr(lost, name), name
+
+
+def test_e07_a_crashed_attempt_on_a_model_without_a_price_has_an_unknown_cost():
+    """E07: 0 would look like free."""
+    for table, values in ledger_module._crashed([opened(call("call_1"))], lambda attempt: None):
+        names = (AttemptRecord if table == "attempts" else CallRecord).__struct_fields__
+        record = dict(zip(names, values, strict=True))
+        assert (record["cost_pico"], record["cost_problem"], record["unconfirmed_pico"]) == (None, "model", 0)

@@ -192,14 +192,13 @@ class PriceBook:
             return Charge(None, row_id, str(unknown))
         return Charge(_round(total), row_id)
 
-    def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> int:
-        """A price for tokens that are only estimated: all of them at the dearest standard rate, a write for an hour.
-        0 without a row."""
+    def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> Charge:
+        """A price for tokens that are only estimated: all of them at the dearest standard rate, a write for an hour."""
         row = self.find(model, day)
         if row is None:
-            return 0
+            return Charge(None, None, _no_row(model))
         rates = self._rates_of(row, len(row.bands) - 1, False, False, False)
-        return _round(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1])
+        return Charge(_round(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1]), row.id)
 
     def _iterations(
         self, facts: MessageFacts, usage: Usage, answered: str, day: date, requested_geo: str | None
@@ -238,7 +237,7 @@ class PriceBook:
     def _tokens(self, part: Usage, whole: Usage, model: str, day: date, requested_geo: str | None) -> int | Fraction:
         row = self.find(model, day)
         if row is None:
-            raise _Unknown(f"model:{model[:64]}" if _printable(model) else "model")
+            raise _Unknown(_no_row(model))
         tier = whole.service_tier
         if tier not in (None, "standard", "batch"):
             raise _Unknown(f"service_tier:{tier}" if _printable(tier) else "service_tier")
@@ -340,6 +339,10 @@ def _billed(category: str | None, day: date) -> bool:
 def _round(total: int | Fraction) -> int:
     """To whole pico-dollars, halves up.  Only a price finer than a pico-dollar a token makes this matter."""
     return total if isinstance(total, int) else (2 * total.numerator + total.denominator) // (2 * total.denominator)
+
+
+def _no_row(model: str) -> str:
+    return f"model:{model}" if _printable(model) else "model"
 
 
 def _printable(text: str) -> bool:

@@ -126,11 +126,13 @@ class Engine:
         log = None if config.log.path == "off" else FileCallLog(config.log.path)
         ledger = SqliteLedger(
             Path(config.ledger.path),
-            lambda attempt: prices.upper_bound(
-                attempt.model or "",
-                utc_day(attempt.started_ms),
-                attempt.estimated_input_tokens,
-                attempt.estimated_output_tokens,
+            lambda attempt: (
+                prices.upper_bound(
+                    attempt.model or "",
+                    utc_day(attempt.started_ms),
+                    attempt.estimated_input_tokens,
+                    attempt.estimated_output_tokens,
+                ).pico
             ),
             commit_interval_s=config.ledger.commit_interval_s,
             max_backlog_bytes=config.ledger.max_backlog_mb * 1024 * 1024,

@@ -108,12 +108,16 @@ class Meter:
 
     def _estimate(self, call: Call, record: AttemptRecord) -> None:
         """Note the most that an attempt of unknown cost probably cost, unconfirmed."""
-        record.unconfirmed_pico = self._prices.upper_bound(
+        bound = self._prices.upper_bound(
             call.record.model or "",
             utc_day(call.record.started_ms),
             record.estimated_input_tokens,
             record.estimated_output_tokens,
         )
+        if bound.pico is None:
+            record.cost_pico, record.cost_problem = None, record.cost_problem or bound.problem
+        else:
+            record.unconfirmed_pico = bound.pico
 
     def _ended(self, attempt: Attempt, failure: Failure | None) -> None:
         attempt.ended_s = self._clock.now_s()

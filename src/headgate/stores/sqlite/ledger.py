@@ -61,7 +61,8 @@ class SqliteLedger:
     """Opens or creates the file at `path`, repairs what a crash left, and keeps a writer thread until `close`.
 
     Args:
-        estimate: what an attempt that was under way in a crash probably cost, in pico-dollars.
+        estimate: what an attempt that was under way in a crash probably cost, in pico-dollars; None: its model
+            has no price.
         max_backlog_bytes: rows waiting to be committed; beyond it new attempts are refused.
 
     Raises:
@@ -71,7 +72,7 @@ class SqliteLedger:
     def __init__(
         self,
         path: Path,
-        estimate: Callable[[OpenAttempt], int],
+        estimate: Callable[[OpenAttempt], int | None],
         *,
         commit_interval_s: float = 0.05,
         max_backlog_bytes: int = 256 * 1024 * 1024,
@@ -413,7 +414,7 @@ def _damaged(path: Path, problem: object) -> LedgerError:
 # -- after a crash -----------------------------------------------------------------------------------------------------
 
 
-def _recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttempt], int]) -> int:
+def _recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttempt], int | None]) -> int:
     """Bring in what a crash left in the journal.  Returns the number of calls that were under way then.
 
     May itself be killed at any point: rows that are there already stay as they are, and the files go last.
@@ -441,18 +442,20 @@ def _is_recorded(db: apsw.Connection, attempt: tuple[str, int]) -> bool:
     return db.execute("SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?", attempt).get is not None
 
 
-def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int]) -> list[Row]:
+def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int | None]) -> list[Row]:
     """Rows for attempts that were sent, or about to be, when the process died."""
     rows: list[Row] = []
     calls: dict[str, CallRecord] = {}
     for attempt in attempts:
-        unconfirmed_pico = estimate(attempt)
+        bound = estimate(attempt)
+        cost_pico, problem, unconfirmed_pico = (0, None, bound) if bound is not None else (None, "model", 0)
         record = AttemptRecord(
             call_id=attempt.call_id, attempt=attempt.attempt, started_ms=attempt.started_ms,
             credential=attempt.credential, pool=attempt.pool, error="crashed",
             estimated_input_tokens=attempt.estimated_input_tokens,
             estimated_output_tokens=attempt.estimated_output_tokens,
-            usage_source=UsageSource.UNKNOWN, unconfirmed_pico=unconfirmed_pico,
+            usage_source=UsageSource.UNKNOWN, cost_pico=cost_pico, cost_problem=problem,
+            unconfirmed_pico=unconfirmed_pico,
         )  # fmt: skip
         rows.append(("attempts", _astuple(record)))
         call = calls.get(attempt.call_id)
@@ -461,7 +464,7 @@ def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], 
                 call_id=attempt.call_id, started_ms=attempt.started_ms, kind=attempt.kind, workflow=attempt.workflow,
                 user=attempt.user, session=attempt.session, lane=attempt.lane, caller_key=attempt.caller_key,
                 correlation_id=attempt.correlation_id, model=attempt.model, stream=attempt.stream,
-                outcome=Outcome.CRASHED, usage_source=UsageSource.UNKNOWN,
+                outcome=Outcome.CRASHED, usage_source=UsageSource.UNKNOWN, cost_pico=cost_pico, cost_problem=problem,
             )  # fmt: skip
         call.attempts = max(call.attempts, attempt.attempt)
         call.unconfirmed_pico += unconfirmed_pico
