@@ -48,6 +48,21 @@ def test_inv22_a_refusal_is_explained_in_the_header_and_in_one_log_line(reason):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("reason", [reason for reason in REFUSED if "headers" not in REFUSED[reason][1]])
+def test_a_refusal_carries_the_callers_own_id(reason):
+    """Where the caller is known its `x-correlation-id` comes back and stands in the log; else the call id does."""
+    _, request = REFUSED[reason]
+
+    async def scene(edge):
+        return await edge.ask(**request, headers={"x-correlation-id": "my-1"}), edge.log_lines[0]
+
+    reply, line = play(scene, virtual=True)
+
+    known = reason not in (Reason.NO_SUCH_PATH, Reason.METHOD_NOT_ALLOWED)
+    expected = "my-1" if known else line["call_id"]
+    assert (reply.header("x-correlation-id"), line["correlation_id"]) == (expected, expected)
+
+
 def test_inv22_a_refusal_for_now_tells_when_to_come_back():
     """`retry-after` in whole seconds, rounded up, and `retry-after-ms`, which SDKs read first."""
 

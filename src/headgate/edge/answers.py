@@ -43,13 +43,15 @@ def type_of(status: int) -> str:
     return _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def refused(refusal: Refused, call_id: str) -> tuple[int, Headers, bytes]:
-    """The answer to a call that Headgate does not send."""
+def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -> tuple[int, Headers, bytes]:
+    """The answer to a call that Headgate does not send.  `correlation_id` is plain ASCII; without it the call id stands
+    in."""
     request_id = f"req_{call_id}"
     headers = [
         (b"content-type", b"application/json"),
         (b"request-id", request_id.encode()),
         (b"x-headgate-call-id", call_id.encode()),
+        (b"x-correlation-id", (correlation_id or call_id).encode("ascii")),
         (b"x-headgate-reason", refusal.reason.encode()),
         *_retry_headers(refusal.retry_after_s is not None, refusal.retry_after_s),
     ]

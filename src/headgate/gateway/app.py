@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from headgate.call import Call, Kind, Reply, ReplyStream
@@ -114,16 +115,20 @@ class GatewayApp:
             record.reason = refusal.reason
         else:
             record = self._record(admitted.match.route.kind if admitted is not None else Kind.OTHER)
-            record.caller_key = admitted.key.name if admitted is not None and admitted.key is not None else None
+            if request is not None and admitted is not None:
+                with suppress(Refused):  # whatever else is wrong with it
+                    self._callers.note(record, request.by_name, admitted.key)
             self._engine.turned_away(record, refusal.status, refusal.reason)
-        response = Response(*answers.refused(refusal, record.call_id))
+        response = Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         if refusal.status == 405:
             response.headers.append((b"allow", b"GET, POST, DELETE"))
         return response
 
     def _record(self, kind: Kind) -> CallRecord:
+        call_id = self._engine.new_call_id()
         return CallRecord(
-            call_id=self._engine.new_call_id(),
+            call_id=call_id,
+            correlation_id=call_id,
             started_ms=self._engine.clock.unix_ms(),
             kind=kind,
             workflow="unset",
@@ -143,7 +148,7 @@ class GatewayApp:
             call = self._call(request, admitted, record)
         except Refused as refusal:
             engine.turned_away(record, refusal.status, refusal.reason)
-            return Response(*answers.refused(refusal, record.call_id))
+            return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         admitted.call = call
         try:
             reply = await engine.call(call)
@@ -151,7 +156,7 @@ class GatewayApp:
             if refusal.retry_after_s is not None:
                 who = admitted.key.name if admitted.key is not None else request.peer
                 refusal.retry_after_s = self._penalties.stretch(who, request.body, refusal.retry_after_s)
-            return Response(*answers.refused(refusal, record.call_id))
+            return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         return self._respond(request, call, reply)
 
     def _call(self, request: Request, admitted: _Admitted, record: CallRecord) -> Call:
