@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -72,28 +73,19 @@ async def one_caller(world: World, rng: Random) -> None:
     if rng.random() < 0.5:
         mark = {"type": "ephemeral"} | ({"ttl": "1h"} if rng.random() < 0.3 else {})
         body["system"] = [{"type": "text", "text": HANDBOOK, "cache_control": mark}]
-    call = world.make(
-        rng.choice(FAULTS) if rng.random() < 0.6 else "",
-        stream=rng.random() < 0.6,
-        text=f"question {rng.getrandbits(32)}",
-        model=rng.choice(MODELS),
-        max_tokens=rng.choice((1, 16, 300)),
-        workflow=rng.choice(("chat", "search", "nightly")),
-        lane=rng.choice(("interactive", "standard", "bulk")),
-        body=body,
-    )
-    patience_s = rng.uniform(0, 6) if rng.random() < 0.25 else None
-    try:
-        async with asyncio.timeout(patience_s):
-            reply = await world.engine.call(call)
-            if reply.stream is not None:
-                try:
-                    while await reply.stream.read():
-                        pass
-                finally:
-                    reply.stream.close()
-    except TimeoutError:
-        pass
+    sim = rng.choice(FAULTS) if rng.random() < 0.6 else ""
+    options = {
+        "stream": rng.random() < 0.6,
+        "text": f"question {rng.getrandbits(32)}",
+        "model": rng.choice(MODELS),
+        "max_tokens": rng.choice((1, 16, 300)),
+        "workflow": rng.choice(("chat", "search", "nightly")),
+        "lane": rng.choice(("interactive", "standard", "bulk")),
+        "body": body,
+    }
+    with suppress(TimeoutError):
+        async with asyncio.timeout(rng.uniform(0, 6) if rng.random() < 0.25 else None):
+            await world.ask(sim, **options)
 
 
 async def one_batch(world: World, rng: Random) -> None:

@@ -106,9 +106,11 @@ class World:
         reply = await self.engine.call(call)
         body = reply.body
         if reply.stream is not None:
-            while piece := await reply.stream.read():
-                body += piece
-            reply.stream.close()
+            try:
+                while piece := await reply.stream.read():
+                    body += piece
+            finally:
+                reply.stream.close()
         return Answer(reply, body, call)
 
     def attempts(self) -> list[tuple[str | None, str | None]]:

@@ -15,6 +15,7 @@ from headgate.events import ErrorClass
 from headgate.failure import Failure
 from headgate.net.client import Connection, Dial, Pool, WireError, WireErrorKind
 from headgate.net.http import ByteSource, HeaderBlock, Origin
+from headgate.secret import Secret
 from headgate.upstream.keyring import Credential, Keyring
 
 __all__ = ["Upstream", "UpstreamStream", "parse_base_url"]
@@ -128,12 +129,14 @@ class Upstream:
         if 200 <= status < 300 and not media.startswith((b"application/json", b"text/html")):
             # Events, batch results, files: whatever is not JSON is passed on while it arrives.
             length = told(b"content-length")
-            stream = UpstreamStream(connection, clock, lane, call)
+            stream = UpstreamStream(connection, clock, lane, call, credential.key)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
         body = connection.take_whole()
         if body is None:
             body = await self._read_whole(connection, call, lane)
         connection.release()
+        if status >= 400:
+            body = _without(credential.key, body)
         failure = classify_response(status, headers, body, clock.unix_ms())
         return Reply(status, headers, body, failure=failure)
 
@@ -189,20 +192,26 @@ class Upstream:
 class UpstreamStream:
     """The body of a streamed response.  `progressed()` is told from above: only whoever reads the events knows."""
 
-    __slots__ = ("_call", "_callbacks", "_clock", "_connection", "_lane", "_progress_by_s", "closed", "cut",
-                 "error", "failure")  # fmt: skip
+    __slots__ = ("_call", "_callbacks", "_clock", "_connection", "_idle_by_s", "_key", "_lane", "_progress_by_s",
+                 "closed", "cut", "error", "failure")  # fmt: skip
 
-    def __init__(self, connection: Connection, clock: Clock, lane: LaneConfig, call: Call) -> None:
+    def __init__(self, connection: Connection, clock: Clock, lane: LaneConfig, call: Call, key: Secret) -> None:
         self._connection = connection
+        self._key = key
         self._clock = clock
         self._lane = lane
         self._call = call
         self._progress_by_s = clock.now_s() + lane.progress_timeout_s
+        self._idle_by_s: float | None = None
         self._callbacks: list[Callable[[], None]] = []
         self.failure: Failure | None = None
         self.error: bytes | None = None
         self.cut = False
         self.closed = False
+
+    def without_key(self, error: bytes) -> bytes:
+        """An error event as callers may see it."""
+        return _without(self._key, error)
 
     def progressed(self) -> None:
         self._progress_by_s = self._clock.now_s() + self._lane.progress_timeout_s
@@ -222,11 +231,12 @@ class UpstreamStream:
             return b""
         connection = self._connection
         now_s = self._clock.now_s()
-        progress_s = self._progress_by_s - now_s
-        if progress_s < self._lane.idle_timeout_s:
-            _expect(connection, progress_s, "progress_timeout", self._call.deadline_s - now_s)
+        if self._idle_by_s is None:
+            self._idle_by_s = now_s + self._lane.idle_timeout_s
+        if self._progress_by_s < self._idle_by_s:
+            _expect(connection, self._progress_by_s - now_s, "progress_timeout", self._call.deadline_s - now_s)
         else:
-            _expect(connection, self._lane.idle_timeout_s, "idle_timeout", self._call.deadline_s - now_s)
+            _expect(connection, self._idle_by_s - now_s, "idle_timeout", self._call.deadline_s - now_s)
         try:
             data = await connection.read()
         except WireError as error:
@@ -234,6 +244,8 @@ class UpstreamStream:
             self.cut = True
             self.close()
             return b""
+        if data is not None:
+            self._idle_by_s = None  # a nudge is no sign of life
         if data == b"":
             self.close()
         return data
@@ -266,6 +278,11 @@ class UpstreamStream:
         self._connection.release()
         for callback in self._callbacks:
             callback()
+
+
+def _without(key: Secret, error: bytes) -> bytes:
+    """Whoever repeats the key in an error must not tell it to our callers."""
+    return error.replace(key.reveal().encode("latin-1"), b"***")
 
 
 def _expect(connection: Connection, within_s: float, kind: WireErrorKind, deadline_in_s: float) -> None:
