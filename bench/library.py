@@ -4,7 +4,8 @@
 
 Two clients of the official SDK call the mock: one as it comes, one on `headgate.AsyncTransport`.  Blocks of calls
 alternate between them, in shuffled order; the CPU clock is that of the process, so threads count.  Prints one JSON
-object.  Pin it to a core of its own: `taskset -c 0 python library.py ...`.
+object.  Pin it to a core of its own: `taskset -c 0 python library.py ...`.  Ledger and log are on, in a temporary
+folder unless the environment names places for them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -73,7 +76,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=400, help="calls in a block (default %(default)s)")
     arguments = parser.parse_args()
     try:
-        from headgate import AsyncTransport
+        from headgate import AsyncTransport, shutdown
     except ImportError as error:
         print(f"library.py: {error}", file=sys.stderr)
         return 1
@@ -81,7 +84,11 @@ def main() -> int:
     async def run() -> dict[str, Any]:
         return await measure(arguments.port, AsyncTransport(), arguments.rounds, arguments.calls)
 
-    print(json.dumps(asyncio.run(run())))
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
+        os.environ.setdefault("HEADGATE_LEDGER__PATH", f"{folder}/ledger.db")
+        os.environ.setdefault("HEADGATE_LOG__PATH", f"{folder}/calls.jsonl")
+        print(json.dumps(asyncio.run(run())))
+        shutdown()
     return 0
 
 

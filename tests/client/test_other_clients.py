@@ -67,3 +67,17 @@ def test_a_base_url_with_a_path_is_kept(claude):
 
     with client, pytest.raises(anthropic.NotFoundError, match="Not found"):
         client.messages.create(**asking())
+
+
+def test_a_loop_that_is_not_asyncios_is_told_so():
+    """trio, for one: in words, and not as "Connection error."."""
+    request = httpx2.Request("POST", "http://127.0.0.1:9/v1/messages", json=asking())
+    call = headgate.AsyncTransport().handle_async_request(request)
+
+    with pytest.raises(StopIteration) as ended:  # what a loop of any kind does to a coroutine
+        call.send(None)
+
+    answer = ended.value.value
+    assert answer.status_code == 503
+    assert "needs asyncio" in answer.json()["error"]["message"]
+    assert answer.headers["x-should-retry"] == "false"

@@ -106,8 +106,18 @@ class Transport(_SyncBase):
 
 
 async def _shared_from_a_loop() -> Portal:
-    """The shared engine; starting it opens a ledger, which is not for an event loop to wait for."""
+    """The shared engine; starting it opens a ledger, which is not for an event loop to wait for.
+
+    Raises:
+        Unavailable: this is trio's loop, or no loop at all.
+    """
     portal = running()
+    if asyncio._get_running_loop() is None:
+        raise Unavailable(
+            "Headgate's AsyncTransport needs asyncio's event loop; under another one, such as trio's, call a sync "
+            "client with headgate.Transport from a worker thread.",
+            reason=Reason.NOT_STARTED, status=503, retry_after_s=None,
+        )  # fmt: skip
     return portal if portal is not None else await asyncio.to_thread(shared)
 
 
