@@ -46,6 +46,8 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[retry]\nhold_s = -0.1", "retry.hold_s must be a number of 0 or more"),
         ("[retry]\ncap_s = nan", "retry.cap_s must be a number above 0"),
         ("[limits]\nburst_s = 0", "limits.burst_s must be a number above 0"),
+        ("[limits.pools.'sonet-5.5']\nitpm = 9", "there is no pool 'sonet-5.5'; did you mean 'sonnet-5.5'?"),
+        ("[limits.pools.'sonnet-5.5:slow']\nitpm = 9", "there is no pool 'sonnet-5.5:slow'"),
         ("[limits.pools.'sonnet-5.5']\nitpm = 0", "itpm must be a whole number above 0"),
         ("[ledger]\ncommit_interval_s = 0", "ledger.commit_interval_s must be a number above 0"),
         # listeners and keys
@@ -91,6 +93,10 @@ def test_what_is_not_safe_to_start_is_told_with_its_line_and_a_remedy(refuse, to
         "[gateway]\npublic_url = 'https://gate.example/claude/'",
         "[gateway]\nunmetered_paths = ['/v1/sessions']",
         "[limits.pools.'sonnet-5.5']\nrpm = 1",
+        "[limits.pools.'opus-5.5:fast']\nitpm = 1",
+        "[limits.pools.claude-next-1]\nitpm = 1",
+        "[limits.pools.count_tokens]\nrpm = 1",
+        "[upstream]\ntier = 'scale'",
     ],
 )
 def test_what_is_safe_starts(load, toml):

@@ -8,21 +8,25 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
+from headgate.call import Kind
+from headgate.config.nearest import nearest
 from headgate.config.schema import Config
+from headgate.core.catalog import Catalog
+from headgate.data import read_data
 from headgate.errors import ConfigError
 
 __all__ = ["check", "is_loopback"]
 
 Place = Callable[..., str]
 
-TIERS = ("start", "build", "scale")
-
 
 def check(config: Config, place: Place) -> None:
     """Raise `ConfigError` for the first thing that is wrong.  `place(*path)` tells where a setting was made."""
-    _check_upstream(config, place)
+    catalog = Catalog(read_data("models.toml"), read_data("tiers.toml"))
+    _check_upstream(config, place, catalog.tiers)
     _check_lanes(config, place)
     _check_numbers(config, place)
+    _check_pools(config, place, [*catalog.pools, *_OTHER_POOLS])
     _check_listeners(config, place)
 
 
@@ -36,7 +40,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_upstream(config: Config, place: Place) -> None:
+def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
     upstream = config.upstream
     where = place("upstream", "base_url")
     url = _url(upstream.base_url)
@@ -55,8 +59,8 @@ def _check_upstream(config: Config, place: Place) -> None:
         )
     if upstream.ca_file is not None:
         _check_certificates(upstream.ca_file, place("upstream", "ca_file"))
-    if upstream.tier not in TIERS:
-        raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(TIERS)}")
+    if upstream.tier not in tiers:
+        raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(tiers)}")
     names = ["default", *(credential.name for credential in upstream.credentials)]
     if len(set(names)) != len(names):
         raise ConfigError(f"{place('upstream', 'credentials')}: two upstream credentials have the same name")
@@ -135,7 +139,19 @@ def _check_numbers(config: Config, place: Place) -> None:
             f"{place('gateway', 'buffered_mb')}: gateway.buffered_mb is less than gateway.max_body_mb, "
             "so the largest body could never be taken"
         )
+
+
+_OTHER_POOLS = (Kind.COUNT_TOKENS, Kind.BATCHES, Kind.FILES, Kind.MODELS, Kind.OTHER)
+
+
+def _check_pools(config: Config, place: Place, known: list[str]) -> None:
     for name, pool in config.limits.pools.items():
+        where = place("limits", "pools", name)
+        # A model that is not in the catalogue is a pool of its own.
+        if name.removesuffix(":fast") not in known and not name.startswith("claude-"):
+            raise ConfigError(
+                f"{where}: limits.pools: there is no pool {name!r}" + nearest(name, {pool: pool for pool in known})
+            )
         for field in ("rpm", "itpm", "otpm"):
             value = getattr(pool, field)
             if value is not None and value <= 0:

@@ -7,7 +7,6 @@ before anything starts.  A setting that is not known stops the start: one that i
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import tomllib
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from headgate.config.check import check
+from headgate.config.nearest import nearest
 from headgate.config.schema import Config
 from headgate.errors import ConfigError
 from headgate.secret import Secret
@@ -155,7 +155,7 @@ def _read_variable(variable: str, text: str) -> tuple[Path_, Any]:
         match = {key.lower(): key for key in known}.get(name.lower())
         if match is None:
             full = {key: PREFIX + "__".join([*names[:index], key.upper(), *names[index + 1 :]]) for key in known}
-            likely = _nearest(name.lower(), full)
+            likely = nearest(name.lower(), full)
             raise ConfigError(f"environment {variable}: there is no such setting{likely}")
         where.append(match)
         kind = known[match]
@@ -204,7 +204,7 @@ def _build(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) ->
             if key not in known:
                 raise ConfigError(
                     f"{_source(sources, (*where, key))}: there is no setting {_dotted((*where, key))!r}"
-                    + _nearest(key, {name: _dotted((*where, name)) for name in known})
+                    + nearest(key, {name: _dotted((*where, name)) for name in known})
                 )
         for item in fields(kind):
             if item.name not in value and item.default is MISSING and item.default_factory is MISSING:
@@ -254,12 +254,6 @@ def _not_none(kind: Any) -> Any:
     if get_origin(kind) in (types.UnionType, typing.Union):
         return next(arg for arg in get_args(kind) if arg is not type(None))
     return kind
-
-
-def _nearest(wrong: str, known: Mapping[str, str]) -> str:
-    """What was probably meant.  `known`: names that there are, and how they are written in full."""
-    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
-    return f"; did you mean {known[close[0]]!r}?" if close else f"; known here are {', '.join(sorted(known.values()))}"
 
 
 def _put(values: dict[Any, Any], where: Path_, value: Any, sources: Mapping[Path_, str]) -> None:

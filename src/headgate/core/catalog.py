@@ -39,6 +39,11 @@ class Catalog:
     def tiers(self) -> list[str]:
         return list(self._tiers)
 
+    @property
+    def pools(self) -> list[str]:
+        """Of the models in the catalogue."""
+        return list(dict.fromkeys(model.pool for model in self._models.values()))
+
     def model(self, name: str) -> Model:
         """The model of that id or alias.  One that is not in the catalogue is a pool of its own, with the
         tokenizer that makes more tokens."""

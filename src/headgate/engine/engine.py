@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from random import Random
 
@@ -14,6 +13,7 @@ from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator
 from headgate.core.price import PriceBook
 from headgate.core.retry import RetryPolicy
+from headgate.data import read_data
 from headgate.engine.admit import Admit, GateState
 from headgate.engine.affinity import Affinity
 from headgate.engine.deadline import Deadline
@@ -202,7 +202,7 @@ def load_credentials(config: Config, environ: Mapping[str, str], *, required: bo
 
 def load_prices(own_file: str | None) -> PriceBook:
     """The prices that ship, and the user's own rows over them."""
-    files = [("prices.toml", _data("prices.toml"))]
+    files = [("prices.toml", read_data("prices.toml"))]
     if own_file is not None:
         path = Path(own_file).expanduser()
         try:
@@ -214,8 +214,4 @@ def load_prices(own_file: str | None) -> PriceBook:
 
 
 def load_catalog() -> Catalog:
-    return Catalog(_data("models.toml"), _data("tiers.toml"))
-
-
-def _data(name: str) -> str:
-    return resources.files("headgate.data").joinpath(name).read_text(encoding="utf-8")
+    return Catalog(read_data("models.toml"), read_data("tiers.toml"))
