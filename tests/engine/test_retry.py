@@ -1,0 +1,349 @@
+"""What is tried again, how often, and what that adds up to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import pytest
+
+from headgate.config.schema import RetryConfig
+from headgate.events import ErrorClass, Outcome, Reason, UsageSource
+from headgate.sim import SimSettings
+from headgate.sim.settings import Access
+from support.raw_upstream import CLOSE, RESET, RawUpstream, Script, json_reply, message, message_events, sse_head, whole
+from support.world import Answer, World, play
+
+OK: Script = (json_reply(200, message()),)
+
+
+def error_reply(status: int, type_: str, *headers: bytes, code: str | None = None, text: str = "no") -> bytes:
+    error: dict[str, object] = {"type": type_, "message": text}
+    if code is not None:
+        error["details"] = {"error_code": code}
+    return json_reply(status, {"type": "error", "error": error, "request_id": "req_1"}, *headers)
+
+
+def answered(*scripts: Script, **options) -> tuple[Answer, RawUpstream, World]:
+    """One call to an upstream that answers with these scripts, one after the other."""
+
+    async def scene(world: World) -> tuple[Answer, RawUpstream, World]:
+        upstream = RawUpstream(scripts)
+        return await world.ask(base_url=await upstream.start(), **options), upstream, world
+
+    return play(scene)
+
+
+# -- once more ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sim", ["flaky=3:529", "flaky=3:500", "flaky=2:502", "flaky=3:503", "flaky=3:504"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_b17_what_passes_is_never_seen_by_the_caller(sim, stream):
+    """B17: up to three failures in a row cost time and nothing else."""
+    answer = play(lambda world: world.ask(sim, stream=stream))
+
+    assert (answer.ok, answer.record.outcome, answer.record.reason) == (True, Outcome.OK, Reason.RETRIED)
+
+
+def test_b17_a_504_may_have_been_billed():
+    """The API worked on it until its own time was over: what it used is unknown, not nothing."""
+    world = play(lambda world: finished(world, "flaky=1:504"))
+
+    first, second = world.ledger.attempts
+    assert (first.usage_source, second.usage_source) == (UsageSource.UNKNOWN, UsageSource.VENDOR)
+    assert first.unconfirmed_pico > 0
+
+
+async def finished(world: World, sim: str, **options) -> World:
+    await world.ask(sim, **options)
+    return world
+
+
+@pytest.mark.parametrize("sim", ["error=529", "error=500", "error=429; retry-after=1", "reset", "error-200", "cut=0"])
+@pytest.mark.parametrize("max_attempts", [1, 2, 4, 7])
+def test_inv_06_attempts_are_bounded(sim, max_attempts):
+    """Whatever fails, for ever: so many trips to the API and no more, each with its row."""
+    retry = RetryConfig(max_attempts=max_attempts, max_elapsed_s=1e6)
+
+    world = play(lambda world: finished(world, sim), retry=retry)
+
+    assert (world.sim.world.books.totals.requests, len(world.ledger.attempts)) == (max_attempts, max_attempts)
+    assert world.attempts()[-1][1] == Reason.ATTEMPTS_SPENT
+
+
+@pytest.mark.parametrize(("caller_attempts", "ours"), [(0, 4), (1, 3), (3, 1), (4, 1), (99, 1)])
+def test_inv_06_the_tries_of_the_caller_count_as_ours(caller_attempts, ours):
+    """`x-stainless-retry-count`: layers add up and never multiply."""
+    world = play(lambda world: finished(world, "error=529", caller_attempts=caller_attempts))
+
+    assert world.sim.world.books.totals.requests == ours
+
+
+@pytest.mark.parametrize("sim", ["error=400", "error=401", "error=402", "error=403", "error=404", "error=413",
+                                 "error=418", "redirect", "error=429:enforced_spend_limit_reached",
+                                 "error=400:spend", "refusal"])  # fmt: skip
+@pytest.mark.parametrize("stream", [True, False])
+def test_inv_07_what_would_fail_again_is_sent_once(sim, stream):
+    """B05, B06, B07, B10, B20: the API's first word is its last."""
+    world = play(lambda world: finished(world, sim, stream=stream))
+
+    assert world.sim.world.books.totals.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("sim", "requests"),
+    [
+        ("error=500; should-retry=false", 1),
+        ("error=529; should-retry=false", 1),
+        ("error=400; should-retry=true", 1),
+        ("error=401; should-retry=true", 1),
+        ("error=500; should-retry=true", 4),
+    ],
+)
+def test_b18_x_should_retry_is_obeyed_where_that_is_safe(sim, requests):
+    """A no always, a yes only for what we hold repeatable ourselves."""
+    world = play(lambda world: finished(world, sim))
+
+    assert world.sim.world.books.totals.requests == requests
+
+
+def test_b19_an_error_under_status_200_is_an_error():
+    """The body decides."""
+    answer, upstream, _ = answered((error_reply(200, "overloaded_error"),), OK)
+
+    assert (answer.ok, answer.record.attempts, len(upstream.seen)) == (True, 2, 2)
+
+
+def test_b19_an_error_under_status_200_is_not_billed():
+    """The API said in words that there is no answer."""
+    _, _, world = answered((error_reply(200, "overloaded_error"),), OK)
+
+    assert world.ledger.attempts[0].usage_source == UsageSource.NONE
+
+
+@pytest.mark.parametrize(
+    "noise", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 3]
+)
+def test_b20_informational_answers_are_passed_over(noise):
+    """They are no answer."""
+    answer, upstream, _ = answered((noise + json_reply(200, message()),))
+
+    assert (answer.ok, len(upstream.seen)) == (True, 1)
+
+
+@pytest.mark.parametrize("header", [(), (b"request-id: req_same",), (b"request-id: ",)], ids=["none", "same", "empty"])
+def test_b21_rows_do_not_hang_on_the_apis_request_id(header):
+    """Missing or given twice: each attempt has its own row under our own ids."""
+    script = (json_reply(200, message(), *header),)
+
+    async def scene(world: World) -> World:
+        base_url = await RawUpstream((script,)).start()
+        for _ in range(3):
+            await world.ask(base_url=base_url)
+        return world
+
+    world = play(scene)
+
+    assert len({(row.call_id, row.attempt) for row in world.ledger.attempts}) == 3
+
+
+def test_b22_output_counted_before_a_429_in_the_stream_stays_counted():
+    """An output limit that strikes midway: what had come is charged, and the permits are not given back."""
+    events = message_events("one", "two")
+    limited = b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"otpm"}}\n\n'
+
+    answer, upstream, world = answered((sse_head(), b"".join(events[:4]), limited, CLOSE), stream=True)
+
+    [attempt] = world.ledger.attempts
+    assert (attempt.error, attempt.usage_source, attempt.input_tokens, attempt.output_tokens) == (
+        ErrorClass.RATE_LIMIT,
+        UsageSource.OBSERVED,
+        21,
+        2,
+    )
+    assert (answer.ok, len(upstream.seen)) == (False, 1)
+
+
+# -- a bad wire --------------------------------------------------------------------------------------------------------
+
+
+def test_a06_a_reset_before_the_answer_is_tried_again_and_its_cost_kept_in_doubt():
+    """It may have run: the row stays, with the estimate unconfirmed."""
+    answer, _, world = answered((RESET,), OK)
+
+    first, _ = world.ledger.attempts
+    assert (answer.ok, first.error, first.usage_source) == (True, ErrorClass.RESET, UsageSource.UNKNOWN)
+    assert first.unconfirmed_pico > 0
+    assert answer.record.unconfirmed_pico == first.unconfirmed_pico
+
+
+@pytest.mark.parametrize("html", [502, 503, 200, 403])
+def test_a16_a_web_page_is_the_work_of_an_intermediary(html):
+    """Named so; tried again where a gateway failed, not where somebody blocks."""
+    page = whole(html, b"<html>no</html>", b"content-type: text/html")
+
+    answer, upstream, world = answered((page,), OK)
+
+    assert world.attempts()[0][0] == ErrorClass.INTERMEDIARY
+    assert len(upstream.seen) == (2 if html >= 500 else 1)
+    assert answer.ok == (html >= 500)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a15_a_redirect_is_not_followed(status):
+    """The key goes to nobody else."""
+    moved = whole(status, b"", b"location: http://127.0.0.1:1/elsewhere")
+
+    _, upstream, world = answered((moved,))
+
+    assert (world.attempts()[0][0], len(upstream.seen)) == (ErrorClass.REDIRECT, 1)
+
+
+def test_a18_connection_close_on_every_answer_works():
+    """A connection for each call, and none is left behind."""
+    closing = (json_reply(200, message(), b"connection: close"), CLOSE)
+
+    async def scene(world: World) -> tuple[list[bool], int, int]:
+        upstream = RawUpstream((closing,))
+        base_url = await upstream.start()
+        good = [(await world.ask(base_url=base_url)).ok for _ in range(10)]
+        await asyncio.sleep(1)
+        return good, upstream.connections, len(upstream.lost_s)
+
+    assert play(scene) == ([True] * 10, 10, 10)
+
+
+def test_connections_are_used_again():
+    """Ten calls in a row, one connection."""
+
+    async def scene(world: World) -> int:
+        upstream = RawUpstream((OK,))
+        base_url = await upstream.start()
+        for _ in range(10):
+            await world.ask(base_url=base_url)
+        return upstream.connections
+
+    assert play(scene) == 1
+
+
+def test_a12_a_connection_closed_while_idle_is_replaced_unseen():
+    """Nothing was sent on it, so that is no attempt."""
+
+    async def scene(world: World) -> tuple[int, list[int]]:
+        upstream = RawUpstream(((json_reply(200, message()), CLOSE), OK))
+        base_url = await upstream.start()
+        await world.ask(base_url=base_url)
+        await asyncio.sleep(1)
+        second = await world.ask(base_url=base_url)
+        return second.record.attempts, [seen.connection for seen in upstream.seen]
+
+    assert play(scene) == (1, [1, 2])
+
+
+# -- storms ------------------------------------------------------------------------------------------------------------
+
+
+def test_b01_a_storm_costs_a_bounded_number_of_attempts_spread_over_time():
+    """Fifty calls into an API that answers 529 only: at most `max_attempts` each, and never again do
+    half of them come within the same tenth of a second: full jitter."""
+
+    async def scene(world: World) -> list[float]:
+        upstream = RawUpstream(((error_reply(529, "overloaded_error"),),))
+        base_url = await upstream.start()
+        await asyncio.gather(*(world.ask(base_url=base_url) for _ in range(50)))
+        return [seen.at_s for seen in upstream.seen]
+
+    at_s = play(scene)
+
+    crowds = Counter(int(second / 0.1) for second in at_s if second > 0)
+    assert len(at_s) == 200
+    assert max(crowds.values()) < 25
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_b02_where_one_in_three_fails_nearly_all_are_answered(seed):
+    """B02: amplification stays near what chance makes necessary (1.43 at 30 %)."""
+
+    async def scene(world: World) -> tuple[float, float]:
+        dice = Random(seed)
+        scripts = [(error_reply(529, "overloaded_error"),) if dice.random() < 0.3 else OK for _ in range(2000)]
+        upstream = RawUpstream(scripts)
+        base_url = await upstream.start()
+        answers = await asyncio.gather(*(world.ask(base_url=base_url) for _ in range(200)))
+        return sum(answer.ok for answer in answers) / 200, len(upstream.seen) / 200
+
+    answered_share, amplification = play(scene)
+
+    assert answered_share >= 0.97
+    assert amplification <= 1.65
+
+
+# -- several keys ------------------------------------------------------------------------------------------------------
+
+KEYS = ("sk-ant-test-0001", "sk-ant-test-0002")
+
+
+def test_b08_a_key_that_is_refused_midway_is_replaced_at_once():
+    """The call that met the refusal is answered with the other key, and those that follow do not ask the first."""
+
+    async def scene(world: World) -> list[tuple[bool, int, str]]:
+        answers = [await world.ask() for _ in range(3)]
+        return [(a.ok, a.record.attempts, a.call.attempt.record.credential) for a in answers]
+
+    sim = SimSettings(access=Access(revoked_keys=frozenset({KEYS[0]})))
+
+    assert play(scene, sim=sim, credentials=KEYS) == [(True, 2, "key2"), (True, 1, "key2"), (True, 1, "key2")]
+
+
+def test_b08_a_single_key_that_is_refused_is_asked_once_a_call():
+    """There is no other: the API's own words tell the caller, without a loop."""
+
+    async def scene(world: World) -> tuple[list[int], int]:
+        answers = [await world.ask() for _ in range(3)]
+        return [answer.reply.status for answer in answers], world.sim.world.stats.by_status[401]
+
+    sim = SimSettings(access=Access(revoked_keys=frozenset({KEYS[0]})))
+
+    assert play(scene, sim=sim, credentials=KEYS[:1]) == ([401, 401, 401], 3)
+
+
+def test_b08_with_all_keys_refused_nothing_loops():
+    """Each key once, then the refusal."""
+
+    async def scene(world: World) -> tuple[int, int]:
+        return (await world.ask()).reply.status, world.sim.world.stats.by_status[401]
+
+    sim = SimSettings(access=Access(revoked_keys=frozenset(KEYS)))
+
+    assert play(scene, sim=sim, credentials=KEYS) == (401, 2)
+
+
+def test_b08_a_refused_key_is_tried_again_after_a_minute():
+    """Rotation may have ended meanwhile."""
+
+    async def scene(world: World) -> list[str]:
+        await world.ask("flaky=1:401")
+        names = []
+        for _ in range(2):
+            names.append((await world.ask()).call.attempt.record.credential)
+            await asyncio.sleep(61)
+        return names
+
+    assert play(scene, credentials=KEYS) == ["key2", "default"]
+
+
+@pytest.mark.parametrize("failure", ["402", "429:enforced_spend_limit_reached", "400:spend"])
+def test_b05_b06_b07_a_key_without_money_rests_until_the_month_ends(failure):
+    """Until 00:00 UTC on the 1st; a run begins on November 21st at 8 o'clock."""
+
+    async def scene(world: World) -> list[str]:
+        await world.ask(f"flaky=1:{failure}")
+        names = []
+        for until_s in (9.6 * 86_400, 9.7 * 86_400):
+            await asyncio.sleep(until_s - world.now_s)
+            names.append((await world.ask()).call.attempt.record.credential)
+        return names
+
+    assert play(scene, credentials=KEYS) == ["key2", "default"]
