@@ -8,6 +8,7 @@ judge.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ __all__ = ["check_fields", "parse_strict"]
 
 LARGEST = 1 << 53
 """An integer that every JSON reader takes for the same; and a larger one fits no column of the ledger."""
+
+_MODEL = re.compile("[!-~]{1,128}")
+"""It is written down and stands in tables, so it must not be a place for any text."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -57,6 +61,8 @@ def check_fields(document: dict[str, Any]) -> tuple[str, int | None, bool]:
     model = document.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: a non-empty string is required", reason=Reason.BAD_FIELD)
+    if not _MODEL.fullmatch(model):
+        raise BadRequest("model: this is not the name of a model", reason=Reason.BAD_FIELD)
     max_tokens = document.get("max_tokens")
     if max_tokens is not None and (type(max_tokens) is not int or not 0 <= max_tokens < LARGEST):
         raise BadRequest("max_tokens: must be an integer of 0 or more", reason=Reason.BAD_FIELD)

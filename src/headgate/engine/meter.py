@@ -216,7 +216,8 @@ class MessageStream:
 
     @property
     def error(self) -> bytes | None:
-        return self._facts.error
+        error = self._facts.error
+        return self._source.without_key(error) if error is not None else None
 
     async def opened(self) -> Failure | None:
         """Read until content has come, the stream has failed, or `hold_s` has passed."""
@@ -286,6 +287,7 @@ class MessageStream:
         elif facts.error is not None and facts.progressed:
             # The API's own error event is in `whole` and goes to the caller as it is.
             self._end(classify_event(facts.error))
+            whole = self._source.without_key(whole)
         return whole
 
     # -- the end, which comes once ------------------------------------------------------------------------------
