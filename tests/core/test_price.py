@@ -528,6 +528,19 @@ def test_a_users_own_row_wins():
     assert book.find("claude-opus-5", DAY).file == "ours.toml"
 
 
+@pytest.mark.parametrize("asked", ["claude-opus-4-5", "claude-opus-4-5-20251101"])
+@pytest.mark.parametrize("named", ["claude-opus-4-5", "claude-opus-4-5-20251101"])
+def test_a_users_own_row_wins_by_whichever_of_its_names_it_goes(named, asked):
+    """An alias and its model are one."""
+    shipped = OWN.format(model="claude-opus-4-5-20251101") + 'aliases = ["claude-opus-4-5"]\n'
+    ours = OWN.format(model=named).replace("1.23", "0.99")
+
+    book = PriceBook.load([("prices.toml", shipped), ("ours.toml", ours)])
+
+    assert book.find(asked, DAY).bands[0].input == Decimal("0.99")
+    assert len(book.rows()) == 1
+
+
 def test_a_users_own_file_prices_a_model_that_the_book_lacks():
     """What a refused model needs to be let through."""
     book = with_own(OWN.format(model="claude-next-1"))

@@ -8,7 +8,7 @@ is a problem that is named, never a zero.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -90,17 +90,17 @@ Rates = tuple[int | Fraction, ...]
 
 
 class PriceBook:
-    """Rows by model.  Later files win over earlier ones, row by row, so a user's own file can correct a single
-    price."""
+    """Rows by model.  Later files win over earlier ones, model by model, so a user's own file can correct the price of
+    one."""
 
-    def __init__(self, rows: Iterable[PriceRow], aliases: dict[str, str], web_search: Sequence[PriceRow]) -> None:
+    def __init__(
+        self, rows: dict[str, list[PriceRow]], aliases: dict[str, str], web_search: Sequence[PriceRow]
+    ) -> None:
         self._aliases = aliases
-        self._rows: dict[str, list[PriceRow]] = {}
+        self._rows = rows
         self._web_search = list(web_search)
         self._found: dict[tuple[str, date], PriceRow] = {}
         self._rates: dict[tuple[str, int, bool, bool, bool], Rates] = {}
-        for row in rows:
-            self._rows.setdefault(row.model, []).append(row)
         for model, own in self._rows.items():
             own.sort(key=lambda row: row.valid_from or date.min)
             for earlier, later in pairwise(own):
@@ -130,14 +130,14 @@ class PriceBook:
                 raise PriceError(
                     f"{name}: unknown table {sorted(unknown)[0]!r}; known are [[price]] and [[web_search]]"
                 )
+            read = [_read_row(entry, name, where, aliases) for where, entry in _entries(document, "price", name)]
             own: dict[str, list[PriceRow]] = {}
-            for where, entry in _entries(document, "price", name):
-                row = _read_row(entry, name, where, aliases)
-                own.setdefault(row.model, []).append(row)
+            for row in read:  # now that all aliases of the file are known
+                own.setdefault(aliases.get(row.model, row.model), []).append(row)
             rows.update(own)
             own_searches = [_read_search(entry, name, where) for where, entry in _entries(document, "web_search", name)]
             searches = own_searches or searches
-        return cls([row for group in rows.values() for row in group], aliases, searches)
+        return cls(rows, aliases, searches)
 
     def find(self, model: str, day: date) -> PriceRow | None:
         """The row of `model` (an id or an alias) on `day` (UTC), or None.
