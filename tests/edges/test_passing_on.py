@@ -143,8 +143,8 @@ DROPPED = {
 
 
 @pytest.mark.parametrize("name", DROPPED)
-def test_d12_what_belongs_to_one_connection_or_to_us_does_not_go_on(name):
-    """B09 too: a request with `Origin` is refused by the API as one from a browser."""
+def test_b09_d12_what_belongs_to_one_connection_or_to_us_does_not_go_on(name):
+    """A request with `Origin` is refused by the API as one from a browser."""
     assert seen_upstream(headers={name: DROPPED[name]}).all(name) == []
 
 
@@ -323,8 +323,8 @@ ERROR = (
      (418, b"teapot_error"), (422, b"invalid_request_error"), (429, b"rate_limit_error"), (500, b"api_error"),
      (503, b"api_error"), (504, b"timeout_error"), (529, b"overloaded_error"), (599, b"api_error")],
 )  # fmt: skip
-def test_inv17_an_error_of_the_api_comes_back_in_its_own_words(status, type):
-    """B10 and B20 too: the body byte for byte, its details too, the same status and `request-id`; only who should try
+def test_b10_b20_an_error_of_the_api_comes_back_in_its_own_words(status, type):
+    """The body byte for byte, its details too, the same status and `request-id`; only who should try
     again is ours to say, since we have tried already."""
     reply = answer_of(lambda exchange: exchange.answer(ERROR % type, status, {"x-should-retry": "true", "x-new": "1"}))
 
@@ -334,8 +334,8 @@ def test_inv17_an_error_of_the_api_comes_back_in_its_own_words(status, type):
     assert reply.header("content-type") == "application/json"
 
 
-def test_an_error_without_a_request_id_gets_ours():
-    """B21: the header is there, in our name."""
+def test_b21_an_error_without_a_request_id_gets_ours():
+    """The header is there, in our name."""
 
     async def nameless(exchange):
         body = ERROR % b"invalid_request_error"
@@ -391,7 +391,7 @@ BROKEN_ANSWERS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_ANSWERS)
-def test_an_answer_that_breaks_http_is_an_error_and_its_connection_is_not_used_again(name):
+def test_c19_c20_c21_an_answer_that_breaks_http_is_an_error_and_its_connection_is_not_used_again(name):
     """Tried again on a new one, then a 502 in the usual envelope."""
 
     async def broken(exchange):

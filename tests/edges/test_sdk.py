@@ -8,38 +8,31 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from anthropic import Anthropic, AsyncAnthropic, beta_async_tool, beta_tool
+from anthropic import beta_async_tool, beta_tool
 
-from client.test_side_by_side import ANSWERS, ERRORS, batch_flow, file_flow
 from headgate.config.schema import RetryConfig
 from headgate.sim.settings import Batches, SimSettings
 from headgate.testing import Claude, simulated_claude
-from support import sdk
 from support.edge import gateway_to
-from support.sdk import KEY, SideBySide, asking, once
+from support.sdk import SideBySide, asking, once, plain_async_client, plain_client
+from support.sdk_calls import ANSWERS, ERRORS, batch_flow, file_flow
 
 TOOL = '[[sim: tool=level:{"gate": "north"}]]'
 
 
 @pytest.fixture
-def side_by_side(monkeypatch: pytest.MonkeyPatch) -> Iterator[SideBySide]:
+def side_by_side() -> Iterator[SideBySide]:
     """Plain clients on both sides; on one of them their base URL is the gateway's.  It tries once, so that both
     simulators see the same requests."""
-    monkeypatch.setattr(sdk, "sync_client", plainly(Anthropic))
-    monkeypatch.setattr(sdk, "async_client", plainly(AsyncAnthropic))
     settings = SimSettings(batches=Batches(processing_s=0))
     with (
         simulated_claude(settings, seed=3) as direct,
         simulated_claude(settings, seed=3) as through,
         gateway_to(through.base_url, retry=RetryConfig(max_attempts=1)) as gateway,
     ):
-        sides = SideBySide(direct, Claude(gateway))
-        sides.upstream_url = through.base_url
+        sides = SideBySide(direct, Claude(gateway), sync=plain_client, asynchronous=plain_async_client)
+        sides.upstream = through
         yield sides
-
-
-def plainly(client: type) -> Callable[..., Any]:
-    return lambda claude, **more: client(base_url=claude.base_url, api_key=KEY, **{"max_retries": 0, **more})
 
 
 @pytest.fixture(params=["sync", "asynchronous"])
@@ -116,15 +109,14 @@ def test_a_cancelled_call_is_over_upstream_too(side_by_side):
     """The slot is free as soon as the caller's task is gone."""
 
     async def main():
-        client = AsyncAnthropic(base_url=side_by_side.through.base_url, api_key=KEY, max_retries=0)
+        client = plain_async_client(side_by_side.through)
         async with client, client.messages.stream(**asking("[[sim: drip=500:20]]")) as stream:
             async for _ in stream:
                 break
 
     asyncio.run(main())
-    simulator = Claude(side_by_side.upstream_url)
     for _ in range(200):
-        stats = simulator.stats()
+        stats = side_by_side.upstream.stats()
         if not stats["streams_open"]:
             break
         time.sleep(0.01)
@@ -134,7 +126,7 @@ def test_a_cancelled_call_is_over_upstream_too(side_by_side):
 
 def test_the_address_of_results_is_the_gateways(side_by_side):
     """So that the SDK brings its credential back here."""
-    with Anthropic(base_url=side_by_side.through.base_url, api_key=KEY) as client:
+    with plain_client(side_by_side.through) as client:
         batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": asking()}])
         batch = client.messages.batches.retrieve(batch.id)
 

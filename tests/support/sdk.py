@@ -47,6 +47,16 @@ def async_client(claude: Claude, *, engine: Any = None, max_retries: int = 0, **
     return AsyncAnthropic(base_url=claude.base_url, api_key=KEY, max_retries=max_retries, http_client=http, **more)
 
 
+def plain_client(claude: Claude, *, max_retries: int = 0, **more: Any) -> Anthropic:
+    """The SDK's sync client as it comes."""
+    return Anthropic(base_url=claude.base_url, api_key=KEY, max_retries=max_retries, **more)
+
+
+def plain_async_client(claude: Claude, *, max_retries: int = 0, **more: Any) -> AsyncAnthropic:
+    """The SDK's async client as it comes."""
+    return AsyncAnthropic(base_url=claude.base_url, api_key=KEY, max_retries=max_retries, **more)
+
+
 # -- this process's engine ---------------------------------------------------------------------------------------------
 
 
@@ -92,24 +102,33 @@ Flow = Generator[Use, Any, None]
 class SideBySide:
     """Two simulators that answer the same requests with the same bytes, ids included."""
 
-    def __init__(self, direct: Claude, through: Claude) -> None:
+    def __init__(
+        self,
+        direct: Claude,
+        through: Claude,
+        *,
+        sync: Callable[..., Anthropic] = sync_client,
+        asynchronous: Callable[..., AsyncAnthropic] = async_client,
+    ) -> None:
         self.direct = direct
         self.through = through
+        self._sync = sync
+        self._asynchronous = asynchronous
 
     def sync(self, flow: Callable[[], Flow], **more: Any) -> tuple[list[Any], list[Any]]:
         """What became of a flow directly and through Headgate, in plain values that can be compared."""
-        with Anthropic(base_url=self.direct.base_url, api_key=KEY, max_retries=0, **more) as client:
+        with plain_client(self.direct, **more) as client:
             direct = _results_of(flow(), client)
-        with sync_client(self.through, **more) as client:
+        with self._sync(self.through, **more) as client:
             return direct, _results_of(flow(), client)
 
     def asynchronous(self, flow: Callable[[], Flow], **more: Any) -> tuple[list[Any], list[Any]]:
         """As `sync`, with the async client."""
 
         async def main() -> tuple[list[Any], list[Any]]:
-            async with AsyncAnthropic(base_url=self.direct.base_url, api_key=KEY, max_retries=0, **more) as client:
+            async with plain_async_client(self.direct, **more) as client:
                 direct = await _async_results_of(flow(), client)
-            async with async_client(self.through, **more) as client:
+            async with self._asynchronous(self.through, **more) as client:
                 return direct, await _async_results_of(flow(), client)
 
         return asyncio.run(main())
