@@ -44,6 +44,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
 
 def say(text: str) -> None:
     """Talk, which is not what the command was asked for: on standard error, so that the output can be piped."""
+    sys.stdout.flush()  # the order in which it was written, also where both go to one file
     print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
 
 
