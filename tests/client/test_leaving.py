@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import threading
 import time
@@ -268,3 +269,47 @@ def test_a_slow_reader_holds_back_the_stream(claude, monkeypatch):
 
     assert ahead < 2 * bridge.AHEAD_BYTES
     assert rest == 20_000
+
+
+@pytest.mark.parametrize("ahead_bytes", [1, 1000, 20_000])
+def test_a_stream_that_waits_for_its_reader_arrives_whole(claude, monkeypatch, ahead_bytes):
+    """However often the two sides have to wait for each other, on a thread and on a loop."""
+    monkeypatch.setattr(bridge, "AHEAD_BYTES", ahead_bytes)
+    arguments = asking("[[sim: deltas=400]]", stream=True)
+
+    async def main():
+        async with async_client(claude) as client, await client.messages.create(**arguments) as stream:
+            return [event.type async for event in stream]
+
+    with sync_client(claude) as client, client.messages.create(**arguments) as stream:
+        on_a_thread = [event.type for event in stream]
+
+    assert on_a_thread == asyncio.run(main())
+    assert on_a_thread.count("content_block_delta") == 400
+    assert on_a_thread[-1] == "message_stop"
+
+
+@pytest.mark.parametrize("how", ["break", "silence", "cut"])
+def test_a_stream_of_an_engine_on_ones_own_loop_ends_the_same_way(claude, kept, how):
+    """Left by its reader, silent beyond the client's timeout, or broken off by the API."""
+    text = {"break": LONG, "silence": "[[sim: drip=5:5000]]", "cut": "[[sim: cut=3]]"}[how]
+    ends = {"break": None, "silence": "ReadTimeout", "cut": "APIStatusError"}
+
+    async def main():
+        config = headgate.load_config(os.environ).config
+        async with (
+            headgate.Engine.from_config(config, {}, in_process=True) as engine,
+            async_client(claude, engine=engine, timeout=0.3) as client,
+        ):
+            try:
+                async with await client.messages.create(**asking(text), stream=True) as stream:
+                    async for event in stream:
+                        if how == "break" and event.type == "content_block_delta":
+                            break
+            except Exception as error:
+                return type(error).__name__
+
+    assert asyncio.run(main()) == ends[how]
+    (attempt,) = kept.attempts()
+    assert attempt["usage_source"] == "observed"
+    assert attempt["cost_pico"] > 0
