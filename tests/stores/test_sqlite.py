@@ -8,17 +8,21 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 import pytest
 
+from headgate.core.usage import MAX_TOKENS
+from headgate.engine.engine import load_prices
 from headgate.errors import LedgerError, Unavailable
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 from headgate.stores.sqlite import SqliteLedger, journal, open_reader
 from headgate.stores.sqlite import ledger as ledger_module
 from headgate.stores.sqlite.queries import spend
+from headgate.usage import MessageFacts, Usage
 from support.records import attempts_of, call, filled, opened, rows
 
 T = TypeVar("T")
@@ -101,6 +105,20 @@ def test_money_and_counts_are_integers_in_the_file(path: Path):
         found = db.execute(f"SELECT {', '.join(f'typeof({name})' for name in kinds)} FROM calls").fetchone()
     assert set(found) == {"integer"}
     assert rows(path, "calls")[0]["cost_pico"] == 2**63 - 1
+
+
+@pytest.mark.parametrize("model", sorted({row.model for row in load_prices(None).rows()}))
+def test_what_the_dearest_answer_costs_fits_the_ledger(model: str):
+    """G13: an upstream that counts absurdly must not stop the ledger: the largest counts that are taken, of every
+    kind at once and at the dearest rate, are still 64 bits."""
+    usage = Usage(MAX_TOKENS, MAX_TOKENS, MAX_TOKENS, MAX_TOKENS, MAX_TOKENS, web_searches=MAX_TOKENS)
+    usage.speed, usage.inference_geo = "fast", "us"
+
+    charge = load_prices(None).charge(
+        MessageFacts(model=model, usage=usage), model=model, day=date(2026, 11, 21), requested_geo="us"
+    )
+
+    assert charge.pico is None or 0 < charge.pico < 2**63
 
 
 # -- durability and the event loop ---------------------------------------------------------------------------------
@@ -283,6 +301,30 @@ def test_f03_a_stop_with_rows_that_no_disk_would_take_still_shows_every_attempt(
 
     (row,) = rows(path, "attempts")
     assert (row["error"], row["usage_source"]) == ("crashed", "unknown")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_defect_of_the_writer_stops_new_calls_and_loses_nothing(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever it is, money is not spent on without a record; the next start finds the rows in the journal."""
+
+    def broken(db: apsw.Connection, rows: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    async def act(store: SqliteLedger) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger_module, "insert", broken)
+            await write(store, "call_1")
+            await until(lambda: store.problem)
+        assert store.problem == "defect"
+        with pytest.raises(Unavailable, match="cannot be written"):
+            store.begin(opened(call("call_2")))
+
+    run(path, act)
+    assert rows(path, "calls") == []
+
+    run(path, lambda store: asyncio.sleep(0))
+
+    assert [row["outcome"] for row in rows(path, "calls")] == ["ok"]
 
 
 # -- F05: locks ----------------------------------------------------------------------------------------------------

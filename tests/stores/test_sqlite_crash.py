@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +136,19 @@ def test_f01_attempts_open_in_a_crash_are_priced_by_the_estimate_and_counted(tmp
 
     crashed = rows(path, "calls", "WHERE outcome = 'crashed'")
     assert recovered == len(crashed) > 0
+
+
+def test_several_processes_that_start_at_once_share_one_ledger(tmp_path: Path):
+    """The first start of all makes the file; nobody takes another's journal for what a crash left."""
+    path = tmp_path / "ledger.db"
+    notes = [tmp_path / f"promises-{number}" for number in range(4)]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Victims()) for _ in notes]
+        for number, (worker, note) in enumerate(zip(workers, notes, strict=True)):
+            worker.start(path, note, round=number, calls=150, seed=number)
+        assert [worker.ended() for worker in workers] == [0, 0, 0, 0]
+
+    for note in notes:
+        check(path, Promises.read(note), "no kill")
+    assert {row["outcome"] for row in rows(path, "calls")} == {"ok"}
+    assert len(rows(path, "calls")) == 4 * 150

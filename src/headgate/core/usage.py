@@ -11,7 +11,7 @@ from headgate.usage import Iteration, Usage
 
 __all__ = ["PlainUsage", "merge_delta", "read_usage"]
 
-MAX_TOKENS = 1 << 30
+MAX_TOKENS = 1 << 26
 """A count above this is no count: a context of a million tokens is 2^20.  What so many cost fits 64 bits."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
