@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from anthropic import beta_async_tool, beta_tool
+from anthropic import OverloadedError, beta_async_tool, beta_tool
 
-from headgate.config.schema import RetryConfig
+from headgate.config.schema import LimitsConfig, PoolCeiling, RetryConfig
 from headgate.sim.settings import Batches, SimSettings
 from headgate.testing import Claude, simulated_claude
 from support.edge import gateway_to
 from support.sdk import SideBySide, asking, once, plain_async_client, plain_client
 from support.sdk_calls import ANSWERS, ERRORS, batch_flow, file_flow
+from support.world import lanes
 
 TOOL = '[[sim: tool=level:{"gate": "north"}]]'
 
@@ -122,6 +123,34 @@ def test_a_cancelled_call_is_over_upstream_too(side_by_side):
         time.sleep(0.01)
 
     assert (stats["streams_open"], stats["streams_aborted"]) == (0, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_ra7_the_sdks_retries_and_ours_are_not_multiplied(stream):
+    """An SDK with its default of two retries: what the gateway has tried three times is not tried again on top."""
+    with (
+        simulated_claude() as claude,
+        gateway_to(claude.base_url, retry=RetryConfig(max_attempts=3, base_s=0.001)) as gateway,
+        plain_client(Claude(gateway), max_retries=2) as client,
+    ):
+        with pytest.raises(OverloadedError):
+            client.messages.create(**asking("[[sim: error=529]]"), stream=stream)
+
+        assert claude.stats()["requests_by_status"]["529"] == 3
+
+
+def test_the_sdk_waits_as_long_as_the_gateway_says():
+    """`retry-after-ms` on our own refusal: the second try finds room, and the application sees an answer."""
+    limits = LimitsConfig(pools={"haiku-5.5": PoolCeiling(rpm=120)}, burst_s=0.5)
+    with (
+        simulated_claude() as claude,
+        gateway_to(claude.base_url, limits=limits, lanes=lanes(max_wait_s=0.0)) as gateway,
+        plain_client(Claude(gateway), max_retries=1) as client,
+    ):
+        answers = [client.messages.with_raw_response.create(**asking()) for _ in range(2)]
+
+        assert [(answer.status_code, answer.retries_taken) for answer in answers] == [(200, 0), (200, 1)]
+        assert "429" not in claude.stats()["requests_by_status"]
 
 
 def test_the_address_of_results_is_the_gateways(side_by_side):

@@ -57,6 +57,7 @@ ANSWERS = {
 ERRORS = {
     "400": ("[[sim: error=400]]", {}),
     "401": ("[[sim: error=401]]", {}),
+    "402": ("[[sim: error=402]]", {}),
     "403": ("[[sim: error=403]]", {}),
     "404": ("[[sim: error=404]]", {}),
     "409": ("[[sim: error=409]]", {}),
@@ -64,6 +65,7 @@ ERRORS = {
     "429": ("[[sim: error=429; retry-after=7]]", {}),
     "429 spend limit": ("[[sim: error=429:spend]]", {}),
     "500": ("[[sim: error=500]]", {}),
+    "503": ("[[sim: error=503]]", {}),
     "504": ("[[sim: error=504]]", {}),
     "529": ("[[sim: error=529]]", {}),
     "out of range": ("hello", {"max_tokens": 10_000_000, "stream": True}),

@@ -1,21 +1,18 @@
-"""`headgate serve` as a process in front of `headgate sim`: it starts, serves, drains and says how it ended."""
+"""`headgate serve` as a process in front of `headgate sim`: who is connected sees it drain, not die."""
 
 from __future__ import annotations
 
 import json
-import re
 import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import anthropic
-import httpx2
 import pytest
 from anthropic import Anthropic
 
-from support.commands import PATIENCE_S, Command, fetch, headgate
+from support.commands import PATIENCE_S, Command, fetch
 from support.sdk import asking
 
 STREAM = asking("[[sim: drip=20:50]]")
@@ -68,25 +65,6 @@ def test_sigterm_lets_a_stream_finish_and_takes_no_new_call(gateway, sim):
     assert rows == [(line["call_id"], "ok")]
 
 
-def test_a_second_sigterm_stops_at_once(gateway):
-    """Exit code 130; what was under way is found in the journal by the next start."""
-    with (
-        Anthropic(base_url=gateway.url, api_key="any", max_retries=0) as client,
-        client.messages.stream(**asking("[[sim: drip=1000:50]]")) as stream,
-    ):
-        for event in stream:
-            if event.type == "text":
-                break
-        gateway.process.send_signal(signal.SIGTERM)
-        gateway.wait_for("again to stop at once")
-        gateway.process.send_signal(signal.SIGTERM)
-        code = gateway.process.wait(PATIENCE_S)
-        with pytest.raises((anthropic.APIError, httpx2.HTTPError)):
-            stream.get_final_message()
-
-    assert code == 130
-
-
 def test_an_idle_gateway_stops_at_once(gateway):
     """Also with a connection kept open by a client that says nothing."""
     where = urlsplit(gateway.url)
@@ -100,34 +78,3 @@ def test_the_operators_listener_is_apart(gateway):
     assert fetch(f"{gateway.url}/readyz") == {"status": "ready"}
     assert fetch(f"{gateway.url}/api/limits")["error"]["type"] == "not_found_error"
     assert "pools" in fetch(f"{gateway.admin_url}/api/limits")
-
-
-@pytest.mark.parametrize(
-    ("environ", "words"),
-    [
-        ({"HEADGATE_GATEWAY__HOST": "0.0.0.0"}, "no caller keys are configured"),
-        ({"HEADGATE_ADMIN__HOST": "0.0.0.0"}, "there is no token"),
-        ({"HEADGATE_UPSTREAM__BASE_URL": "http://example.com"}, "plain http"),
-        ({"HEADGATE_UPSTREAM__BASE_URL": "https://api.anthropic.com/v1"}, "must not end in /v1"),
-        ({"HEADGATE_UPSTREAM__BASE_URL": "https://api.anthropic.com"}, "no API key"),
-        ({"HEADGATE_GATEWAY__PROT": "1"}, "did you mean .HEADGATE_GATEWAY__PORT"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_an_unsafe_start_is_refused_with_what_to_do(tmp_path, environ, words):
-    """One line, exit code 1, nothing listens."""
-    ended = headgate("serve", folder=tmp_path, HEADGATE_LEDGER__PATH=str(tmp_path / "ledger.db"), **environ)
-
-    assert ended.returncode == 1
-    assert re.search(words, ended.stderr)
-    assert "Traceback" not in ended.stderr
-
-
-def test_a_taken_port_is_named(tmp_path, gateway, sim):
-    """So is what to do about it."""
-    port = str(urlsplit(gateway.url).port)
-    ended = headgate("serve", "--port", port, "--upstream", sim.url, folder=tmp_path, HEADGATE_ADMIN__PORT="0")
-
-    assert ended.returncode == 1
-    assert f"127.0.0.1:{port}" in ended.stderr
-    assert "gateway.port" in ended.stderr
