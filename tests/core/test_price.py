@@ -664,6 +664,17 @@ def test_inv_04_a_million_cheap_calls_add_up_exactly():
     assert sum([cost] * MILLION) == MILLION * at("0.01")
 
 
+def test_inv_04_a_price_that_no_ledger_can_hold_is_a_problem():
+    """INV-04: 64-bit; a price typed with six zeros too many, or counts beyond belief, must not stop the ledger."""
+    book = PriceBook.load([("ours.toml", FULL.replace('"1.23"', '"1000000"'))])
+
+    def cost(tokens: int) -> Charge:
+        return book.charge(MessageFacts(model="m", usage=Usage(input=tokens)), model="m", day=DAY)
+
+    assert cost(9_223_372).pico == 9_223_372 * 10**12
+    assert (cost(9_223_373).pico, cost(9_223_373).problem) == (None, "too_large")
+
+
 def test_a_price_finer_than_a_pico_dollar_is_rounded_half_up():
     """A third of a pico-dollar cannot be kept; the list prices never come to this."""
     book = PriceBook.load([("ours.toml", FULL.replace('"1.23"', '"0.0000005"'))])

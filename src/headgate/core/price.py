@@ -24,6 +24,9 @@ __all__ = ["Band", "Charge", "PriceBook", "PriceRow", "usd", "usd_text"]
 PICO = 10**12
 PICO_PER_USD_PER_MILLION = PICO // 10**6
 
+LARGEST_PICO = 2**63 - 1
+"""About nine million dollars, and the largest integer of the ledger: no single answer costs that much."""
+
 BILLED_REFUSALS_SINCE = date(2026, 9, 24)
 BILLED_REFUSALS = frozenset(("bio", "frontier_llm", "reasoning_extraction"))
 """A refusal before any output is free but for these categories, which are billed again since that day (§5.2)."""
@@ -178,8 +181,7 @@ class PriceBook:
             return Charge(None, row_id, f"usage:{unknown_count}")
         if row is not None and facts.stop_reason != "refusal" and _is_plain(usage, requested_geo, row):
             rates = self._rates_of(row, 0, False, False, False)
-            tokens = _at_rates(usage, rates)
-            return Charge(tokens if type(tokens) is int else _round(tokens), row_id)
+            return _charge(_at_rates(usage, rates), row_id)
         try:
             if facts.stop_reason == "refusal" and not facts.has_content and not _billed(facts.refusal_category, day):
                 return Charge(0, row_id)
@@ -190,7 +192,7 @@ class PriceBook:
             total += self._server_tools(usage, day)
         except _Unknown as unknown:
             return Charge(None, row_id, str(unknown))
-        return Charge(_round(total), row_id)
+        return _charge(total, row_id)
 
     def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> Charge:
         """A price for tokens that are only estimated: all of them at the dearest standard rate, a write for an hour."""
@@ -198,7 +200,7 @@ class PriceBook:
         if row is None:
             return Charge(None, None, _no_row(model))
         rates = self._rates_of(row, len(row.bands) - 1, False, False, False)
-        return Charge(_round(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1]), row.id)
+        return _charge(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1], row.id)
 
     def _iterations(
         self, facts: MessageFacts, usage: Usage, answered: str, day: date, requested_geo: str | None
@@ -330,6 +332,11 @@ def _at_rates(part: Usage, rates: Rates) -> int | Fraction:
         + part.cache_write_1h * rates[3]
         + part.cache_read * rates[4]
     )
+
+
+def _charge(total: int | Fraction, row_id: str | None) -> Charge:
+    pico = total if type(total) is int else _round(total)
+    return Charge(pico, row_id) if pico <= LARGEST_PICO else Charge(None, row_id, "too_large")
 
 
 def _billed(category: str | None, day: date) -> bool:
