@@ -241,6 +241,11 @@ class Reason(StrEnum):
     """The limits leave no room within the lane's `max_wait_s`, or within the call's deadline.
 
     Come back after `retry-after`, use another lane, or raise `max_wait_s` or the deadline."""
+    NEVER_FITS = "never_fits"
+    """The prompt alone has more tokens than the limits allow in a whole minute.
+
+    Send less, mark what stays the same for the prompt cache, or have the limit raised; if it is your own, raise
+    `limits.pools`."""
     DEADLINE = "deadline"
     """The wait before the next attempt would pass the call's deadline.
 

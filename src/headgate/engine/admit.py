@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -15,7 +16,7 @@ from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator
 from headgate.core.rate_headers import read_rate_headers
 from headgate.engine.filter import Proceed
-from headgate.errors import Refused, Unavailable
+from headgate.errors import BadRequest, Refused, Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.failure import Failure
 from headgate.upstream.keyring import Keyring
@@ -27,6 +28,11 @@ LEARN_EVERY_S = 0.02
 _NOTHING_MORE = (0.0, 0.0, 0.0)
 _UNTOLD_FREEZE_S = 1.0
 """After a 429 that does not say how long."""
+GATES_KEPT = 1024
+"""Beyond it those that nobody uses are forgotten, the longest unused first: an unknown model and a caller's own key are
+a gate each, and callers choose both."""
+MOST_BYTES_PER_TOKEN = 6
+"""Text has fewer: what is too long even at this rate never fits."""
 
 
 @dataclass(slots=True)
@@ -66,7 +72,7 @@ class Admit:
         self._tier = tier
         self._lanes = lanes
         self._limits = limits
-        self._gates: dict[tuple[str, str], GateState] = {}
+        self._gates: OrderedDict[tuple[str, str], GateState] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         attempt = call.attempts[-1]
@@ -92,8 +98,10 @@ class Admit:
             record.estimated_output_tokens = round(output_tokens)
         else:
             record.pool = call.kind
-        state = self._gates.get((credential.name, record.pool)) or self._new_gate(credential.name, record.pool)
+        state = self._gate(credential.name, record.pool)
         gate = state.gate
+        if call.size > gate.limits[1].per_minute * MOST_BYTES_PER_TOKEN:
+            _check_fit(call, gate.limits[1])
         ticket = gate.ask(
             call.record.lane,
             input_tokens,
@@ -243,6 +251,24 @@ class Admit:
 
     # -- gates --------------------------------------------------------------------------------------------------
 
+    def _gate(self, credential: str, pool: str) -> GateState:
+        key = (credential, pool)
+        state = self._gates.get(key)
+        if state is not None:
+            self._gates.move_to_end(key)
+            return state
+        if len(self._gates) >= GATES_KEPT:
+            self._forget_one()
+        return self._new_gate(credential, pool)
+
+    def _forget_one(self) -> None:
+        now_s = self._clock.now_s()
+        for key, state in self._gates.items():
+            gate = state.gate
+            if not gate.under_way and not gate.waiting and gate.frozen_until_s <= now_s:
+                del self._gates[key]
+                return
+
     def _new_gate(self, credential: str, pool: str) -> GateState:
         now_s = self._clock.now_s()
         lanes = [Lane(name=name, weight=lane.weight) for name, lane in self._lanes.items()]
@@ -274,6 +300,18 @@ class _OutOfPatience(Exception):
 def _give_up(turn: asyncio.Future[None]) -> None:
     if not turn.done():
         turn.set_exception(_OutOfPatience())
+
+
+def _check_fit(call: Call, limit: Limit) -> None:
+    """Refuse what no wait can help.  What the prompt cache gives does not count, so a prompt with markers may fit."""
+    if b'"cache_control"' not in call.body:
+        least = call.size // MOST_BYTES_PER_TOKEN
+        raise BadRequest(
+            f"the prompt has {least:,} input tokens at the very least, and the account's limit for this model is "
+            f"{limit.per_minute:,.0f} a minute ({limit.source}), so it never fits. Send less, or raise the limit.",
+            reason=Reason.NEVER_FITS,
+            status=413,
+        )
 
 
 def _is_fast(call: Call) -> bool:

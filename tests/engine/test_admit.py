@@ -1,0 +1,480 @@
+"""Waiting for the account's limits: who waits, how long, in which order, and what a 429 changes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headgate.config.schema import Config, LimitsConfig, PoolCeiling, PricesConfig, UpstreamConfig
+from headgate.errors import Refused
+from headgate.events import Outcome, Reason
+from headgate.sim import PoolLimits, SimSettings
+from headgate.sim.settings import Access, Limits
+from support.raw_upstream import Pause, RawUpstream, json_reply, message
+from support.world import MODEL, Answer, World, lanes, play
+
+POOL = "sonnet-5.5"
+OTHER = "claude-haiku-5-5"
+KEYS = ("sk-ant-test-0001", "sk-ant-test-0002")
+
+
+def ceiling(burst_s: float = 5.0, lanes: dict[str, Any] | None = None, **limits: int) -> Config:
+    config = {"limits": LimitsConfig(pools={POOL: PoolCeiling(**limits)}, burst_s=burst_s)}
+    return Config(**config, lanes=lanes) if lanes is not None else Config(**config)
+
+
+ONE_A_SECOND = ceiling(rpm=60, burst_s=1.0)
+
+
+async def refusal_of(world: World, **options: Any) -> Refused:
+    """What a call is refused with, if it is."""
+    with pytest.raises(Refused) as caught:
+        await world.ask(**options)
+    return caught.value
+
+
+# -- order and pace ----------------------------------------------------------------------------------------------------
+
+
+def test_inv_10_calls_go_as_the_limit_allows_and_not_faster():
+    """B16: with a burst of a second, sixty a minute are one a second."""
+
+    async def scene(world: World) -> list[float]:
+        upstream = RawUpstream(((json_reply(200, message()),),))
+        base_url = await upstream.start()
+        await asyncio.gather(*(world.ask(base_url=base_url) for _ in range(8)))
+        return [round(seen.at_s, 3) for seen in upstream.seen]
+
+    assert play(scene, config=ONE_A_SECOND) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_within_a_lane_the_first_to_come_is_the_first_to_go():
+    """Whatever it needs: nobody overtakes."""
+
+    async def scene(world: World) -> list[int]:
+        done: list[int] = []
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number / 100)
+            await world.ask(text="long " * (500 if number % 3 == 0 else 1))
+            done.append(number)
+
+        await asyncio.gather(*(one(number) for number in range(12)))
+        return done
+
+    assert play(scene, config=ONE_A_SECOND) == list(range(12))
+
+
+def test_inv_11_a_flooded_lane_does_not_hold_up_the_other():
+    """A hundred bulk calls wait; a chat that comes later goes next or next but one."""
+
+    async def scene(world: World) -> float:
+        bulk = [asyncio.create_task(world.ask(lane="bulk")) for _ in range(100)]
+        await asyncio.sleep(10.5)
+        asked_s = world.now_s
+        await world.ask(lane="interactive")
+        waited_s = world.now_s - asked_s
+        for task in bulk:
+            task.cancel()
+        await asyncio.gather(*bulk, return_exceptions=True)
+        return waited_s
+
+    assert play(scene, config=ONE_A_SECOND) <= 2
+
+
+def test_inv_12_no_capacity_is_left_unused_while_somebody_waits():
+    """Sixty calls at one a second are over after 59 seconds."""
+
+    async def scene(world: World) -> float:
+        await asyncio.gather(*(world.ask() for _ in range(60)))
+        return world.now_s
+
+    assert play(scene, config=ONE_A_SECOND) == pytest.approx(59, abs=0.01)
+
+
+def test_what_was_estimated_is_settled_by_what_was_used():
+    """E12: the gate's own count after a call is what the API counted, also where the estimate was far off."""
+
+    async def scene(world: World) -> tuple[list[float], int, int]:
+        record = (await world.ask(text="水" * 3000, max_tokens=200)).record
+        [state] = world.engine.gates()
+        free = [free for _, _, free, _ in state.gate.levels(world.now_s)]
+        return free, record.input_tokens, record.output_tokens
+
+    free, input_tokens, output_tokens = play(scene, config=ceiling(rpm=120, itpm=600_000, otpm=12_000))
+
+    assert free == [10 - 1, 50_000 - input_tokens, 1_000 - output_tokens]
+
+
+# -- waits that cannot be met ------------------------------------------------------------------------------------------
+
+
+def test_a_wait_that_is_too_long_is_refused_at_once_with_an_honest_retry_after():
+    """The lane's patience is five seconds, the queue is six long: who comes now hears when there is room."""
+
+    async def scene(world: World) -> tuple[Refused, float, bool]:
+        waiting = [asyncio.create_task(world.ask()) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        refusal = await refusal_of(world)
+        refused_s = world.now_s
+        await asyncio.gather(*waiting)
+        await asyncio.sleep(refused_s + (refusal.retry_after_s or 0) - world.now_s)
+        return refusal, refused_s, (await world.ask()).ok
+
+    refusal, refused_s, came_back = play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_wait_s=5.5)))
+
+    assert (refusal.reason, refusal.status, refused_s) == (Reason.WAIT_TOO_LONG, 429, 0.1)
+    assert refusal.retry_after_s == pytest.approx(6, abs=0.2)
+    assert came_back
+
+
+def test_a_full_lane_refuses_at_once():
+    """`max_queue` calls may wait in a lane; the next hears when to come back."""
+
+    async def scene(world: World) -> tuple[Refused, float]:
+        waiting = [asyncio.create_task(world.ask()) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        refusal, refused_s = await refusal_of(world), world.now_s
+        await asyncio.gather(*waiting)
+        return refusal, refused_s
+
+    refusal, refused_s = play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=3)))
+
+    assert (refusal.reason, refusal.status, refused_s) == (Reason.LANE_FULL, 429, 0.1)
+    assert 3 <= (refusal.retry_after_s or 0) <= 5
+
+
+def test_a_full_lane_leaves_the_others_open():
+    """Bounds are per lane."""
+
+    async def scene(world: World) -> bool:
+        waiting = [asyncio.create_task(world.ask(lane="bulk")) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        ok = (await world.ask(lane="interactive")).ok
+        await asyncio.gather(*waiting)
+        return ok
+
+    assert play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=3)))
+
+
+def test_a_patience_of_nothing_refuses_whoever_would_wait():
+    """`max_wait_s = 0`."""
+
+    async def scene(world: World) -> Refused:
+        await world.ask()
+        return await refusal_of(world)
+
+    refusal = play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_wait_s=0.0)))
+
+    assert refusal.reason == Reason.WAIT_TOO_LONG
+
+
+def test_the_deadline_of_a_call_bounds_its_wait():
+    """INV-05: what cannot begin in time is refused at once."""
+
+    async def scene(world: World) -> tuple[Refused, float]:
+        waiting = [asyncio.create_task(world.ask()) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        refusal, refused_s = await refusal_of(world, requested_deadline_s=2.0), world.now_s
+        await asyncio.gather(*waiting)
+        return refusal, refused_s
+
+    refusal, refused_s = play(scene, config=ONE_A_SECOND)
+
+    assert (refusal.reason, refused_s) == (Reason.WAIT_TOO_LONG, 0.1)
+
+
+def test_a_call_that_never_fits_is_refused_at_once():
+    """More tokens than a whole minute allows: no wait can help, and the API would say 429 for ever."""
+
+    async def scene(world: World) -> tuple[Refused, float, int]:
+        refusal = await refusal_of(world, text="word " * 20_000)
+        return refusal, world.now_s, world.sim.world.books.totals.requests
+
+    refusal, refused_s, requests = play(scene, config=ceiling(itpm=10_000))
+
+    assert (refusal.reason, refusal.status, refusal.retry_after_s) == (Reason.NEVER_FITS, 413, None)
+    assert (refused_s, requests) == (0, 0)
+
+
+def test_a_call_that_may_fit_thanks_to_the_prompt_cache_is_sent():
+    """Cache reads do not count, and only the API knows what is cached."""
+    system = [{"type": "text", "text": "word " * 20_000, "cache_control": {"type": "ephemeral"}}]
+
+    answer = play(lambda world: world.ask(body={"system": system}), config=ceiling(itpm=10_000))
+
+    assert answer.ok
+
+
+@pytest.mark.parametrize("kind", ["image", "document"])
+def test_e12_the_weight_of_an_inline_file_is_not_its_tokens(kind):
+    """Ten megabytes of image or PDF neither look like millions of tokens nor hold that many permits."""
+    block = {"type": kind, "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 10_000_000}}
+
+    async def scene(world: World) -> int:
+        base_url = await RawUpstream(((json_reply(200, message()),),)).start()
+        content = {"messages": [{"role": "user", "content": [block]}]}
+        return (await world.ask(base_url=base_url, body=content)).call.attempt.record.estimated_input_tokens
+
+    assert play(scene) < 400_000
+
+
+def test_a_caller_that_leaves_the_queue_frees_its_place():
+    """Those behind it move up."""
+
+    async def scene(world: World) -> float:
+        waiting = [asyncio.create_task(world.ask()) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        last = asyncio.create_task(world.ask())
+        await asyncio.sleep(0.1)
+        for task in waiting[1:]:
+            task.cancel()
+        await last
+        return world.now_s
+
+    assert play(scene, config=ONE_A_SECOND) == pytest.approx(1, abs=0.01)
+
+
+def test_a_refused_call_leaves_one_record_and_no_attempt():
+    """INV-03, INV-22: nothing was sent, and the reason is written down."""
+
+    async def scene(world: World) -> World:
+        await world.ask()
+        await refusal_of(world)
+        return world
+
+    world = play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_wait_s=0.0)))
+
+    assert (len(world.ledger.attempts), len(world.ledger.calls)) == (1, 2)
+    assert (world.ledger.calls[1].outcome, world.ledger.calls[1].reason) == (Outcome.SHED, Reason.WAIT_TOO_LONG)
+
+
+def test_inv_22_a_call_that_waited_says_so():
+    """The time in the queue has its own column, and the reason is `queued`."""
+
+    async def scene(world: World) -> Answer:
+        await world.ask()
+        return await world.ask()
+
+    record = play(scene, config=ONE_A_SECOND).record
+
+    assert (record.reason, record.queue_ms) == (Reason.QUEUED, pytest.approx(1000, abs=1))
+
+
+# -- 429 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_b03_inv_09_after_a_429_nothing_goes_to_that_pool_before_its_time():
+    """`retry-after: 7`: the call itself, those that wait and those that come; then the one that was sent back first."""
+
+    async def scene(world: World) -> list[tuple[float, bytes]]:
+        limited = json_reply(429, {"type": "error", "error": {"type": "rate_limit_error"}}, b"retry-after: 7")
+        upstream = RawUpstream(((limited,), (json_reply(200, message()),)))
+        base_url = await upstream.start()
+        first = asyncio.create_task(world.ask(base_url=base_url, text="first"))
+        await asyncio.sleep(1)
+        await asyncio.gather(first, *(world.ask(base_url=base_url, text="later") for _ in range(3)))
+        return [(seen.at_s, b"first" if b"first" in seen.body else b"later") for seen in upstream.seen]
+
+    assert play(scene) == [(0, b"first"), (7, b"first"), *[(7, b"later")] * 3]
+
+
+@pytest.mark.parametrize(("model", "credential"), [(OTHER, None), (MODEL, "key2")], ids=["pool", "credential"])
+def test_inv_09_a_429_holds_up_no_other_pool_and_no_other_key(model, credential):
+    """Limits belong to one pool of models on one account."""
+
+    async def scene(world: World) -> tuple[bool, float]:
+        frozen = asyncio.create_task(world.ask("flaky=1:429; retry-after=7"))
+        await asyncio.sleep(1)
+        other = await world.ask(model=model, credential=credential)
+        over_s = world.now_s
+        await frozen
+        return other.ok, over_s
+
+    sim = SimSettings(access=Access(organisation_per_key=True))
+
+    assert play(scene, sim=sim, credentials=KEYS) == (True, 1)
+
+
+def test_b04_a_429_that_does_not_say_how_long_costs_a_second_at_least():
+    """With chance on top, so that all who met it do not come back together."""
+
+    async def scene(world: World) -> float:
+        await world.ask("flaky=1:429")
+        return world.now_s
+
+    assert 1 <= play(scene) <= 1.5
+
+
+def test_b13_the_429_wins_over_headers_that_promise_room():
+    """What goes at once is halved, and comes back slowly."""
+
+    async def scene(world: World) -> float:
+        await world.ask("flaky=1:429; retry-after=2; headers=lie")
+        [state] = world.engine.gates()
+        return state.gate.depth_s
+
+    assert play(scene, config=Config(limits=LimitsConfig(burst_s=5.0))) == 2.5
+
+
+@pytest.mark.parametrize("headers", ["lie", "missing", "garbled"])
+def test_b12_no_header_raises_a_limit_above_the_configured_ceiling(headers):
+    """Whatever they say, the operator's figure stands."""
+
+    async def scene(world: World) -> float:
+        for _ in range(5):
+            await world.ask(f"headers={headers}")
+        [state] = world.engine.gates()
+        return state.gate.limits[0].per_minute
+
+    assert play(scene, config=ceiling(rpm=100)) <= 100
+
+
+@pytest.mark.parametrize("reset", [b"1999-01-01T00:00:00Z", b"2999-01-01T00:00:00Z", b"soon", b""])
+def test_b14_a_reset_in_the_past_or_the_far_future_holds_up_nobody(reset):
+    """Waits come from `retry-after` and our own count, never from the clock of the API."""
+
+    async def scene(world: World) -> float:
+        head = [b"anthropic-ratelimit-%s-reset: %s" % (kind, reset) for kind in (b"requests", b"input-tokens")]
+        base_url = await RawUpstream(((json_reply(200, message(), *head),),)).start()
+        for _ in range(5):
+            await world.ask(base_url=base_url)
+        return world.now_s
+
+    assert play(scene) == 0
+
+
+def test_b15_a_429_of_the_acceleration_limit_slows_down_what_follows():
+    """The same class of pushback: the pool rests, and less goes at once."""
+
+    async def scene(world: World) -> tuple[bool, float]:
+        answer = await world.ask("flaky=1:429:ramp_limit_exceeded")
+        [state] = world.engine.gates()
+        return answer.ok, state.gate.depth_s
+
+    assert play(scene) == (True, 2.5)
+
+
+def test_b16_an_api_that_enforces_its_minute_by_the_second_is_met_with_few_429s():
+    """The burst narrows until it fits: of two hundred calls nobody sees one, and the API sends a handful."""
+
+    async def scene(world: World) -> tuple[bool, int]:
+        answers = await asyncio.gather(*(world.ask(lane="bulk") for _ in range(200)))
+        return all(answer.ok for answer in answers), world.sim.world.stats.by_status[429]
+
+    sim = SimSettings(limits=Limits(pools={POOL: PoolLimits(60, 2_000_000, 400_000)}, depth_s=1))
+
+    answered, limited = play(scene, sim=sim, config=ceiling(rpm=60))
+
+    assert answered
+    assert limited <= 12
+
+
+def test_limits_are_learned_from_the_answers():
+    """The configured tier is a first guess: what the headers say three times is believed."""
+
+    async def scene(world: World) -> list[tuple[float, str]]:
+        for _ in range(4):
+            await world.ask()
+            await asyncio.sleep(1)
+        [state] = world.engine.gates()
+        return [(limit.per_minute, limit.source) for limit in state.gate.limits]
+
+    sim = SimSettings(limits=Limits(pools={POOL: PoolLimits(3000, 70_000, 5000)}))
+
+    assert play(scene, sim=sim) == [(3000, "headers"), (70_000, "headers"), (5000, "headers")]
+
+
+def test_each_key_has_its_own_limits():
+    """What one key used leaves the other's permits alone."""
+
+    async def scene(world: World) -> list[tuple[str, float]]:
+        for credential in ("default", "default", "key2"):
+            await world.ask(credential=credential)
+        return [
+            (s.credential, next(free for _, _, free, _ in s.gate.levels(world.now_s))) for s in world.engine.gates()
+        ]
+
+    config = ceiling(rpm=600)
+
+    assert play(scene, config=config, credentials=KEYS) == [("default", 48), ("key2", 49)]
+
+
+# -- connections -------------------------------------------------------------------------------------------------------
+
+
+def connections(most: int) -> Config:
+    return Config(upstream=UpstreamConfig(max_connections=most))
+
+
+def test_a14_a_thousand_calls_share_ten_connections():
+    """Whoever finds none free waits, visibly and in order, and never opens an eleventh."""
+
+    async def scene(world: World) -> tuple[int, int, float]:
+        upstream = RawUpstream(((Pause(1), json_reply(200, message())),))
+        base_url = await upstream.start()
+        answers = await asyncio.gather(*(world.ask(base_url=base_url) for _ in range(1000)))
+        return sum(answer.ok for answer in answers), upstream.connections, max(a.record.connect_ms for a in answers)
+
+    config = replace(connections(10), limits=LimitsConfig(burst_s=60))
+
+    assert play(scene, config=config) == (1000, 10, pytest.approx(99_000, abs=1))
+
+
+def test_a14_the_wait_for_a_connection_is_bounded_by_the_deadline_and_visible():
+    """All connections hang: who waits for one is told when its time is over."""
+
+    async def scene(world: World) -> tuple[Answer, float]:
+        hanging = asyncio.create_task(world.ask("hang"))
+        await asyncio.sleep(1)
+        answer = await world.ask(requested_deadline_s=9)
+        over_s = world.now_s
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+        return answer, over_s
+
+    answer, over_s = play(scene, config=connections(1))
+
+    assert (answer.record.error, over_s) == ("pool_timeout", 10)
+    assert answer.record.usage_source == "none"
+
+
+# -- INV-19: strings that callers choose -------------------------------------------------------------------------------
+
+
+ANY_MODEL = Config(prices=PricesConfig(unknown_model="record"))
+
+
+def test_inv_19_strings_that_callers_choose_do_not_fill_the_memory():
+    """Five thousand models, workflows, users and sessions that nobody has heard of: what the engine keeps of them has
+    a bound, and the pool that is in use is not the one forgotten."""
+
+    async def scene(world: World) -> tuple[int, bool]:
+        base_url = await RawUpstream(((json_reply(200, message()),),)).start()
+        for number in range(5000):
+            await world.ask(base_url=base_url, model=f"model-{number}", workflow=f"workflow-{number}")
+            if number % 500 == 0:
+                await world.ask(base_url=base_url)
+        gates = world.engine.gates()
+        return len(gates), any(state.pool == POOL for state in gates)
+
+    assert play(scene, config=ANY_MODEL) == (1024, True)
+
+
+def test_inv_19_a_gate_that_is_in_use_or_frozen_is_never_forgotten():
+    """Permits that are held, and times that the API asked for, are not lost to a flood of other names."""
+
+    async def scene(world: World) -> float:
+        frozen = asyncio.create_task(world.ask("flaky=1:429; retry-after=600", lane="bulk"))
+        await asyncio.sleep(1)
+        base_url = await RawUpstream(((json_reply(200, message()),),)).start()
+        frozen.cancel()
+        for number in range(1500):
+            await world.ask(base_url=base_url, model=f"model-{number}")
+        await world.ask(lane="bulk")
+        return world.now_s
+
+    assert play(scene, config=ANY_MODEL) == 600
