@@ -15,18 +15,19 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted((DOCS / "tutorial").glob("*.md")), *sorted((DOCS / "howto").glob("*.md"))]
 
 
-def _missing(need: str) -> str | None:
-    if need == "npm":
-        return has_npm()
-    return None if shutil.which(need) else f"{need} is not installed"
+def _skip_without(needs: list[str], text: str) -> None:
+    """Skip, with the reason, where the machine lacks what a reader of these commands has."""
+    for need in ["bash", *(["curl"] if "curl " in text else []), *needs]:
+        why = has_npm() if need == "npm" else None if shutil.which(need) else f"{need} is not installed"
+        if why is not None:
+            pytest.skip(why)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_page_runs_as_written(page: Path, tmp_path: Path) -> None:
     """Every block, in order, in an empty home, against the simulator and a gateway of its own."""
-    for need in needs_of(page.read_text(encoding="utf-8")):
-        if (why := _missing(need)) is not None:
-            pytest.skip(f"{page.name} needs {need}: {why}")
+    text = page.read_text(encoding="utf-8")
+    _skip_without(needs_of(text), text)
 
     run(page, tmp_path)
 
@@ -55,6 +56,7 @@ def test_the_first_call_of_the_readme_is_answered(language: str, tmp_path: Path)
     """Three lines that a stranger copies: they must be right."""
     readme = blocks_of((ROOT / "README.md").read_text(encoding="utf-8"))
     block = next(block for block in readme if block.kind == language)
+    _skip_without([], block.text)
     with Session(tmp_path) as session:
         session.start_gateway()
         if language == "python":
