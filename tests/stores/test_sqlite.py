@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import apsw
+import msgspec
 import pytest
 
 from headgate.core.usage import MAX_TOKENS
@@ -541,6 +542,27 @@ def test_owners_are_remembered_over_a_restart(path: Path):
     run(path, remember)
 
     assert run(path, ask) == made
+
+
+def test_f01_the_calls_that_were_under_way_in_a_crash_are_counted_and_priced_by_the_estimate(path: Path):
+    """What `headgate serve` tells its operator: calls, not attempts, and none that had ended."""
+    left = journal.Journal(path.with_name(path.name + ".journal"), "1-dead")
+    for name, number in (("call_1", 1), ("call_1", 2), ("call_2", 1), ("call_3", 1)):
+        left.append("open", opened(call(name), number))
+    ended = call("call_3")
+    left.append(
+        "rows",
+        [("attempts", msgspec.structs.astuple(attempts_of(ended)[0])), ("calls", msgspec.structs.astuple(ended))],
+    )
+    left.close(remove=False)
+
+    store = SqliteLedger(path, lambda attempt: 1000 * attempt.attempt)
+    asyncio.run(store.close())
+
+    assert store.recovered == 2
+    assert [(row["call_id"], row["outcome"], row["unconfirmed_pico"]) for row in rows(path, "calls")] == [
+        ("call_1", "crashed", 3000), ("call_2", "crashed", 1000), ("call_3", "ok", 0),
+    ]  # fmt: skip
 
 
 def test_a_crashed_call_carries_what_was_known_of_it(path: Path):

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -65,19 +65,18 @@ def test_f01_killed_two_hundred_times_at_random_it_loses_no_attempt(tmp_path: Pa
     """One file over all rounds: each start closes what the kill before left open, exactly once."""
     path, notes = tmp_path / "ledger.db", tmp_path / "promises"
     chance = random.Random(20261121)
-    killed = 0
     for number in range(200):
         seed = chance.getrandbits(32)
-        pid = victims.start(path, notes, round=number, calls=400, seed=seed)
+        pid = victims.start(path, notes, round=number, calls=100_000, seed=seed)
         time.sleep(chance.uniform(0.004, 0.03))
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        killed += victims.ended() == -signal.SIGKILL
-    assert killed > 100
+        os.kill(pid, signal.SIGKILL)
+        assert victims.ended() == -signal.SIGKILL
 
     reopen(path)
 
-    check(path, Promises.read(notes), "seed 20261121")
+    promises = Promises.read(notes)
+    assert len(promises.begun) > len(promises.recorded) > 200, "the kills came too early to prove anything"
+    check(path, promises, "seed 20261121")
     before = rows(path, "calls"), rows(path, "attempts")
     assert reopen(path) == 0
     assert (rows(path, "calls"), rows(path, "attempts")) == before
@@ -107,7 +106,7 @@ def test_f01_killed_at_any_line_of_the_repair_the_next_start_repairs_it(tmp_path
     victims.start(origin / "ledger.db", notes, round=1, calls=30, seed=5, die_after_lines=1500)
     assert victims.ended() == -signal.SIGKILL
     assert len(list((origin / "ledger.db.journal").glob("*.journal"))) > 1, "the crash left one file only"
-    for lines in range(1, 10_000, 11):
+    for lines in range(1, 10_000, 19):
         place = tmp_path / f"at-{lines}"
         shutil.copytree(origin, place)
         repairing, ended = tmp_path / f"{lines}.promises", 0
@@ -121,21 +120,6 @@ def test_f01_killed_at_any_line_of_the_repair_the_next_start_repairs_it(tmp_path
             break
     else:
         pytest.fail("the sweep ends before the repair does: raise its bound")
-
-
-def test_f01_attempts_open_in_a_crash_are_priced_by_the_estimate_and_counted(tmp_path: Path, victims: Victims):
-    """The number of calls that were under way is what `headgate serve` tells its operator at the next start."""
-    path, notes = tmp_path / "ledger.db", tmp_path / "promises"
-    pid = victims.start(path, notes, round=1, calls=100_000, seed=3)
-    while not (notes.exists() and notes.stat().st_size > 5000):
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    victims.ended()
-
-    recovered = reopen(path)
-
-    crashed = rows(path, "calls", "WHERE outcome = 'crashed'")
-    assert recovered == len(crashed) > 0
 
 
 def test_several_processes_that_start_at_once_share_one_ledger(tmp_path: Path):
