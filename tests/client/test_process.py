@@ -16,6 +16,8 @@ import uvloop
 
 import headgate
 from headgate.client import portal
+from headgate.sim.settings import Limits
+from headgate.testing import SimSettings, simulated_claude
 from support.sdk import KEY, asking, async_client, sync_client
 
 PREAMBLE = f"""
@@ -237,6 +239,42 @@ def test_a_fork_leaves_the_parents_streams_alone(claude, kept):
 
     assert out == "50\n"
     assert sorted(call["outcome"] for call in kept.calls()) == ["ok", "ok"]
+
+
+def test_a_fork_in_the_middle_of_a_commit_carries_no_lock_along(kept, monkeypatch):
+    """SQLite's own locks would make the child believe that the ledger is taken, or that it holds what it does not."""
+    monkeypatch.setenv("HEADGATE_LEDGER__COMMIT_INTERVAL_S", "0.0001")
+    many = Limits(rpm=100_000, itpm=100_000_000, otpm=100_000_000)
+    with simulated_claude(SimSettings(limits=many)) as claude:
+        out = run_program(
+            claude,
+            """
+            import threading
+            def call_and_call():
+                while not over.is_set():
+                    client.messages.create(**ASK)
+                    done.append(1)
+            client, over, done = sync_client(), threading.Event(), []
+            client.messages.create(**ASK)
+            threads = [threading.Thread(target=call_and_call) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for _ in range(25):
+                child = os.fork()
+                if child == 0:
+                    client.messages.create(**ASK)
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+            over.set()
+            for thread in threads:
+                thread.join()
+            print(1 + len(done) + 25)
+            """,
+        )
+        with sync_client(claude) as client:
+            client.messages.create(**asking())  # brings in what the children left in their journals
+
+    assert len(kept.calls()) == int(out) + 1
 
 
 def test_workers_forked_before_the_first_call_run_side_by_side(claude, kept):

@@ -21,6 +21,7 @@ from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import apsw
 import msgspec
@@ -86,15 +87,19 @@ class SqliteLedger:
         self._owners: OrderedDict[str, Resource] = OrderedDict()
         self._failing: tuple[float, str] | None = None
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
-        with explained(self.path, "written"):
+        self._db_lock = threading.Lock()
+        """Held while a connection to the file is used, so that none is in use when the process forks."""
+        self._db: apsw.Connection | None = None
+        _living.add(self)
+        with self._db_lock, explained(self.path, "written"):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = _open(self.path)
+            self._db = db = _open(self.path)
             try:
                 folder = self.path.with_name(self.path.name + ".journal")
-                self.recovered = sum([_recover(self._db, orphan, estimate) for orphan in orphans(folder)])
+                self.recovered = sum([_recover(db, orphan, estimate) for orphan in orphans(folder)])
                 self._journal = Journal(folder, f"{os.getpid()}-{secrets.token_hex(4)}")
             except BaseException:
-                self._db.close()
+                db.close()
                 raise
         self._wake = threading.Event()
         self._closing = False
@@ -163,7 +168,9 @@ class SqliteLedger:
         self._forget_settled()
         whole = self._journal.taken == self._journal.appended and not self._open_frames
         self._journal.close(remove=whole)
-        self._db.close()
+        _living.discard(self)
+        with self._db_lock:
+            self._let_go()
 
     @property
     def problem(self) -> str | None:
@@ -193,7 +200,7 @@ class SqliteLedger:
             self._settled_unjournaled.clear()
 
     def _look_up(self, resource_id: str) -> Resource | None:
-        with closing(open_reader(self.path)) as db:
+        with self._db_lock, closing(open_reader(self.path)) as db:
             row = db.execute("SELECT * FROM resources WHERE id = ?", (resource_id,)).fetchone()
         return Resource(**dict(zip(Resource.__struct_fields__, row, strict=True))) if row else None
 
@@ -240,7 +247,10 @@ class SqliteLedger:
         until = None if patient else time.monotonic() + GIVE_UP_S
         while True:
             try:
-                insert(self._db, chain(_rows_in(taken), extra))
+                with self._db_lock:
+                    if self._db is None:
+                        self._db = _reopen(self.path)
+                    insert(self._db, chain(_rows_in(taken), extra))
             except apsw.BusyError:
                 self._fail("locked", "another process holds the ledger's lock")
             except apsw.Error as problem:
@@ -256,10 +266,44 @@ class SqliteLedger:
             if self._closing and until is None:
                 until = time.monotonic() + GIVE_UP_S
 
+    def _let_go(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
     def _fail(self, what: str, detail: str) -> None:
         if self._failing is None or self._failing[1] != what:
             self._failing = (time.monotonic(), what)
             log.error("the ledger %s cannot be written: %s", self.path, detail)
+
+
+# -- forks -------------------------------------------------------------------------------------------------------------
+#
+# SQLite forbids to carry a connection across a fork: it would take locks that its parent holds for its own.  So every
+# ledger lets go of its file before, and takes it again with its next commit; the child's ledger starts from nothing.
+
+_living: WeakSet[SqliteLedger] = WeakSet()
+_held: list[SqliteLedger] = []
+
+
+def _before_fork() -> None:
+    for ledger in list(_living):
+        ledger._db_lock.acquire()
+        _held.append(ledger)
+        ledger._let_go()
+
+
+def _after_in_parent() -> None:
+    while _held:
+        _held.pop()._db_lock.release()
+
+
+def _after_in_child() -> None:
+    _held.clear()
+    _living.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 def _rows_in(taken: bytes) -> Iterator[Row]:
@@ -370,6 +414,14 @@ def _open(path: Path) -> apsw.Connection:
     except BaseException:
         db.close()
         raise
+    return db
+
+
+def _reopen(path: Path) -> apsw.Connection:
+    """As `_open`, for a file that this process has checked before."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.execute("PRAGMA synchronous = FULL")
     return db
 
 
