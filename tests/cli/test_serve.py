@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,11 +166,13 @@ def test_f06_a_damaged_ledger_stops_the_start(tmp_path: Path):
 # -- stopping ------------------------------------------------------------------------------------------------------
 
 
-async def one_under_way(serve: Command) -> None:
-    def busy() -> bool:
-        return any(pool["under_way"] for pool in fetch(f"{serve.admin_url}/api/limits")["pools"])
+async def state(serve: Command, reached: Callable[[dict[str, Any]], object]) -> None:
+    """Wait until a pool of the gateway is in a state."""
 
-    while not busy():  # noqa: ASYNC110 - another process does not signal
+    def holds() -> bool:
+        return any(reached(pool) for pool in fetch(f"{serve.admin_url}/api/limits")["pools"])
+
+    while not holds():  # noqa: ASYNC110 - another process does not signal
         await asyncio.sleep(0.01)
 
 
@@ -177,7 +181,7 @@ def test_told_to_stop_it_lets_calls_under_way_finish(tmp_path: Path, sim: Comman
 
         async def scene() -> Reply:
             answer = asyncio.ensure_future(ask(serve, **{"x-sim": "slow=700"}))
-            await one_under_way(serve)
+            await state(serve, lambda pool: pool["under_way"])
             serve.process.send_signal(signal.SIGTERM)
             return await answer
 
@@ -195,7 +199,7 @@ def test_told_twice_it_stops_at_once_and_the_next_start_finds_what_was_under_way
         async def scene() -> None:
             wire = Wire(*await serve.connect())
             await wire.send(request_of("POST", "/v1/messages", body_of(), {"x-sim": "hang"}))
-            await one_under_way(serve)
+            await state(serve, lambda pool: pool["under_way"])
             serve.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(serve.wait_for, "may finish; again to stop at once")
             serve.process.send_signal(signal.SIGTERM)
@@ -252,6 +256,27 @@ def test_the_table_of_limits_is_readable_and_ends_with_the_next_step(guarded: Co
     assert "0 under way, waiting: none" in run.stdout
     assert "\x1b" not in run.stdout
     assert run.stderr == "Next: headgate cost --by workflow\n"
+
+
+def test_limits_says_what_is_frozen_and_why_and_who_waits(tmp_path: Path, sim: Command):
+    """The API asked for a pause: an operator sees how long it still lasts, and who stands before the gate."""
+    with serving(tmp_path, sim) as serve:
+
+        async def scene() -> str:
+            wires = [Wire(*await serve.connect()) for _ in range(2)]
+            for wire, headers in zip(wires, ({"x-sim": "error=429; retry-after=20"}, {}), strict=True):
+                await wire.send(request_of("POST", "/v1/messages", body_of(), headers | {"x-headgate-lane": "bulk"}))
+                await state(serve, lambda pool: pool["frozen_for_s"])
+            await state(serve, lambda pool: pool["queue"]["bulk"]["waiting"] == 2)
+            run = await asyncio.to_thread(limits, serve, token=None)
+            for wire in wires:
+                wire.leave()
+            return run.stdout
+
+        table = asyncio.run(scene())
+
+    assert "waiting: bulk 2 (oldest " in table
+    assert re.search(r"frozen for [12]\d\.\d s: \w+", table)
 
 
 def test_limits_without_the_token_says_which_setting_is_missing(guarded: Command):
