@@ -206,9 +206,10 @@ class LimitsConfig:
 
     burst_s: float = 5.0
     """How many seconds of refill may go at once.  The API does not publish the depth of its own buckets; this is halved
-    whenever a 429 proves it too much."""
+    whenever a 429 proves it too much, down to one second, and regains a tenth in every minute without one."""
     pools: dict[str, PoolCeiling] = field(default_factory=dict)
-    """Ceilings by pool: `[limits.pools."sonnet-5.5"]`."""
+    """Ceilings by pool: `[limits.pools."sonnet-5.5"]`.  `headgate limits` and limits.md name the pools; fast mode has
+    its own, with `:fast` behind the name, and a model that Headgate does not know is a pool of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
