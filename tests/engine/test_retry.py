@@ -85,7 +85,7 @@ def test_inv_06_the_tries_of_the_caller_count_as_ours(caller_attempts, ours):
                                  "error=418", "redirect", "error=429:enforced_spend_limit_reached",
                                  "error=400:spend", "refusal"])  # fmt: skip
 @pytest.mark.parametrize("stream", [True, False])
-def test_inv_07_what_would_fail_again_is_sent_once(sim, stream):
+def test_b10_inv_07_what_would_fail_again_is_sent_once(sim, stream):
     """B05, B06, B07, B10, B20: the API's first word is its last."""
     world = play(lambda world: finished(world, sim, stream=stream))
 
