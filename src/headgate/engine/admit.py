@@ -33,6 +33,8 @@ GATES_KEPT = 1024
 a gate each, and callers choose both."""
 MOST_BYTES_PER_TOKEN = 6
 """Text has fewer: what is too long even at this rate never fits."""
+LARGEST_CONTEXT = 1_000_000
+"""Tokens of the longest prompt that any model takes."""
 
 
 @dataclass(slots=True)
@@ -303,9 +305,13 @@ def _give_up(turn: asyncio.Future[None]) -> None:
 
 
 def _check_fit(call: Call, limit: Limit) -> None:
-    """Refuse what no wait can help.  What the prompt cache gives does not count, so a prompt with markers may fit."""
-    if b'"cache_control"' not in call.body:
-        least = call.size // MOST_BYTES_PER_TOKEN
+    """Refuse what no wait can help.
+
+    What the prompt cache gives does not count, so a prompt with markers may fit; a limit that is only the tier's may be
+    wrong; and what passes every context the API itself refuses, in its own words.
+    """
+    least = call.size // MOST_BYTES_PER_TOKEN
+    if limit.source[:4] != "tier" and least <= LARGEST_CONTEXT and b'"cache_control"' not in call.body:
         raise BadRequest(
             f"the prompt has {least:,} input tokens at the very least, and the account's limit for this model is "
             f"{limit.per_minute:,.0f} a minute ({limit.source}), so it never fits. Send less, or raise the limit.",
