@@ -21,7 +21,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     kept = Kept(tmp_path)
     for name, value in {
         "HEADGATE_LEDGER__PATH": str(kept.ledger),
-        "HEADGATE_LOG__PATH": str(kept.log),
+        "HEADGATE_LEDGER__COMMIT_INTERVAL_S": "0.001",
         "HEADGATE_RETRY__BASE_S": "0.001",
     }.items():
         monkeypatch.setenv(name, value)

@@ -15,6 +15,12 @@ from support.edge import RawUpstream
 from support.sdk import KEY, asking, async_client, sync_client
 
 
+@pytest.fixture(autouse=True)
+def logged(kept, monkeypatch):
+    """The library logs only if it is told where to."""
+    monkeypatch.setenv("HEADGATE_LOG__PATH", str(kept.log))
+
+
 def labels(row):
     return row["workflow"], row["user"], row["session"], row["lane"]
 
@@ -134,3 +140,18 @@ def test_nothing_of_it_reaches_the_api():
     assert not [name for name in names if name.startswith("x-headgate") or name == "x-correlation-id"]
     assert len([value for _, value in exchange.headers if KEY in value]) == 1
     assert len(names) == len(set(names))
+
+
+def test_inv_16_the_callers_key_is_in_no_file(claude, kept):
+    """Neither in the ledger, its journal, the log, nor in an error; a digest tells keys apart."""
+    with sync_client(claude) as client:
+        client.messages.create(**asking())
+        with pytest.raises(anthropic.AuthenticationError) as caught:
+            client.messages.create(**asking("[[sim: error=401]]"))
+        open_files = [path.read_bytes() for path in kept.log.parent.rglob("*") if path.is_file()]
+    attempts = kept.attempts()
+    closed_files = [path.read_bytes() for path in kept.log.parent.rglob("*") if path.is_file()]
+
+    assert not [content for content in [*open_files, *closed_files] if KEY.encode() in content]
+    assert KEY not in str(caught.value) + str(dict(caught.value.response.headers))
+    assert {attempt["credential"][:7] for attempt in attempts} == {"caller-"}
