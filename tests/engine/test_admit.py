@@ -478,3 +478,15 @@ def test_inv_19_a_gate_that_is_in_use_or_frozen_is_never_forgotten():
         return world.now_s
 
     assert play(scene, config=ANY_MODEL) == 600
+
+
+def test_inv_19_keys_that_callers_bring_do_not_fill_the_memory():
+    """In the library every caller may have a key of its own: two thousand of them leave a bounded trace."""
+
+    async def scene(world: World) -> tuple[int, int]:
+        base_url = await RawUpstream(((json_reply(200, message()),),)).start()
+        for number in range(2000):
+            await world.ask(base_url=base_url, own_key=f"sk-ant-own-{number}")
+        return len(world.engine.gates()), len(world.engine.keyring._callers)
+
+    assert play(scene) == (1024, 1024)

@@ -12,7 +12,18 @@ from headgate.config.schema import RetryConfig
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
 from headgate.sim.settings import Access
-from support.raw_upstream import CLOSE, RESET, RawUpstream, Script, json_reply, message, message_events, sse_head, whole
+from support.raw_upstream import (
+    CLOSE,
+    HANG,
+    RESET,
+    RawUpstream,
+    Script,
+    json_reply,
+    message,
+    message_events,
+    sse_head,
+    whole,
+)
 from support.world import Answer, World, play
 
 OK: Script = (json_reply(200, message()),)
@@ -240,6 +251,37 @@ def test_a12_a_connection_closed_while_idle_is_replaced_unseen():
         return second.record.attempts, [seen.connection for seen in upstream.seen]
 
     assert play(scene) == (1, [1, 2])
+
+
+def test_a10_a_kept_connection_whose_peer_vanished_costs_one_timeout():
+    """A half-open connection takes the request and says nothing: the call is made again on a new one, and as the first
+    may have run, its cost stays in doubt."""
+
+    async def scene(world: World) -> tuple[Answer, list[int], str]:
+        upstream = RawUpstream((OK, (HANG,), (sse_head(), *message_events("hi"))))
+        base_url = await upstream.start()
+        await world.ask(base_url=base_url)
+        answer = await world.ask(base_url=base_url, stream=True, lane="interactive")
+        return answer, [seen.connection for seen in upstream.seen], world.ledger.attempts[1].usage_source
+
+    answer, connections, source = play(scene)
+
+    assert (answer.ok, connections, source) == (True, [1, 1, 2], UsageSource.UNKNOWN)
+
+
+@pytest.mark.parametrize(("idle_s", "connections"), [(49, 1), (51, 2)])
+def test_a10_a_connection_is_kept_no_longer_than_keepalive_s(idle_s, connections):
+    """Fifty seconds: what idles longer may have been forgotten on the way."""
+
+    async def scene(world: World) -> int:
+        upstream = RawUpstream((OK,))
+        base_url = await upstream.start()
+        await world.ask(base_url=base_url)
+        await asyncio.sleep(idle_s)
+        await world.ask(base_url=base_url)
+        return upstream.connections
+
+    assert play(scene) == connections
 
 
 # -- storms ------------------------------------------------------------------------------------------------------------
