@@ -326,3 +326,47 @@ def test_c19_c20_c21_an_answer_that_breaks_http_costs_its_connection(lie):
 
     assert (answer.ok, [seen.connection for seen in upstream.seen]) == (True, [1, 2])
     assert world.ledger.attempts[0].unconfirmed_pico > 0
+
+
+def test_c20_an_answer_that_breaks_http_takes_nothing_from_the_one_before():
+    """On a connection that is used again: its status and its ids are not those of the last good answer."""
+
+    async def scene(world: World) -> World:
+        good = json_reply(200, message(), b"request-id: req_good")
+        base_url = await RawUpstream(((good,), LIES["c20 the body is longer than it said"], (good,))).start()
+        for _ in range(2):
+            await world.ask(base_url=base_url)
+        return world
+
+    rows = play(scene).ledger.attempts
+
+    assert [(row.error, row.status, row.upstream_request_id) for row in rows] == [
+        (None, 200, "req_good"),
+        (ErrorClass.PROTOCOL, None, None),
+        (None, 200, "req_good"),
+    ]
+
+
+# -- before the content ------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_that_breaks_before_its_first_event_may_have_cost():
+    """Status 200 and nothing more: nobody knows what it used."""
+    _, _, world = answered((sse_head(), CLOSE), WHOLE)
+
+    first = world.ledger.attempts[0]
+    assert (first.usage_source, first.unconfirmed_pico > 0) == (UsageSource.UNKNOWN, True)
+
+
+def test_the_opening_of_a_stream_is_held_no_longer_than_hold_s():
+    """Held so that a failure can be repeated unseen; after five seconds the caller is served all the same."""
+
+    async def scene(world: World) -> tuple[float, bytes]:
+        late: Script = (sse_head(), EVENTS[0], Pause(30), b"".join(EVENTS[1:]), CLOSE)
+        reply = await world.engine.call(world.make(stream=True, base_url=await RawUpstream((late,)).start()))
+        first = await reply.stream.read()
+        at_s = world.now_s
+        reply.stream.close()
+        return at_s, first
+
+    assert play(scene) == (5, EVENTS[0])

@@ -243,6 +243,8 @@ class Connection(asyncio.Protocol):
             self._fail(WireError("protocol", "the upstream switched protocols"))
             return
         except httptools.HttpParserError as problem:
+            if in_head:
+                self.status = 0  # its headers were not kept, and those of the response before are not its own
             self._fail(WireError("protocol", f"malformed HTTP from the upstream: {problem}"))
             return
         if in_head and not self._keep_head():
