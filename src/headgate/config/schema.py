@@ -179,8 +179,9 @@ class RetryConfig:
     """The first wait is drawn between 0 and this; it doubles with each attempt."""
     cap_s: float = 20.0
     """No drawn wait is longer."""
-    max_elapsed_s: float = 120.0
-    """No attempt starts later than this after the first began."""
+    max_elapsed_s: float = 150.0
+    """No attempt starts later than this after the first began.  Longer than a lane's `first_byte_timeout_s`, or a
+    stream that never begins is not tried again."""
     retry_after_cap_s: float = 3600.0
     """If the API asks for a longer wait than this, the call ends with the API's answer."""
     hold_s: float = 5.0

@@ -43,7 +43,7 @@ class RetryPolicy:
     """The first wait is drawn between 0 and this; it doubles with each attempt."""
     cap_s: float = 20.0
     """No drawn wait is longer."""
-    max_elapsed_s: float = 120.0
+    max_elapsed_s: float = 150.0
     """No attempt starts later than this after the first."""
     retry_after_cap_s: float = 3600.0
     """A server that asks for a longer wait gets no further attempt of this call."""

@@ -6,7 +6,7 @@ __all__ = ["ADMIN", "GATEWAY"]
 
 GATEWAY = {
     "/healthz": "200 while the process answers.",
-    "/readyz": "200 while new calls are taken; 503 while the gateway drains or the ledger cannot be written.",
+    "/readyz": "200 while new calls are taken; 503 while the ledger cannot be written; no answer while it drains.",
     "/api/hello": "200 to GET and HEAD: Claude Code asks it before it starts.",
 }
 """On the gateway's port; no credential needed."""
