@@ -103,6 +103,10 @@ class ErrorClass(StrEnum):
     """The API's name leads to a private address (`upstream.allow_private_addresses`).
 
     If the address is meant, set `upstream.allow_private_addresses`.  If not, somebody answers for the API's name."""
+    UNSENDABLE = "unsendable"
+    """A header, the path or the API key holds a line break or a NUL, which would end it or begin another request.
+
+    Look for where the value is made; text that users write does not belong into a header as it is."""
     POOL_TIMEOUT = "pool_timeout"
     """No connection became free before the deadline (`upstream.max_connections`).
 

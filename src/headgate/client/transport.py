@@ -276,7 +276,9 @@ _TIMED_OUT = frozenset(
 def _exception(http: Any, failure: Failure, request: Any) -> Exception:
     """What the caller's own HTTP library would have raised, so that `except APIConnectionError` keeps working."""
     text = f"headgate: {failure.error}, after all attempts"
-    if failure.error in _CONNECTING:
+    if failure.error is ErrorClass.UNSENDABLE:
+        text, kind = _UNSENDABLE, http.errors.LocalProtocolError
+    elif failure.error in _CONNECTING:
         kind = http.errors.ConnectError
     elif failure.error is ErrorClass.CONNECT_TIMEOUT:
         kind = http.errors.ConnectTimeout
@@ -373,6 +375,7 @@ def _library(module: ModuleType) -> SimpleNamespace:
 
 
 _CUT = "headgate: the stream broke off before it was complete"
+_UNSENDABLE = "headgate: a header, the path or the API key holds a line break or a NUL; nothing was sent"
 _STOPPED = "headgate: the engine was shut down while the call was under way"
 
 

@@ -183,6 +183,7 @@ _OUTCOMES = {
     ErrorClass.TOO_LARGE: Outcome.CLIENT_ERROR,
     ErrorClass.CONFLICT: Outcome.CLIENT_ERROR,
     ErrorClass.CLIENT_ERROR: Outcome.CLIENT_ERROR,
+    ErrorClass.UNSENDABLE: Outcome.CLIENT_ERROR,
     ErrorClass.PERMISSION: Outcome.CLIENT_ERROR,
     ErrorClass.CANCELLED: Outcome.CANCELLED,
     ErrorClass.CONNECT_TIMEOUT: Outcome.TIMEOUT,

@@ -86,6 +86,11 @@ class Upstream:
         left_s = call.deadline_s - self._clock.now_s()
         if left_s <= 0:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
+        credential = self._keyring.pick(call.attempt.record.credential, call.own_key)
+        assert credential is not None
+        head = _request_head(call, route, credential)
+        if head is None:
+            return Reply(0, HeaderBlock(), failure=Failure(ErrorClass.UNSENDABLE, sent=False))
         try:
             connection = route.pool.take_idle()
             if connection is None:
@@ -95,7 +100,7 @@ class Upstream:
         except WireError as error:
             return _lost(error)
         try:
-            return await self._exchange(connection, route, call, lane)
+            return await self._exchange(connection, head, credential.key, call, lane)
         except WireError as error:
             connection.abort()
             return _lost(error)
@@ -103,14 +108,11 @@ class Upstream:
             connection.abort()
             raise
 
-    async def _exchange(self, connection: Connection, route: _Route, call: Call, lane: LaneConfig) -> Reply:
+    async def _exchange(self, connection: Connection, head: bytes, key: Secret, call: Call, lane: LaneConfig) -> Reply:
         clock = self._clock
         attempt = call.attempts[-1]
         record = attempt.record
-        credential = self._keyring.pick(record.credential, call.own_key)
-        assert credential is not None
         attempt.sent_s = clock.now_s()
-        head = _request_head(call, route, credential)
         connection.request(head, call.body)
         first_byte_s = lane.first_byte_timeout_s if call.record.stream else lane.answer_timeout_s
         _expect(connection, first_byte_s, "first_byte_timeout", call.deadline_s - attempt.sent_s)
@@ -129,14 +131,14 @@ class Upstream:
         if 200 <= status < 300 and not media.startswith((b"application/json", b"text/html")):
             # Events, batch results, files: whatever is not JSON is passed on while it arrives.
             length = told(b"content-length")
-            stream = UpstreamStream(connection, clock, lane, call, credential.key)
+            stream = UpstreamStream(connection, clock, lane, call, key)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
         body = connection.take_whole()
         if body is None:
             body = await self._read_whole(connection, call, lane)
         connection.release()
         if status >= 400:
-            body = _without(credential.key, body)
+            body = _without(key, body)
         failure = classify_response(status, headers, body, clock.unix_ms())
         return Reply(status, headers, body, failure=failure)
 
@@ -296,26 +298,30 @@ def _lost(error: WireError) -> Reply:
     return Reply(0, HeaderBlock(), failure=Failure(_WIRE[error.kind], sent=error.sent))
 
 
-def _request_head(call: Call, route: _Route, credential: Credential) -> bytes:
-    parts = [
-        f"{call.method} {route.prefix}{call.target} HTTP/1.1\r\n".encode("latin-1"),
-        b"host: ",
-        route.host,
-        b"\r\n",
-    ]
-    parts += [b"%s: %s\r\n" % header for header in call.headers]
+def _request_head(call: Call, route: _Route, credential: Credential) -> bytes | None:
+    """The head as it goes out; None if something in it would break out of its line.
+
+    The gateway's callers have passed its parser, but code in this process hands over what it likes.
+    """
     key = credential.key.reveal().encode("latin-1")
-    parts.append(b"authorization: Bearer %s\r\n" % key if call.bearer else b"x-api-key: %s\r\n" % key)
-    parts.append(b"accept-encoding: identity\r\n")
+    lines = [
+        f"{call.method} {route.prefix}{call.target} HTTP/1.1".encode("latin-1"),
+        b"host: %s" % route.host,
+        *[b"%s: %s" % header for header in call.headers],
+        b"authorization: Bearer %s" % key if call.bearer else b"x-api-key: %s" % key,
+        b"accept-encoding: identity",
+    ]
     if call.upload is None:
         if call.body or call.method in ("POST", "PUT", "PATCH"):
-            parts.append(b"content-length: %d\r\n" % len(call.body))
+            lines.append(b"content-length: %d" % len(call.body))
     elif call.upload_length is not None:
-        parts.append(b"content-length: %d\r\n" % call.upload_length)
+        lines.append(b"content-length: %d" % call.upload_length)
     else:
-        parts.append(b"transfer-encoding: chunked\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+        lines.append(b"transfer-encoding: chunked")
+    lines += (b"", b"")
+    head = b"\r\n".join(lines)
+    ends = len(lines) - 1
+    return head if head.count(b"\n") == ends and head.count(b"\r") == ends and b"\0" not in head else None
 
 
 async def _pump(upload: ByteSource, connection: Connection, *, chunked: bool) -> None:

@@ -1,0 +1,59 @@
+"""What the library puts on the wire and reads from it, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anthropic
+import pytest
+
+import headgate
+from headgate.testing import Claude
+from support.edge import Exchange, RawUpstream
+from support.sdk import asking, async_client
+
+
+def exchanged(use, *, upstream=Exchange.answer_plainly, base_path=""):
+    """What `use(client)` gives, or raises as an SDK's error, and the requests that reached the upstream."""
+
+    async def main():
+        raw = RawUpstream(upstream)
+        port = await raw.start()
+        try:
+            async with async_client(Claude(f"http://127.0.0.1:{port}{base_path}")) as client:
+                return await use(client), raw.exchanges
+        except anthropic.APIError as error:
+            return error, raw.exchanges
+        finally:
+            headgate.shutdown()
+            await raw.stop()
+
+    return asyncio.run(main())
+
+
+SMUGGLED = "a\r\nx-smuggled: yes\r\n\r\nPOST /v1/files HTTP/1.1\r\nx: y"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-tenant": SMUGGLED},
+        {SMUGGLED: "a"},
+        {"x-api-key": SMUGGLED},
+        {"x-tenant": "a\nb"},
+        {"x-tenant": "a\rb"},
+        {"x-tenant": "a\0b"},
+    ],
+    ids=["value", "name", "key", "LF", "CR", "NUL"],
+)
+def test_a_line_break_in_a_header_is_refused_as_the_sdk_refuses_it(kept, headers):
+    """It would begin another header, or another request, with our key in it.  Nothing is sent, tried again or told."""
+    error, requests = exchanged(lambda client: client.messages.create(**asking(), extra_headers=headers))
+
+    assert type(error) is anthropic.APIConnectionError
+    assert type(error.__cause__).__name__ == "LocalProtocolError"
+    assert "x-smuggled" not in str(error.__cause__)
+    assert requests == []
+    assert [(row["outcome"], row["error"], row["attempts"]) for row in kept.calls()] == [
+        ("client_error", "unsendable", 1)
+    ]
