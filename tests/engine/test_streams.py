@@ -10,6 +10,7 @@ import pytest
 from headgate.events import ErrorClass, Outcome, UsageSource
 from support.raw_upstream import (
     CLOSE,
+    HANG,
     RESET,
     Pause,
     RawUpstream,
@@ -20,7 +21,7 @@ from support.raw_upstream import (
     message_events,
     sse_head,
 )
-from support.world import Answer, World, play
+from support.world import KEY, Answer, World, play
 
 EVENTS = message_events("Wasser – 水", ' {"depth":', " 7}")
 STREAM = b"".join(EVENTS)
@@ -136,6 +137,17 @@ def test_c03_an_error_after_content_goes_to_the_caller_as_it_is():
 
     assert (answer.ok, answer.body, len(upstream.seen)) == (False, broken, 1)
     assert world.attempts() == [(ErrorClass.OVERLOADED, None)]
+
+
+@pytest.mark.parametrize("end", [CLOSE, HANG])
+def test_c03_an_error_after_the_hold_ends_the_stream_although_no_content_came(end):
+    """What was held is with the caller, so the error is its answer: in the API's words, without our key, at once."""
+    error = event("error", error={"type": "overloaded_error", "message": f"Overloaded {KEY}"})
+    answer, upstream, _ = answered((sse_head(), EVENTS[0], Pause(10), error, end))
+
+    assert answer.body == EVENTS[0] + error.replace(KEY.encode(), b"***")
+    assert (answer.record.error, answer.record.input_tokens) == (ErrorClass.OVERLOADED, 21)
+    assert (answer.record.total_ms, len(upstream.seen)) == (10_000, 1)
 
 
 @pytest.mark.parametrize("length", [b"", b"content-length: %d"])

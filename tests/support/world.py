@@ -24,7 +24,7 @@ from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
 from headgate.upstream.keyring import Credential, Keyring
 
-__all__ = ["MODEL", "Answer", "World", "lanes", "play"]
+__all__ = ["KEY", "MODEL", "Answer", "World", "lanes", "play"]
 
 MODEL = "claude-sonnet-5-5"
 KEY = "sk-ant-test-0001"

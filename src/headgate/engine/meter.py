@@ -192,8 +192,8 @@ class MessageStream:
     """
 
     __slots__ = (
-        "_attempt", "_call", "_callbacks", "_clock", "_ended", "_facts", "_held", "_hold_s", "_meter", "_source",
-        "_splitter", "cut", "failure",
+        "_attempt", "_call", "_callbacks", "_clock", "_ended", "_facts", "_handed_over", "_held", "_hold_s", "_meter",
+        "_source", "_splitter", "cut", "failure",
     )  # fmt: skip
 
     def __init__(
@@ -208,6 +208,7 @@ class MessageStream:
         self._facts = StreamFacts()
         self._splitter = Splitter()
         self._held = b""
+        self._handed_over = False
         self._ended = False
         self._callbacks: list[Callable[[], None]] = []
         self.failure: Failure | None = None
@@ -230,16 +231,18 @@ class MessageStream:
                     timer = asyncio.get_running_loop().call_later(self._hold_s, self._source.nudge)
                 whole = await self._next()
                 if whole is None:
-                    return None
+                    break
                 if facts.error is not None and not facts.progressed:
+                    self._fail(classify_event(facts.error))
                     break
                 self._held += whole
         finally:
             if timer is not None:
                 timer.cancel()
-        if facts.error is not None and not self._ended:
-            self._fail(classify_event(facts.error))
-        return None if facts.progressed else self.failure
+        if self._ended and not facts.progressed:
+            return self.failure
+        self._handed_over = True
+        return None
 
     async def read(self) -> bytes:
         if self._held:
@@ -284,7 +287,7 @@ class MessageStream:
                 record.first_byte_ms = round((self._clock.now_s() - self._call.arrived_s) * 1000, 3)
         if facts.finished:
             self._finish()
-        elif facts.error is not None and facts.progressed:
+        elif facts.error is not None and (facts.progressed or self._handed_over):
             # The API's own error event is in `whole` and goes to the caller as it is.
             self._end(classify_event(facts.error))
             whole = self._source.without_key(whole)
