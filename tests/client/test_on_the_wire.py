@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import anthropic
+import msgspec
 import pytest
 
 import headgate
 from headgate.testing import Claude
-from support.edge import Exchange, RawUpstream
+from support.edge import MESSAGE, Exchange, RawUpstream
 from support.sdk import asking, async_client
 
 
@@ -57,3 +58,26 @@ def test_a_line_break_in_a_header_is_refused_as_the_sdk_refuses_it(kept, headers
     assert [(row["outcome"], row["error"], row["attempts"]) for row in kept.calls()] == [
         ("client_error", "unsendable", 1)
     ]
+
+
+@pytest.mark.parametrize(
+    "base_path", ["", "/proxy", "/v1/account/gateway/anthropic", "/v1/files", "/v1", "/v1/v1/messages"]
+)
+def test_a_base_url_may_hold_a_v1_of_its_own(kept, base_path):
+    """AI gateways have such addresses.  The request goes where the client sends it, and is metered as what it is."""
+    answer, [request] = exchanged(
+        lambda client: client.messages.create(**asking()),
+        upstream=lambda exchange: exchange.answer(msgspec.json.encode(MESSAGE)),
+        base_path=base_path,
+    )
+
+    assert answer.stop_reason == "end_turn"
+    assert request.line == f"POST {base_path}/v1/messages HTTP/1.1"
+    assert [(row["kind"], row["cost_pico"] > 0) for row in kept.calls()] == [("messages", True)]
+
+
+def test_an_id_may_be_v1():
+    """The API's part of a path is a known path."""
+    _, [request] = exchanged(lambda client: client.beta.files.download("v1"))
+
+    assert request.line.startswith("GET /v1/files/v1/content")

@@ -25,7 +25,7 @@ from headgate.client.context import current
 from headgate.client.portal import Portal, running, shared
 from headgate.edge import answers
 from headgate.edge.intake import Lanes, credential_of, deadline_of, label, note, passed_on, personal, sends_bearer
-from headgate.edge.routes import Router
+from headgate.edge.routes import Match, Router
 from headgate.engine.engine import Engine
 from headgate.errors import HeadgateError, NotAllowed, Refused, Unavailable
 from headgate.events import ErrorClass, Reason
@@ -130,13 +130,10 @@ def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, tim
     headers = [(name.lower(), value) for name, value in request.headers.raw]
     told = dict(headers)
     raw_path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    base, path = _split_base(raw_path)
+    base, path, match = _placed(request.method, raw_path)
     _refuse_other_clouds(path, told)
-    try:
-        match = _router().match(request.method, path)
-        kind, resource_id = match.route.kind, match.resource_id
-    except NotAllowed:
-        kind, resource_id = Kind.OTHER, None  # code in this process may call what it likes
+    # Code in this process may call what it likes.
+    kind, resource_id = (match.route.kind, match.resource_id) if match is not None else (Kind.OTHER, None)
     labels = current()
     record = CallRecord(
         call_id=engine.new_call_id(), started_ms=clock.unix_ms(), kind=kind, workflow="unset", lane="",
@@ -179,10 +176,20 @@ def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, tim
     return call
 
 
-def _split_base(path: str) -> tuple[str, str]:
-    """What stands before `/v1/` belongs to the base URL."""
-    base, found, rest = path.partition("/v1/")
-    return (base, f"/v1/{rest}") if found else ("", path)
+def _placed(method: str, raw_path: str) -> tuple[str, str, Match | None]:
+    """The base URL's part of a path, the API's part, and its route if it is a known one.
+
+    A base URL may hold a `/v1/` of its own (AI gateways have such), and so may an id: the API's part begins at the last
+    `/v1/` that makes a known path.
+    """
+    last = at = raw_path.rfind("/v1/")
+    while at >= 0:
+        try:
+            return raw_path[:at], raw_path[at:], _router().match(method, raw_path[at:])
+        except NotAllowed:
+            at = raw_path.rfind("/v1/", 0, at + 3)
+    last = max(last, 0)
+    return raw_path[:last], raw_path[last:], None
 
 
 def _refuse_other_clouds(path: str, told: Mapping[bytes, bytes]) -> None:
