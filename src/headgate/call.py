@@ -30,6 +30,9 @@ class Kind(StrEnum):
     FILES = "files"
     MODELS = "models"
     OTHER = "other"
+    """Skills and user profiles: managing them is free."""
+    UNMETERED = "unmetered"
+    """A path of which nobody tells what it costs."""
 
 
 class Attempt(msgspec.Struct, eq=False):

@@ -20,7 +20,8 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     started_ms: int
     """When the call began, in Unix milliseconds."""
     kind: str
-    """`messages`, `count_tokens`, `batches`, `files`, `models` or `other`."""
+    """`messages`, `count_tokens`, `batches`, `files`, `models`, `other` (skills, user profiles), or `unmetered`: a path
+    that does not tell what it costs."""
     workflow: str
     """The tool or feature it was made for; `unset` if nobody said."""
     user: str | None = None
@@ -80,7 +81,7 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_pico: int | None = 0
     """Cost of all attempts in pico-dollars (10^-12 USD); NULL if a part of it has no known price."""
     cost_problem: str | None = None
-    """What the price book does not know, for example `geo:eu`."""
+    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
     unconfirmed_pico: int = 0
     """Upper estimate, in pico-dollars, for attempts that nothing tells the usage of; not in `cost_pico`."""
     price_row: str | None = None
@@ -165,7 +166,7 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_pico: int | None = 0
     """Cost in pico-dollars (10^-12 USD); NULL if it has no known price."""
     cost_problem: str | None = None
-    """What the price book does not know, for example `geo:eu`."""
+    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
     unconfirmed_pico: int = 0
     """Upper estimate, in pico-dollars, if nothing tells what it used; not in `cost_pico`."""
     price_row: str | None = None

@@ -81,3 +81,12 @@ def test_an_id_may_be_v1():
     _, [request] = exchanged(lambda client: client.beta.files.download("v1"))
 
     assert request.line.startswith("GET /v1/files/v1/content")
+
+
+def test_a_path_that_headgate_does_not_know_has_no_known_cost(kept):
+    """Code in this process may call what it likes; what that costs nobody tells, so it is not written down as zero."""
+    exchanged(lambda client: client.post("/v1/complete", body={}, cast_to=object))
+
+    assert [(row["kind"], row["cost_pico"], row["cost_problem"]) for row in kept.calls()] == [
+        ("unmetered", None, "unmetered")
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from headgate.edge.routes import ROUTES
@@ -123,6 +125,41 @@ def test_paths_that_tell_no_cost_are_passed_on_where_the_operator_says_so():
 
     assert (reply.status, lines) == (200, ["GET /v1/sessions/abc/events HTTP/1.1"])
     assert (tricked.status, nothing) == (400, [])
+
+
+ANSWERS = {
+    "whole": lambda exchange: exchange.answer(b"{}"),
+    "stream": lambda exchange: exchange.answer(b"data", type="text/plain"),
+    "error": lambda exchange: exchange.answer(b'{"type":"error","error":{"type":"invalid_request_error"}}', 400),
+    "nothing": lambda exchange: exchange.writer.close() or asyncio.sleep(0),
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "cost"),
+    [
+        ("/v1/sessions", "whole", (None, "unmetered", "unknown")),
+        ("/v1/sessions", "stream", (None, "unmetered", "unknown")),
+        ("/v1/sessions", "nothing", (None, "unmetered", "unknown")),
+        ("/v1/sessions", "error", (0, None, "none")),
+        ("/v1/messages/count_tokens", "whole", (0, None, "none")),
+        ("/v1/messages/batches", "whole", (0, None, "none")),
+        ("/v1/files", "stream", (0, None, "none")),
+        ("/v1/skills", "whole", (0, None, "none")),
+        ("/v1/user_profiles", "whole", (0, None, "none")),
+    ],
+)
+def test_a_cost_that_nobody_tells_is_not_zero(target, answer, cost):
+    """Of a path that tells none it is NULL with its reason, of attempt and call.  An error is not billed, and managing
+    things is free: those zeros are known."""
+
+    async def scene(edge):
+        await edge.ask(target=target)
+        return edge.calls[-1], edge.ledger.attempts[-1]
+
+    records = play(scene, virtual=True, upstream=ANSWERS[answer], unmetered_paths=("/v1/sessions",))
+
+    assert [(r.cost_pico, r.cost_problem, r.usage_source) for r in records] == [cost, cost]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def cost(
     table = [_cells(row) for row in [*rows, total]]
     print_table(head, table, right=tuple(range(1, 10)))
     if total.unpriced:
-        say(f"{total.unpriced} answers have no known price and are not in these sums: see cost_problem in the log")
+        say(f"{total.unpriced} answers have no known cost and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
         say("unconfirmed: sent without any answer that says what it used; an upper estimate, not in the cost")
     if not total.calls:

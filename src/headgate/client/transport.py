@@ -133,7 +133,7 @@ def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, tim
     base, path, match = _placed(request.method, raw_path)
     _refuse_other_clouds(path, told)
     # Code in this process may call what it likes.
-    kind, resource_id = (match.route.kind, match.resource_id) if match is not None else (Kind.OTHER, None)
+    kind, resource_id = (match.route.kind, match.resource_id) if match is not None else (Kind.UNMETERED, None)
     labels = current()
     record = CallRecord(
         call_id=engine.new_call_id(), started_ms=clock.unix_ms(), kind=kind, workflow="unset", lane="",

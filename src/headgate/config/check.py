@@ -141,7 +141,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         )
 
 
-_OTHER_POOLS = (Kind.COUNT_TOKENS, Kind.BATCHES, Kind.FILES, Kind.MODELS, Kind.OTHER)
+_OTHER_POOLS = (Kind.COUNT_TOKENS, Kind.BATCHES, Kind.FILES, Kind.MODELS, Kind.OTHER, Kind.UNMETERED)
 
 
 def _check_pools(config: Config, place: Place, known: list[str]) -> None:

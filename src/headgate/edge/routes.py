@@ -2,7 +2,7 @@
 
 An allow-list: what is not here does not reach the API.  Two parts of the API are left out on purpose.  The Admin API
 (/v1/organizations) takes another kind of key.  Managed agents, sessions and the like spend money that no answer tells;
-`gateway.unmetered_paths` lets them through for those who accept that.
+`gateway.unmetered_paths` lets them through for those who accept that; their cost is then recorded as not known.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Router:
         for prefix in self._unmetered:
             if path == prefix or path.startswith(prefix + "/"):
                 methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
-                return Match(Route(prefix + "/…", methods, Kind.OTHER, "file"), path, None)
+                return Match(Route(prefix + "/…", methods, Kind.UNMETERED, "file"), path, None)
         return None
 
 

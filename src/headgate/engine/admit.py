@@ -282,7 +282,7 @@ class Admit:
         """Until responses tell: the tier's, under the configured ceilings."""
         if pool in (Kind.COUNT_TOKENS, Kind.BATCHES, Kind.FILES):
             figures = [self._catalog.other_rpm(self._tier, pool), UNLIMITED, UNLIMITED]
-        elif pool in (Kind.MODELS, Kind.OTHER):
+        elif pool in (Kind.MODELS, Kind.OTHER, Kind.UNMETERED):
             figures = [UNLIMITED, UNLIMITED, UNLIMITED]
         else:
             row = self._catalog.limits(self._tier, pool.removesuffix(":fast"))

@@ -30,6 +30,10 @@ TEXT_KEPT_BYTES = 1024 * 1024
 WIND_UP_S = 1.0
 """How long the end of a body may lag behind its last event before the connection is given up."""
 
+_COSTLY = frozenset((Kind.MESSAGES, Kind.UNMETERED))
+"""All others are free: models, token counts, and managing files, batches, skills and user profiles.  What a batch
+costs is told with its results."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,12 +66,16 @@ class Meter:
         elif stream is None:
             if messages:
                 reply.failure = self._read_whole(call, attempt, reply.body)
+            elif call.kind is Kind.UNMETERED:
+                self.doubt(call, attempt)
             attempt.ended_s = self._clock.now_s()
         elif messages and isinstance(stream, UpstreamStream):
             reply.stream = MessageStream(stream, self, call, attempt, self._clock, self._hold_s)
         else:
             stream.on_end(lambda: self._ended(attempt, stream.failure))
-            if call.kind is Kind.BATCHES:
+            if call.kind is Kind.UNMETERED:
+                self.doubt(call, attempt)
+            elif call.kind is Kind.BATCHES:
                 reply.stream = BatchResults(stream, call, self._prices, self._ledger, self._clock)
         return reply
 
@@ -98,13 +106,17 @@ class Meter:
     def _gone(self, call: Call, attempt: Attempt, failure: Failure) -> None:
         """An attempt without an answer."""
         self._ended(attempt, failure)
-        if call.kind is Kind.MESSAGES and attempt.sent_s is not None and failure.may_have_run:
+        if call.kind in _COSTLY and attempt.sent_s is not None and failure.may_have_run:
             self.doubt(call, attempt)
 
     def doubt(self, call: Call, attempt: Attempt) -> None:
         """The attempt may have run, and nothing says what it used."""
-        attempt.record.usage_source = UsageSource.UNKNOWN
-        self._estimate(call, attempt.record)
+        record = attempt.record
+        record.usage_source = UsageSource.UNKNOWN
+        if call.kind is Kind.UNMETERED:
+            record.cost_pico, record.cost_problem = None, "unmetered"
+        else:
+            self._estimate(call, record)
 
     def _estimate(self, call: Call, record: AttemptRecord) -> None:
         """Note the most that an attempt of unknown cost probably cost, unconfirmed."""
