@@ -59,16 +59,22 @@ def test_an_abort_drops_it():
     assert sent(lambda out: (out.write_soon(b"a."), out.abort())) == b""
 
 
-def test_a_connection_that_closed_meanwhile_does_not_hold_up_the_others():
+@pytest.mark.parametrize("end", ["abort", "write_eof"])
+def test_a_connection_that_takes_nothing_more_does_not_hold_up_the_others(end: str):
+    """Neither one that closed in this turn, nor one whose transport raises."""
+
     async def main() -> bytes:
         loop = asyncio.get_running_loop()
         outbox = Outbox(loop)
         pairs = [socket.socketpair() for _ in range(2)]
         transports = [(await loop.create_connection(asyncio.Protocol, sock=ours))[0] for ours, _ in pairs]
         gone, other = (Writer(transport, outbox) for transport in transports)
+        if end == "write_eof":
+            transports[0].write_eof()
         gone.write_soon(b"lost")
         other.write_soon(b"here")
-        transports[0].abort()
+        if end == "abort":
+            transports[0].abort()
         pairs[1][1].setblocking(False)
         got = await loop.sock_recv(pairs[1][1], 100)
         transports[1].abort()

@@ -15,7 +15,7 @@ from typing import Literal, cast
 import httptools
 
 from headgate.net.http import HeaderBlock, Origin
-from headgate.net.outbox import Outbox, Writer
+from headgate.net.outbox import LATER_BYTES, Outbox, Writer
 
 __all__ = ["Connection", "Dial", "Pool", "WireError", "WireErrorKind"]
 
@@ -44,8 +44,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_out", "_outbox", "_owner",
-        "_parser", "_paused", "_paused_writing", "_size", "_spoiled", "_timer", "_timer_due", "_transport", "_waiter",
-        "_writable", "complete", "exchanges", "headers", "idle_since_s", "open", "reusable", "status", "under_way",
+        "_parser", "_paused", "_paused_writing", "_size", "_spoiled", "_surplus", "_timer", "_timer_due",
+        "_transport", "_waiter", "_writable", "complete", "exchanges", "headers", "idle_since_s", "open", "reusable",
+        "status", "under_way",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._informational = 0
         self._spoiled = False
+        self._surplus = False
         self._error: WireError | None = None
         self.status = 0
         self.headers = HeaderBlock()
@@ -89,7 +91,8 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self._head = b""
         self._informational = 0
-        if len(body) < 65536:
+        self._size = 0
+        if len(body) < LATER_BYTES:
             self._out.write_soon(head + body)
         else:
             self._out.write(head)
@@ -124,6 +127,7 @@ class Connection(asyncio.Protocol):
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
+        self._size = 0
         return data
 
     async def read(self) -> bytes | None:
@@ -163,7 +167,9 @@ class Connection(asyncio.Protocol):
         """The exchange is over for its caller: keep the connection if the response is whole, else close it."""
         self._due = inf
         owner = self._owner
-        if self.complete and self.reusable and not self._spoiled and self.open and owner is not None:
+        # An answer may come before the request is sent whole; what is left of it must not stand before the next.
+        usable = self.complete and self.reusable and not self._spoiled and self.open and self._out.idle
+        if usable and owner is not None:
             self.under_way = False
             self._chunks.clear()
             owner.give_back(self)
@@ -247,6 +253,10 @@ class Connection(asyncio.Protocol):
                 self.status = 0  # its headers were not kept, and those of the response before are not its own
             self._fail(WireError("protocol", f"malformed HTTP from the upstream: {problem}"))
             return
+        if self._surplus:
+            self.status = 0
+            self._fail(WireError("protocol", "the upstream sent two responses to one request"))
+            return
         if in_head and not self._keep_head():
             return
         if self._size > READ_AHEAD_BYTES and not self._paused and not self.complete:
@@ -289,7 +299,8 @@ class Connection(asyncio.Protocol):
             elif self.status:
                 self._error = WireError("cut", "the upstream closed the connection in the middle of its response")
             else:
-                self._error = WireError("reset", "the upstream closed the connection before it answered")
+                why = "the upstream closed the connection before it answered"
+                self._error = WireError("reset", why, sent=not self._out.unsent)
         self._wake()
         if self._owner is not None:
             self._owner.forget(self)
@@ -309,14 +320,21 @@ class Connection(asyncio.Protocol):
 
     # -- llhttp -------------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        self._surplus = self.complete
+
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if self._surplus:
+            return
         if status >= 200:
             self.status = status
         else:
             self._informational += 1
 
     def on_body(self, chunk: bytes) -> None:
+        if self._surplus:
+            return
         self._chunks.append(chunk)
         self._size += len(chunk)
 

@@ -186,9 +186,10 @@ class Server:
         return sum(connection.busy for connection in self.connections)
 
 
-_IDLE, _HEAD, _BODY, _LINGER, _CLOSED = range(5)
+_IDLE, _HEAD, _BODY, _LINGER, _CLOSING, _CLOSED = range(6)
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BODILESS = (204, 304)
 _STATUS_LINES = {code: f"HTTP/1.1 {code} {reason_phrase(code)}\r\n".encode() for code in range(200, 600)}
 
 
@@ -199,11 +200,11 @@ class _Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_app", "_backlog", "_beat", "_body", "_declared", "_drained", "_head_bytes", "_headers", "_last_write_s",
-        "_limits", "_linger_bytes", "_loop", "_mark_s", "_max_body", "_out", "_parser", "_paused_reading",
-        "_paused_writing", "_peer", "_pending_head", "_phase", "_ready", "_refusal", "_request", "_reserved",
-        "_retired", "_rim_bytes", "_server", "_taken", "_task", "_timer", "_timer_due", "_transport", "_upload",
-        "_url", "_verdict", "_wakeup", "_window_bytes", "busy",
+        "_app", "_backlog", "_beat", "_body", "_declared", "_drained", "_framing_bytes", "_head_bytes", "_headers",
+        "_last_write_s", "_limits", "_linger_bytes", "_loop", "_max_body", "_out", "_owes_continue", "_parser",
+        "_paused_reading", "_paused_writing", "_peer", "_pending_head", "_phase", "_phase_since_s", "_ready",
+        "_refusal", "_request", "_reserved", "_retired", "_server", "_taken", "_task", "_timer", "_timer_due",
+        "_transport", "_upload", "_url", "_verdict", "_wakeup", "_window_bytes", "busy",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -216,7 +217,7 @@ class _Connection(asyncio.Protocol):
         self._out: Writer = None  # type: ignore[assignment]  # likewise
         self._peer = ""
         self._phase = _IDLE
-        self._mark_s = loop.time()
+        self._phase_since_s = loop.time()
         """When the phase began, or the window of a body's rate."""
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
@@ -236,6 +237,7 @@ class _Connection(asyncio.Protocol):
         self._verdict: Response | None = None
         self._retired = False
         self._linger_bytes = 0
+        self._owes_continue = False
         self._reserved = 0
         self._reset_message()
 
@@ -251,7 +253,7 @@ class _Connection(asyncio.Protocol):
         self._max_body = 0
         self._declared: int | None = None
         self._window_bytes = 0
-        self._rim_bytes = 0
+        self._framing_bytes = 0
 
     # -- the connection -----------------------------------------------------------------------------------------
 
@@ -296,10 +298,19 @@ class _Connection(asyncio.Protocol):
         """Close as soon as no request is being read or answered."""
         self._retired = True
         if not self.busy and not self._ready and self._phase not in (_HEAD, _BODY):
-            self._out.close()
+            self._close()
 
     def abort(self) -> None:
         self._out.abort()
+
+    def _close(self) -> None:
+        """Close in good order.  A client that takes nothing of what is left for it is cut off."""
+        if self._phase in (_CLOSING, _CLOSED):
+            return
+        self._phase = _CLOSING
+        self._phase_since_s = self._loop.time()
+        self._out.close()
+        self._watch()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -313,7 +324,7 @@ class _Connection(asyncio.Protocol):
             self._backlog += data
             if len(self._backlog) > READ_AHEAD_BYTES:
                 self._pause_reading()
-        elif self._phase != _CLOSED:
+        elif self._phase < _CLOSING:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
@@ -342,11 +353,11 @@ class _Connection(asyncio.Protocol):
             self._refuse(*self._refusal)
         elif self._phase == _BODY:
             if self._body_bytes() != before:
-                self._rim_bytes = 0
+                self._framing_bytes = 0
             else:
                 # No body in all of that: chunk extensions or trailers, which must have an end too.
-                self._rim_bytes += len(data)
-                if self._rim_bytes > self._limits.head_bytes:
+                self._framing_bytes += len(data)
+                if self._framing_bytes > self._limits.head_bytes:
                     self._refuse(431, _head_too_large(self._limits.head_bytes))
                     return
             self._watch()
@@ -376,7 +387,7 @@ class _Connection(asyncio.Protocol):
             return  # the one before was refused, and it is the last that is answered
         self._reset_message()
         self._phase = _HEAD
-        self._mark_s = self._loop.time()
+        self._phase_since_s = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -449,7 +460,10 @@ class _Connection(asyncio.Protocol):
         elif declared:
             self._reserve(declared)
         if expects is not None and self._refusal is None and not request.http_10 and (declared or coding):
-            self._out.write(_CONTINUE)
+            if self.busy or self._ready:
+                self._owes_continue = True  # after the answers that come before
+            else:
+                self._out.write(_CONTINUE)
         if plan.stream and self._refusal is None:
             self._next()
 
@@ -529,7 +543,7 @@ class _Connection(asyncio.Protocol):
             if response is None:
                 response = await self._app.handle(request)
             close = not request.keep_alive or response.close or self._retired or self._server.draining
-            if response.stream is None:
+            if response.stream is None or response.status in _BODILESS:
                 self._write_whole(request, response, close)
                 if self._paused_writing:
                     await self._until_drained()
@@ -541,7 +555,7 @@ class _Connection(asyncio.Protocol):
                 raise
             self._write_whole(request, self._verdict, close=True)
         except Truncated:
-            self._out.close()
+            self._close()
         except Exception:
             log.exception("a request handler failed")
             if response is None:
@@ -553,25 +567,28 @@ class _Connection(asyncio.Protocol):
                 response.stream.close()
             self._beat = None
             self._server.buffered -= request.reserved
-            self.busy = bool(self._ready) and not close and self._phase != _CLOSED
+            self.busy = bool(self._ready) and not close and self._phase < _CLOSING
             self._after(close)
 
     def _after(self, close: bool) -> None:
         """The answer is out: keep the connection, or close it without losing what was just written."""
         unread = self._phase == _BODY
-        if self._phase == _CLOSED:
+        if self._phase >= _CLOSING:
             return
         if (self._upload is not None or close) and unread:
             self._linger()
         elif close:
-            self._out.close()
+            self._close()
         elif self._ready:
             pass  # `_serve` goes on with it
         elif self._retired or self._server.draining:
-            self._out.close()
+            self._close()
         else:
-            self._mark_s = self._loop.time()
+            self._phase_since_s = self._loop.time()
             self._resume_reading()
+            if self._owes_continue:
+                self._owes_continue = False
+                self._out.write(_CONTINUE)
             if self._backlog:
                 data, self._backlog = self._backlog, b""
                 self._feed(data)
@@ -596,7 +613,7 @@ class _Connection(asyncio.Protocol):
 
     def _linger(self) -> None:
         self._phase = _LINGER
-        self._mark_s = self._loop.time()
+        self._phase_since_s = self._loop.time()
         self._body = b""
         with contextlib.suppress(OSError):
             self._out.write_eof()
@@ -639,7 +656,7 @@ class _Connection(asyncio.Protocol):
 
     def _write_whole(self, request: Request, response: Response, close: bool) -> None:
         head = _head(response, close, len(response.body), False)
-        bare = request.method == "HEAD" or response.status in (204, 304)
+        bare = request.method == "HEAD" or response.status in _BODILESS
         self._out.write_soon(head if bare else head + response.body)
 
     async def _until_drained(self) -> None:
@@ -667,7 +684,7 @@ class _Connection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         if self._paused_reading:
             self._paused_reading = False
-            self._mark_s = self._loop.time()
+            self._phase_since_s = self._loop.time()
             self._window_bytes = 0
             self._transport.resume_reading()
 
@@ -677,7 +694,9 @@ class _Connection(asyncio.Protocol):
         """When this connection must be looked at again if nothing happens."""
         limits = self._limits
         if self._phase == _LINGER:
-            return self._mark_s + LINGER_S
+            return self._phase_since_s + LINGER_S
+        if self._phase == _CLOSING:
+            return self._phase_since_s + limits.write_stall_s
         if self._drained is not None:
             return self._last_write_s + limits.write_stall_s
         if self._beat is not None:
@@ -685,8 +704,8 @@ class _Connection(asyncio.Protocol):
         if self.busy and (self._upload is None or self._paused_reading):
             return inf
         if self._phase == _BODY:
-            return self._mark_s + limits.body_window_s
-        return self._mark_s + (limits.head_timeout_s if self._phase == _HEAD else limits.keepalive_s)
+            return self._phase_since_s + limits.body_window_s
+        return self._phase_since_s + (limits.head_timeout_s if self._phase == _HEAD else limits.keepalive_s)
 
     def _watch(self) -> None:
         """See to it that the timer fires no later than it is due.  It is moved only forward in time, so that the
@@ -706,7 +725,7 @@ class _Connection(asyncio.Protocol):
         limits = self._limits
         if self._loop.time() < self._due() - TIMER_SLACK_S:
             pass
-        elif self._phase == _LINGER or self._drained is not None:
+        elif self._phase in (_LINGER, _CLOSING) or self._drained is not None:
             self._out.abort()
         elif self._beat is not None:
             self._last_write_s = self._loop.time()
@@ -717,11 +736,11 @@ class _Connection(asyncio.Protocol):
                 self._refuse(408, f"the body arrived slower than {limits.body_bytes_per_s} bytes a second")
             else:
                 self._window_bytes = 0
-                self._mark_s = self._loop.time()
+                self._phase_since_s = self._loop.time()
         elif self._phase == _HEAD:
             self._refuse(408, f"the headers were not complete within {limits.head_timeout_s:g} s")
         elif not self.busy:
-            self._out.close()
+            self._close()
             return
         self._watch()
 
@@ -787,7 +806,7 @@ def _head(response: Response, close: bool, length: int | None, chunked: bool) ->
         parts.append(header_lines(response.headers))
     if chunked:
         parts.append(b"transfer-encoding: chunked\r\n")
-    elif length is not None and status not in (204, 304):
+    elif length is not None and status not in _BODILESS:
         parts.append(b"content-length: %d\r\n" % length)
     parts.append(b"connection: close\r\n\r\n" if close or (length is None and not chunked) else b"\r\n")
     return b"".join(parts)

@@ -163,7 +163,7 @@ class _Pipe(asyncio.Transport):
         peer._size += len(data)
         if peer._size > HIGH_WATER_BYTES and not self._writer_paused:
             self._writer_paused = True
-            self._loop.call_soon(self._protocol.pause_writing)
+            self._protocol.pause_writing()
         peer._schedule()
 
     def write_eof(self) -> None:
@@ -177,7 +177,8 @@ class _Pipe(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self.write_eof()
-            self._loop.call_soon(self._lose, None)
+            if not self.peer._size:  # else once the other side has taken what is left
+                self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
         if not self._lost:
@@ -222,6 +223,8 @@ class _Pipe(asyncio.Transport):
             if self.peer._writer_paused:
                 self.peer._writer_paused = False
                 self._loop.call_soon(self.peer._protocol.resume_writing)
+            if self.peer._closing:
+                self._loop.call_soon(self.peer._lose, None)
             self._protocol.data_received(data)
             if self._eof:
                 self._schedule()
@@ -231,4 +234,6 @@ class _Pipe(asyncio.Transport):
     def _lose(self, error: Exception | None) -> None:
         if not self._lost:
             self._lost = self._closing = True
+            if self.peer._closing:
+                self._loop.call_soon(self.peer._lose, None)
             self._protocol.connection_lost(error)
