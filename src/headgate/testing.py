@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
+from headgate.http_get import get_json
 from headgate.sim import RunningSim, SimSettings, serve
 
 __all__ = ["Claude", "SimSettings", "simulated_claude"]
@@ -33,15 +31,12 @@ class Claude:
 
     def books(self, *, requests: bool = False) -> dict[str, Any]:
         """What it would bill: tokens by kind, dollars, limit violations; with `requests`, an entry each."""
-        return self._get("/sim/books?requests=1" if requests else "/sim/books")
+        path = "/sim/books?requests=1" if requests else "/sim/books"
+        return get_json(self.base_url + path, timeout_s=10)
 
     def stats(self) -> dict[str, Any]:
         """Requests by status, streams started, finished and aborted."""
-        return self._get("/sim/stats")
-
-    def _get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.base_url + path, timeout=10) as response:  # noqa: S310  # our own http address
-            return msgspec.json.decode(response.read(), type=dict[str, Any])
+        return get_json(self.base_url + "/sim/stats", timeout_s=10)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 import headgate
 
 ROOT = Path(headgate.__file__).parent
-NOUNS = ("call", "clock", "data", "errors", "events", "failure", "records", "secret", "usage", "_version")
+NOUNS = ("call", "clock", "data", "errors", "event_loop", "events", "failure", "records", "secret", "usage", "_version")
 LAYERS = (
     ("net",),
     NOUNS,
@@ -22,6 +22,7 @@ LAYERS = (
     ("engine",),
     ("edge",),
     ("gateway", "client"),
+    ("http_get",),
     ("cli", "demo", "testing", "__main__"),
 )
 """What is further down may import what is further up, and its own row; never the other way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,10 +20,9 @@ KEYS = {
 }  # fmt: skip
 
 
-def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "headgate.cli.main", "demo", *arguments], capture_output=True, text=True, timeout=240
-    )
+def demo(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "headgate.cli.main", "demo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | environ)
 
 
 def test_through_a_burst_nobody_sees_a_429_and_the_ledger_equals_the_books():
@@ -50,6 +50,15 @@ def test_without_a_terminal_it_prints_plain_lines_and_a_summary():
     for said in ("429s the callers saw", "prompt-cache share", "equal", "headgate cost --by model", *WORKFLOWS):
         assert said in run.stdout
     assert "DIFFERENT" not in run.stdout
+
+
+def test_a_proxy_of_the_environment_is_not_asked():
+    """Here it is one where nobody listens.  All that the demo talks to is on this machine."""
+    run = demo("--json", "--seconds", "2", http_proxy="http://127.0.0.1:9", all_proxy="http://127.0.0.1:9")
+
+    assert run.returncode == 0, run.stderr
+    for side in json.loads(run.stdout).values():
+        assert side["answered"] + side["caller_429"] == side["calls"] > 0
 
 
 @pytest.mark.parametrize("seconds", ["0", "-3", "601", "soon"])

@@ -68,26 +68,22 @@ def limits(
 
 def _ask(config: Path | None, admin: str | None) -> dict[str, Any]:
     import urllib.error
-    import urllib.request
 
     import msgspec
 
     from headgate.config import load_config
     from headgate.config.secrets import read_secret_file
+    from headgate.http_get import get_json
 
     loaded = load_config(os.environ, file=config).config.admin
     base = admin or url(loaded.host, loaded.port)
     token = loaded.token
     if loaded.token_file is not None:
         token = read_secret_file("admin.token_file", loaded.token_file)
-    request = urllib.request.Request(f"{base.rstrip('/')}/api/limits")  # noqa: S310  # checked in the next line
-    if not request.full_url.startswith(("http://", "https://")):
+    if not base.startswith(("http://", "https://")):
         raise HeadgateError(f"--admin must be an http address, such as http://127.0.0.1:{loaded.port}")
-    if token is not None:
-        request.add_header("authorization", f"Bearer {token.reveal()}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310  # checked above
-            return msgspec.json.decode(response.read(), type=dict[str, Any])
+        return get_json(f"{base.rstrip('/')}/api/limits", timeout_s=5, token=token)
     except urllib.error.HTTPError as problem:
         remedy = "set admin.token or admin.token_file as the gateway has it" if problem.code == 401 else "see its log"
         raise HeadgateError(f"the gateway at {base} answered {problem.code}; {remedy}") from None

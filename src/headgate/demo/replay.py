@@ -47,10 +47,11 @@ class Side:
         self.name = name
         self.tallies = {workflow: Tally() for workflow in WORKFLOWS}
         self._clients = {
-            # As anybody would make it: the address is all there is to change.
+            # As anybody would make it: the address is all there is to change, and an own proxy is not for the demo.
             workflow: anthropic.AsyncAnthropic(
                 base_url=base_url,
                 api_key="sk-ant-demo",
+                http_client=_without_proxies(),
                 default_headers={"x-headgate-workflow": workflow, "x-headgate-lane": lane} if labelled else None,
             )
             for workflow, lane in WORKFLOWS.items()
@@ -84,6 +85,20 @@ class Side:
     async def close(self) -> None:
         for client in self._clients.values():
             await client.close()
+
+
+def _without_proxies() -> Any:
+    """The SDK's HTTP client, but that the environment's proxies are not asked.
+
+    `DefaultAsyncHttpxClient` reads them whatever `trust_env` says, so this is the class below it: httpx2's, or httpx's
+    in the SDK's 0.x line.
+    """
+    return anthropic.DefaultAsyncHttpxClient.__bases__[0](
+        trust_env=False,
+        timeout=anthropic.DEFAULT_TIMEOUT,
+        limits=anthropic.DEFAULT_CONNECTION_LIMITS,
+        follow_redirects=True,
+    )
 
 
 async def _call(client: anthropic.AsyncAnthropic, ask: Ask) -> anthropic.types.Message:
