@@ -90,3 +90,27 @@ def test_a_path_that_headgate_does_not_know_has_no_known_cost(kept):
     assert [(row["kind"], row["cost_pico"], row["cost_problem"]) for row in kept.calls()] == [
         ("unmetered", None, "unmetered")
     ]
+
+
+@pytest.mark.parametrize("after_colon", ["", " ", "\t", "  "], ids=["nothing", "space", "tab", "spaces"])
+def test_white_space_after_a_headers_colon_is_optional(after_colon):
+    """RFC 9112, 5.1; some proxies leave it out.  A header that is not read makes a message a mere string."""
+    body = msgspec.json.encode(MESSAGE)
+    told = {
+        "Content-Type": "application/json",
+        "Request-Id": "req_1",
+        "X-Url": "http://a: b",
+        "Content-Length": len(body),
+    }
+    head = "".join(f"{name}:{after_colon}{value}\r\n" for name, value in told.items())
+
+    async def use(client):
+        answer = await client.messages.with_raw_response.create(**asking())
+        return await answer.parse(), answer.headers
+
+    (message, headers), _ = exchanged(
+        use, upstream=lambda exchange: exchange.send(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+    )
+
+    assert (message.stop_reason, message._request_id) == ("end_turn", "req_1")
+    assert headers["x-url"] == "http://a: b"

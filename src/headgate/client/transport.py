@@ -30,6 +30,7 @@ from headgate.engine.engine import Engine
 from headgate.errors import HeadgateError, NotAllowed, Refused, Unavailable
 from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
+from headgate.net.http import HeaderBlock
 from headgate.records import CallRecord
 
 if TYPE_CHECKING:
@@ -259,19 +260,14 @@ def _whole(http: Any, request: Any, call: Call, reply: Reply) -> httpx2.Response
         raise _exception(http, failure, request)
     else:
         status, lines, body = answers.failed(call, reply)
-    response: httpx2.Response = http.Response(status, headers=_pairs(lines), content=body, request=request)
+    response: httpx2.Response = http.Response(status, headers=HeaderBlock(lines).items(), content=body, request=request)
     return response
 
 
 def _streamed(http: Any, request: Any, call: Call, reply: Reply, stream: Any) -> httpx2.Response:
-    headers = _pairs(answers.answered(call, reply))
+    headers = HeaderBlock(answers.answered(call, reply)).items()
     response: httpx2.Response = http.Response(reply.status, headers=headers, stream=stream, request=request)
     return response
-
-
-def _pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
-    parts = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
-    return [(name, value) for name, _, value in parts]
 
 
 _CONNECTING = frozenset((ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.TLS, ErrorClass.EGRESS_DENIED))
