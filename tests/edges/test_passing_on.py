@@ -291,6 +291,33 @@ def test_headers_of_one_connection_and_cookies_do_not_come_back():
     assert [reply.all(name) for name in told] == [[], [], [], ["1"]]
 
 
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "connection: keep-alive, X-Hop\r\nX-Hop: 1",
+        "x-hop: 1\r\nConnection: x-hop\r\nconnection: keep-alive",
+        "X-Headgate-Reason: lies",
+        "x-headgate-call-id: call_of_another",
+        "x-headgate-cost-usd: 99",
+        "X-Correlation-Id: of-another",
+    ],
+)
+def test_what_connection_names_and_what_another_headgate_says_do_not_come_back(lines, status):
+    """As on the way up.  Two Headgates in a row would otherwise say everything twice, and the wrong one first."""
+    body = msgspec.json.encode(
+        MESSAGE if status == 200 else {"type": "error", "error": {"type": "invalid_request_error"}}
+    )
+    head = f"HTTP/1.1 {status} X\r\n{lines}\r\ncontent-type: application/json\r\nx-stays: 1\r\n"
+
+    reply = answer_of(lambda exchange: exchange.send(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body))
+
+    assert (reply.status, reply.header("x-stays"), reply.all("x-hop")) == (status, "1", [])
+    assert reply.header("x-headgate-call-id") == reply.header("x-correlation-id") != "call_of_another"
+    assert "lies" not in reply.all("x-headgate-reason")
+    assert "99" not in reply.all("x-headgate-cost-usd")
+
+
 def test_inv17_events_come_back_byte_for_byte():
     """Unknown events and fields, comments, odd spelling; nothing is written anew."""
     odd = (

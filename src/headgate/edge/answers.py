@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from math import ceil
 
 import msgspec
@@ -11,7 +13,7 @@ from headgate.core.price import usd_text
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
-from headgate.net.http import HOP_BY_HOP, Headers, header_lines
+from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines, nominated
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
@@ -68,11 +70,11 @@ def failed(call: Call, reply: Reply) -> tuple[int, bytes, bytes]:
     ours = lines_of(call) + header_lines([(b"request-id", request_id.encode("latin-1")), *steer])
     in_words = failure.type is not None or (failure.status is not None and failure.error not in _NOT_THE_API)
     if in_words and reply.body and failure.status is not None and failure.status >= 400:
-        return failure.status, reply.headers.without(_REPLACED) + ours, reply.body
+        return failure.status, _passed_back(reply.headers, _REPLACED) + ours, reply.body
     status = _status_of(failure)
     if in_words and reply.body:
         # Words that came with status 200: as the first event of a stream, or in place of a message.
-        return status, reply.headers.without(_REPLACED_WITH_TYPE) + ours + _JSON, reply.body
+        return status, _passed_back(reply.headers, _REPLACED_WITH_TYPE) + ours + _JSON, reply.body
     return status, ours + _JSON, envelope(status, _WORDS[failure.error], request_id)
 
 
@@ -84,10 +86,27 @@ _JSON = b"content-type: application/json\r\n"
 
 def answered(call: Call, reply: Reply) -> bytes:
     """The headers of an answer: the API's, and what we have to say of the way it took."""
-    lines = reply.headers.without(_NOT_PASSED_BACK) + lines_of(call)
+    lines = _passed_back(reply.headers, _NOT_PASSED_BACK) + lines_of(call)
     if call.record.upstream_request_id is None and call.attempts[-1].record.upstream_request_id is None:
         lines += f"request-id: req_{call.record.call_id}\r\n".encode()
     return lines
+
+
+def _passed_back(headers: HeaderBlock, dropped: Collection[bytes]) -> bytes:
+    """The lines of `headers` that go back: not those in `dropped`, not those of another Headgate, which would stand
+    beside ours, and not those that `Connection:` names."""
+    lines = headers.without(dropped)
+    if _RARE.search(b"\n" + headers.without(())) is None:
+        return lines
+    named = nominated(headers.items())
+    return header_lines([
+        header for header in HeaderBlock(lines).items()
+        if header[0] not in named and header[0] != b"x-correlation-id" and not header[0].startswith(b"x-headgate-")
+    ])  # fmt: skip
+
+
+_RARE = re.compile(rb"\n(?i:x-headgate-|x-correlation-id:|connection:(?!\s*(?:keep-alive|close)\s*\r))")
+"""What hardly any answer holds, so that for most a look is enough."""
 
 
 def lines_of(call: Call) -> bytes:
