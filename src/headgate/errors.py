@@ -52,7 +52,10 @@ class Refused(HeadgateError):
         type: the `error.type` of Anthropic's envelope, so that SDKs raise their usual class.
         reason: a code out of the closed list.
         retry_after_s: when trying again makes sense, or None if it never does.
+        allow: with status 405, the methods that the path takes.
     """
+
+    allow: tuple[str, ...] = ()
 
     def __init__(
         self, message: str, *, status: int, type: str, reason: Reason, retry_after_s: float | None = None
@@ -75,8 +78,9 @@ class BadRequest(Refused):
 class NotAllowed(Refused):
     """The caller is unknown, or asks for something that is not passed on."""
 
-    def __init__(self, message: str, *, reason: Reason, status: int) -> None:
+    def __init__(self, message: str, *, reason: Reason, status: int, allow: tuple[str, ...] = ()) -> None:
         super().__init__(message, status=status, type=_TYPES.get(status, "invalid_request_error"), reason=reason)
+        self.allow = allow
 
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}

@@ -183,17 +183,32 @@ def test_a_wrong_base_url_is_told_what_is_wrong(path, words):
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["GET /v1/messages", "DELETE /v1/messages", "PUT /v1/messages", "PATCH /v1/models", "OPTIONS /v1/messages",
-     "TRACE /v1/messages", "HEAD /v1/messages", "POST /v1/models", "DELETE /v1/files", "CONNECT api.anthropic.com:443",
-     "PROPFIND /v1/models", "BREW /v1/messages", "get /v1/models"],
-)  # fmt: skip
-def test_d08_any_other_method_is_a_405(line):
-    """Also those nobody knows; with `allow`, and nothing reaches the upstream."""
+    ("line", "allowed"),
+    [
+        ("GET /v1/messages", "POST"),
+        ("DELETE /v1/messages", "POST"),
+        ("PUT /v1/messages", "POST"),
+        ("OPTIONS /v1/messages", "POST"),
+        ("TRACE /v1/messages", "POST"),
+        ("HEAD /v1/messages", "POST"),
+        ("PATCH /v1/models", "GET"),
+        ("POST /v1/models", "GET"),
+        ("PROPFIND /v1/models", "GET"),
+        ("DELETE /v1/files", "GET, POST"),
+        ("POST /v1/files/file_1", "GET, DELETE"),
+        ("PUT /v1/user_profiles/up_1", "GET, POST, PATCH, DELETE"),
+        ("CONNECT api.anthropic.com:443", "DELETE, GET, PATCH, POST"),
+        ("BREW /v1/messages", "DELETE, GET, PATCH, POST"),
+        ("get /v1/models", "DELETE, GET, PATCH, POST"),
+    ],
+)
+def test_d08_any_other_method_is_a_405(line, allowed):
+    """`allow` lists what the path takes, or what any does to a method that no parser knows; nothing reaches the
+    upstream."""
     reply, lines, log = answer_to(raw(line))
 
     assert (reply.status, lines) == (405, [])
-    assert reply.header("allow") is not None
+    assert reply.header("allow") == allowed
     assert reply.header("x-headgate-reason") == "method_not_allowed"
     assert [line["reason"] for line in log] == ["method_not_allowed"]
 

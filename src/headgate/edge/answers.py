@@ -57,6 +57,8 @@ def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -
         (b"x-headgate-reason", refusal.reason.encode()),
         *_retry_headers(refusal.retry_after_s is not None, refusal.retry_after_s),
     ]
+    if refusal.allow:
+        headers.append((b"allow", ", ".join(refusal.allow).encode()))
     return refusal.status, headers, envelope(refusal.status, str(refusal), request_id, type=refusal.type)
 
 

@@ -16,7 +16,7 @@ from headgate.call import Kind
 from headgate.errors import NotAllowed
 from headgate.events import Reason
 
-__all__ = ["ROUTES", "Match", "Route", "Router", "check_query", "normalise"]
+__all__ = ["METHODS", "ROUTES", "Match", "Route", "Router", "check_query", "normalise"]
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._:@~-]{1,256}")
 _QUERY = re.compile(r"[A-Za-z0-9._:@~!$'()*+,;=/?%&\[\]-]{0,4096}")
@@ -56,6 +56,8 @@ ROUTES = (
     Route("/v1/user_profiles/{id}/action_urls", ("GET", "POST"), Kind.OTHER),
 )
 
+METHODS = tuple(sorted({method for route in ROUTES for method in route.methods}))
+"""All that any path takes."""
 KEPT_BY_ONE_ACCOUNT = frozenset((Kind.BATCHES, Kind.FILES))
 
 
@@ -96,6 +98,7 @@ class Router:
                 f"{found.route.template} takes {' and '.join(found.route.methods)}, not this method",
                 reason=Reason.METHOD_NOT_ALLOWED,
                 status=405,
+                allow=found.route.methods,
             )
         return found
 

@@ -11,7 +11,7 @@ from headgate.config.check import is_loopback
 from headgate.config.schema import CallerKey
 from headgate.edge import answers
 from headgate.edge.intake import Lanes, deadline_of, passed_on, sends_bearer
-from headgate.edge.routes import Match, Router, check_query
+from headgate.edge.routes import METHODS, Match, Router, check_query
 from headgate.engine.engine import Engine
 from headgate.errors import BadRequest, NotAllowed, Refused
 from headgate.events import Reason
@@ -63,7 +63,6 @@ class GatewayApp:
             "file": BodyPlan(config.gateway.max_file_mb * MB, stream=True),
         }
         self._heartbeat = (config.gateway.ping_interval_s, PING)
-        self.draining = False
 
     # -- the head ------------------------------------------------------------------------------------------------
 
@@ -93,16 +92,16 @@ class GatewayApp:
 
     def refuse(self, status: int, problem: str, request: Request | None) -> Response:
         """A request that broke HTTP itself, or passes a limit."""
-        return self._turn_away(
-            request,
-            Refused(
-                problem,
-                status=status,
-                type=answers.type_of(status),
-                reason=_BREACHES.get(status, Reason.BAD_REQUEST),
-                retry_after_s=1.0 if status == 503 else None,
-            ),
+        refusal = Refused(
+            problem,
+            status=status,
+            type=answers.type_of(status),
+            reason=_BREACHES.get(status, Reason.BAD_REQUEST),
+            retry_after_s=1.0 if status == 503 else None,
         )
+        if status == 405:
+            refusal.allow = METHODS  # what came is no request yet, so there is no path to ask
+        return self._turn_away(request, refusal)
 
     def _turn_away(self, request: Request | None, refusal: Refused) -> Response:
         """The answer to a call that does not reach the engine, which has its line in the log all the same."""
@@ -119,10 +118,7 @@ class GatewayApp:
                 with suppress(Refused):  # whatever else is wrong with it
                     self._callers.note(record, request.by_name, admitted.key)
             self._engine.turned_away(record, refusal.status, refusal.reason)
-        response = Response(*answers.refused(refusal, record.call_id, record.correlation_id))
-        if refusal.status == 405:
-            response.headers.append((b"allow", b"GET, POST, DELETE"))
-        return response
+        return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
 
     def _record(self, kind: Kind) -> CallRecord:
         call_id = self._engine.new_call_id()
@@ -221,9 +217,8 @@ class GatewayApp:
         if request.path == "/readyz":
             ledger = self._engine.ledger
             problem = ledger.problem if isinstance(ledger, SqliteLedger) else None
-            if self.draining or problem is not None:
-                why = b"draining" if self.draining else b"the ledger cannot be written"
-                return Response(503, json, b'{"status":"not ready","reason":"%s"}' % why)
+            if problem is not None:
+                return Response(503, json, b'{"status":"not ready","reason":"the ledger cannot be written"}')
             return Response(200, json, b'{"status":"ready"}')
         return Response(200, json, b'{"status":"ok"}')
 

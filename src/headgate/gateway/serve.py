@@ -44,8 +44,7 @@ class Gateway:
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Drain: readiness goes first, calls under way may finish, then everything is written down."""
-        self.app.draining = True
+        """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""
         await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
         await self._admin.drain(0)
         await self.engine.close()
