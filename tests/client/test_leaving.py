@@ -271,6 +271,30 @@ def test_a_slow_reader_holds_back_the_stream(claude, monkeypatch):
     assert rest == 20_000
 
 
+def test_an_answer_that_comes_while_its_caller_looks_is_not_lost(claude, monkeypatch):
+    """The caller's thread may be preempted between its two looks, at the reply and at the end: here it is, and all of
+    the call happens meanwhile."""
+
+    class Preempted(bridge.SyncErrand):
+        looked = False
+
+        def __getattribute__(self, name):
+            value = super().__getattribute__(name)
+            if (
+                name in ("_reply", "_ended")
+                and not self.looked
+                and threading.current_thread() is threading.main_thread()
+            ):
+                self.looked = True
+                while not super().__getattribute__("_ended"):
+                    time.sleep(0.001)
+            return value
+
+    monkeypatch.setattr(transport, "SyncErrand", Preempted)
+    with sync_client(claude) as client:
+        assert client.messages.create(**asking()).stop_reason == "end_turn"
+
+
 @pytest.mark.parametrize("ahead_bytes", [1, 1000, 20_000])
 def test_a_stream_that_waits_for_its_reader_arrives_whole(claude, monkeypatch, ahead_bytes):
     """However often the two sides have to wait for each other, on a thread and on a loop."""

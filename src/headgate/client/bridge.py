@@ -123,10 +123,12 @@ class Errand(ABC):
             Refused: the call was not sent.
             Stopped: the engine was shut down.
         """
-        if self._reply is None and self._ended:
+        ended = self._ended  # looked at first: a reply that came just before the end is still seen
+        reply = self._reply
+        if reply is None and ended:
             problem, self._problem = self._problem, None
             raise Stopped if problem is None or isinstance(problem, asyncio.CancelledError) else problem
-        return self._reply
+        return reply
 
     def _take(self) -> bytes | None:
         """All that is there, `b""` at the end, None if there is nothing yet."""
