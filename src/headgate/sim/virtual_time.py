@@ -42,7 +42,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now_s = 0.0
         super().__init__(_JumpingSelector(self))
-        self._clock_resolution = 1e-9
+        # Timers this close are due.  Finer, and after half a year a float cannot hold the last step to a timer.
+        self._clock_resolution = 1e-6
         self._listening: dict[int, Callable[[], asyncio.Protocol]] = {}
         self._next_port = 1
 
