@@ -389,3 +389,18 @@ def test_b05_b06_b07_a_key_without_money_rests_until_the_month_ends(failure):
         return names
 
     assert play(scene, credentials=KEYS) == ["key2", "default"]
+
+
+def test_b05_a_spend_limit_that_says_when_it_ends_rests_the_key_until_then():
+    """A workspace may have a limit of its own, with a `retry-after` of its own."""
+
+    async def scene(world: World) -> list[str]:
+        spent = error_reply(429, "rate_limit_error", b"retry-after: 600", code="contract_spend_limit_reached")
+        base_url = await RawUpstream(((spent,), OK)).start()
+        names = []
+        for pause_s in (599, 2, 0):
+            names.append((await world.ask(base_url=base_url)).call.attempt.record.credential)
+            await asyncio.sleep(pause_s)
+        return names
+
+    assert play(scene, credentials=KEYS) == ["key2", "key2", "default"]

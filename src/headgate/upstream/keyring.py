@@ -62,7 +62,9 @@ class Keyring:
         if failure.error is ErrorClass.AUTHENTICATION:
             credential.out_until_s = self._clock.now_s() + REJECTED_S
         elif failure.error in (ErrorClass.SPEND_LIMIT, ErrorClass.BILLING):
-            credential.out_until_s = self._clock.now_s() + _until_next_month_s(utc(self._clock.unix_ms()))
+            month_s = _until_next_month_s(utc(self._clock.unix_ms()))
+            # A workspace's own limit may end sooner, and then the API says when (claude-api.md §8.3).
+            credential.out_until_s = self._clock.now_s() + min(failure.retry_after_s or month_s, month_s)
         else:
             return
         credential.out_because = failure.error
