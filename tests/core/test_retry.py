@@ -136,6 +136,12 @@ def test_b04_without_retry_after_a_rate_limit_waits_a_second_at_least():
     assert max(waits) <= 1.0 + POLICY.base_s
 
 
+@pytest.mark.parametrize("error", [ErrorClass.RATE_LIMIT, ErrorClass.OVERLOADED])
+def test_b11_a_wish_for_no_time_is_none(error):
+    """A `retry-after` of 0, or a date that has passed, is decided on like its absence."""
+    assert ask(Failure(error, retry_after_s=0.0)) == ask(error)
+
+
 @pytest.mark.parametrize(
     ("elapsed_s", "told"), [(143.0, Again(7.0)), (143.1, GiveUp(Reason.RETRY_TIME_SPENT))], ids=["at", "beyond"]
 )
@@ -188,10 +194,11 @@ def test_inv_06_every_bound_holds_whatever_comes(failure, policy, attempts, call
     assert attempts + caller_attempts < policy.max_attempts
     assert told.wait_s < facts["left_s"]
     assert facts["elapsed_s"] + told.wait_s <= policy.max_elapsed_s
-    if failure.retry_after_s is not None:
-        assert told.wait_s == failure.retry_after_s <= policy.retry_after_cap_s
+    floor_s = 1.0 if failure.error in (ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT) else 0.0
+    if failure.retry_after_s:
+        assert failure.retry_after_s <= policy.retry_after_cap_s
+        assert told.wait_s == max(floor_s, failure.retry_after_s)
     else:
-        floor_s = 1.0 if failure.error in (ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT) else 0.0
         drawn_from_s = min(policy.cap_s, policy.base_s * 2.0 ** min(attempts - 1, 64))
         assert floor_s <= told.wait_s <= floor_s + drawn_from_s + 1e-9
 

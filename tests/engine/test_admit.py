@@ -13,7 +13,7 @@ from headgate.errors import Refused
 from headgate.events import Outcome, Reason
 from headgate.sim import PoolLimits, SimSettings
 from headgate.sim.settings import Access, Limits
-from support.raw_upstream import Pause, RawUpstream, json_reply, message
+from support.raw_upstream import Pause, RawUpstream, json_reply, message, whole
 from support.world import MODEL, Answer, World, lanes, play
 
 POOL = "sonnet-5.5"
@@ -27,6 +27,10 @@ def ceiling(burst_s: float = 5.0, lanes: dict[str, Any] | None = None, **limits:
 
 
 ONE_A_SECOND = ceiling(rpm=60, burst_s=1.0)
+
+
+def pushback(status: int, type_: str, *headers: bytes) -> bytes:
+    return json_reply(status, {"type": "error", "error": {"type": type_}}, *headers)
 
 
 async def refusal_of(world: World, **options: Any) -> Refused:
@@ -271,7 +275,7 @@ def test_b03_inv_09_after_a_429_nothing_goes_to_that_pool_before_its_time():
     """`retry-after: 7`: the call itself, those that wait and those that come; then the one that was sent back first."""
 
     async def scene(world: World) -> list[tuple[float, bytes]]:
-        limited = json_reply(429, {"type": "error", "error": {"type": "rate_limit_error"}}, b"retry-after: 7")
+        limited = pushback(429, "rate_limit_error", b"retry-after: 7")
         upstream = RawUpstream(((limited,), (json_reply(200, message()),)))
         base_url = await upstream.start()
         first = asyncio.create_task(world.ask(base_url=base_url, text="first"))
@@ -307,6 +311,66 @@ def test_b04_a_429_that_does_not_say_how_long_costs_a_second_at_least():
         return world.now_s
 
     assert 1 <= play(scene) <= 1.5
+
+
+@pytest.mark.parametrize("wish", [b"retry-after: 0", b"retry-after: Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_b11_a_429_that_asks_for_no_time_costs_a_second_at_least(wish):
+    """Nothing, or a date that has passed, is no permission to hammer: neither for the call nor for the others."""
+
+    async def scene(world: World) -> tuple[int, float]:
+        upstream = RawUpstream(((pushback(429, "rate_limit_error", wish),), (json_reply(200, message()),)))
+        base_url = await upstream.start()
+        await world.ask(base_url=base_url)
+        return len(upstream.seen), upstream.seen[1].at_s
+
+    requests, second_s = play(scene)
+
+    assert requests == 2
+    assert 1.0 <= second_s <= 1.5
+
+
+def test_b11_a_429_for_ages_freezes_its_pool_for_an_hour_at_most():
+    """`retry.retry_after_cap_s`: the caller is told at once, and after the hour the API is asked again."""
+
+    async def scene(world: World) -> list[int]:
+        wish = b"retry-after: 99999999999"
+        upstream = RawUpstream(((pushback(429, "rate_limit_error", wish),), (json_reply(200, message()),)))
+        base_url = await upstream.start()
+        statuses = [(await world.ask(base_url=base_url)).reply.status]
+        await asyncio.sleep(3_599)
+        statuses.append((await refusal_of(world, base_url=base_url, requested_deadline_s=0.5)).status)
+        await asyncio.sleep(1)
+        statuses.append((await world.ask(base_url=base_url)).reply.status)
+        return statuses
+
+    assert play(scene) == [429, 429, 200]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        whole(503, b"<html>Maintenance", b"content-type: text/html", b"retry-after: 40"),
+        pushback(409, "conflict_error", b"retry-after: 40"),
+        pushback(500, "api_error", b"retry-after: 40"),
+        pushback(400, "invalid_request_error", b"retry-after: 40"),
+    ],
+    ids=["html", "409", "500", "400"],
+)
+def test_inv_12_a_wish_for_time_that_is_no_limit_holds_up_nobody_else(refusal):
+    """Only a limit or an overload is everybody's: after anything else the call itself waits, if it is tried again."""
+
+    async def scene(world: World) -> tuple[list[tuple[float, bool]], bool]:
+        upstream = RawUpstream(((refusal,), (json_reply(200, message()),)))
+        base_url = await upstream.start()
+        first = asyncio.create_task(world.ask(base_url=base_url, text="first"))
+        await asyncio.sleep(1)
+        await world.ask(base_url=base_url, text="other")
+        await first
+        return [(seen.at_s, b"first" in seen.body) for seen in upstream.seen], b" 400 " in refusal[:13]
+
+    seen, once = play(scene)
+
+    assert seen == [(0, True), (1, False)] + ([] if once else [(40, True)])
 
 
 def test_b13_the_429_wins_over_headers_that_promise_room():

@@ -12,7 +12,7 @@ from random import Random
 from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
 
-__all__ = ["RETRYABLE", "Again", "GiveUp", "RetryPolicy", "decide"]
+__all__ = ["HOLDS_UP_ALL", "PUSHBACK", "RETRYABLE", "Again", "GiveUp", "RetryPolicy", "decide"]
 
 RETRYABLE = frozenset(
     (
@@ -30,7 +30,12 @@ _NOT_ACTED_ON = frozenset(
 )  # fmt: skip
 """After these the API has done nothing, so even a request that must not run twice can be sent again."""
 
-_RATE_FLOOR_S = 1.0
+PUSHBACK = frozenset((ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT))
+"""A limit of the account is used up."""
+HOLDS_UP_ALL = PUSHBACK | {ErrorClass.OVERLOADED}
+"""Where the API asks for time after these it means everybody, and admission holds all back; after others it means this
+call, which waits by itself."""
+_PUSHBACK_FLOOR_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,14 +91,14 @@ def decide(
         return GiveUp(Reason.NOT_REPLAYABLE)
     if attempts + caller_attempts >= policy.max_attempts:
         return GiveUp(Reason.ATTEMPTS_SPENT)
-    wait_s = failure.retry_after_s
-    if wait_s is None:
+    floor_s = _PUSHBACK_FLOOR_S if failure.error in PUSHBACK else 0.0
+    if not failure.retry_after_s:  # 0, or a date that has passed, says no more than nothing
         doublings = min(attempts - 1, 64)  # a float ends at 1024 of them
-        wait_s = rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0**doublings))
-        if failure.error in (ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT):
-            wait_s += _RATE_FLOOR_S
-    elif wait_s > policy.retry_after_cap_s:
+        wait_s = floor_s + rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0**doublings))
+    elif failure.retry_after_s > policy.retry_after_cap_s:
         return GiveUp(Reason.RETRY_AFTER_TOO_LONG)
+    else:
+        wait_s = max(floor_s, failure.retry_after_s)
     if wait_s >= left_s:
         return GiveUp(Reason.DEADLINE)
     if elapsed_s + wait_s > policy.max_elapsed_s:

@@ -15,19 +15,19 @@ from headgate.core.admission import UNLIMITED, Gate, Lane, Limit, Ticket
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator
 from headgate.core.rate_headers import read_rate_headers
+from headgate.core.retry import HOLDS_UP_ALL, PUSHBACK
 from headgate.engine.filter import Proceed
 from headgate.errors import BadRequest, Refused, Unavailable
-from headgate.events import ErrorClass, Reason, UsageSource
+from headgate.events import Reason, UsageSource
 from headgate.failure import Failure
 from headgate.upstream.keyring import Keyring
 
 __all__ = ["Admit", "GateState"]
 
-_PUSHBACK = frozenset((ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT))
 LEARN_EVERY_S = 0.02
 _NOTHING_MORE = (0.0, 0.0, 0.0)
-_UNTOLD_FREEZE_S = 1.0
-"""After a 429 that does not say how long."""
+LEAST_FREEZE_S = 1.0
+"""After a 429, also one that does not say how long."""
 GATES_KEPT = 1024
 """Beyond it those that nobody uses are forgotten, the longest unused first: an unknown model and a caller's own key are
 a gate each, and callers choose both."""
@@ -66,6 +66,7 @@ class Admit:
         tier: str,
         lanes: Mapping[str, LaneConfig],
         limits: LimitsConfig,
+        longest_freeze_s: float,
     ) -> None:
         self._keyring = keyring
         self._catalog = catalog
@@ -74,6 +75,7 @@ class Admit:
         self._tier = tier
         self._lanes = lanes
         self._limits = limits
+        self._longest_freeze_s = longest_freeze_s
         self._gates: OrderedDict[tuple[str, str], GateState] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
@@ -225,13 +227,13 @@ class Admit:
         credential = self._keyring.pick(call.attempt.record.credential, call.own_key)
         if credential is not None:
             self._keyring.report(credential, failure)
-        if failure.error in _PUSHBACK and gate.frozen_until_s <= now_s:
-            gate.narrow(now_s)
-        wait_s = failure.retry_after_s
-        if wait_s is None and failure.error in _PUSHBACK:
-            wait_s = _UNTOLD_FREEZE_S
-        if wait_s is not None and failure.error is not ErrorClass.SPEND_LIMIT:
-            gate.freeze(now_s + wait_s, failure.error, now_s)
+        if failure.error in HOLDS_UP_ALL:
+            freeze_s = failure.retry_after_s or 0.0
+            if failure.error in PUSHBACK:
+                freeze_s = max(freeze_s, LEAST_FREEZE_S)
+                if gate.frozen_until_s <= now_s:
+                    gate.narrow(now_s)
+            gate.freeze(now_s + min(freeze_s, self._longest_freeze_s), failure.error, now_s)
 
     def _settle(self, state: GateState, ticket: Ticket, attempt: Attempt) -> None:
         usage = attempt.facts.usage if attempt.facts is not None else None
@@ -325,7 +327,7 @@ def _is_fast(call: Call) -> bool:
 
 
 def _was_pushed_back(failure: Failure | None) -> bool:
-    return failure is not None and failure.error in _PUSHBACK
+    return failure is not None and failure.error in PUSHBACK
 
 
 def _too_long(call: Call, lane: LaneConfig, wait_s: float, waited_s: float) -> Unavailable:

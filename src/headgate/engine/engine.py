@@ -90,6 +90,7 @@ class Engine:
             tier=config.upstream.tier,
             lanes=config.lanes,
             limits=config.limits,
+            longest_freeze_s=retry.retry_after_cap_s,
         )
         observe = Observe(ledger, log, clock, content)
         filters = path(

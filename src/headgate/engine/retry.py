@@ -6,7 +6,7 @@ from random import Random
 
 from headgate.call import Attempt, Call, Reply, ReplyStream
 from headgate.clock import Clock
-from headgate.core.retry import GiveUp, RetryPolicy, decide
+from headgate.core.retry import HOLDS_UP_ALL, GiveUp, RetryPolicy, decide
 from headgate.engine.filter import Proceed
 from headgate.errors import Unavailable
 from headgate.events import ErrorClass, Reason
@@ -107,5 +107,5 @@ class Retry:
             if decision.reason is not Reason.NOT_RETRYABLE:
                 call.record.reason = decision.reason
             return None
-        # Where the API asked for time, admission holds everybody back until then, and this call goes first.
-        return 0.0 if failure.retry_after_s is not None else decision.wait_s
+        # Where the API asked everybody for time, admission holds all back until then, and this call goes first.
+        return 0.0 if failure.retry_after_s and failure.error in HOLDS_UP_ALL else decision.wait_s
