@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 import headgate
-from headgate.client import bridge, portal, transport
+from headgate.client import portal, portal_call, transport
 from headgate.testing import Claude
 from support.edge import RawUpstream
 from support.sdk import asking, async_client, sync_client
@@ -251,12 +251,12 @@ def test_a_slow_reader_holds_back_the_stream(claude, monkeypatch):
     """A reader that rests does not make the rest of a long answer pile up in memory; it gets all of it in the end."""
     made = []
 
-    class Seen(bridge.SyncErrand):
+    class Seen(portal_call.SyncPortalCall):
         def __init__(self, *arguments):
             made.append(self)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(transport, "SyncErrand", Seen)
+    monkeypatch.setattr(transport, "SyncPortalCall", Seen)
     with (
         sync_client(claude) as client,
         client.messages.create(**asking("[[sim: deltas=20000]]"), stream=True) as stream,
@@ -267,7 +267,7 @@ def test_a_slow_reader_holds_back_the_stream(claude, monkeypatch):
         ahead = made[0]._put_bytes - made[0]._taken_bytes
         rest = sum(1 for event in stream if event.type == "content_block_delta")
 
-    assert ahead < 2 * bridge.AHEAD_BYTES
+    assert ahead < 2 * portal_call.AHEAD_BYTES
     assert rest == 20_000
 
 
@@ -275,7 +275,7 @@ def test_an_answer_that_comes_while_its_caller_looks_is_not_lost(claude, monkeyp
     """The caller's thread may be preempted between its two looks, at the reply and at the end: here it is, and all of
     the call happens meanwhile."""
 
-    class Preempted(bridge.SyncErrand):
+    class Preempted(portal_call.SyncPortalCall):
         looked = False
 
         def __getattribute__(self, name):
@@ -290,7 +290,7 @@ def test_an_answer_that_comes_while_its_caller_looks_is_not_lost(claude, monkeyp
                     time.sleep(0.001)
             return value
 
-    monkeypatch.setattr(transport, "SyncErrand", Preempted)
+    monkeypatch.setattr(transport, "SyncPortalCall", Preempted)
     with sync_client(claude) as client:
         assert client.messages.create(**asking()).stop_reason == "end_turn"
 
@@ -298,7 +298,7 @@ def test_an_answer_that_comes_while_its_caller_looks_is_not_lost(claude, monkeyp
 @pytest.mark.parametrize("ahead_bytes", [1, 1000, 20_000])
 def test_a_stream_that_waits_for_its_reader_arrives_whole(claude, monkeypatch, ahead_bytes):
     """However often the two sides have to wait for each other, on a thread and on a loop."""
-    monkeypatch.setattr(bridge, "AHEAD_BYTES", ahead_bytes)
+    monkeypatch.setattr(portal_call, "AHEAD_BYTES", ahead_bytes)
     arguments = asking("[[sim: deltas=400]]", stream=True)
 
     async def main():

@@ -136,6 +136,11 @@ def test_no_module_imports_itself_in_a_circle():
         visit(module, ())
 
 
+def test_one_place_chooses_the_event_loop():
+    """Or the gateway, the library and the simulator would run on different ones one day."""
+    assert [module for module in FILES if "uvloop" in imported(module)] == ["headgate.event_loop"]
+
+
 # -- core is pure ----------------------------------------------------------------------------------------------------
 
 CORE = [module for module in FILES if room(module) == "core"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import sys
 import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -16,8 +13,6 @@ from headgate.cli.output import print_json
 from headgate.errors import HeadgateError
 
 __all__ = ["demo"]
-
-T = TypeVar("T")
 
 
 def demo(
@@ -27,16 +22,17 @@ def demo(
     """Replay real traffic against the simulated Claude API, through Headgate and plainly at the same time."""
     from headgate.demo.report import print_next, print_summary, watching
     from headgate.demo.run import run
+    from headgate.event_loop import run as run_on_a_loop
 
     folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
     try:
         if json:
-            result = _run(run(seconds, folder, lambda progress: None))
+            result = run_on_a_loop(run(seconds, folder, lambda progress: None))
             print_json({"headgate": result.headgate.summary(), "plain": result.plain.summary()})
         else:
             print("Starting two simulated Claude APIs and a gateway in front of one of them ...", flush=True)
             with watching(seconds) as look:
-                result = _run(run(seconds, folder, look))
+                result = run_on_a_loop(run(seconds, folder, look))
             print_summary(result, seconds)
             print_next(result)
     except BaseException:
@@ -46,11 +42,3 @@ def demo(
         shutil.rmtree(folder, ignore_errors=True)
     if not result.books_agree:
         raise HeadgateError("the ledger and the simulator's books differ; this is a defect, please report it")
-
-
-def _run(main: Coroutine[Any, Any, T]) -> T:
-    if sys.platform == "win32":
-        return asyncio.run(main)
-    import uvloop
-
-    return uvloop.run(main)

@@ -124,10 +124,8 @@ def _announce(gateway: Gateway, *, json: bool) -> None:
 def _run(main: Coroutine[Any, Any, None]) -> None:
     import gc
 
-    try:
-        from uvloop import run
-    except ImportError:
-        from asyncio import run  # type: ignore[assignment]
+    from headgate.event_loop import run
+
     # What is loaded by now stays: the collector need not look at it again and again.  A call leaves hardly
     # any cycles, so a pass after every 700 new containers, the default, is 3 % of the CPU for nothing.
     gc.collect()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,6 +39,7 @@ def sim(
 
     Any API key is taken; nothing leaves this machine.
     """
+    from headgate.event_loop import run
     from headgate.sim.settings import Latency, Limits, SimSettings
 
     try:
@@ -51,7 +51,7 @@ def sim(
         say(f"headgate sim: {problem}")
         raise typer.Exit(2) from None
     try:
-        _run(lambda: _until_told(settings, host, port, seed, json=json))
+        run(_until_told(settings, host, port, seed, json=json))
     except OSError as problem:
         why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror
         say(f"headgate sim: cannot listen on {host}:{port}: {why}. Choose another with --host or --port.")
@@ -75,13 +75,3 @@ async def _until_told(settings: SimSettings, host: str, port: int, seed: int, *,
     say(f"Next, put the gateway in front: headgate serve --upstream {url}")
     await told.wait()
     await running.stop(GRACE_S)
-
-
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run on uvloop where it is installed; it is the faster loop."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        uvloop.run(main())

@@ -19,6 +19,7 @@ from typing import Any
 
 from headgate.config import Loaded, load_config
 from headgate.engine.engine import Engine
+from headgate.event_loop import new_event_loop
 
 __all__ = ["Portal", "running", "shared", "shutdown"]
 
@@ -69,7 +70,7 @@ class Portal:
         self._open = False
 
     def _run(self) -> None:
-        loop = _loop_factory()()
+        loop = new_event_loop()
         try:
             asyncio.set_event_loop(loop)
             loop.run_until_complete(self._serve())
@@ -129,14 +130,6 @@ def shutdown() -> None:
         portal, _portal = _portal, None
     if portal is not None:
         portal.close()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def _settings() -> Loaded:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from headgate.call import Call, Kind, Reply, ReplyStream
-from headgate.client.bridge import AsyncErrand, Stopped, SyncErrand
 from headgate.client.context import current
 from headgate.client.portal import Portal, running, shared
+from headgate.client.portal_call import AsyncPortalCall, Stopped, SyncPortalCall
 from headgate.edge import answers
 from headgate.edge.intake import Lanes, credential_of, deadline_of, label, note, passed_on, personal, sends_bearer
 from headgate.edge.routes import Match, Router
@@ -74,14 +74,14 @@ class AsyncTransport(_AsyncBase):
             if portal is None:
                 reply = await engine.call(call)
             else:
-                errand = AsyncErrand(engine.call, call, portal)
-                reply = await errand.answer()
+                portal_call = AsyncPortalCall(engine.call, call, portal)
+                reply = await portal_call.answer()
         except (HeadgateError, Stopped) as problem:
             return _not_made(http, request, call, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
         own_loop = portal is None
-        stream = http.OwnLoopStream(reply.stream, timeout_s) if own_loop else http.AsyncStream(errand, timeout_s)
+        stream = http.OwnLoopStream(reply.stream, timeout_s) if own_loop else http.AsyncStream(portal_call, timeout_s)
         return _streamed(http, request, call, reply, stream)
 
 
@@ -97,13 +97,13 @@ class Transport(_SyncBase):
             portal = shared()
             timeout_s = _read_timeout(request)
             call = _call_of(request, portal.engine, portal, timeout_s)
-            errand = SyncErrand(portal.engine.call, call, portal)
-            reply = errand.answer()
+            portal_call = SyncPortalCall(portal.engine.call, call, portal)
+            reply = portal_call.answer()
         except (HeadgateError, Stopped) as problem:
             return _not_made(http, request, call, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
-        return _streamed(http, request, call, reply, http.SyncStream(errand, timeout_s))
+        return _streamed(http, request, call, reply, http.SyncStream(portal_call, timeout_s))
 
 
 async def _shared_from_a_loop() -> Portal:
@@ -312,25 +312,25 @@ def _library(module: ModuleType) -> SimpleNamespace:
         return error
 
     class AsyncStream(base_async):  # type: ignore[misc]
-        def __init__(self, errand: AsyncErrand, timeout_s: float | None) -> None:
-            self._errand = errand
+        def __init__(self, portal_call: AsyncPortalCall, timeout_s: float | None) -> None:
+            self._portal_call = portal_call
             self._timeout_s = timeout_s
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            errand = self._errand
+            portal_call = self._portal_call
             try:
-                while data := await errand.read(self._timeout_s):
+                while data := await portal_call.read(self._timeout_s):
                     yield data
             except TimeoutError:
                 raise silent() from None
-            if errand.cut:
+            if portal_call.cut:
                 raise broken()
 
         async def aclose(self) -> None:
-            self._errand.close()
+            self._portal_call.close()
 
         def __del__(self) -> None:
-            self._errand.close()  # dropped without a word: nobody will read the rest
+            self._portal_call.close()  # dropped without a word: nobody will read the rest
 
     class OwnLoopStream(base_async):  # type: ignore[misc]
         def __init__(self, stream: ReplyStream, timeout_s: float | None) -> None:
@@ -351,25 +351,25 @@ def _library(module: ModuleType) -> SimpleNamespace:
             self._stream.close()
 
     class SyncStream(base_sync):  # type: ignore[misc]
-        def __init__(self, errand: SyncErrand, timeout_s: float | None) -> None:
-            self._errand = errand
+        def __init__(self, portal_call: SyncPortalCall, timeout_s: float | None) -> None:
+            self._portal_call = portal_call
             self._timeout_s = timeout_s
 
         def __iter__(self) -> Iterator[bytes]:
-            errand = self._errand
+            portal_call = self._portal_call
             try:
-                while data := errand.read(self._timeout_s):
+                while data := portal_call.read(self._timeout_s):
                     yield data
             except TimeoutError:
                 raise silent() from None
-            if errand.cut:
+            if portal_call.cut:
                 raise broken()
 
         def close(self) -> None:
-            self._errand.close()
+            self._portal_call.close()
 
         def __del__(self) -> None:
-            self._errand.close()
+            self._portal_call.close()
 
     return SimpleNamespace(
         Response=module.Response, errors=module, AsyncStream=AsyncStream, OwnLoopStream=OwnLoopStream,

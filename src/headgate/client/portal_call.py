@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from headgate.call import Call, Reply, ReplyStream
 from headgate.failure import Failure
 
-__all__ = ["AsyncErrand", "EngineLoop", "Errand", "Stopped", "SyncErrand"]
+__all__ = ["AsyncPortalCall", "EngineLoop", "PortalCall", "Stopped", "SyncPortalCall"]
 
 AHEAD_BYTES = 256 * 1024
 
@@ -37,7 +37,7 @@ class EngineLoop(Protocol):
         ...
 
 
-class Errand(ABC):
+class PortalCall(ABC):
     """Made by the caller, begun at once.  Each attribute is written by one side only; a wake-up carries all that has
     come since the last one."""
 
@@ -82,14 +82,14 @@ class Errand(ABC):
         try:
             reply = self._reply = await self._make(self._call)
             if reply.stream is not None:
-                await self._carry(reply.stream)
+                await self._pump(reply.stream)
         except BaseException as problem:
             self._problem = problem
         finally:
             self._ended = True
             self._wake()
 
-    async def _carry(self, stream: ReplyStream) -> None:
+    async def _pump(self, stream: ReplyStream) -> None:
         self._wake()
         try:
             while data := await stream.read():
@@ -143,7 +143,7 @@ class Errand(ABC):
         return data
 
 
-class AsyncErrand(Errand):
+class AsyncPortalCall(PortalCall):
     """For a coroutine on another asyncio loop."""
 
     def __init__(self, make: Callable[[Call], Coroutine[Any, Any, Reply]], call: Call, loop: EngineLoop) -> None:
@@ -192,7 +192,7 @@ class AsyncErrand(Errand):
         return data
 
 
-class SyncErrand(Errand):
+class SyncPortalCall(PortalCall):
     """For a thread."""
 
     def __init__(self, make: Callable[[Call], Coroutine[Any, Any, Reply]], call: Call, loop: EngineLoop) -> None:
@@ -203,7 +203,7 @@ class SyncErrand(Errand):
         self._ready.set()
 
     def answer(self) -> Reply:
-        """As `AsyncErrand.answer`."""
+        """As `AsyncPortalCall.answer`."""
         try:
             while (reply := self._answer()) is None:
                 self._ready.wait()
@@ -214,7 +214,7 @@ class SyncErrand(Errand):
         return reply
 
     def read(self, timeout_s: float | None) -> bytes:
-        """As `AsyncErrand.read`."""
+        """As `AsyncPortalCall.read`."""
         while (data := self._take()) is None:
             if not self._ready.wait(timeout_s):
                 raise TimeoutError
