@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.call import Call, Kind
+from headgate.call import Kind
 from headgate.config.schema import Config
 from headgate.events import ErrorClass, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord
@@ -104,28 +104,8 @@ async def one_batch(world: World, rng: Random) -> None:
 
 
 async def batch_call(world: World, method: str, target: str, **more: Any) -> bytes:
-    call = Call(
-        record=CallRecord(
-            call_id=world.engine.new_call_id(),
-            started_ms=world.engine.clock.unix_ms(),
-            kind=Kind.BATCHES,
-            workflow="nightly",
-            lane="bulk",
-        ),
-        kind=Kind.BATCHES,
-        method=method,
-        target=target,
-        headers=[(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")],
-        arrived_s=world.engine.clock.now_s(),
-        **({"body": b""} | more),
-    )
-    reply = await world.engine.call(call)
-    body = reply.body
-    if reply.stream is not None:
-        while piece := await reply.stream.read():
-            body += piece
-        reply.stream.close()
-    return body
+    call = world.make_other(Kind.BATCHES, method, target, workflow="nightly", lane="bulk", **more)
+    return (await world.send(call)).body
 
 
 def faulty_run(seed: int) -> Run:

@@ -20,6 +20,7 @@ from support.raw_upstream import (
     message,
     message_events,
     sse_head,
+    whole,
 )
 from support.world import KEY, Answer, World, play
 
@@ -360,6 +361,22 @@ def test_c20_an_answer_that_breaks_http_takes_nothing_from_the_one_before():
 
 
 # -- before the content ------------------------------------------------------------------------------------------------
+
+
+def test_c01_output_that_the_api_has_told_of_counts_though_the_stream_broke():
+    """A delta of usage in the middle knows more than the few deltas of content that were seen."""
+    told = event("message_delta", delta={}, usage={"output_tokens": 5_000})
+    answer, _, _ = answered((sse_head(), *EVENTS[:3], told, CLOSE))
+
+    assert (answer.record.output_tokens, answer.record.usage_source) == (5_000, UsageSource.OBSERVED)
+
+
+@pytest.mark.parametrize("head", [b"content-type: Application/JSON", b"content-type: text/plain", b"x: y"])
+def test_a_whole_message_is_one_whatever_it_is_called(head):
+    """Only events are passed on while they come; all else is read, and charged, by what it is."""
+    answer, _, _ = answered((whole(200, msgspec.json.encode(message()), head),), stream=False)
+
+    assert (answer.ok, answer.record.input_tokens, answer.record.usage_source) == (True, 21, UsageSource.VENDOR)
 
 
 def test_a_stream_that_breaks_before_its_first_event_may_have_cost():

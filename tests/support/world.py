@@ -100,9 +100,32 @@ class World:
             **options,
         )
 
+    def make_other(self, kind: Kind, method: str, target: str, *, body: bytes = b"", **options: Any) -> Call:
+        """A call for anything but a message."""
+        record = CallRecord(
+            call_id=self.engine.new_call_id(),
+            started_ms=self.engine.clock.unix_ms(),
+            kind=kind,
+            workflow=options.pop("workflow", "test"),
+            lane=options.pop("lane", "standard"),
+        )
+        return Call(
+            record=record,
+            kind=kind,
+            method=method,
+            target=target,
+            headers=[(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")],
+            body=body,
+            arrived_s=self.engine.clock.now_s(),
+            **options,
+        )
+
     async def ask(self, sim: str = "", **options: Any) -> Answer:
         """Make a call and read the answer to its end."""
-        call = self.make(sim, **options)
+        return await self.send(self.make(sim, **options))
+
+    async def send(self, call: Call) -> Answer:
+        """Send a call and read the answer to its end."""
         reply = await self.engine.call(call)
         body = reply.body
         if reply.stream is not None:

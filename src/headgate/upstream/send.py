@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headgate.call import Call, Reply
+from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock
 from headgate.config.schema import LaneConfig
 from headgate.core.classify import classify_response
@@ -127,9 +127,7 @@ class Upstream:
             record.upstream_request_id = request_id.decode("latin-1")[:128]
         if told(b"content-encoding", b"identity") != b"identity":
             raise WireError("protocol", "the upstream compressed its answer although it was asked not to")
-        media = told(b"content-type", b"")
-        if 200 <= status < 300 and not media.startswith((b"application/json", b"text/html")):
-            # Events, batch results, files: whatever is not JSON is passed on while it arrives.
+        if 200 <= status < 300 and _is_passed_on(call.kind, told(b"content-type", b"").lower()):
             length = told(b"content-length")
             stream = UpstreamStream(connection, clock, lane, call, key)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
@@ -191,8 +189,20 @@ class Upstream:
             route.pool.close()
 
 
+def _is_passed_on(kind: Kind, media: bytes) -> bool:
+    """Whether an answer is passed on while it arrives.  Of messages only events are: all else must be a whole message,
+    whatever it calls itself.  Elsewhere, with batch results and files, all but JSON and pages are."""
+    if kind is Kind.MESSAGES or kind is Kind.COUNT_TOKENS:
+        return media.startswith(b"text/event-stream")
+    return not media.startswith((b"application/json", b"text/html"))
+
+
 class UpstreamStream:
-    """The body of a streamed response.  `progressed()` is told from above: only whoever reads the events knows."""
+    """The body of a streamed response.
+
+    Of messages, progress is told from above, by `progressed()`: only whoever reads the events knows pings from content.
+    Of anything else all data is progress.
+    """
 
     __slots__ = ("_call", "_callbacks", "_clock", "_connection", "_idle_by_s", "_key", "_lane", "_progress_by_s",
                  "closed", "cut", "error", "failure")  # fmt: skip
@@ -244,12 +254,14 @@ class UpstreamStream:
         except WireError as error:
             self.failure = Failure(_WIRE[error.kind])
             self.cut = True
-            self.close()
+            self._over()
             return b""
         if data is not None:
             self._idle_by_s = None  # a nudge is no sign of life
+            if self._call.kind is not Kind.MESSAGES:
+                self.progressed()
         if data == b"":
-            self.close()
+            self._over()
         return data
 
     def nudge(self) -> None:
@@ -265,7 +277,7 @@ class UpstreamStream:
                 pass
         except WireError:
             pass
-        self.close()
+        self._over()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         if self.closed:
@@ -274,8 +286,11 @@ class UpstreamStream:
             self._callbacks.append(callback)
 
     def close(self) -> None:
-        if self.closed:
-            return
+        if not self.closed:
+            self.failure = Failure(ErrorClass.CANCELLED)
+            self._over()
+
+    def _over(self) -> None:
         self.closed = True
         self._connection.release()
         for callback in self._callbacks:
