@@ -13,7 +13,7 @@ from headgate.errors import Refused
 from headgate.events import Outcome, Reason
 from headgate.sim import PoolLimits, SimSettings
 from headgate.sim.settings import Access, Limits
-from support.raw_upstream import Pause, RawUpstream, json_reply, message, whole
+from support.raw_upstream import HANG, Pause, RawUpstream, Script, json_reply, message, whole
 from support.world import MODEL, Answer, World, lanes, play
 
 POOL = "sonnet-5.5"
@@ -114,6 +114,23 @@ def test_what_was_estimated_is_settled_by_what_was_used():
 
 
 # -- waits that cannot be met ------------------------------------------------------------------------------------------
+
+
+def test_inv_10_what_was_sent_and_left_stays_counted():
+    """The API counts a prompt that it has got, whether or not somebody waits for its answer."""
+
+    async def scene(world: World) -> float:
+        base_url = await RawUpstream(((HANG,),)).start()
+        task = asyncio.create_task(world.ask(text="word " * 20_000, base_url=base_url))
+        await asyncio.sleep(0.1)
+        [state] = world.engine.gates()
+        _, (_, _, before, _), _ = state.gate.levels(world.now_s)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        _, (_, _, after, _), _ = state.gate.levels(world.now_s)
+        return after - before
+
+    assert play(scene) == 0
 
 
 def test_a_wait_that_is_too_long_is_refused_at_once_with_an_honest_retry_after():
@@ -240,6 +257,31 @@ def test_a_caller_that_leaves_the_queue_frees_its_place():
         return world.now_s
 
     assert play(scene, config=ONE_A_SECOND) == pytest.approx(1, abs=0.01)
+
+
+def test_inv_12_who_waits_behind_a_call_that_gives_up_goes_when_there_is_room_for_it():
+    """Not when there would have been room for the one that left.  A thousand tokens a second: an answer that used far
+    more than was thought leaves a debt of 16,000 at the first second, which is paid at the eighteenth."""
+
+    async def scene(world: World) -> tuple[str, float]:
+        def using(input_tokens: int, pause_s: float) -> Script:
+            usage = {"input_tokens": input_tokens, "output_tokens": 7}
+            return (Pause(pause_s), json_reply(200, {**message(), "usage": usage}))
+
+        upstream = RawUpstream((using(58_000, 0), using(20_000, 1), using(21, 0)))
+        base_url = await upstream.start()
+        await world.ask(base_url=base_url, workflow="large")
+        slow = asyncio.create_task(world.ask(base_url=base_url, workflow="slow"))
+        await asyncio.sleep(0.1)
+        leaves = asyncio.create_task(refusal_of(world, text="word " * 4_000, requested_deadline_s=10))
+        await asyncio.sleep(0.1)
+        await asyncio.gather(slow, world.ask(base_url=base_url))
+        return (await leaves).reason, upstream.seen[-1].at_s
+
+    reason, at_s = play(scene, config=ceiling(itpm=60_000, burst_s=60.0, lanes=lanes(max_wait_s=600)))
+
+    assert reason == Reason.WAIT_TOO_LONG
+    assert 17 < at_s < 19
 
 
 def test_a_refused_call_leaves_one_record_and_no_attempt():

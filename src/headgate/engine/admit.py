@@ -118,7 +118,7 @@ class Admit:
         try:
             reply = await proceed(call)
         except BaseException:
-            self._release(state, ticket, attempt)
+            self._settle(state, ticket, attempt)
             raise
         self._learn(call, state, reply)
         if reply.stream is not None:
@@ -157,7 +157,7 @@ class Admit:
         except _OutOfPatience:
             state.gate.withdraw(ticket)
             wait_s = state.gate.expected_wait_s(ticket.lane, ticket.needs, clock.now_s())
-            self._schedule(state)
+            self._pump(state)  # those behind it need not wait as long as it would have
             raise _too_long(call, lane, wait_s, clock.now_s() - asked_s) from None
         except BaseException:
             if ticket.granted:
@@ -245,11 +245,6 @@ class Admit:
             state.gate.settle(ticket, ticket.needs[1], ticket.needs[2])
         else:
             state.gate.release(ticket, sent=attempt.sent_s is not None)
-        if state.waiting:
-            self._pump(state)
-
-    def _release(self, state: GateState, ticket: Ticket, attempt: Attempt) -> None:
-        state.gate.release(ticket, sent=attempt.sent_s is not None)
         if state.waiting:
             self._pump(state)
 
