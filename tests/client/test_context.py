@@ -120,6 +120,24 @@ def test_a_lane_that_does_not_exist_is_refused_in_words(claude):
     assert claude.books()["requests"] == 0
 
 
+@pytest.mark.parametrize("headers", [{"x-headgate-lane": "bukl"}, {"x-headgate-deadline-s": "soon"}])
+def test_inv22_a_call_that_cannot_be_read_has_its_line_in_the_log(claude, kept, headers):
+    """As at the gateway: one line, found by the call id of the error, with the labels as far as they are known."""
+    with (
+        sync_client(claude) as client,
+        headgate.context(workflow="triage"),
+        pytest.raises(anthropic.BadRequestError) as caught,
+    ):
+        client.messages.create(**asking(), extra_headers=headers | {"x-correlation-id": "mine-1"})
+
+    told = caught.value.response.headers
+    [line] = kept.lines()
+    assert (line["call_id"], line["correlation_id"]) == (told["x-headgate-call-id"], told["x-correlation-id"])
+    assert (line["status"], line["reason"], line["workflow"]) == (400, "bad_request", "triage")
+    assert told["x-correlation-id"] == "mine-1"
+    assert kept.calls() == []
+
+
 def test_nothing_of_it_reaches_the_api():
     """No `x-headgate-*`, no correlation id, no header twice, and the caller's key once."""
 

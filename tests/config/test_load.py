@@ -25,6 +25,7 @@ def test_no_file_is_needed(load):
     assert loaded.config == Config()
     assert loaded.file is None
     assert {setting.source for setting in loaded.settings} == {"default"}
+    assert loaded.chosen() == set()
 
 
 def test_a_file_in_the_folder_is_read(load, tmp_path):
@@ -36,6 +37,7 @@ def test_a_file_in_the_folder_is_read(load, tmp_path):
     assert sources(loaded, "gateway.port", "retry.max_attempts", "retry.base_s", "retry.cap_s") == [
         f"{loaded.file}:2", f"{loaded.file}:6", f"{loaded.file}:7", "default",
     ]  # fmt: skip
+    assert loaded.chosen() == {"gateway.port", "retry.max_attempts", "retry.base_s"}
 
 
 def test_the_environment_names_another_file(load, tmp_path):

@@ -17,6 +17,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
+from headgate.client.intake import Intake
 from headgate.config import Loaded, load_config
 from headgate.engine.engine import Engine
 from headgate.event_loop import new_event_loop
@@ -37,6 +38,7 @@ class Portal:
         self._thread = threading.Thread(target=self._run, name="headgate-engine", daemon=True)
         self._thread.start()
         self.engine = self._started.result()
+        self.intake = Intake(self.engine, loaded, self.post)
 
     @property
     def open(self) -> bool:
@@ -135,8 +137,7 @@ def shutdown() -> None:
 def _settings() -> Loaded:
     """As for the gateway, but that a library does not write to its host's standard output unasked."""
     loaded = load_config(os.environ)
-    chosen = any(setting.path == "log.path" and setting.source != "default" for setting in loaded.settings)
-    if chosen:
+    if "log.path" in loaded.chosen():
         return loaded
     quiet = replace(loaded.config, log=replace(loaded.config.log, path="off"))
     return replace(loaded, config=quiet)

@@ -13,21 +13,19 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from types import FrameType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from headgate.call import Call, Kind, Reply, ReplyStream
-from headgate.client.context import current
+from headgate.call import Call, Reply, ReplyStream
+from headgate.client.intake import Intake
 from headgate.client.portal import Portal, running, shared
 from headgate.client.portal_call import AsyncPortalCall, Stopped, SyncPortalCall
 from headgate.edge import answers
-from headgate.edge.intake import Lanes, credential_of, deadline_of, label, note, passed_on, personal, sends_bearer
-from headgate.edge.routes import Match, Router
 from headgate.engine.engine import Engine
-from headgate.errors import HeadgateError, NotAllowed, Refused, Unavailable
+from headgate.errors import HeadgateError, Refused, Unavailable
 from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
 from headgate.net.http import HeaderBlock
@@ -59,25 +57,26 @@ class AsyncTransport(_AsyncBase):
     """
 
     def __init__(self, engine: Engine | None = None) -> None:
-        self._engine = engine
+        self._own = Intake(engine) if engine is not None else None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         _check_sdk_retries(request)
         await request.aread()
         http = _library_of(request)
-        call = None
+        record = None
+        timeout_s = _read_timeout(request)
         try:
-            portal = await _shared_from_a_loop() if self._engine is None else None
-            engine = self._engine or (portal or shared()).engine
-            timeout_s = _read_timeout(request)
-            call = _call_of(request, engine, portal, timeout_s)
+            portal = await _shared_from_a_loop() if self._own is None else None
+            intake = self._own or (portal or shared()).intake
+            record = intake.begin(request)
+            call = intake.call_of(request, record, timeout_s)
             if portal is None:
-                reply = await engine.call(call)
+                reply = await intake.engine.call(call)
             else:
-                portal_call = AsyncPortalCall(engine.call, call, portal)
+                portal_call = AsyncPortalCall(intake.engine.call, call, portal)
                 reply = await portal_call.answer()
         except (HeadgateError, Stopped) as problem:
-            return _not_made(http, request, call, problem)
+            return _not_made(http, request, record, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
         own_loop = portal is None
@@ -92,15 +91,16 @@ class Transport(_SyncBase):
         _check_sdk_retries(request)
         request.read()
         http = _library_of(request)
-        call = None
+        record = None
+        timeout_s = _read_timeout(request)
         try:
             portal = shared()
-            timeout_s = _read_timeout(request)
-            call = _call_of(request, portal.engine, portal, timeout_s)
+            record = portal.intake.begin(request)
+            call = portal.intake.call_of(request, record, timeout_s)
             portal_call = SyncPortalCall(portal.engine.call, call, portal)
             reply = portal_call.answer()
         except (HeadgateError, Stopped) as problem:
-            return _not_made(http, request, call, problem)
+            return _not_made(http, request, record, problem)
         if reply.stream is None:
             return _whole(http, request, call, reply)
         return _streamed(http, request, call, reply, http.SyncStream(portal_call, timeout_s))
@@ -122,108 +122,6 @@ async def _shared_from_a_loop() -> Portal:
     return portal if portal is not None else await asyncio.to_thread(shared)
 
 
-# -- the request -------------------------------------------------------------------------------------------------------
-
-
-def _call_of(request: httpx2.Request, engine: Engine, portal: Portal | None, timeout_s: float | None) -> Call:
-    clock = engine.clock
-    config = engine.config
-    headers = [(name.lower(), value) for name, value in request.headers.raw]
-    told = dict(headers)
-    raw_path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    base, path, match = _placed(request.method, raw_path)
-    _refuse_other_clouds(path, told)
-    # Code in this process may call what it likes.
-    kind, resource_id = (match.route.kind, match.resource_id) if match is not None else (Kind.UNMETERED, None)
-    labels = current()
-    record = CallRecord(
-        call_id=engine.new_call_id(), started_ms=clock.unix_ms(), kind=kind, workflow="unset", lane="",
-        bytes_in=len(request.content),
-    )  # fmt: skip
-    if labels.workflow is not None:
-        record.workflow = label(labels.workflow)
-    if labels.user is not None:
-        record.user = personal(labels.user)
-    if labels.session is not None:
-        record.session = label(labels.session)
-    note(record, told)
-    lanes = Lanes(config.lanes, config.workflows, config.default_lane)
-    asked = told.get(b"x-headgate-lane", b"").decode("latin-1") or labels.lane
-    record.lane = lanes.of(asked, record.workflow)
-    call = Call(
-        record=record,
-        kind=kind,
-        method=request.method,
-        target=f"{path}?{query}" if query else path,
-        headers=passed_on(headers, told),
-        body=request.content,
-        arrived_s=clock.now_s(),
-        bearer=sends_bearer(told),
-        requested_deadline_s=deadline_of(told),
-        resource_id=resource_id,
-        replayable=kind in (Kind.MESSAGES, Kind.COUNT_TOKENS) or request.method == "GET",
-    )
-    if portal is None or not _chosen(portal, "upstream.base_url"):
-        port = f":{request.url.port}" if request.url.port else ""
-        host = f"[{request.url.host}]" if ":" in request.url.host else request.url.host
-        call.base_url = f"{request.url.scheme}://{host}{port}{base}"
-    if portal is None or not _has_own_keys(portal):
-        key = credential_of(told)
-        call.own_key = key.decode("latin-1") if key is not None else None
-    call.patience_s = timeout_s
-    if record.caller_attempts:
-        # Every answer of ours tells the SDK not to retry, so this follows an exception: a call whose tries are spent.
-        call.attempts_before = config.retry.max_attempts - 1
-    return call
-
-
-def _placed(method: str, raw_path: str) -> tuple[str, str, Match | None]:
-    """The base URL's part of a path, the API's part, and its route if it is a known one.
-
-    A base URL may hold a `/v1/` of its own (AI gateways have such), and so may an id: the API's part begins at the last
-    `/v1/` that makes a known path.
-    """
-    last = at = raw_path.rfind("/v1/")
-    while at >= 0:
-        try:
-            return raw_path[:at], raw_path[at:], _router().match(method, raw_path[at:])
-        except NotAllowed:
-            at = raw_path.rfind("/v1/", 0, at + 3)
-    last = max(last, 0)
-    return raw_path[:last], raw_path[last:], None
-
-
-def _refuse_other_clouds(path: str, told: Mapping[bytes, bytes]) -> None:
-    """Bedrock and Vertex have other paths, bills and limits, and a request signed for AWS cannot be signed anew here.
-
-    Raises:
-        NotAllowed: sending it would give the Claude API's key to another host, or leave its cost out of the ledger.
-    """
-    signed = told.get(b"authorization", b"").startswith(b"AWS4-")
-    if signed or not path.startswith("/v1/") or path.endswith((":rawPredict", ":streamRawPredict")):
-        raise NotAllowed(
-            "Headgate speaks the Claude API only: this client is made for another cloud (Bedrock, Vertex). Take "
-            "Headgate's transport out of its http_client, or use anthropic.Anthropic.",
-            reason=Reason.NO_SUCH_PATH,
-            status=404,
-        )
-
-
-@lru_cache(maxsize=1)
-def _router() -> Router:
-    return Router(())
-
-
-def _chosen(portal: Portal, path: str) -> bool:
-    """Whether a setting was made: then it goes before what the SDK was told."""
-    return any(setting.path == path and setting.source != "default" for setting in portal.loaded.settings)
-
-
-def _has_own_keys(portal: Portal) -> bool:
-    names = ("api_key", "api_key_file", "api_key_command")
-    return bool(portal.loaded.config.upstream.credentials) or any(_chosen(portal, f"upstream.{n}") for n in names)
-
-
 def _read_timeout(request: httpx2.Request) -> float | None:
     timeout = request.extensions.get("timeout")
     read = timeout.get("read") if isinstance(timeout, dict) else None
@@ -233,7 +131,7 @@ def _read_timeout(request: httpx2.Request) -> float | None:
 # -- the reply ---------------------------------------------------------------------------------------------------------
 
 
-def _not_made(http: Any, request: Any, call: Call | None, problem: HeadgateError | Stopped) -> httpx2.Response:
+def _not_made(http: Any, request: Any, record: CallRecord | None, problem: HeadgateError | Stopped) -> httpx2.Response:
     """The answer to a call that Headgate does not send.
 
     An exception would reach the caller as "Connection error.", after the SDK's own retries; an answer says what it is.
@@ -246,8 +144,10 @@ def _not_made(http: Any, request: Any, call: Call | None, problem: HeadgateError
             f"Headgate cannot start in this process: {problem}",
             reason=Reason.NOT_STARTED, status=503, retry_after_s=None,
         )  # fmt: skip
-    call_id = call.record.call_id if call is not None else f"unmade_{uuid4().hex}"
-    status, headers, body = answers.refused(problem, call_id)
+    if record is not None:
+        status, headers, body = answers.refused(problem, record.call_id, record.correlation_id)
+    else:
+        status, headers, body = answers.refused(problem, f"unmade_{uuid4().hex}")
     response: httpx2.Response = http.Response(status, headers=headers, content=body, request=request)
     return response
 

@@ -49,6 +49,10 @@ class Loaded:
     settings: tuple[Setting, ...]
     file: Path | None
 
+    def chosen(self) -> frozenset[str]:
+        """The paths of the settings that somebody made."""
+        return frozenset(setting.path for setting in self.settings if setting.source != "default")
+
 
 def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Path | None = None) -> Loaded:
     """Load the settings in force.

@@ -7,13 +7,25 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from headgate.config.schema import LaneConfig, WorkflowConfig
+from headgate.call import Kind
+from headgate.config.schema import Config
+from headgate.engine.engine import Engine
 from headgate.errors import BadRequest
 from headgate.events import Reason
 from headgate.net.http import HOP_BY_HOP, Headers, nominated
 from headgate.records import CallRecord
 
-__all__ = ["Lanes", "credential_of", "deadline_of", "label", "note", "passed_on", "personal", "sends_bearer"]
+__all__ = [
+    "Lanes",
+    "begin_record",
+    "credential_of",
+    "deadline_of",
+    "label",
+    "note",
+    "passed_on",
+    "personal",
+    "sends_bearer",
+]
 
 Told = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
@@ -38,10 +50,10 @@ judge."""
 class Lanes:
     """Which lane a call runs in."""
 
-    def __init__(self, lanes: Mapping[str, LaneConfig], workflows: Mapping[str, WorkflowConfig], default: str) -> None:
-        self._names = frozenset(lanes)
-        self._by_workflow = {name: policy.lane for name, policy in workflows.items() if policy.lane is not None}
-        self._default = default
+    def __init__(self, config: Config) -> None:
+        self._names = frozenset(config.lanes)
+        self._by_workflow = {name: policy.lane for name, policy in config.workflows.items() if policy.lane is not None}
+        self._default = config.default_lane
 
     def of(self, asked: str | None, workflow: str) -> str:
         """The lane that was asked for, or the workflow's, or the default.
@@ -57,6 +69,19 @@ class Lanes:
                 reason=Reason.BAD_REQUEST,
             )
         return asked
+
+
+def begin_record(engine: Engine, kind: Kind) -> CallRecord:
+    """The record of a call that begins now; nothing is known of it yet."""
+    call_id = engine.new_call_id()
+    return CallRecord(
+        call_id=call_id,
+        correlation_id=call_id,
+        started_ms=engine.clock.unix_ms(),
+        kind=kind,
+        workflow="unset",
+        lane="",
+    )
 
 
 def note(record: CallRecord, told: Told) -> None:

@@ -104,8 +104,8 @@ class Engine:
         )
         self.call = compose(filters, self._upstream.send)
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
-        self.turned_away = observe.turned_away
-        """`turned_away(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
+        self.record_refusal = observe.record_refusal
+        """`record_refusal(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
 
     @classmethod
     def from_config(cls, config: Config, environ: Mapping[str, str], *, in_process: bool = False) -> Engine:

@@ -61,7 +61,7 @@ class Observe:
             stream.on_end(lambda: self._over(call, reply, reply.status, _outcome(call, stream.failure, streamed=True)))
         return reply
 
-    def turned_away(self, record: CallRecord, status: int, reason: Reason) -> None:
+    def record_refusal(self, record: CallRecord, status: int, reason: Reason) -> None:
         """A call that an edge refused, so that it never came down the path.
 
         It is logged and has no row in the ledger: who may not call must not be able to fill the disk on which money is

@@ -10,7 +10,7 @@ from headgate.call import Call, Kind, Reply, ReplyStream
 from headgate.config.check import is_loopback
 from headgate.config.schema import CallerKey
 from headgate.edge import answers
-from headgate.edge.intake import Lanes, deadline_of, passed_on, sends_bearer
+from headgate.edge.intake import Lanes, begin_record, deadline_of, passed_on, sends_bearer
 from headgate.edge.routes import METHODS, Match, Router, check_query
 from headgate.engine.engine import Engine
 from headgate.errors import BadRequest, NotAllowed, Refused
@@ -54,7 +54,7 @@ class GatewayApp:
         self._engine = engine
         self._config = config.gateway
         self._router = Router(config.gateway.unmetered_paths)
-        self._callers = Callers(config.gateway.keys, Lanes(config.lanes, config.workflows, config.default_lane))
+        self._callers = Callers(config.gateway.keys, Lanes(config))
         self._hosts = HostCheck(config.gateway.host, config.gateway.hosts)
         self._penalties = Penalties(engine.clock)
         self._plans = {
@@ -113,23 +113,12 @@ class GatewayApp:
             record = admitted.call.record
             record.reason = refusal.reason
         else:
-            record = self._record(admitted.match.route.kind if admitted is not None else Kind.OTHER)
+            record = begin_record(self._engine, admitted.match.route.kind if admitted is not None else Kind.OTHER)
             if request is not None and admitted is not None:
                 with suppress(Refused):  # whatever else is wrong with it
                     self._callers.note(record, request.by_name, admitted.key)
-            self._engine.turned_away(record, refusal.status, refusal.reason)
+            self._engine.record_refusal(record, refusal.status, refusal.reason)
         return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
-
-    def _record(self, kind: Kind) -> CallRecord:
-        call_id = self._engine.new_call_id()
-        return CallRecord(
-            call_id=call_id,
-            correlation_id=call_id,
-            started_ms=self._engine.clock.unix_ms(),
-            kind=kind,
-            workflow="unset",
-            lane="",
-        )
 
     # -- the call -------------------------------------------------------------------------------------------------
 
@@ -138,12 +127,12 @@ class GatewayApp:
         if not isinstance(admitted, _Admitted):
             return self._health(request)
         engine = self._engine
-        record = self._record(admitted.match.route.kind)
+        record = begin_record(engine, admitted.match.route.kind)
         record.bytes_in = len(request.body)
         try:
             call = self._call(request, admitted, record)
         except Refused as refusal:
-            engine.turned_away(record, refusal.status, refusal.reason)
+            engine.record_refusal(record, refusal.status, refusal.reason)
             return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         admitted.call = call
         try:
