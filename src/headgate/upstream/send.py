@@ -122,13 +122,13 @@ class Upstream:
             status, headers = await self._send_upload(connection, call, first_byte_s)
         record.first_byte_ms = round((clock.now_s() - attempt.started_s) * 1000, 3)
         record.status = status
-        told = headers.watched.get
-        if request_id := told(b"request-id"):
+        header = headers.watched.get
+        if request_id := header(b"request-id"):
             record.upstream_request_id = request_id.decode("latin-1")[:128]
-        if told(b"content-encoding", b"identity") != b"identity":
+        if header(b"content-encoding", b"identity") != b"identity":
             raise WireError("protocol", "the upstream compressed its answer although it was asked not to")
-        if 200 <= status < 300 and _is_passed_on(call.kind, told(b"content-type", b"").lower()):
-            length = told(b"content-length")
+        if 200 <= status < 300 and _is_passed_on(call.kind, header(b"content-type", b"").lower()):
+            length = header(b"content-length")
             stream = UpstreamStream(connection, clock, lane, call, key)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
         body = connection.take_whole()
