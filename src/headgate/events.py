@@ -28,6 +28,11 @@ class ErrorClass(StrEnum):
 
     Mend the payment in the Claude Console.  Another configured key is tried first; this one rests until the 1st of the
     month (UTC), or until a restart."""
+    LINKED_BILLING = "linked_billing"
+    """The other organisation that the call is to be billed to cannot pay, or has reached its limit (402 with a
+    `linked_organization_…` code).
+
+    That organisation must mend it, or the call must not name it in `billing_policy`.  Our own keys stay in service."""
     PERMISSION = "permission"
     """The key may not do this (403).
 

@@ -135,13 +135,13 @@ def test_b06_a_request_that_only_quotes_those_words_is_a_bad_request(message):
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("linked_organization_spend_limit_reached", ErrorClass.SPEND_LIMIT),
-        ("linked_organization_billing_unavailable", ErrorClass.BILLING),
+        ("linked_organization_spend_limit_reached", ErrorClass.LINKED_BILLING),
+        ("linked_organization_billing_unavailable", ErrorClass.LINKED_BILLING),
         (None, ErrorClass.BILLING),
     ],
 )
 def test_b07_a_402_is_a_matter_of_money(code, error):
-    """§6: payment, or the limit of a linked organisation."""
+    """§6: our own payment, or that of a linked organisation, which says nothing about our keys."""
     body = envelope("billing_error", error_code=code) if code else envelope("billing_error")
 
     assert classify(402, body).error is error

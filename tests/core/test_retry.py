@@ -29,7 +29,7 @@ NOT_RETRIED = {
     ErrorClass.INVALID_REQUEST, ErrorClass.AUTHENTICATION, ErrorClass.BILLING, ErrorClass.PERMISSION,
     ErrorClass.NOT_FOUND, ErrorClass.TOO_LARGE, ErrorClass.CLIENT_ERROR, ErrorClass.SPEND_LIMIT,
     ErrorClass.UNKNOWN_STATUS, ErrorClass.TLS, ErrorClass.EGRESS_DENIED, ErrorClass.POOL_TIMEOUT, ErrorClass.REDIRECT,
-    ErrorClass.DEADLINE, ErrorClass.CANCELLED, ErrorClass.UNSENDABLE,
+    ErrorClass.DEADLINE, ErrorClass.CANCELLED, ErrorClass.UNSENDABLE, ErrorClass.LINKED_BILLING,
 }  # fmt: skip
 
 

@@ -58,7 +58,8 @@ _BY_CODE = {
     "ramp_limit_exceeded": ErrorClass.RAMP_LIMIT,
     "enforced_spend_limit_reached": ErrorClass.SPEND_LIMIT,
     "contract_spend_limit_reached": ErrorClass.SPEND_LIMIT,
-    "linked_organization_spend_limit_reached": ErrorClass.SPEND_LIMIT,
+    "linked_organization_spend_limit_reached": ErrorClass.LINKED_BILLING,
+    "linked_organization_billing_unavailable": ErrorClass.LINKED_BILLING,
 }
 
 

@@ -185,6 +185,7 @@ _OUTCOMES = {
     ErrorClass.CLIENT_ERROR: Outcome.CLIENT_ERROR,
     ErrorClass.UNSENDABLE: Outcome.CLIENT_ERROR,
     ErrorClass.PERMISSION: Outcome.CLIENT_ERROR,
+    ErrorClass.LINKED_BILLING: Outcome.CLIENT_ERROR,
     ErrorClass.CANCELLED: Outcome.CANCELLED,
     ErrorClass.CONNECT_TIMEOUT: Outcome.TIMEOUT,
     ErrorClass.FIRST_BYTE_TIMEOUT: Outcome.TIMEOUT,
