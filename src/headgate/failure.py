@@ -27,10 +27,14 @@ class Failure:
 
     @property
     def may_have_run(self) -> bool:
-        """Whether the API may have worked on the request, and may bill it: an error that it put into words is not
-        billed, but one that says it took too long does not say how far it came."""
-        told = self.status is not None or self.type is not None
-        return self.sent and (not told or self.status in _TOO_LONG or self.error is ErrorClass.TIMEOUT_ERROR)
+        """Whether the API may have worked on the request, and may bill it.
 
-
-_TOO_LONG = frozenset((504, 524))
+        An error that it put into words is not billed, but one that says it took too long does not say how far it came.
+        A server error without such words is of somebody in between, who knows nothing of it; 4xx and 529 let nothing
+        through.
+        """
+        if self.type is not None:
+            told = self.error is not ErrorClass.TIMEOUT_ERROR
+        else:
+            told = self.status is not None and (self.status < 500 or self.status == 529)
+        return self.sent and not told

@@ -322,6 +322,22 @@ def test_b02_where_one_in_three_fails_nearly_all_are_answered(seed):
     assert amplification <= 1.65
 
 
+@pytest.mark.parametrize(
+    ("status", "page", "source"),
+    [
+        (502, b"content-type: text/html", UsageSource.UNKNOWN),
+        (520, b"content-type: text/html", UsageSource.UNKNOWN),
+        (503, b"content-type: text/plain", UsageSource.UNKNOWN),
+        (403, b"content-type: text/html", UsageSource.NONE),
+    ],
+)
+def test_b17_a_server_error_that_is_not_in_the_apis_words_may_have_cost(status, page, source):
+    """Whoever stands between can have lost the answer of an API that worked.  A 4xx lets nothing through."""
+    answer, _, _ = answered((whole(status, b"<html>Bad gateway", page),), OK, caller_attempts=3)
+
+    assert (answer.record.usage_source, answer.record.unconfirmed_pico > 0) == (source, source == UsageSource.UNKNOWN)
+
+
 # -- several keys ------------------------------------------------------------------------------------------------------
 
 KEYS = ("sk-ant-test-0001", "sk-ant-test-0002")
@@ -404,3 +420,24 @@ def test_b05_a_spend_limit_that_says_when_it_ends_rests_the_key_until_then():
         return names
 
     assert play(scene, credentials=KEYS) == ["key2", "key2", "default"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (402, "linked_organization_billing_unavailable"),
+        (402, "linked_organization_spend_limit_reached"),
+        (403, "user_profile_billing_not_authorized"),
+        (403, "user_profile_not_billable"),
+    ],
+)
+def test_b07_what_another_organisation_does_not_pay_leaves_our_keys_in_service(status, code):
+    """`billing_policy` bills an organisation that the caller names, and fails if that one does not pay: it is the
+    answer, and the next call goes with the same key."""
+
+    async def scene(world: World) -> list[tuple[int, str]]:
+        base_url = await RawUpstream(((error_reply(status, "billing_error", code=code),), OK)).start()
+        answers = [await world.ask(base_url=base_url) for _ in range(2)]
+        return [(answer.reply.status, answer.call.attempt.record.credential) for answer in answers]
+
+    assert play(scene, credentials=KEYS) == [(status, "default"), (200, "default")]
