@@ -59,7 +59,7 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     refusal_category: str | None = None
     """Of an answer with the stop reason `refusal`: the category the API gave."""
     attempts: int = 0
-    """Attempts made for it, one that was given up while it waited for its turn included."""
+    """Attempts made for it, each with a row of its own; one that was given up while it waited for its turn is none."""
     caller_attempts: int = 0
     """Times the caller's SDK had already tried on its own (`x-stainless-retry-count`)."""
     upstream_request_id: str | None = None
@@ -83,7 +83,7 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_problem: str | None = None
     """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
     unconfirmed_pico: int = 0
-    """Upper estimate, in pico-dollars, for attempts that nothing tells the usage of; not in `cost_pico`."""
+    """Expected cost, in pico-dollars, of attempts that nothing tells the usage of; not in `cost_pico`, and no bound."""
     price_row: str | None = None
     """The price row of the last attempt: model and the row's first day."""
     queue_ms: float = 0.0
@@ -168,7 +168,7 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_problem: str | None = None
     """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
     unconfirmed_pico: int = 0
-    """Upper estimate, in pico-dollars, if nothing tells what it used; not in `cost_pico`."""
+    """Expected cost, in pico-dollars, if nothing tells what it used; not in `cost_pico`, and no bound."""
     price_row: str | None = None
     """The price row used: model and the row's first day."""
     queue_ms: float = 0.0
@@ -239,6 +239,8 @@ class OpenAttempt(msgspec.Struct, gc=False, array_like=True):
     pool: str
     estimated_input_tokens: int
     estimated_output_tokens: int
+    fast: bool = False
+    us: bool = False
 
 
 class Resource(msgspec.Struct, kw_only=True, gc=False):

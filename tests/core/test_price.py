@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -684,16 +685,38 @@ def test_a_price_finer_than_a_pico_dollar_is_rounded_half_up():
     assert costs == [1, 1, 2]
 
 
-def test_the_upper_bound_is_the_dearest_the_tokens_can_be_at_standard_rates():
+def test_the_expected_cost_takes_the_dearest_rate_of_what_is_not_known():
     """What a call that may have run is noted with: every input token at its dearest rate, in the dearest band."""
-    bound = BOOK.upper_bound("claude-haiku-5-5", DAY, 1_000, 100)
+    expected = BOOK.expected("claude-haiku-5-5", DAY, 1_000, 100)
 
-    assert bound == Charge(1_000 * at("1.00") + 100 * at("2.50"), "claude-haiku-5-5@2026-10-07")
+    assert expected == Charge(1_000 * at("1.00") + 100 * at("2.50"), "claude-haiku-5-5@2026-10-07")
 
 
-def test_e07_a_model_without_a_row_has_no_upper_bound_either():
+@pytest.mark.parametrize(
+    ("asked", "factor"),
+    [({"fast": True}, 2), ({"us": True}, Fraction("1.1")), ({"fast": True, "us": True}, Fraction("2.2"))],
+    ids=["fast", "us", "both"],
+)
+def test_the_expected_cost_is_of_what_was_asked_for(asked, factor):
+    """Fast mode and a place have their price whether or not an answer came to repeat them."""
+    standard = BOOK.expected("claude-opus-5-5", DAY, 1_000, 100).pico
+
+    assert BOOK.expected("claude-opus-5-5", DAY, 1_000, 100, **asked).pico == standard * factor
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "problem"),
+    [
+        ("claude-opus-9", {}, "model:claude-opus-9"),
+        ("claude-haiku-5-5", {"fast": True}, "speed:fast"),
+        ("claude-sonnet-4-5", {"us": True}, "geo:us"),
+    ],
+)
+def test_e07_what_has_no_price_has_no_expected_cost_either(model, asked, problem):
     """Not 0: a call that may have run may have cost something."""
-    assert BOOK.upper_bound("claude-opus-9", DAY, 1_000, 100) == Charge(None, None, "model:claude-opus-9")
+    expected = BOOK.expected(model, DAY, 1_000, 100, **asked)
+
+    assert (expected.pico, expected.problem) == (None, problem)
 
 
 @given(
@@ -703,11 +726,11 @@ def test_e07_a_model_without_a_row_has_no_upper_bound_either():
     st.integers(0, 2**20),
     st.sampled_from(sorted(SHEET)),
 )
-def test_no_standard_answer_costs_more_than_its_upper_bound(input_, five, hour, output, model):
+def test_no_standard_answer_with_the_expected_tokens_costs_more_than_expected(input_, five, hour, output, model):
     """However the input splits into kinds."""
     usage = Usage(input=input_, cache_write_5m=five, cache_write_1h=hour, output=output)
 
-    assert bill(model, usage=usage).pico <= BOOK.upper_bound(model, DAY, usage.prompt, output).pico
+    assert bill(model, usage=usage).pico <= BOOK.expected(model, DAY, usage.prompt, output).pico
 
 
 # -- against the invoice of the simulator, written by somebody else --------------------------------------------------

@@ -11,6 +11,7 @@ from headgate.config.schema import Config, LimitsConfig, PoolCeiling, RetryConfi
 from headgate.errors import Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.net.client import WireError
+from headgate.sim.virtual_time import EPOCH
 from support.raw_upstream import HANG, Pause, RawUpstream, Script, json_reply, message, message_events, sse_head
 from support.world import Answer, World, lanes, play
 
@@ -68,6 +69,24 @@ def test_a07_what_was_sent_and_not_answered_may_have_cost():
 
     assert (answer.record.usage_source, answer.record.cost_pico) == (UsageSource.UNKNOWN, 0)
     assert answer.record.unconfirmed_pico > 0
+
+
+@pytest.mark.parametrize("asked", [{"speed": "fast"}, {"inference_geo": "us"}])
+def test_a07_the_expected_cost_is_of_what_was_asked_for(asked):
+    """Fast mode and a place have their price though no answer came to repeat them."""
+
+    async def scene(world: World) -> tuple[int, int | None]:
+        base_url = await RawUpstream(((HANG,),)).start()
+        await world.ask(base_url=base_url, model="claude-opus-5-5", body=asked)
+        [row] = world.ledger.attempts
+        terms = {"fast": "speed" in asked, "us": "inference_geo" in asked}
+        tokens = (row.estimated_input_tokens, row.estimated_output_tokens)
+        expected = world.engine.prices.expected("claude-opus-5-5", EPOCH.date(), *tokens, **terms)
+        return row.unconfirmed_pico, expected.pico
+
+    noted, expected = play(scene, retry=ONCE)
+
+    assert noted == expected
 
 
 def test_a07_a_hang_is_tried_again_while_there_is_time():

@@ -12,7 +12,7 @@ RECORD = Config(prices=PricesConfig(unknown_model="record"))
 
 @pytest.mark.parametrize("sim", ["reset", "hang"])
 def test_e07_an_attempt_that_may_have_run_on_a_model_without_a_price_has_an_unknown_cost(sim):
-    """E07: neither cost nor upper estimate is known, and 0 would look like free."""
+    """E07: neither the cost nor the expected cost is known, and 0 would look like free."""
 
     async def scene(world):
         call = world.make(sim, model="claude-next-9")

@@ -58,7 +58,7 @@ def serving(folder: Path, sim: Command, **more: str) -> Command:
 
 def test_f01_a_gateway_killed_under_load_loses_nothing_that_the_api_bills(tmp_path: Path):
     """After kill -9 and a new start, every request that the simulator's books know is in the ledger: with its exact
-    cost, or, where the answer died with the process, as unknown with an upper estimate that covers it."""
+    cost, or, where the answer died with the process, as unknown with an expected cost, which covers it here."""
     ledger = tmp_path / "ledger.db"
     chance = random.Random(11)
     answered: list[str] = []

@@ -73,7 +73,7 @@ def cost(
     if total.unpriced:
         say(f"{total.unpriced} answers have no known cost and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
-        say("unconfirmed: sent without any answer that says what it used; an upper estimate, not in the cost")
+        say("unconfirmed: sent without any answer that says what it used; the expected cost, not in the cost")
     if not total.calls:
         say_next("headgate serve, and send a call through it")
     else:

@@ -81,9 +81,6 @@ class Charge(NamedTuple):
     """What the book does not know, for example `geo:eu`."""
 
 
-NOTHING = Charge(0, None)
-
-
 class _Unknown(Exception):
     """A dimension that the book does not price."""
 
@@ -194,12 +191,22 @@ class PriceBook:
             return Charge(None, row_id, str(unknown))
         return _charge(total, row_id)
 
-    def upper_bound(self, model: str, day: date, input_tokens: int, output_tokens: int) -> Charge:
-        """A price for tokens that are only estimated: all of them at the dearest standard rate, a write for an hour."""
+    def expected(
+        self, model: str, day: date, input_tokens: int, output_tokens: int, *, fast: bool = False, us: bool = False
+    ) -> Charge:
+        """What an attempt will probably cost whose tokens are only estimated: all input at the dearest of its rates, a
+        write for an hour, since nothing tells how it is split.  No bound: an answer may be longer than those before it.
+
+        Args:
+            fast: `speed: fast` was asked for.
+            us: `inference_geo: us` was asked for.
+        """
         row = self.find(model, day)
         if row is None:
             return Charge(None, None, _no_row(model))
-        rates = self._rates_of(row, len(row.bands) - 1, False, False, False)
+        if (fast and row.fast is None) or (us and row.us is None):
+            return Charge(None, row.id, "speed:fast" if fast and row.fast is None else "geo:us")
+        rates = self._rates_of(row, len(row.bands) - 1, False, fast, us)
         return _charge(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1], row.id)
 
     def _iterations(
@@ -335,7 +342,7 @@ def _at_rates(part: Usage, rates: Rates) -> int | Fraction:
 
 
 def _charge(total: int | Fraction, row_id: str | None) -> Charge:
-    pico = total if type(total) is int else _round(total)
+    pico = total if isinstance(total, int) else _round(total)
     return Charge(pico, row_id) if pico <= LARGEST_PICO else Charge(None, row_id, "too_large")
 
 
@@ -343,9 +350,9 @@ def _billed(category: str | None, day: date) -> bool:
     return category in BILLED_REFUSALS and day >= BILLED_REFUSALS_SINCE
 
 
-def _round(total: int | Fraction) -> int:
+def _round(total: Fraction) -> int:
     """To whole pico-dollars, halves up.  Only a price finer than a pico-dollar a token makes this matter."""
-    return total if isinstance(total, int) else (2 * total.numerator + total.denominator) // (2 * total.denominator)
+    return (2 * total.numerator + total.denominator) // (2 * total.denominator)
 
 
 def _no_row(model: str) -> str:

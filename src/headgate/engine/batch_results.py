@@ -13,6 +13,7 @@ from headgate.core.price import PriceBook
 from headgate.failure import Failure
 from headgate.records import BatchItemRecord
 from headgate.stores.base import Ledger
+from headgate.usage import MessageFacts
 
 __all__ = ["BatchResults"]
 
@@ -114,19 +115,15 @@ class BatchResults:
             session=owner.session if owner else call.record.session,
             result=entry.result.type,
         )
-        facts = read_message(bytes(entry.result.message)) if entry.result.type == "succeeded" else None
-        if facts is None or facts.usage is None:
+        if entry.result.type != "succeeded":
             return record  # errored, cancelled and expired items are not billed (claude-api.md §10)
-        usage = facts.usage
-        usage.service_tier = "batch"
+        facts = read_message(bytes(entry.result.message)) or MessageFacts()
+        if facts.usage is not None:
+            facts.usage.service_tier = "batch"
+            facts.usage.write_to(record)
         day = utc_day(owner.created_ms if owner else now_ms)
         charge = self._prices.charge(facts, model=facts.model or "", day=day)
         record.model_answered = facts.model
         record.stop_reason = facts.stop_reason
-        record.input_tokens = usage.input
-        record.output_tokens = usage.output
-        record.cache_read_tokens = usage.cache_read
-        record.cache_write_5m_tokens = usage.cache_write_5m
-        record.cache_write_1h_tokens = usage.cache_write_1h
         record.cost_pico, record.cost_problem, record.price_row = charge.pico, charge.problem, charge.row
         return record

@@ -125,19 +125,26 @@ class Engine:
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )
         log = None if config.log.path == "off" else FileCallLog(config.log.path)
-        ledger = SqliteLedger(
-            Path(config.ledger.path),
-            lambda attempt: (
-                prices.upper_bound(
-                    attempt.model or "",
-                    utc_day(attempt.started_ms),
-                    attempt.estimated_input_tokens,
-                    attempt.estimated_output_tokens,
-                ).pico
-            ),
-            commit_interval_s=config.ledger.commit_interval_s,
-            max_backlog_bytes=config.ledger.max_backlog_mb * 1024 * 1024,
-        )
+        try:
+            ledger = SqliteLedger(
+                Path(config.ledger.path),
+                lambda attempt: (
+                    prices.expected(
+                        attempt.model or "",
+                        utc_day(attempt.started_ms),
+                        attempt.estimated_input_tokens,
+                        attempt.estimated_output_tokens,
+                        fast=attempt.fast,
+                        us=attempt.us,
+                    ).pico
+                ),
+                commit_interval_s=config.ledger.commit_interval_s,
+                max_backlog_bytes=config.ledger.max_backlog_mb * 1024 * 1024,
+            )
+        except BaseException:
+            if log is not None:
+                log.close()
+            raise
         return cls(
             config,
             keyring=keyring,

@@ -89,6 +89,7 @@ class Meter:
                 record.call_id, attempt.attempt, attempt.started_ms, record.kind, record.workflow, record.user,
                 record.session, record.lane, record.caller_key, record.correlation_id, record.model, record.stream,
                 attempt.credential, attempt.pool, attempt.estimated_input_tokens, attempt.estimated_output_tokens,
+                _asks(call, "speed", "fast"), _asks(call, "inference_geo", "us"),
             )
         )  # fmt: skip
 
@@ -119,17 +120,19 @@ class Meter:
             self._estimate(call, record)
 
     def _estimate(self, call: Call, record: AttemptRecord) -> None:
-        """Note the most that an attempt of unknown cost probably cost, unconfirmed."""
-        bound = self._prices.upper_bound(
+        """Note what an attempt of unknown cost probably cost, unconfirmed."""
+        expected = self._prices.expected(
             call.record.model or "",
             utc_day(call.record.started_ms),
             record.estimated_input_tokens,
             record.estimated_output_tokens,
+            fast=_asks(call, "speed", "fast"),
+            us=_asks(call, "inference_geo", "us"),
         )
-        if bound.pico is None:
-            record.cost_pico, record.cost_problem = None, record.cost_problem or bound.problem
+        if expected.pico is None:
+            record.cost_pico, record.cost_problem = None, record.cost_problem or expected.problem
         else:
-            record.unconfirmed_pico = bound.pico
+            record.unconfirmed_pico = expected.pico
 
     def _ended(self, attempt: Attempt, failure: Failure | None) -> None:
         attempt.ended_s = self._clock.now_s()
@@ -163,6 +166,10 @@ class Meter:
             _write_down(usage, record)
 
 
+def _asks(call: Call, field: str, value: str) -> bool:
+    return call.document is not None and call.document.get(field) == value
+
+
 def note_failure(attempt: Attempt, failure: Failure) -> None:
     """Write down why an attempt failed."""
     attempt.failure = failure
@@ -182,13 +189,7 @@ def _learn(call: Call, attempt: Attempt, deltas: int | None) -> None:
 
 
 def _write_down(usage: Usage, record: AttemptRecord) -> None:
-    """Token counts: of all passes, where the API lists several (§4: compaction is not in the top-level counts)."""
-    for part in (each.usage for each in usage.iterations) if usage.iterations else (usage,):
-        record.input_tokens += part.input
-        record.output_tokens += part.output
-        record.cache_read_tokens += part.cache_read
-        record.cache_write_5m_tokens += part.cache_write_5m
-        record.cache_write_1h_tokens += part.cache_write_1h
+    usage.write_to(record)
     record.thinking_tokens = usage.thinking
     record.web_searches = usage.web_searches
     record.service_tier = usage.service_tier
@@ -331,8 +332,8 @@ class MessageStream:
         self._over()
 
     def _price(self) -> None:
-        """By the API's final counts if they came.  Otherwise the input is what `message_start` said, and the output is
-        counted from the deltas."""
+        """By the API's final counts if they came.  Otherwise the input is what `message_start` said, and the output
+        what the API had told so far, or more if the deltas hold more."""
         source = UsageSource.VENDOR
         if not self._facts.final:
             source = UsageSource.OBSERVED
@@ -341,7 +342,7 @@ class MessageStream:
                 usage = self._facts.facts.usage = Usage(anomalies=["usage"])
             habit = self._attempt.habit
             assert habit is not None
-            usage.output = habit.output_of_broken_stream(self._facts.deltas)
+            usage.output = max(usage.output, habit.output_of_broken_stream(self._facts.deltas))
         self._meter.price(self._call, self._attempt, source)
 
     def _over(self) -> None:
