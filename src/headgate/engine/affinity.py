@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -14,6 +16,11 @@ from headgate.stores.base import Ledger
 from headgate.upstream.keyring import Keyring
 
 __all__ = ["Affinity"]
+
+FILES_LOOKED_UP = 16
+"""Of those a body names: each is a question to the ledger, and callers write the names."""
+_FILE = re.compile(rb'"file_id"\s*:\s*"([\w-]{1,128})"')
+"""In the text of a message its quotes would be escaped."""
 
 
 class Affinity:
@@ -28,15 +35,18 @@ class Affinity:
         self._clock = clock
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        thread = call.document.get("thread") if call.document is not None else None
-        if thread is None and (call.kind is Kind.MESSAGES or call.kind is Kind.COUNT_TOKENS):
-            return await proceed(call)
         several = len(self._keyring.all()) > 1
+        thread = call.document.get("thread") if call.document is not None else None
+        plain = thread is None and (call.kind is Kind.MESSAGES or call.kind is Kind.COUNT_TOKENS)
+        if plain and not (several and b'"file_id"' in call.body):
+            return await proceed(call)
         kept = call.resource_id or _continued(thread)
         if kept is not None and (several or call.kind is Kind.BATCHES):
             call.owner = await self._ledger.owner(kept)
             if call.owner is not None:
                 call.credential = call.owner.credential
+        if several and call.credential is None and call.own_key is None:
+            call.credential = await self._account_of_files(call.body)
         reply = await proceed(call)
         if reply.failure is None:
             if thread is not None and several:
@@ -44,6 +54,16 @@ class Affinity:
             elif call.method == "POST" and call.resource_id is None and call.kind in (Kind.BATCHES, Kind.FILES):
                 self._remember(call, _made(reply.body))
         return reply
+
+    async def _account_of_files(self, body: bytes) -> str | None:
+        """The credential of the first file that a body names and that is known.  (Files of two accounts in one request
+        cannot work.)"""
+        names = dict.fromkeys(match[1] for match in _FILE.finditer(body))
+        for name in islice(names, FILES_LOOKED_UP):
+            owner = await self._ledger.owner(name.decode())
+            if owner is not None:
+                return owner.credential
+        return None
 
     def _follow_thread(self, call: Call, reply: Reply) -> None:
         def remember() -> None:
