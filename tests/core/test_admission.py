@@ -121,7 +121,7 @@ def test_nobody_overtakes_a_queue():
 def test_b03_a_call_that_was_sent_back_is_first_again():
     """B03: it had its turn; the queue keeps its order behind it."""
     gate = make()
-    gate.freeze(7.0, "rate_limit", 0.0)
+    gate.freeze(7.0, "rate_limit")
     second = gate.ask("chat", 10, 0, 0.0)
     first = gate.ask("chat", 10, 0, 1.0, first=True)
 
@@ -185,11 +185,49 @@ def test_the_expected_wait_is_the_wait():
     for needs in (900, 100, 2_500):
         gate.ask("chat", needs, 0, 0.0)
 
-    told_s = gate.expected_wait_s("chat", (1.0, 500.0, 0.0), 0.0)
     last = gate.ask("chat", 500, 0, 0.0)
+    told_s = gate.expected_wait_s(last, 0.0)
 
     assert told_s == pytest.approx(4.0)
     assert drain(gate)[-1] == (pytest.approx(told_s), last)
+
+
+@pytest.mark.parametrize("before", [0, 700, 9_000])
+def test_the_expected_wait_of_a_call_larger_than_the_bucket_is_that_for_a_full_one(before):
+    """Its own debt is paid by those behind it; those of the calls ahead it has to wait for."""
+    gate = make()
+    gate.ask("chat", 1, 0, 0.0)
+    if before:
+        gate.ask("chat", before, 0, 0.0)
+
+    large = gate.ask("chat", 20_000, 0, 0.0)
+    told_s = gate.expected_wait_s(large, 0.0)
+
+    assert drain(gate)[-1] == (pytest.approx(told_s), large)
+
+
+def test_a_call_that_was_sent_back_does_not_wait_for_those_behind_it():
+    """B03: it is at the head, and its wait is told as such."""
+    gate = make()
+    gate.ask("chat", 5_000, 0, 0.0)
+    for _ in range(20):
+        gate.ask("chat", 1_000, 0, 0.0)
+
+    back = gate.ask("chat", 500, 0, 0.0, first=True)
+
+    assert gate.expected_wait_s(back, 0.0) == pytest.approx(0.5)
+
+
+def test_who_has_left_is_told_how_long_the_wait_would_be_now():
+    """At the end of the queue, behind those that stayed."""
+    gate = make()
+    gate.ask("chat", 5_000, 0, 0.0)
+    gone = gate.ask("chat", 500, 0, 0.0)
+    gate.ask("chat", 1_000, 0, 0.0)
+
+    gate.withdraw(gone)
+
+    assert gate.expected_wait_s(gone, 0.0) == pytest.approx(1.5)
 
 
 def test_the_expected_wait_counts_the_other_lanes_share():
@@ -201,8 +239,8 @@ def test_the_expected_wait_counts_the_other_lanes_share():
     for _ in range(8):
         gate.ask("chat", 0, 0, 0.0)
 
-    told_s = gate.expected_wait_s("chat", (1.0, 0.0, 0.0), 0.0)
     last = gate.ask("chat", 0, 0, 0.0)
+    told_s = gate.expected_wait_s(last, 0.0)
 
     waited_s = next(at_s for at_s, ticket in drain(gate) if ticket is last)
     assert told_s == pytest.approx(1.2)
@@ -236,7 +274,7 @@ def test_to_withdraw_a_granted_ticket_changes_nothing():
 def test_the_queue_can_be_looked_at():
     """For `headgate limits`."""
     gate = make()
-    gate.freeze(9.0, "rate_limit", 0.0)
+    gate.freeze(9.0, "rate_limit")
     gate.ask("chat", 0, 0, 1.0)
     gate.ask("chat", 0, 0, 3.0)
 
@@ -251,7 +289,7 @@ def test_the_queue_can_be_looked_at():
 def test_inv_09_after_a_429_nothing_goes_before_its_time():
     """INV-09, B03: every lane, permits or not; then at once."""
     gate = make()
-    gate.freeze(7.0, "rate_limit", 0.0)
+    gate.freeze(7.0, "rate_limit")
 
     tickets = [gate.ask(lane, 0, 0, 1.0) for lane in ("chat", "bulk")]
 
@@ -264,9 +302,9 @@ def test_inv_09_after_a_429_nothing_goes_before_its_time():
 def test_a_freeze_is_never_shortened():
     """The longest wish counts: the others came from answers to earlier calls."""
     gate = make()
-    gate.freeze(7.0, "rate_limit", 0.0)
+    gate.freeze(7.0, "rate_limit")
 
-    gate.freeze(3.0, "overloaded", 0.0)
+    gate.freeze(3.0, "overloaded")
 
     assert (gate.frozen_until_s, gate.frozen_by) == (7.0, "rate_limit")
 
@@ -274,11 +312,11 @@ def test_a_freeze_is_never_shortened():
 def test_the_expected_wait_counts_the_freeze():
     """Whether somebody waits already or not."""
     gate = make()
-    gate.freeze(7.0, "rate_limit", 0.0)
+    gate.freeze(7.0, "rate_limit")
 
-    assert gate.expected_wait_s("chat", (1.0, 0.0, 0.0), 2.0) == 5.0
-    gate.ask("chat", 0, 0, 2.0)
-    assert gate.expected_wait_s("chat", (1.0, 0.0, 0.0), 2.0) == 5.0
+    first, second = gate.ask("chat", 0, 0, 2.0), gate.ask("chat", 0, 0, 2.0)
+
+    assert gate.expected_wait_s(first, 2.0) == gate.expected_wait_s(second, 2.0) == 5.0
 
 
 # -- settling --------------------------------------------------------------------------------------------------------
@@ -543,7 +581,7 @@ class Watch:
             self.gate.withdraw(self.asked[number % len(self.asked)])
 
     def freeze(self, seconds: float) -> None:
-        self.gate.freeze(self.now_s + seconds, "rate_limit", self.now_s)
+        self.gate.freeze(self.now_s + seconds, "rate_limit")
 
     def narrow(self) -> None:
         self.gate.narrow(self.now_s)

@@ -7,7 +7,7 @@ of refill, halve that when a 429 proves it too deep, and try a little more again
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -68,7 +68,8 @@ class Ticket(msgspec.Struct, eq=False):
 @dataclass(slots=True)
 class _Queue:
     lane: Lane
-    waiting: deque[Ticket] = field(default_factory=deque)
+    waiting: OrderedDict[Ticket, None] = field(default_factory=OrderedDict)
+    """In order, and anybody can leave at once."""
     ahead: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     """The needs of those waiting, summed."""
     turn: float = 0.0
@@ -115,27 +116,27 @@ class Gate:
         queue = self._queues[lane]
         if not queue.waiting and queue.turn < self._turn:
             queue.turn = self._turn  # it is owed nothing for the time it asked for nothing
+        queue.waiting[ticket] = None
         if first:
-            queue.waiting.appendleft(ticket)
-        else:
-            queue.waiting.append(ticket)
+            queue.waiting.move_to_end(ticket, last=False)
         self._count(queue, ticket, 1)
         return ticket
 
-    def expected_wait_s(self, lane: str, needs: Sequence[float], now_s: float) -> float:
-        """How long a call that asked now for `needs` would wait, if nothing else changes.  The last one in the queue
-        has asked already: for it there are no more needs."""
-        if not self.waiting:
-            return self.wait_s(needs, now_s)
-        own = self._queues[lane]
+    def expected_wait_s(self, ticket: Ticket, now_s: float) -> float:
+        """How long `ticket`, which has just asked, will wait if nothing else changes; of one that has left the queue,
+        how long it would if it asked again."""
+        own = self._queues[ticket.lane]
+        queued = ticket in own.waiting
+        at_head = queued and next(iter(own.waiting)) is ticket
         longest = 0.0
         for index, bucket in enumerate(self._buckets):
-            mine = own.ahead[index] + needs[index]
-            work = mine + sum(
-                min(other.ahead[index], mine * other.lane.weight / own.lane.weight)
-                for other in self._queues.values()
-                if other is not own
-            )
+            need = ticket.needs[index]
+            ahead = 0.0 if at_head else own.ahead[index] - (need if queued else 0.0)
+            # Those ahead leave their debts behind; its own it leaves to others.
+            work = ahead + min(need, bucket.capacity)
+            for other in self._queues.values():
+                if other is not own:
+                    work += min(other.ahead[index], (ahead + need) * other.lane.weight / own.lane.weight)
             if bucket.refill_per_s > 0:
                 longest = max(longest, (work - bucket.refill(now_s)) / bucket.refill_per_s)
         return max(longest, self.frozen_until_s - now_s)
@@ -155,11 +156,11 @@ class Gate:
         granted: list[Ticket] = []
         while self.waiting:
             queue = min((q for q in self._queues.values() if q.waiting), key=lambda q: q.turn)
-            ticket = queue.waiting[0]
+            ticket = next(iter(queue.waiting))
             wait_s = self.wait_s(ticket.needs, now_s)
             if wait_s > 0.0:
                 return granted, wait_s
-            queue.waiting.popleft()
+            del queue.waiting[ticket]
             self._count(queue, ticket, -1)
             self._grant(ticket)
             self._turn = queue.turn
@@ -170,8 +171,8 @@ class Gate:
     def withdraw(self, ticket: Ticket) -> None:
         """The caller of a ticket that still waits has gone."""
         queue = self._queues[ticket.lane]
-        if not ticket.granted and ticket in queue.waiting:
-            queue.waiting.remove(ticket)
+        if ticket in queue.waiting:
+            del queue.waiting[ticket]
             self._count(queue, ticket, -1)
 
     def _count(self, queue: _Queue, ticket: Ticket, sign: int) -> None:
@@ -240,7 +241,7 @@ class Gate:
         limit.at_s = now_s
         limit.rumour = (0.0, 0)
 
-    def freeze(self, until_s: float, why: str, now_s: float) -> None:
+    def freeze(self, until_s: float, why: str) -> None:
         """Nothing goes before `until_s`: the API asked for it."""
         if until_s > self.frozen_until_s:
             self.frozen_until_s = until_s

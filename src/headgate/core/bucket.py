@@ -32,12 +32,7 @@ class Bucket:
 
     def holds(self, permits: float, now_s: float) -> bool:
         """Whether `permits` are there now."""
-        level = self.level + (now_s - self.at_s) * self.refill_per_s
-        if level > self.capacity:
-            level = self.capacity
-        self.level = level
-        self.at_s = now_s
-        return level >= permits
+        return self.refill(now_s) >= permits
 
     def wait_s(self, permits: float, now_s: float) -> float:
         """Seconds until `permits` are there; 0 if they are.

@@ -25,7 +25,6 @@ from headgate.upstream.keyring import Keyring
 __all__ = ["Admit", "GateState"]
 
 LEARN_EVERY_S = 0.02
-_NOTHING_MORE = (0.0, 0.0, 0.0)
 LEAST_FREEZE_S = 1.0
 """After a 429, also one that does not say how long."""
 GATES_KEPT = 1024
@@ -144,7 +143,7 @@ class Admit:
         lane = self._lanes[call.record.lane]
         patience_s = min(lane.max_wait_s, call.deadline_s - asked_s)
         try:
-            self._check_wait(call, state, lane, asked_s, patience_s)
+            _check_wait(call, state.gate, ticket, lane, asked_s, patience_s)
             loop = asyncio.get_running_loop()
             turn = state.waiting[ticket] = loop.create_future()
             timer = loop.call_later(max(0.0, patience_s), _give_up, turn)
@@ -156,7 +155,7 @@ class Admit:
                 state.waiting.pop(ticket, None)
         except _OutOfPatience:
             state.gate.withdraw(ticket)
-            wait_s = state.gate.expected_wait_s(ticket.lane, ticket.needs, clock.now_s())
+            wait_s = state.gate.expected_wait_s(ticket, clock.now_s())
             self._pump(state)  # those behind it need not wait as long as it would have
             raise _too_long(call, lane, wait_s, clock.now_s() - asked_s) from None
         except BaseException:
@@ -169,23 +168,6 @@ class Admit:
         finally:
             call.attempt.record.queue_ms = round((clock.now_s() - asked_s) * 1000, 3)
         call.record.reason = call.record.reason or Reason.QUEUED
-
-    def _check_wait(self, call: Call, state: GateState, lane: LaneConfig, now_s: float, patience_s: float) -> None:
-        gate = state.gate
-        name = call.record.lane
-        if gate.waiting_in(name) > lane.max_queue:
-            wait_s = gate.expected_wait_s(name, _NOTHING_MORE, now_s)
-            raise Unavailable(
-                f"lane {name!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry after "
-                "that, or raise lanes.*.max_queue.",
-                reason=Reason.LANE_FULL,
-                status=429,
-                retry_after_s=max(1.0, wait_s),
-            )
-        # The ticket is in the queue already, so what is ahead includes it.
-        wait_s = gate.expected_wait_s(name, _NOTHING_MORE, now_s)
-        if wait_s > patience_s:
-            raise _too_long(call, lane, wait_s, 0.0)
 
     def _pump(self, state: GateState) -> None:
         granted, next_s = state.gate.pump(self._clock.now_s())
@@ -233,7 +215,7 @@ class Admit:
                 freeze_s = max(freeze_s, LEAST_FREEZE_S)
                 if gate.frozen_until_s <= now_s:
                     gate.narrow(now_s)
-            gate.freeze(now_s + min(freeze_s, self._longest_freeze_s), failure.error, now_s)
+            gate.freeze(now_s + min(freeze_s, self._longest_freeze_s), failure.error)
 
     def _settle(self, state: GateState, ticket: Ticket, attempt: Attempt) -> None:
         usage = attempt.facts.usage if attempt.facts is not None else None
@@ -299,6 +281,21 @@ class _OutOfPatience(Exception):
 def _give_up(turn: asyncio.Future[None]) -> None:
     if not turn.done():
         turn.set_exception(_OutOfPatience())
+
+
+def _check_wait(call: Call, gate: Gate, ticket: Ticket, lane: LaneConfig, now_s: float, patience_s: float) -> None:
+    name = ticket.lane
+    wait_s = gate.expected_wait_s(ticket, now_s)
+    if gate.waiting_in(name) > lane.max_queue:  # itself included
+        raise Unavailable(
+            f"lane {name!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry after "
+            "that, or raise lanes.*.max_queue.",
+            reason=Reason.LANE_FULL,
+            status=429,
+            retry_after_s=max(1.0, wait_s),
+        )
+    if wait_s > patience_s:
+        raise _too_long(call, lane, wait_s, 0.0)
 
 
 def _check_fit(call: Call, limit: Limit) -> None:
