@@ -373,7 +373,18 @@ def test_b21_an_error_without_a_request_id_gets_ours():
 
     reply = answer_of(nameless)
 
-    assert reply.header("request-id") == f"req_{reply.header('x-headgate-call-id')}"
+    assert reply.header("request-id") == reply.header("x-headgate-call-id").replace("call_", "req_")
+
+
+def test_a_cost_that_is_not_confirmed_is_not_told_as_exact():
+    """The API had the call and never answered: what it cost is not known, and least of all zero."""
+
+    async def hang_up(exchange):
+        exchange.writer.close()
+
+    reply = answer_of(hang_up)
+
+    assert (reply.status, reply.all("x-headgate-cost-usd")) == (502, [])
 
 
 def test_a16_a_web_page_is_not_passed_on_as_an_answer():

@@ -48,7 +48,7 @@ def type_of(status: int) -> str:
 def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -> tuple[int, Headers, bytes]:
     """The answer to a call that Headgate does not send.  `correlation_id` is plain ASCII; without it the call id stands
     in."""
-    request_id = f"req_{call_id}"
+    request_id = _request_id(call_id)
     headers = [
         (b"content-type", b"application/json"),
         (b"request-id", request_id.encode()),
@@ -62,12 +62,18 @@ def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -
     return refusal.status, headers, envelope(refusal.status, str(refusal), request_id, type=refusal.type)
 
 
+def _request_id(call_id: str) -> str:
+    """Ours, where the API gave none: the call id with the prefix that such ids have."""
+    return "req_" + call_id.removeprefix("call_")
+
+
 def failed(call: Call, reply: Reply) -> tuple[int, bytes, bytes]:
     """The answer to a call that failed after all we tried: the API's own words where it gave any."""
     failure = reply.failure
     assert failure is not None
     record = call.record
-    request_id = (call.attempts[-1].record.upstream_request_id if call.attempts else None) or f"req_{record.call_id}"
+    apis_own = call.attempts[-1].record.upstream_request_id if call.attempts else None
+    request_id = apis_own or _request_id(record.call_id)
     steer = _retry_headers(False, failure.retry_after_s)
     ours = lines_of(call) + header_lines([(b"request-id", request_id.encode("latin-1")), *steer])
     in_words = failure.type is not None or (failure.status is not None and failure.error not in _NOT_THE_API)
@@ -90,7 +96,7 @@ def answered(call: Call, reply: Reply) -> bytes:
     """The headers of an answer: the API's, and what we have to say of the way it took."""
     lines = _passed_back(reply.headers, _NOT_PASSED_BACK) + lines_of(call)
     if call.record.upstream_request_id is None and call.attempts[-1].record.upstream_request_id is None:
-        lines += f"request-id: req_{call.record.call_id}\r\n".encode()
+        lines += f"request-id: {_request_id(call.record.call_id)}\r\n".encode()
     return lines
 
 
@@ -123,8 +129,9 @@ def lines_of(call: Call) -> bytes:
     facts = attempts[-1].facts if attempts else None
     if facts is not None and facts.model is not None and facts.model.isascii() and facts.model.isprintable():
         text += f"x-headgate-model: {facts.model[:128]}\r\n"
-    if record.outcome and record.cost_pico is not None and call.kind is Kind.MESSAGES:
-        text += f"x-headgate-cost-usd: {usd_text(record.cost_pico)}\r\n"
+    cost_pico = record.cost_pico if not record.unconfirmed_pico else None
+    if record.outcome and cost_pico is not None and call.kind is Kind.MESSAGES:
+        text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"
     if record.reason is not None:
         text += f"x-headgate-reason: {record.reason}\r\n"
     return text.encode("ascii")
@@ -145,6 +152,7 @@ _STATUS = {
     ErrorClass.INVALID_REQUEST: 400,
     ErrorClass.AUTHENTICATION: 401,
     ErrorClass.BILLING: 402,
+    ErrorClass.LINKED_BILLING: 402,
     ErrorClass.PERMISSION: 403,
     ErrorClass.NOT_FOUND: 404,
     ErrorClass.CONFLICT: 409,

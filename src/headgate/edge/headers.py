@@ -41,12 +41,15 @@ REQUEST = {
 """Read from a request.  Where a caller key fixes a value, the header does not change it."""
 
 RESPONSE = {
-    "request-id": "The API's own; `req_` and the call id where the API sent none.",
+    "request-id": "The API's own; where it sent none, the call id with `req_` in place of `call_`.",
     "x-headgate-call-id": "The call in the ledger and in the log.",
     "x-headgate-attempts": "Trips to the API so far.",
     "x-headgate-wait-ms": "Milliseconds of waiting for the account's limits.",
     "x-headgate-model": "The model that answered, where it is known when the headers are sent.",
-    "x-headgate-cost-usd": "Exact cost in US dollars.  Not on streams: their headers go out before the cost is known.",
+    "x-headgate-cost-usd": (
+        "Exact cost in US dollars, so not where a part of it is unconfirmed.  Not on streams: their headers go out "
+        "before the cost is known."
+    ),
     "x-headgate-reason": (
         "Why Headgate refused, delayed or repeated the call: one of the [reasons](errors.md#reasons)."
     ),
