@@ -99,10 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @cache
 def _attribute_docs(owner: type) -> dict[str, str]:
-    """The docstring under each attribute of a class."""
+    """The docstring under each attribute of a class, inherited ones included."""
+    docs: dict[str, str] = {}
+    for base in owner.__bases__:
+        if base.__module__.startswith("headgate."):
+            docs |= _attribute_docs(base)
     body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
     assert isinstance(body, ast.ClassDef)
-    return dict(_documented(body.body))
+    return docs | dict(_documented(body.body))
 
 
 def _documented(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:

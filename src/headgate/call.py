@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from math import inf
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from headgate.failure import Failure
 from headgate.net.http import ByteSource, HeaderBlock, Headers
 from headgate.records import AttemptRecord, CallRecord, Resource
-from headgate.usage import Habit, MessageFacts
+from headgate.usage import MessageFacts
+
+if TYPE_CHECKING:
+    from headgate.core.estimate import Habit
 
 __all__ = ["Attempt", "Call", "Kind", "Reply", "ReplyStream"]
 

@@ -12,11 +12,7 @@ import msgspec
 
 from headgate.records import AttemptRecord, BatchItemRecord
 
-__all__ = ["Habit", "Iteration", "MessageFacts", "Usage"]
-
-FIRST_OUTPUT = 400.0
-WEIGHT = 0.2
-"""Of the newest observation: about the last ten calls decide."""
+__all__ = ["Iteration", "MessageFacts", "Usage"]
 
 
 class Iteration(msgspec.Struct, eq=False):
@@ -94,32 +90,3 @@ class MessageFacts(msgspec.Struct, eq=False):
     fallback_triggers: list[tuple[str | None, str | None]] = []
     """For each `fallback` block: the model that declined, and the category."""
     usage: Usage | None = None
-
-
-class Habit:
-    """What calls of one workflow to one model use."""
-
-    __slots__ = ("input_per_byte", "output", "tokens_per_delta")
-
-    def __init__(self, input_per_byte: float) -> None:
-        self.input_per_byte = input_per_byte
-        self.output = FIRST_OUTPUT
-        self.tokens_per_delta = 1.0
-
-    def expect(self, body_bytes: int, max_tokens: int | None) -> tuple[float, float]:
-        """Input and output tokens of a call that is about to be made, as the limits count them."""
-        output = self.output
-        return body_bytes * self.input_per_byte, output if max_tokens is None or max_tokens > output else max_tokens
-
-    def observe(self, body_bytes: int, usage: Usage, deltas: int | None) -> None:
-        """Learn from a call that ended well.  `deltas`: content deltas of its stream, None if it was not streamed."""
-        if body_bytes:
-            self.input_per_byte += WEIGHT * (usage.total_counted_input / body_bytes - self.input_per_byte)
-        self.output += WEIGHT * (usage.total_output - self.output)
-        if deltas:
-            self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
-
-    def output_of_broken_stream(self, deltas: int) -> int:
-        """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least
-        one token, and in streams that ended well it held as many as was learned."""
-        return round(deltas * max(1.0, self.tokens_per_delta))

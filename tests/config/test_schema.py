@@ -16,10 +16,11 @@ SECTIONS = {cls.__name__ for cls in CLASSES}
 
 
 def documented(cls: type) -> set[str]:
-    """The fields that have a docstring under them."""
+    """The fields that have a docstring under them, inherited ones included."""
+    inherited = set[str]().union(*(documented(base) for base in cls.__bases__ if base is not object))
     (tree,) = ast.parse(inspect.getsource(cls)).body
     assert isinstance(tree, ast.ClassDef)
-    return {
+    return inherited | {
         before.target.id
         for before, after in zip(tree.body, tree.body[1:], strict=False)
         if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name)

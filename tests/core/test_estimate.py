@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headgate.core.estimate import HABITS_KEPT, IMAGE_BYTES, Estimator, size_of
+from headgate.core.estimate import HABITS_KEPT, IMAGE_BYTES, Estimator, Habit, size_of
 from headgate.usage import Usage
 
 
@@ -130,3 +130,55 @@ def test_e11_a_hundred_thousand_messages_are_counted():
     body = {"messages": [{"role": "user", "content": [inline("image", "A" * 5_000)]}] * 100_000}
 
     assert size_of(body, 10**9) == 10**9 - 100_000 * 500
+
+
+# -- habits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_habit_follows_what_calls_use():
+    """The newest observation weighs a fifth: about the last ten calls decide."""
+    habit = Habit(0.25)
+    for _ in range(40):
+        habit.observe(1_000, Usage(input=100, output=80), deltas=None)
+
+    assert habit.expect(1_000, None) == pytest.approx((100, 80), rel=0.01)
+
+
+def test_max_tokens_bounds_what_is_expected():
+    """An answer cannot be longer than it may."""
+    habit = Habit(0.25)
+
+    assert habit.expect(400, 10)[1] == 10
+    assert habit.expect(400, 100_000)[1] == habit.output
+
+
+def test_a_cached_prompt_soon_costs_little_to_admit():
+    """§8.1: what is read from the cache does not count against the input limit."""
+    habit = Habit(0.25)
+    before, _ = habit.expect(40_000, None)
+    for _ in range(20):
+        habit.observe(40_000, Usage(input=50, cache_read=9_950, output=100), deltas=None)
+
+    after, _ = habit.expect(40_000, None)
+
+    assert before == 10_000
+    assert after < 200
+
+
+@pytest.mark.parametrize(("per_delta", "tokens"), [(1, 50), (4, 200)])
+def test_the_output_of_a_broken_stream_is_counted_from_its_deltas(per_delta, tokens):
+    """A delta holds at least one token, and in streams that ended well it held as many as was learned."""
+    habit = Habit(0.25)
+    for _ in range(60):
+        habit.observe(100, Usage(input=10, output=100 * per_delta), deltas=100)
+
+    assert habit.output_of_broken_stream(50) == tokens
+
+
+def test_a_habit_of_empty_bodies_is_not_learned_from():
+    """Nothing is divided by zero."""
+    habit = Habit(0.25)
+
+    habit.observe(0, Usage(input=10, output=10), deltas=0)
+
+    assert habit.input_per_byte == 0.25

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headgate.core.message import read_message
 from headgate.core.usage import MAX_TOKENS, merge_delta, read_usage
-from headgate.usage import Habit, Iteration, Usage
+from headgate.usage import Iteration, Usage
 
 PLAIN = {"input_tokens": 12, "output_tokens": 34}
 NO_COUNTS = [-1, 2**63, 2**200, MAX_TOKENS + 1, "12", 1.0, 1.5, True, [], {}, float("1e300")]
@@ -289,7 +289,7 @@ def test_the_quick_reader_and_the_careful_one_agree(raw):
     assert fields(quick.usage) == fields(read_usage(msgspec.json.decode(msgspec.json.encode(raw))))
 
 
-# -- sums and habits -------------------------------------------------------------------------------------------------
+# -- sums ------------------------------------------------------------------------------------------------------------
 
 
 def test_sums_are_derived_from_disjoint_counts():
@@ -297,52 +297,3 @@ def test_sums_are_derived_from_disjoint_counts():
     usage = Usage(input=1, output=16, cache_read=2, cache_write_5m=4, cache_write_1h=8)
 
     assert (usage.prompt, usage.counted_input, usage.total_counted_input, usage.total_output) == (15, 13, 13, 16)
-
-
-def test_a_habit_follows_what_calls_use():
-    """The newest observation weighs a fifth: about the last ten calls decide."""
-    habit = Habit(0.25)
-    for _ in range(40):
-        habit.observe(1_000, Usage(input=100, output=80), deltas=None)
-
-    assert habit.expect(1_000, None) == pytest.approx((100, 80), rel=0.01)
-
-
-def test_max_tokens_bounds_what_is_expected():
-    """An answer cannot be longer than it may."""
-    habit = Habit(0.25)
-
-    assert habit.expect(400, 10)[1] == 10
-    assert habit.expect(400, 100_000)[1] == habit.output
-
-
-def test_a_cached_prompt_soon_costs_little_to_admit():
-    """§8.1: what is read from the cache does not count against the input limit."""
-    habit = Habit(0.25)
-    before, _ = habit.expect(40_000, None)
-    for _ in range(20):
-        habit.observe(40_000, Usage(input=50, cache_read=9_950, output=100), deltas=None)
-
-    after, _ = habit.expect(40_000, None)
-
-    assert before == 10_000
-    assert after < 200
-
-
-@pytest.mark.parametrize(("per_delta", "tokens"), [(1, 50), (4, 200)])
-def test_the_output_of_a_broken_stream_is_counted_from_its_deltas(per_delta, tokens):
-    """A delta holds at least one token, and in streams that ended well it held as many as was learned."""
-    habit = Habit(0.25)
-    for _ in range(60):
-        habit.observe(100, Usage(input=10, output=100 * per_delta), deltas=100)
-
-    assert habit.output_of_broken_stream(50) == tokens
-
-
-def test_a_habit_of_empty_bodies_is_not_learned_from():
-    """Nothing is divided by zero."""
-    habit = Habit(0.25)
-
-    habit.observe(0, Usage(input=10, output=10), deltas=0)
-
-    assert habit.input_per_byte == 0.25

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headgate.core.retry import RetryPolicy
 from headgate.secret import Secret
 
 __all__ = [
@@ -170,20 +171,9 @@ class LaneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetryConfig:
+class RetryConfig(RetryPolicy):
     """The one layer that retries."""
 
-    max_attempts: int = 4
-    """Trips to the API per call, the first included.  1 never retries."""
-    base_s: float = 0.5
-    """The first wait is drawn between 0 and this; it doubles with each attempt."""
-    cap_s: float = 20.0
-    """No drawn wait is longer."""
-    max_elapsed_s: float = 150.0
-    """No attempt starts later than this after the first began.  Longer than a lane's `first_byte_timeout_s`, or a
-    stream that never begins is not tried again."""
-    retry_after_cap_s: float = 3600.0
-    """If the API asks for a longer wait than this, the call ends with the API's answer."""
     hold_s: float = 5.0
     """A stream's opening frames are held until its content starts, so that a failure before can be retried unseen;
     at most this long."""

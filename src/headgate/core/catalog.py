@@ -17,7 +17,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Per minute: requests, input tokens, output tokens.  `inf` where a limiter does not apply."""
+    """Per minute: requests, input tokens, output tokens."""
 
     rpm: float
     itpm: float

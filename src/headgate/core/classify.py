@@ -15,12 +15,12 @@ import msgspec
 from headgate.events import ErrorClass
 from headgate.failure import Failure
 
-__all__ = ["Told", "classify_event", "classify_response", "parse_retry_after"]
+__all__ = ["ResponseHeaders", "classify_event", "classify_response", "parse_retry_after"]
 
 RETRY_AFTER_CAP_S = 10 * 365 * 86_400.0
 
 
-class Told(Protocol):
+class ResponseHeaders(Protocol):
     """Response headers: a mapping, or anything else that can be asked for one by its lower-case name."""
 
     def get(self, name: bytes, /) -> bytes | None: ...
@@ -63,7 +63,7 @@ _BY_CODE = {
 }
 
 
-def classify_response(status: int, headers: Told, body: bytes, now_ms: int) -> Failure | None:
+def classify_response(status: int, headers: ResponseHeaders, body: bytes, now_ms: int) -> Failure | None:
     """The failure that a whole response is, or None if it is an answer.
 
     Args:
@@ -89,7 +89,7 @@ _OPENING = 1024
 """Bytes in which an error body calls itself one.  Answers, which may be long, are not searched to their end."""
 
 
-def is_html(headers: Told) -> bool:
+def is_html(headers: ResponseHeaders) -> bool:
     """Whether the answer is a web page: then it is not the API that speaks but something on the way to it."""
     return (headers.get(b"content-type") or b"")[:9].lower() == b"text/html"
 
@@ -102,7 +102,7 @@ def classify_event(data: bytes) -> Failure:
     return _of_envelope(data, None, _NO_HEADERS, 0)
 
 
-def _of_envelope(body: bytes, status: int | None, headers: Told, now_ms: int) -> Failure:
+def _of_envelope(body: bytes, status: int | None, headers: ResponseHeaders, now_ms: int) -> Failure:
     type_, code, message = _read_error(body)
     error = _BY_STATUS.get(status) if status is not None else _BY_TYPE.get(type_ or "", ErrorClass.API_ERROR)
     if error is None and status is not None:
@@ -160,7 +160,7 @@ def _identifier(value: Any) -> str | None:
     return None
 
 
-def parse_retry_after(headers: Told, now_ms: int) -> float | None:
+def parse_retry_after(headers: ResponseHeaders, now_ms: int) -> float | None:
     """Seconds to wait, strictly read: `retry-after-ms` first, then `retry-after` as whole seconds or an HTTP date.
 
     Nonsense (a sign, a fraction, an exponent, `nan`, two values, digits of another script) counts as absent.  A date in

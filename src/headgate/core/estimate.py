@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from headgate.usage import Habit
+from headgate.usage import Usage
 
-__all__ = ["Estimator", "size_of"]
+__all__ = ["Estimator", "Habit", "size_of"]
 
 BYTES_PER_TOKEN = {"claude-4.7": 2.9, "pre-4.7": 4.2}
 """Where nothing is learned yet: English JSON, by tokenizer family (claude-api.md §11: the newer makes about 30 %
@@ -20,8 +20,40 @@ IMAGE_BYTES = 4_500
 """What a base64 image counts as: about 1,600 tokens, whatever its size in bytes."""
 DOCUMENT_SHARE = 1 / 10
 """Of a base64 document: a page of a PDF is about 130 kB of base64 and makes about 4,000 tokens."""
+FIRST_OUTPUT = 400.0
+WEIGHT = 0.2
+"""Of the newest observation: about the last ten calls decide."""
 HABITS_KEPT = 4096
 """Kinds of calls remembered; the least used is forgotten.  Workflow names come from callers."""
+
+
+class Habit:
+    """What calls of one workflow to one model use."""
+
+    __slots__ = ("input_per_byte", "output", "tokens_per_delta")
+
+    def __init__(self, input_per_byte: float) -> None:
+        self.input_per_byte = input_per_byte
+        self.output = FIRST_OUTPUT
+        self.tokens_per_delta = 1.0
+
+    def expect(self, body_bytes: int, max_tokens: int | None) -> tuple[float, float]:
+        """Input and output tokens of a call that is about to be made, as the limits count them."""
+        output = self.output
+        return body_bytes * self.input_per_byte, output if max_tokens is None or max_tokens > output else max_tokens
+
+    def observe(self, body_bytes: int, usage: Usage, deltas: int | None) -> None:
+        """Learn from a call that ended well.  `deltas`: content deltas of its stream, None if it was not streamed."""
+        if body_bytes:
+            self.input_per_byte += WEIGHT * (usage.total_counted_input / body_bytes - self.input_per_byte)
+        self.output += WEIGHT * (usage.total_output - self.output)
+        if deltas:
+            self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
+
+    def output_of_broken_stream(self, deltas: int) -> int:
+        """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least
+        one token, and in streams that ended well it held as many as was learned."""
+        return round(deltas * max(1.0, self.tokens_per_delta))
 
 
 class Estimator:

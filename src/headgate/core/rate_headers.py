@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headgate.core.classify import Told
+from headgate.core.classify import ResponseHeaders
 
 __all__ = ["LIMITERS", "Reading", "read_rate_headers"]
 
@@ -35,7 +35,7 @@ _FAST = (
 )
 
 
-def read_rate_headers(headers: Told, *, fast: bool = False) -> tuple[Reading, Reading, Reading]:
+def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[Reading, Reading, Reading]:
     """Requests, input and output, from the header set of standard or of fast mode."""
     requests, input_, output = (
         _reading(_count(headers.get(limit)), _count(headers.get(remaining)), slack)

@@ -49,9 +49,11 @@ class RetryPolicy:
     cap_s: float = 20.0
     """No drawn wait is longer."""
     max_elapsed_s: float = 150.0
-    """No attempt starts later than this after the first."""
+    """No attempt starts later than this after the first began.  Longer than a lane's `first_byte_timeout_s`, or a
+    stream that never begins is not tried again."""
     retry_after_cap_s: float = 3600.0
-    """A server that asks for a longer wait gets no further attempt of this call."""
+    """If the API asks for a longer wait than this, the call ends with the API's answer.  No other call is held back for
+    longer either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator
 from headgate.core.price import PriceBook
-from headgate.core.retry import RetryPolicy
 from headgate.data import read_data
 from headgate.engine.admit import Admit, GateState
 from headgate.engine.affinity import Affinity
@@ -61,13 +60,6 @@ class Engine:
         self._rng = rng
         estimator = Estimator()
         retry = config.retry
-        policy = RetryPolicy(
-            max_attempts=retry.max_attempts,
-            base_s=retry.base_s,
-            cap_s=retry.cap_s,
-            max_elapsed_s=retry.max_elapsed_s,
-            retry_after_cap_s=retry.retry_after_cap_s,
-        )
         content = ContentPolicy(
             default=config.log.content,
             by_workflow={n: w.log_content for n, w in config.workflows.items() if w.log_content is not None},
@@ -98,7 +90,7 @@ class Engine:
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
             Affinity(ledger, keyring, clock),
-            Retry(policy, keyring, clock, rng),
+            Retry(retry, keyring, clock, rng),
             self._admit,
             Meter(prices, ledger, clock, hold_s=retry.hold_s),
         )
