@@ -104,7 +104,7 @@ def test_a_cost_that_is_not_known_is_counted_and_said(cli, tmp_path: Path):
 
     run = cli("cost", "--ledger", "ledger.db")
 
-    assert "1 answers have no known price" in run.err
+    assert "1 answers have no known cost" in run.err
     assert "$0.005" in run.out
     assert "unconfirmed: sent without any answer" in run.err
     told = cli("cost", "--ledger", "ledger.db", "--json").json
