@@ -267,7 +267,7 @@ def test_a_slow_reader_holds_back_the_stream(claude, monkeypatch):
         ahead = made[0]._put_bytes - made[0]._taken_bytes
         rest = sum(1 for event in stream if event.type == "content_block_delta")
 
-    assert ahead < 2 * portal_call.AHEAD_BYTES
+    assert ahead < 4 * portal_call.AHEAD_BYTES  # what was allowed, and a read of the connection on top
     assert rest == 20_000
 
 

@@ -26,7 +26,7 @@ def refusal(body: bytes) -> str:
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [5_000, 10_000, 1_000_000])
+@pytest.mark.parametrize("depth", [10_000, 1_000_000])
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_e01_deep_nesting_is_refused_with_a_fixed_text(depth, opening):
     """E01: 400, and no traceback of a recursion."""
