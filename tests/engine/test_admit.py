@@ -313,11 +313,12 @@ def test_inv_22_a_call_that_waited_says_so():
 # -- 429 ---------------------------------------------------------------------------------------------------------------
 
 
-def test_b03_inv_09_after_a_429_nothing_goes_to_that_pool_before_its_time():
+@pytest.mark.parametrize(("status", "type_"), [(429, "rate_limit_error"), (529, "overloaded_error")])
+def test_b03_inv_09_after_a_pushback_nothing_goes_to_that_pool_before_its_time(status, type_):
     """`retry-after: 7`: the call itself, those that wait and those that come; then the one that was sent back first."""
 
     async def scene(world: World) -> list[tuple[float, bytes]]:
-        limited = pushback(429, "rate_limit_error", b"retry-after: 7")
+        limited = pushback(status, type_, b"retry-after: 7")
         upstream = RawUpstream(((limited,), (json_reply(200, message()),)))
         base_url = await upstream.start()
         first = asyncio.create_task(world.ask(base_url=base_url, text="first"))

@@ -319,7 +319,7 @@ def _is_fast(call: Call) -> bool:
 
 
 def _was_pushed_back(failure: Failure | None) -> bool:
-    return failure is not None and failure.error in PUSHBACK
+    return failure is not None and failure.error in HOLDS_UP_ALL
 
 
 def _too_long(call: Call, lane: LaneConfig, wait_s: float, waited_s: float) -> Unavailable:
