@@ -6,8 +6,6 @@ sums are derived (claude-api.md §4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from headgate.records import AttemptRecord, BatchItemRecord
@@ -55,28 +53,28 @@ class Usage(msgspec.Struct, eq=False):
         return self.input + self.cache_write_5m + self.cache_write_1h
 
     @property
-    def passes(self) -> Sequence[Usage]:
-        """The counts of each pass of the request, where the API lists several (§4: a compaction is not in the counts
+    def total(self) -> Usage:
+        """The counts over all passes of the request, where the API lists several (§4: a compaction is not in the counts
         at the top)."""
-        return [iteration.usage for iteration in self.iterations] if self.iterations else (self,)
+        if not self.iterations:
+            return self
+        total = Usage()
+        for part in (iteration.usage for iteration in self.iterations):
+            total.input += part.input
+            total.output += part.output
+            total.cache_read += part.cache_read
+            total.cache_write_5m += part.cache_write_5m
+            total.cache_write_1h += part.cache_write_1h
+        return total
 
     def write_to(self, record: AttemptRecord | BatchItemRecord) -> None:
         """Put the token counts of all passes into a record."""
-        passes = self.passes
-        record.input_tokens = sum(part.input for part in passes)
-        record.output_tokens = sum(part.output for part in passes)
-        record.cache_read_tokens = sum(part.cache_read for part in passes)
-        record.cache_write_5m_tokens = sum(part.cache_write_5m for part in passes)
-        record.cache_write_1h_tokens = sum(part.cache_write_1h for part in passes)
-
-    @property
-    def total_counted_input(self) -> int:
-        """`counted_input` over all passes of the request."""
-        return sum(part.counted_input for part in self.passes)
-
-    @property
-    def total_output(self) -> int:
-        return sum(part.output for part in self.passes)
+        total = self.total
+        record.input_tokens = total.input
+        record.output_tokens = total.output
+        record.cache_read_tokens = total.cache_read
+        record.cache_write_5m_tokens = total.cache_write_5m
+        record.cache_write_1h_tokens = total.cache_write_1h
 
 
 class MessageFacts(msgspec.Struct, eq=False):

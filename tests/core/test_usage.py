@@ -135,7 +135,7 @@ def test_iterations_are_read_with_their_models():
             Iteration("fallback_message", "claude-opus-5", Usage(12, 34, cache_read=5)),
         )
     ]
-    assert (told.total_counted_input, told.total_output) == (24, 68)
+    assert (told.total.counted_input, told.total.output) == (24, 68)
 
 
 @pytest.mark.parametrize("entry", [None, 7, "message", {}, {"type": "message", "input_tokens": -1, "output_tokens": 1}])
@@ -296,4 +296,4 @@ def test_sums_are_derived_from_disjoint_counts():
     """§4, §8.1: the prompt is all that went in; the input limit does not count cache reads."""
     usage = Usage(input=1, output=16, cache_read=2, cache_write_5m=4, cache_write_1h=8)
 
-    assert (usage.prompt, usage.counted_input, usage.total_counted_input, usage.total_output) == (15, 13, 13, 16)
+    assert (usage.prompt, usage.counted_input, usage.total.counted_input, usage.total.output) == (15, 13, 13, 16)

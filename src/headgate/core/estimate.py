@@ -44,9 +44,10 @@ class Habit:
 
     def observe(self, body_bytes: int, usage: Usage, deltas: int | None) -> None:
         """Learn from a call that ended well.  `deltas`: content deltas of its stream, None if it was not streamed."""
+        total = usage.total
         if body_bytes:
-            self.input_per_byte += WEIGHT * (usage.total_counted_input / body_bytes - self.input_per_byte)
-        self.output += WEIGHT * (usage.total_output - self.output)
+            self.input_per_byte += WEIGHT * (total.counted_input / body_bytes - self.input_per_byte)
+        self.output += WEIGHT * (total.output - self.output)
         if deltas:
             self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
 

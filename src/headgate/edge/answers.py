@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from math import ceil
 
@@ -13,7 +12,7 @@ from headgate.core.price import usd_text
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
-from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines, nominated
+from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
@@ -22,6 +21,7 @@ _encode = msgspec.json.Encoder().encode
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",
@@ -86,7 +86,7 @@ def failed(call: Call, reply: Reply) -> tuple[int, bytes, bytes]:
     return status, ours + _JSON, envelope(status, _WORDS[failure.error], request_id)
 
 
-_NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie"}
+_NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id"}
 _REPLACED = _NOT_PASSED_BACK | {b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms"}
 _REPLACED_WITH_TYPE = _REPLACED | {b"content-type"}
 _JSON = b"content-type: application/json\r\n"
@@ -104,17 +104,13 @@ def _passed_back(headers: HeaderBlock, dropped: Collection[bytes]) -> bytes:
     """The lines of `headers` that go back: not those in `dropped`, not those of another Headgate, which would stand
     beside ours, and not those that `Connection:` names."""
     lines = headers.without(dropped)
-    if _RARE.search(b"\n" + headers.without(())) is None:
+    named = headers.nominated() - _USUAL
+    if not named:
         return lines
-    named = nominated(headers.items())
-    return header_lines([
-        header for header in HeaderBlock(lines).items()
-        if header[0] not in named and header[0] != b"x-correlation-id" and not header[0].startswith(b"x-headgate-")
-    ])  # fmt: skip
+    return header_lines([header for header in HeaderBlock(lines).items() if header[0] not in named])
 
 
-_RARE = re.compile(rb"\n(?i:x-headgate-|x-correlation-id:|connection:(?!\s*(?:keep-alive|close)\s*\r))")
-"""What hardly any answer holds, so that for most a look is enough."""
+_USUAL = frozenset((b"keep-alive", b"close"))
 
 
 def lines_of(call: Call) -> bytes:

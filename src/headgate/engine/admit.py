@@ -221,7 +221,8 @@ class Admit:
         usage = attempt.facts.usage if attempt.facts is not None else None
         source = attempt.record.usage_source
         if usage is not None and source != UsageSource.NONE:
-            state.gate.settle(ticket, usage.total_counted_input, usage.total_output)
+            total = usage.total
+            state.gate.settle(ticket, total.counted_input, total.output)
         elif source == UsageSource.UNKNOWN:
             # It may have run: what was reserved counts as used until the headers say otherwise.
             state.gate.settle(ticket, ticket.needs[1], ticket.needs[2])

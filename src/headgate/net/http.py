@@ -64,14 +64,16 @@ def first(headers: Headers, name: bytes) -> bytes | None:
 
 def nominated(headers: Headers) -> frozenset[bytes]:
     """The header names that `Connection:` declares to be hop-by-hop."""
-    names = [token.strip().lower() for key, value in headers if key == b"connection" for token in value.split(b",")]
+    values = [value for key, value in headers if key.lower() == b"connection"]
+    names = [token.strip().lower() for value in values for token in value.split(b",")]
     return frozenset(names) if names else frozenset()
 
 
 _WATCHED = frozenset(
     (*HOP_BY_HOP, b"content-length", b"content-type", b"content-encoding", b"set-cookie", b"request-id", b"retry-after",
-     b"retry-after-ms", b"x-should-retry")
+     b"retry-after-ms", b"x-should-retry", b"x-correlation-id")
 )  # fmt: skip
+_OURS = b"x-headgate-"
 
 
 def _in_any_case(name: bytes) -> bytes:
@@ -83,7 +85,7 @@ def _in_any_case(name: bytes) -> bytes:
 
 _WATCHED_LINE = re.compile(
     rb"\r\n(?=[%s])(" % b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in _WATCHED}))
-    + b"|".join(map(_in_any_case, sorted(_WATCHED)))
+    + b"|".join((*map(_in_any_case, sorted(_WATCHED)), _in_any_case(_OURS) + rb"[^:\r]*"))
     + rb"):[ \t]*([^\r]*)"
 )
 
@@ -118,11 +120,17 @@ class HeaderBlock:
         pairs = (line.partition(b":") for line in self._lines.split(b"\r\n") if line)
         return [(name.lower(), value.strip()) for name, _, value in pairs]
 
+    def nominated(self) -> frozenset[bytes]:
+        """The header names that `Connection:` declares to be hop-by-hop."""
+        return nominated(self._found) if b"connection" in self.watched else frozenset()
+
     def without(self, names: Collection[bytes]) -> bytes:
-        """The lines of all but `names`, which are among those that proxies care about."""
+        """The lines of all but `names`, which are among those that proxies care about, and what is for Headgate to
+        say."""
         lines = self._lines
         for name, _ in self._found:
-            if name.lower() in names:
+            lowered = name.lower()
+            if lowered in names or lowered.startswith(_OURS):
                 begin = lines.find(b"\r\n%s:" % name)
                 lines = lines[:begin] + lines[lines.find(b"\r\n", begin + 2) :]
         return lines[2:]
