@@ -402,7 +402,7 @@ def _open(path: Path) -> apsw.Connection:
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
         ours = _check_ours(db, path)
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
         if not ours:
             _create(db)
@@ -415,6 +415,21 @@ def _open(path: Path) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def _use_wal(db: apsw.Connection) -> None:
+    """Changing the mode takes a lock for which SQLite does not wait, whatever the busy timeout: of several first starts
+    at once, some have to ask again."""
+    until_s = time.monotonic() + BUSY_TIMEOUT_MS * 5 / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except apsw.BusyError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _reopen(path: Path) -> apsw.Connection:
