@@ -104,12 +104,13 @@ def test_a_204_has_no_body_and_the_connection_goes_on():
         await wire.send(request_of("DELETE", "/v1/files/file_1"))
         deleted = await wire.reply()
         await wire.send(request_of("POST", "/v1/messages", body_of()))
-        return deleted, await wire.reply()
+        return deleted, await wire.reply(), edge.log_lines[0]
 
-    deleted, next_one = play(scene, upstream=upstream)
+    deleted, next_one, line = play(scene, upstream=upstream)
 
     assert (deleted.status, deleted.all("transfer-encoding"), deleted.all("content-length")) == (204, [], [])
     assert (next_one.status, next_one.body) == (200, ANSWER)
+    assert (line["status"], line["outcome"]) == (204, "ok")
 
 
 def test_100_continue_comes_after_the_answer_to_the_request_before():

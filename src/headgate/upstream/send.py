@@ -127,7 +127,7 @@ class Upstream:
             record.upstream_request_id = request_id.decode("latin-1")[:128]
         if header(b"content-encoding", b"identity") != b"identity":
             raise WireError("protocol", "the upstream compressed its answer although it was asked not to")
-        if 200 <= status < 300 and _is_passed_on(call.kind, header(b"content-type", b"").lower()):
+        if 200 <= status < 300 and status != 204 and _is_passed_on(call.kind, header(b"content-type", b"").lower()):
             length = header(b"content-length")
             stream = UpstreamStream(connection, clock, lane, call, key)
             return Reply(status, headers, stream=stream, length=int(length) if length else None)
@@ -291,6 +291,8 @@ class UpstreamStream:
             self._over()
 
     def _over(self) -> None:
+        if self.closed:  # closed by its reader while it was being read
+            return
         self.closed = True
         self._connection.release()
         for callback in self._callbacks:
