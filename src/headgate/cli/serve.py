@@ -127,7 +127,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
     from headgate.event_loop import run
 
     # What is loaded by now stays: the collector need not look at it again and again.  A call leaves hardly
-    # any cycles, so a pass after every 700 new containers, the default, is 3 % of the CPU for nothing.
+    # any cycles, so a pass after every 700 new containers, the default, is work for nothing.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -1,7 +1,7 @@
 """Write coalescing: what one turn of the event loop has to say goes out together, at its end.
 
 A send wakes the process that reads.  If that is on the same machine and has fallen asleep since the last send, the
-sender pays for it: sending one by one, as answers become ready, took a tenth of a busy gateway's CPU.
+sender pays for it, again and again if it sends one by one, as answers become ready.
 """
 
 from __future__ import annotations
