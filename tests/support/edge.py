@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,18 +21,16 @@ import uvloop
 
 from headgate.clock import Clock, LoopClock, SystemClock
 from headgate.config.schema import AdminConfig, Config, GatewayConfig, UpstreamConfig
-from headgate.engine.engine import Engine, load_catalog, load_prices
+from headgate.engine.engine import Engine
 from headgate.gateway.serve import Gateway
-from headgate.net.client import Dial
 from headgate.net.server import Server
 from headgate.records import CallRecord
-from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.virtual_time import EPOCH, VirtualLoop, memory_dial
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
 from headgate.upstream.dial import TcpDial
-from headgate.upstream.keyring import Credential, Keyring
+from support.engines import check_nothing_is_held, engine_in_memory
 
 __all__ = [
     "CALLER_KEY",
@@ -479,7 +477,7 @@ def play(
             admin=replace(settings.admin, port=0) if config else AdminConfig(port=0),
         )
         ledger, log = MemoryLedger(), MemoryCallLog()
-        engine = _engine(settings, ledger, log, clock, keys, seed, memory_dial if virtual else TcpDial())
+        engine = engine_in_memory(settings, ledger, log, clock, keys, seed, memory_dial if virtual else TcpDial())
         edge = Edge(Gateway(engine), engine, ledger, log, raw, app)
         await edge.gateway.start()
         try:
@@ -519,7 +517,7 @@ def gateway_to(base_url: str, **changes: Any) -> Iterator[str]:
     stop = threading.Event()
 
     async def live() -> None:
-        engine = _engine(settings, MemoryLedger(), MemoryCallLog(), SystemClock(), (OUR_KEY,), 1, TcpDial())
+        engine = engine_in_memory(settings, MemoryLedger(), MemoryCallLog(), SystemClock(), (OUR_KEY,), 1, TcpDial())
         gateway = Gateway(engine)
         await gateway.start()
         started.set_result(gateway.port)
@@ -535,29 +533,9 @@ def gateway_to(base_url: str, **changes: Any) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-def _engine(
-    config: Config, ledger: MemoryLedger, log: MemoryCallLog, clock: Clock, keys: Sequence[str], seed: int, dial: Dial
-) -> Engine:
-    credentials = [Credential(f"key{number}" if number else "default", Secret(key)) for number, key in enumerate(keys)]
-    return Engine(
-        config,
-        keyring=Keyring(credentials, clock),
-        prices=load_prices(None),
-        catalog=load_catalog(),
-        ledger=ledger,
-        log=log,
-        clock=clock,
-        rng=Random(seed),
-        dial=dial,
-    )
-
-
 def _check_nothing_is_held(edge: Edge) -> None:
     server = edge.gateway._server
     assert not server.connections, "a connection is still there"
     assert not server.per_peer
     assert server.buffered == 0, "bytes of bodies count as held for ever"
-    assert not edge.ledger.open, "an attempt was begun and never recorded"
-    for state in edge.engine.gates():
-        assert not state.gate.under_way, "permits were taken and never given back"
-        assert not state.gate.waiting, "somebody still waits"
+    check_nothing_is_held(edge.engine, edge.ledger)

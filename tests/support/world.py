@@ -13,16 +13,15 @@ import msgspec
 from headgate.call import Call, Kind, Reply
 from headgate.clock import LoopClock
 from headgate.config.schema import Config, LaneConfig, RetryConfig
-from headgate.engine.engine import Engine, load_catalog, load_prices
+from headgate.engine.engine import Engine
 from headgate.net.client import Dial
 from headgate.net.server import Server
 from headgate.records import CallRecord
-from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.virtual_time import EPOCH, memory_dial, run
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
-from headgate.upstream.keyring import Credential, Keyring
+from support.engines import check_nothing_is_held, engine_in_memory
 
 __all__ = ["KEY", "MODEL", "Answer", "World", "lanes", "play"]
 
@@ -168,27 +167,12 @@ def play(
         if retry is not None:
             settings = replace(settings, retry=retry)
         ledger, log = MemoryLedger(), MemoryCallLog()
-        names = ["default", *(f"key{number}" for number in range(2, len(credentials) + 1))]
-        keyring = Keyring([Credential(n, Secret(k)) for n, k in zip(names, credentials, strict=True)], clock)
-        engine = Engine(
-            settings,
-            keyring=keyring,
-            prices=load_prices(None),
-            catalog=load_catalog(),
-            ledger=ledger,
-            log=log,
-            clock=clock,
-            rng=Random(seed),
-            dial=dial or memory_dial,
-        )
+        engine = engine_in_memory(settings, ledger, log, clock, credentials, seed, dial or memory_dial)
         world = World(engine, app, ledger, log)
         result = await scene(world)
         await engine.close()
         await server.drain(0)
-        assert not ledger.open, "an attempt was begun and never recorded"
-        for state in engine.gates():
-            assert not state.gate.under_way, "permits were taken and never given back"
-            assert not state.gate.waiting, "somebody still waits"
+        check_nothing_is_held(engine, ledger)
         return result
 
     return run(main())
