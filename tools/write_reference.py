@@ -702,8 +702,9 @@ def _api_paths() -> str:
 # -- simulator.md ------------------------------------------------------------------------------------------------------
 
 _SIM_MODULES = (
-    "messages", "stream", "validate", "tokenizer", "prompt_cache", "limits", "batches", "files", "threads", "catalogue",
-    "invoice", "books", "answer",
+    "endpoints.messages", "reply.stream", "request.validate", "request.tokenizer", "account.cache", "account.limits",
+    "endpoints.batches", "endpoints.files", "endpoints.threads", "endpoints.catalogue", "account.invoice",
+    "account.books", "reply.answer",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from headgate.core.price import Charge, PriceBook, usd, usd_text
 from headgate.engine.engine import load_prices
 from headgate.errors import PriceError
-from headgate.sim import invoice
+from headgate.sim.account import invoice
 from headgate.sim.facts import FACTS
 from headgate.usage import Iteration, MessageFacts, Usage
 

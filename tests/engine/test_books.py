@@ -26,7 +26,7 @@ from headgate.config.schema import Config
 from headgate.events import ErrorClass, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord
 from headgate.sim import SimSettings
-from headgate.sim.books import Entry
+from headgate.sim.account.books import Entry
 from headgate.sim.settings import Access, Latency, Limits
 from support.world import World, lanes, play
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.json import encode
 
-from headgate.sim import SimSettings, content
-from headgate.sim.schema import instance
+from headgate.sim import SimSettings
+from headgate.sim.reply import content
+from headgate.sim.reply.schema import instance
 from headgate.sim.settings import Latency
 
 REQUESTS = [

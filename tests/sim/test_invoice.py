@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from headgate.sim.account.invoice import Terms, Usage, price_pico, refusal_is_free, usd
 from headgate.sim.facts import FACTS
-from headgate.sim.invoice import Terms, Usage, price_pico, refusal_is_free, usd
 
 DAY = date(2026, 11, 21)
 MILLION = 1_000_000

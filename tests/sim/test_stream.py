@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headgate.sim import SimSettings
+from headgate.sim.reply.stream import CHUNK_BYTES
 from headgate.sim.settings import Latency
-from headgate.sim.stream import CHUNK_BYTES
 
 TOOL = {"name": "level", "input_schema": {"type": "object", "properties": {"gate": {"type": "string"}}}}
 

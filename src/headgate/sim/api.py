@@ -17,19 +17,19 @@ from msgspec.json import encode
 
 from headgate.clock import Clock
 from headgate.net.server import BodyPlan, Request, Response
-from headgate.sim.access import Caller, Doorkeeper
-from headgate.sim.batches import Batches
-from headgate.sim.catalogue import list_models, one_model
+from headgate.sim.account.access import Caller, Doorkeeper
+from headgate.sim.account.limits import Limited
 from headgate.sim.dates import http_date
 from headgate.sim.edge import Edge, json_headers
+from headgate.sim.endpoints.batches import Batches
+from headgate.sim.endpoints.catalogue import list_models, one_model
+from headgate.sim.endpoints.files import list_files, read_upload
+from headgate.sim.endpoints.messages import CLIENT_LEFT, Messages
 from headgate.sim.errors import ApiError, envelope_bytes, invalid
 from headgate.sim.facts import FACTS
-from headgate.sim.files import list_files, read_upload
-from headgate.sim.limits import Limited
-from headgate.sim.messages import CLIENT_LEFT, Messages
-from headgate.sim.reading import asked_of
+from headgate.sim.request.reading import asked_of
+from headgate.sim.request.validate import API_VERSIONS
 from headgate.sim.settings import SimSettings
-from headgate.sim.validate import API_VERSIONS
 from headgate.sim.world import Visit, World
 
 __all__ = ["SimulatedClaude"]

@@ -14,15 +14,15 @@ from msgspec.json import decode
 from headgate.clock import Clock, utc
 from headgate.net.http import Headers
 from headgate.net.server import Request
-from headgate.sim.access import Caller
-from headgate.sim.books import Books, Stats
+from headgate.sim.account.access import Caller
+from headgate.sim.account.books import Books, Stats
+from headgate.sim.account.cache import PromptCache
+from headgate.sim.account.limits import RateLimits
+from headgate.sim.endpoints.files import FileStore
+from headgate.sim.endpoints.threads import ThreadStore
 from headgate.sim.errors import invalid
-from headgate.sim.files import FileStore
 from headgate.sim.ids import Ids
-from headgate.sim.limits import RateLimits
-from headgate.sim.prompt_cache import PromptCache
 from headgate.sim.settings import SimSettings
-from headgate.sim.threads import ThreadStore
 
 __all__ = ["Visit", "World"]
 

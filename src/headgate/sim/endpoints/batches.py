@@ -16,21 +16,21 @@ from msgspec.json import encode
 
 from headgate.clock import utc
 from headgate.net.server import Response
-from headgate.sim.access import Caller
-from headgate.sim.answer import Dice, compose
-from headgate.sim.books import Entry
+from headgate.sim.account.access import Caller
+from headgate.sim.account.books import Entry
+from headgate.sim.account.invoice import Terms, Usage
+from headgate.sim.account.limits import Limited
+from headgate.sim.account.tab import cost_pico
 from headgate.sim.dates import rfc3339
 from headgate.sim.edge import asked_error, json_headers
 from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
-from headgate.sim.invoice import Terms, Usage
-from headgate.sim.limits import Limited
 from headgate.sim.misbehave import parse
 from headgate.sim.pages import page
-from headgate.sim.reading import directives_of, read, rules_of
-from headgate.sim.reply import usage_object, used, whole_message
-from headgate.sim.tab import cost_pico
-from headgate.sim.validate import Rules
+from headgate.sim.reply.answer import Dice, compose
+from headgate.sim.reply.message import usage_object, used, whole_message
+from headgate.sim.request.reading import directives_of, read, rules_of
+from headgate.sim.request.validate import Rules
 from headgate.sim.world import Visit, World
 
 __all__ = ["Batches"]

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headgate.sim.answer import Answer
-from headgate.sim.books import Entry
-from headgate.sim.invoice import Terms, Usage, price_pico, refusal_is_free
-from headgate.sim.limits import Pool
-from headgate.sim.prompt_cache import CacheSplit
-from headgate.sim.reply import used
-from headgate.sim.stream import Ending
-from headgate.sim.threads import HeldTurn
-from headgate.sim.validate import Ask
+from headgate.sim.account.books import Entry
+from headgate.sim.account.cache import CacheSplit
+from headgate.sim.account.invoice import Terms, Usage, price_pico, refusal_is_free
+from headgate.sim.account.limits import Pool
+from headgate.sim.endpoints.threads import HeldTurn
+from headgate.sim.reply.answer import Answer
+from headgate.sim.reply.message import used
+from headgate.sim.reply.stream import Ending
+from headgate.sim.request.validate import Ask
 from headgate.sim.world import Visit, World
 
 __all__ = ["Tab", "cost_pico"]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec.json import decode, encode
 
-from headgate.sim.content import fragments
+from headgate.sim.reply.content import fragments
 
 __all__ = ["Block", "SearchResult", "Text", "Thinking", "ToolUse"]
 

@@ -12,19 +12,19 @@ from msgspec.json import encode
 
 from headgate.net.http import Headers
 from headgate.net.server import Response
-from headgate.sim.answer import SPEED, TTFT, Dice, compose
-from headgate.sim.books import Entry
+from headgate.sim.account.books import Entry
+from headgate.sim.account.cache import CacheSplit
+from headgate.sim.account.invoice import PICO_PER_USD, Terms, Usage
+from headgate.sim.account.limits import Limited
+from headgate.sim.account.tab import Tab
 from headgate.sim.edge import CLOSED, CutBody, Edge, asked_error, json_headers, self_set_limit, spend_cap, spoil
+from headgate.sim.endpoints.threads import HeldTurn
 from headgate.sim.errors import ApiError, envelope_bytes
-from headgate.sim.invoice import PICO_PER_USD, Terms, Usage
-from headgate.sim.limits import Limited
 from headgate.sim.misbehave import Failure, Misbehaviour
-from headgate.sim.prompt_cache import CacheSplit
-from headgate.sim.reading import asked_of, read, rules_of
-from headgate.sim.reply import delta_usage, message_shell, usage_object, used, whole_message
-from headgate.sim.stream import EventStream, Pace, Script
-from headgate.sim.tab import Tab
-from headgate.sim.threads import HeldTurn
+from headgate.sim.reply.answer import SPEED, TTFT, Dice, compose
+from headgate.sim.reply.message import delta_usage, message_shell, usage_object, used, whole_message
+from headgate.sim.reply.stream import EventStream, Pace, Script
+from headgate.sim.request.reading import asked_of, read, rules_of
 from headgate.sim.world import Visit, World
 
 __all__ = ["Messages"]

@@ -15,8 +15,8 @@ from msgspec.json import encode
 
 from headgate.clock import Clock
 from headgate.net.server import Truncated
-from headgate.sim.answer import Answer
 from headgate.sim.misbehave import Misbehaviour
+from headgate.sim.reply.answer import Answer
 
 __all__ = ["Ending", "EventStream", "Frame", "Pace", "Script", "Watcher"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from headgate.sim.access import Caller
+from headgate.sim.account.access import Caller
 from headgate.sim.errors import invalid
 from headgate.sim.misbehave import OPEN, Misbehaviour, directives_in, parse
-from headgate.sim.prompt import Prompt
-from headgate.sim.tokenizer import Tokenizer
-from headgate.sim.validate import Ask, Kind, Rules, validate
+from headgate.sim.request.prompt import Prompt
+from headgate.sim.request.tokenizer import Tokenizer
+from headgate.sim.request.validate import Ask, Kind, Rules, validate
 from headgate.sim.world import Visit, World
 
 __all__ = ["Reading", "asked_of", "directives_of", "read", "rules_of"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from headgate.sim.facts import FACTS, Model
-from headgate.sim.prompt import TTL_S, Prompt
+from headgate.sim.request.prompt import TTL_S, Prompt
 
 __all__ = ["CacheSplit", "PromptCache"]
 

@@ -15,14 +15,14 @@ from typing import Any
 
 from msgspec.json import encode
 
-from headgate.sim.blocks import Block, SearchResult, Text, Thinking, ToolUse
-from headgate.sim.content import fragments, prose
 from headgate.sim.ids import Ids
 from headgate.sim.misbehave import Misbehaviour
-from headgate.sim.prompt import Prompt
-from headgate.sim.schema import instance
+from headgate.sim.reply.blocks import Block, SearchResult, Text, Thinking, ToolUse
+from headgate.sim.reply.content import fragments, prose
+from headgate.sim.reply.schema import instance
+from headgate.sim.request.prompt import Prompt
+from headgate.sim.request.validate import Ask
 from headgate.sim.settings import Answers
-from headgate.sim.validate import Ask
 
 __all__ = ["SPEED", "TTFT", "Answer", "Dice", "compose"]
 

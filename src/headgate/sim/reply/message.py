@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.sim.answer import Answer
-from headgate.sim.invoice import Usage
-from headgate.sim.prompt_cache import CacheSplit
-from headgate.sim.validate import Ask
+from headgate.sim.account.cache import CacheSplit
+from headgate.sim.account.invoice import Usage
+from headgate.sim.reply.answer import Answer
+from headgate.sim.request.validate import Ask
 
 __all__ = ["delta_usage", "message_shell", "usage_object", "used", "whole_message"]
 

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from headgate.sim.invoice import Terms, Usage, usd
+from headgate.sim.account.invoice import Terms, Usage, usd
 
 __all__ = ["Books", "Entry", "Stats", "Totals"]
 

@@ -12,7 +12,7 @@ from msgspec.json import encode
 
 from headgate.sim.errors import invalid
 from headgate.sim.facts import FACTS, Model
-from headgate.sim.tokenizer import MESSAGE_TOKENS, Tokenizer
+from headgate.sim.request.tokenizer import MESSAGE_TOKENS, Tokenizer
 
 __all__ = ["Marker", "Prompt"]
 

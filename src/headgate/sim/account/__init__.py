@@ -1,0 +1,1 @@
+"""What one organisation has: credentials, limits, cache, books."""

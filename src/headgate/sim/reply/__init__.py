@@ -1,0 +1,1 @@
+"""What comes back: composed, paced, written in the API's own forms."""

@@ -1,0 +1,1 @@
+"""What a caller sends, read: validated, cut into blocks, counted."""
