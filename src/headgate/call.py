@@ -20,6 +20,7 @@ from headgate.usage import MessageFacts
 
 if TYPE_CHECKING:
     from headgate.core.estimate import Habit
+    from headgate.upstream.keyring import Credential
 
 __all__ = ["Attempt", "Call", "Kind", "Reply", "ReplyStream"]
 
@@ -43,6 +44,8 @@ class Attempt(msgspec.Struct, eq=False):
 
     record: AttemptRecord
     started_s: float
+    credential: Credential | None = None
+    """The API key it goes out with, once admission has chosen it."""
     sent_s: float | None = None
     """When the request went out; None: never."""
     ended_s: float | None = None
@@ -88,6 +91,10 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
 
     document: dict[str, Any] | None = None
     """The body, read."""
+    fast: bool = False
+    """`speed: fast` was asked for, which has limits and prices of its own."""
+    geo: str | None = None
+    """The `inference_geo` that was asked for."""
     size: int = 0
     """Bytes of the body that make tokens: without what stands for images and files."""
     owner: Resource | None = None

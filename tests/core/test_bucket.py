@@ -15,8 +15,7 @@ def test_a_new_bucket_is_full():
     """What it can hold may go at once."""
     bucket = Bucket(10, 2, now_s=100)
 
-    assert bucket.holds(10, 100)
-    assert not bucket.holds(10.1, 100)
+    assert bucket.refill(100) == 10
 
 
 def test_permits_come_back_at_the_rate_up_to_the_capacity():

@@ -77,7 +77,7 @@ class World:
             body["stream"] = True
         body |= options.pop("body", {})
         record = CallRecord(
-            call_id=self.engine.new_call_id(),
+            call_id=self.engine.new_call_id(self.engine.clock.unix_ms()),
             started_ms=self.engine.clock.unix_ms(),
             kind=Kind.MESSAGES,
             workflow=options.pop("workflow", "test"),
@@ -102,7 +102,7 @@ class World:
     def make_other(self, kind: Kind, method: str, target: str, *, body: bytes = b"", **options: Any) -> Call:
         """A call for anything but a message."""
         record = CallRecord(
-            call_id=self.engine.new_call_id(),
+            call_id=self.engine.new_call_id(self.engine.clock.unix_ms()),
             started_ms=self.engine.clock.unix_ms(),
             kind=kind,
             workflow=options.pop("workflow", "test"),

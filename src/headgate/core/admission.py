@@ -109,8 +109,11 @@ class Gate:
         ticket = Ticket(lane, (1.0, input_tokens, output_tokens), now_s)
         if not self.waiting and now_s >= self.frozen_until_s:
             requests, inputs, outputs = self._buckets
-            plenty = requests.holds(1.0, now_s) and inputs.holds(input_tokens, now_s)
-            if (plenty and outputs.holds(output_tokens, now_s)) or self.wait_s(ticket.needs, now_s) <= 0.0:
+            if (
+                requests.refill(now_s) >= 1.0
+                and inputs.refill(now_s) >= input_tokens
+                and outputs.refill(now_s) >= output_tokens
+            ) or self.wait_s(ticket.needs, now_s) <= 0.0:
                 self._grant(ticket)
                 return ticket
         queue = self._queues[lane]

@@ -30,10 +30,6 @@ class Bucket:
         self.at_s = now_s
         return level
 
-    def holds(self, permits: float, now_s: float) -> bool:
-        """Whether `permits` are there now."""
-        return self.refill(now_s) >= permits
-
     def wait_s(self, permits: float, now_s: float) -> float:
         """Seconds until `permits` are there; 0 if they are.
 

@@ -300,7 +300,10 @@ def usd(pico: int) -> Decimal:
 
 def usd_text(pico: int) -> str:
     """Exact US dollars with twelve places, such as `0.001060000000`."""
-    return f"{'-' if pico < 0 else ''}{abs(pico) // PICO}.{abs(pico) % PICO:012}"
+    if pico < 0:
+        return "-" + usd_text(-pico)
+    dollars, rest = divmod(pico, PICO)
+    return f"{dollars}.{rest:012}"
 
 
 _BILLED_COUNTS = frozenset(

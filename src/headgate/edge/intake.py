@@ -73,11 +73,12 @@ class Lanes:
 
 def begin_record(engine: Engine, kind: Kind) -> CallRecord:
     """The record of a call that begins now; nothing is known of it yet."""
-    call_id = engine.new_call_id()
+    now_ms = engine.clock.unix_ms()
+    call_id = engine.new_call_id(now_ms)
     return CallRecord(
         call_id=call_id,
         correlation_id=call_id,
-        started_ms=engine.clock.unix_ms(),
+        started_ms=now_ms,
         kind=kind,
         workflow="unset",
         lane="",

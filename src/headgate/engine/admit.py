@@ -88,13 +88,14 @@ class Admit:
                 type="authentication_error",
                 reason=Reason.NO_CREDENTIAL,
             )
+        attempt.credential = credential
         record.credential = credential.name
         input_tokens = output_tokens = 0.0
         if call.kind is Kind.MESSAGES:
             model_name = call.record.model
             assert model_name is not None
             model = self._catalog.model(model_name)
-            record.pool = f"{model.pool}:fast" if _is_fast(call) else model.pool
+            record.pool = f"{model.pool}:fast" if call.fast else model.pool
             attempt.habit = habit = self._estimator.habit(call.record.workflow, model_name, model.tokenizer)
             input_tokens, output_tokens = habit.expect(call.size, call.record.max_tokens)
             record.estimated_input_tokens = round(input_tokens)
@@ -203,12 +204,11 @@ class Admit:
         # Thousands of responses a second say the same thing: one in twenty milliseconds is enough of it.
         if reply.status and (failure is not None or now_s >= state.learn_at_s) and call.record.model is not None:
             state.learn_at_s = now_s + LEARN_EVERY_S
-            gate.learn(read_rate_headers(reply.headers, fast=_is_fast(call)), now_s)
+            gate.learn(read_rate_headers(reply.headers, fast=call.fast), now_s)
         if failure is None:
             return
-        credential = self._keyring.pick(call.attempt.record.credential, call.own_key)
-        if credential is not None:
-            self._keyring.report(credential, failure)
+        if call.attempt.credential is not None:
+            self._keyring.report(call.attempt.credential, failure)
         if failure.error in HOLDS_UP_ALL:
             freeze_s = failure.retry_after_s or 0.0
             if failure.error in PUSHBACK:
@@ -313,10 +313,6 @@ def _check_fit(call: Call, limit: Limit) -> None:
             reason=Reason.NEVER_FITS,
             status=413,
         )
-
-
-def _is_fast(call: Call) -> bool:
-    return call.document is not None and call.document.get("speed") == "fast"
 
 
 def _was_pushed_back(failure: Failure | None) -> bool:

@@ -35,7 +35,7 @@ class Affinity:
         self._clock = clock
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        several = len(self._keyring.all()) > 1
+        several = self._keyring.several
         thread = call.document.get("thread") if call.document is not None else None
         plain = thread is None and (call.kind is Kind.MESSAGES or call.kind is Kind.COUNT_TOKENS)
         if plain and not (several and b'"file_id"' in call.body):

@@ -70,7 +70,6 @@ class Engine:
             dial,
             clock,
             config.lanes,
-            keyring,
             max_connections=config.upstream.max_connections,
             keepalive_s=config.upstream.keepalive_s,
         )
@@ -149,9 +148,9 @@ class Engine:
             dial=dial,
         )
 
-    def new_call_id(self) -> str:
-        """Unique, and in the order of time: `call_`, eleven hex digits of milliseconds, sixteen of chance."""
-        return f"call_{self.clock.unix_ms():011x}{self._rng.getrandbits(64):016x}"
+    def new_call_id(self, now_ms: int) -> str:
+        """Unique, and in the order of time: `call_`, eleven hex digits of Unix milliseconds, sixteen of chance."""
+        return f"call_{now_ms:011x}{self._rng.getrandbits(64):016x}"
 
     def gates(self) -> list[GateState]:
         """The state of admission, for those who look."""

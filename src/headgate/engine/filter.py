@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from headgate.call import Call, Reply
@@ -27,5 +26,14 @@ def compose(filters: Sequence[Filter], send: Proceed) -> Proceed:
     """Nest `filters` around `send`; the first one meets the call first."""
     path = send
     for each in reversed(filters):
-        path = partial(each, proceed=path)
+        path = _before(each.__call__, path)
+    return path
+
+
+def _before(meet: Callable[[Call, Proceed], Coroutine[Any, Any, Reply]], proceed: Proceed) -> Proceed:
+    """A closure over the bound method: for every call, `partial` would build its keywords and look the method up."""
+
+    def path(call: Call) -> Coroutine[Any, Any, Reply]:
+        return meet(call, proceed)
+
     return path

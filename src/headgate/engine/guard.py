@@ -41,6 +41,10 @@ class Guard:
             model, record.max_tokens, stream = check_fields(document)
             record.model = model
             call.size = size_of(document, len(call.body))
+            call.fast = document.get("speed") == "fast"
+            geo = document.get("inference_geo")
+            if isinstance(geo, str):
+                call.geo = geo
             if kind is Kind.MESSAGES:
                 record.stream = stream
                 record.system_hash = _digest(document.get("system"))

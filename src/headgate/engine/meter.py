@@ -89,7 +89,7 @@ class Meter:
                 record.call_id, attempt.attempt, attempt.started_ms, record.kind, record.workflow, record.user,
                 record.session, record.lane, record.caller_key, record.correlation_id, record.model, record.stream,
                 attempt.credential, attempt.pool, attempt.estimated_input_tokens, attempt.estimated_output_tokens,
-                _asks(call, "speed", "fast"), _asks(call, "inference_geo", "us"),
+                call.fast, call.geo == "us",
             )
         )  # fmt: skip
 
@@ -126,8 +126,8 @@ class Meter:
             utc_day(call.record.started_ms),
             record.estimated_input_tokens,
             record.estimated_output_tokens,
-            fast=_asks(call, "speed", "fast"),
-            us=_asks(call, "inference_geo", "us"),
+            fast=call.fast,
+            us=call.geo == "us",
         )
         if expected.pico is None:
             record.cost_pico, record.cost_problem = None, record.cost_problem or expected.problem
@@ -146,13 +146,8 @@ class Meter:
         model = call.record.model
         assert facts is not None
         assert model is not None
-        geo = call.document.get("inference_geo") if call.document is not None else None
-        charge = self._prices.charge(
-            facts,
-            model=model,
-            day=utc_day(call.record.started_ms),
-            requested_geo=geo if isinstance(geo, str) else None,
-        )
+        day = utc_day(call.record.started_ms)
+        charge = self._prices.charge(facts, model=model, day=day, requested_geo=call.geo)
         record.model_answered = facts.model
         record.stop_reason = facts.stop_reason
         record.usage_source = source
@@ -164,10 +159,6 @@ class Meter:
         usage = facts.usage
         if usage is not None:
             _write_down(usage, record)
-
-
-def _asks(call: Call, field: str, value: str) -> bool:
-    return call.document is not None and call.document.get(field) == value
 
 
 def note_failure(attempt: Attempt, failure: Failure) -> None:

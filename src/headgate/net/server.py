@@ -13,6 +13,7 @@ import logging
 import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import chain
 from math import inf
 from typing import Protocol, cast
 
@@ -408,7 +409,7 @@ class _Connection(asyncio.Protocol):
         headers = self._headers
         told = dict(headers)
         target = self._url.decode("latin-1")
-        if absolute := _ABSOLUTE.fullmatch(target):
+        if target[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(target)):
             # Every server must take this form, and its authority stands for Host (RFC 9112, 3.2.2).
             told[b"host"] = absolute[1].encode("latin-1")
             target = absolute[2] or "/"
@@ -424,7 +425,7 @@ class _Connection(asyncio.Protocol):
         expects = told.get(b"expect")
         if length is not None:
             self._declared = int(length)
-        if len(self._url) + sum([len(name) + len(value) + 4 for name, value in headers]) > self._limits.head_bytes:
+        if len(self._url) + len(b"".join(chain.from_iterable(headers))) + 4 * len(headers) > self._limits.head_bytes:
             self._refusal = (431, _head_too_large(self._limits.head_bytes))
         elif version not in ("1.1", "1.0"):
             self._refusal = (505, "this server speaks HTTP/1.1")

@@ -36,6 +36,8 @@ class Keyring:
 
     def __init__(self, credentials: Sequence[Credential], clock: Clock) -> None:
         self._ours = list(credentials)
+        self.several = len(self._ours) > 1
+        """Whether there is a choice of accounts."""
         self._callers: OrderedDict[str, Credential] = OrderedDict()
         self._clock = clock
 

@@ -16,7 +16,7 @@ from headgate.failure import Failure
 from headgate.net.client import Connection, Dial, Pool, WireError, WireErrorKind
 from headgate.net.http import ByteSource, HeaderBlock, Origin
 from headgate.secret import Secret
-from headgate.upstream.keyring import Credential, Keyring
+from headgate.upstream.keyring import Credential
 
 __all__ = ["Upstream", "UpstreamStream", "parse_base_url"]
 
@@ -65,7 +65,6 @@ class Upstream:
         dial: Dial,
         clock: Clock,
         lanes: Mapping[str, LaneConfig],
-        keyring: Keyring,
         *,
         max_connections: int,
         keepalive_s: float,
@@ -73,7 +72,6 @@ class Upstream:
         self._dial = dial
         self._clock = clock
         self._lanes = lanes
-        self._keyring = keyring
         self._max_connections = max_connections
         self._keepalive_s = keepalive_s
         self._base_url = base_url
@@ -86,7 +84,7 @@ class Upstream:
         left_s = call.deadline_s - self._clock.now_s()
         if left_s <= 0:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
-        credential = self._keyring.pick(call.attempt.record.credential, call.own_key)
+        credential = call.attempts[-1].credential
         assert credential is not None
         head = _request_head(call, route, credential)
         if head is None:
