@@ -13,7 +13,20 @@ import pytest
 import headgate
 
 ROOT = Path(headgate.__file__).parent
-NOUNS = ("call", "clock", "data", "errors", "event_loop", "events", "failure", "records", "secret", "usage", "_version")
+NOUNS = (
+    "call",
+    "clock",
+    "data",
+    "errors",
+    "event_loop",
+    "events",
+    "failure",
+    "records",
+    "secret",
+    "toml_file",
+    "usage",
+    "_version",
+)
 LAYERS = (
     ("net",),
     NOUNS,
@@ -110,7 +123,7 @@ def test_net_knows_nothing_of_headgate(module):
 @pytest.mark.parametrize("module", [module for module in FILES if room(module) == "sim"])
 def test_the_simulator_stands_apart(module):
     """It must be wrong on its own: an error of ours that it shared could not be seen."""
-    assert {room(name) for name in ours(module)} <= {"sim", "net", "clock"}
+    assert {room(name) for name in ours(module)} <= {"sim", "net", "clock", "toml_file"}
 
 
 @pytest.mark.parametrize("module", [module for module in FILES if room(module) not in {"sim", *FOR_THE_SIMULATOR}])

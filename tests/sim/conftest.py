@@ -14,6 +14,7 @@ from msgspec.json import decode, encode
 
 from headgate.net.server import Request, Response, Truncated
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.scenario import Scenario
 
 T = TypeVar("T")
 MODEL = "claude-haiku-5-5"
@@ -86,9 +87,9 @@ class Reply:
 class InProcess:
     """One simulated account, its clock, and the shortest way to ask it something."""
 
-    def __init__(self, settings: SimSettings, epoch: datetime, seed: int) -> None:
+    def __init__(self, settings: SimSettings, epoch: datetime, seed: int, scenario: Scenario | None = None) -> None:
         self.clock = SteppedClock(epoch)
-        self.app = SimulatedClaude(settings, self.clock, Random(seed))
+        self.app = SimulatedClaude(settings, self.clock, Random(seed), scenario)
 
     def run(self, work: Awaitable[T]) -> T:
         async def main() -> T:
@@ -157,8 +158,14 @@ MakeSim = Callable[..., InProcess]
 def make_sim() -> MakeSim:
     """A simulated account with settings, a first instant and a seed of the test's own."""
 
-    def make(settings: SimSettings | None = None, *, epoch: datetime = EPOCH, seed: int = 7) -> InProcess:
-        return InProcess(settings or SimSettings(), epoch, seed)
+    def make(
+        settings: SimSettings | None = None,
+        *,
+        epoch: datetime = EPOCH,
+        seed: int = 7,
+        scenario: Scenario | None = None,
+    ) -> InProcess:
+        return InProcess(settings or SimSettings(), epoch, seed, scenario)
 
     return make
 

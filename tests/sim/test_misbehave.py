@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.sim.misbehave import DIRECTIVES, directives_in, parse
+from headgate.sim.directives import directives_in
+from headgate.sim.misbehave import DIRECTIVES, parse
 
 TOOLS = [{"name": "level", "input_schema": {"type": "object"}}]
 
@@ -50,7 +51,7 @@ def test_directives_are_found_wherever_they_stand_in_a_text(text, found):
     "directive",
     ["bogus", "error", "error=200", "error=5xx", "error=529:Has Spaces", "flaky=2", "slow=-1", "slow=1e3", "drip=20",
      "tool=", "tool=x:{", "tool=x:[1]", "tool=has space:{}", "reset=1", "headers=odd", "bad-usage=odd", "refusal=odd",
-     "retry-after=\x01", "should-retry=maybe", "tokens=", "tokens=99999999", "web-search=1000"],
+     "should-retry=maybe", "tokens=", "tokens=99999999", "web-search=1000"],
 )  # fmt: skip
 def test_an_unreadable_directive_is_a_400_that_helps(sim, directive):
     """It lists the known ones, or says how this one is written."""

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
-from headgate.config.nearest import nearest
 from headgate.config.schema import Config
 from headgate.core.catalog import Catalog
 from headgate.data import read_data
 from headgate.errors import ConfigError
+from headgate.toml_file import nearest
 
 __all__ = ["check", "is_loopback"]
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,18 +16,16 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from headgate.config.check import check
-from headgate.config.nearest import nearest
 from headgate.config.schema import Config
 from headgate.errors import ConfigError
 from headgate.secret import Secret
+from headgate.toml_file import Where, dotted, nearest, read_toml
 
 __all__ = ["Loaded", "Setting", "load_config"]
 
 PREFIX = "HEADGATE_"
 FILE_VARIABLE = "HEADGATE_CONFIG"
 DEFAULT_FILE = "headgate.toml"
-
-Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +62,15 @@ def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Pa
     """
     path = _find_file(environ, file, cwd or Path.cwd())
     values: dict[str, Any] = {}
-    sources: dict[Path_, str] = {}
+    sources: dict[Where, str] = {}
     if path is not None:
-        values, lines = _read_file(path)
+        try:
+            read = read_toml(path)
+        except ValueError as problem:
+            raise ConfigError(str(problem)) from None
+        values = read.values
         for where, _ in _leaves(values):
-            sources[where] = f"{path}:{_line_of(lines, where)}"
+            sources[where] = read.at(where)
     for variable, text in sorted(environ.items()):
         if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
             where, value = _read_variable(variable, text)
@@ -79,9 +79,7 @@ def load_config(environ: Mapping[str, str], *, file: Path | None = None, cwd: Pa
                 sources[where + leaf] = f"environment {variable}"
     config = _build(_with_defaults(values), Config, (), sources)
     check(config, lambda *where: _source(sources, where))
-    settings = tuple(
-        Setting(_dotted(where), value, _source(sources, where)) for where, value in _leaves(_plain(config))
-    )
+    settings = tuple(Setting(dotted(where), value, _source(sources, where)) for where, value in _leaves(_plain(config)))
     return Loaded(config, settings, path)
 
 
@@ -99,50 +97,10 @@ def _find_file(environ: Mapping[str, str], file: Path | None, cwd: Path) -> Path
     return named
 
 
-def _read_file(path: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
-    """What the file sets, and the line of each setting."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return tomllib.loads(text), _lines(text)
-    except OSError as problem:
-        raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:  # the first also where it is no UTF-8, or a number is too long
-        raise ConfigError(f"{path}: not TOML: {problem}") from None
-
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-
-
-def _lines(text: str) -> dict[Path_, int]:
-    """The line of each table and key.  tomllib does not tell; this reads what people write, not all of TOML."""
-    lines: dict[Path_, int] = {}
-    table: Path_ = ()
-    counts: dict[Path_, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = tuple(part.strip("\"'") for part in _PART.findall(header[2]))
-            if header[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, counts[table])
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            lines.setdefault((*table, *(part.strip("\"'") for part in _PART.findall(key[1]))), number)
-    return lines
-
-
-def _line_of(lines: dict[Path_, int], where: Path_) -> int:
-    for length in range(len(where), 0, -1):
-        if where[:length] in lines:
-            return lines[where[:length]]
-    return 1
-
-
 # -- the environment ---------------------------------------------------------------------------------------------------
 
 
-def _read_variable(variable: str, text: str) -> tuple[Path_, Any]:
+def _read_variable(variable: str, text: str) -> tuple[Where, Any]:
     """`HEADGATE_LANES__BULK__MAX_WAIT_S=5` is `("lanes", "bulk", "max_wait_s"), 5`."""
     names = variable.removeprefix(PREFIX).split("__")
     kind: Any = Config
@@ -193,7 +151,7 @@ def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "lanes": lanes}
 
 
-def _build(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) -> Any:
+def _build(value: Any, kind: Any, where: Where, sources: Mapping[Where, str]) -> Any:
     """`value`, as read, in the type that the schema gives it.
 
     Raises:
@@ -207,12 +165,12 @@ def _build(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) ->
         for key in value:
             if key not in known:
                 raise ConfigError(
-                    f"{_source(sources, (*where, key))}: there is no setting {_dotted((*where, key))!r}"
-                    + nearest(key, {name: _dotted((*where, name)) for name in known})
+                    f"{_source(sources, (*where, key))}: there is no setting {dotted((*where, key))!r}"
+                    + nearest(key, {name: dotted((*where, name)) for name in known})
                 )
         for item in fields(kind):
             if item.name not in value and item.default is MISSING and item.default_factory is MISSING:
-                raise ConfigError(f"{_source(sources, where)}: {_dotted((*where, item.name))} is missing")
+                raise ConfigError(f"{_source(sources, where)}: {dotted((*where, item.name))} is missing")
         return kind(**{key: _build(inner, known[key], (*where, key), sources) for key, inner in value.items()})
     if get_origin(kind) is dict and isinstance(value, dict):
         return {key: _build(inner, get_args(kind)[1], (*where, key), sources) for key, inner in value.items()}
@@ -226,7 +184,7 @@ def _build(value: Any, kind: Any, where: Path_, sources: Mapping[Path_, str]) ->
         return value
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
-    raise ConfigError(f"{_source(sources, where)}: {_dotted(where)} must be {_in_words(kind)}")
+    raise ConfigError(f"{_source(sources, where)}: {dotted(where)} must be {_in_words(kind)}")
 
 
 _WORDS = {str: "text", Secret: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -260,15 +218,15 @@ def _not_none(kind: Any) -> Any:
     return kind
 
 
-def _put(values: dict[Any, Any], where: Path_, value: Any, sources: Mapping[Path_, str]) -> None:
+def _put(values: dict[Any, Any], where: Where, value: Any, sources: Mapping[Where, str]) -> None:
     for depth, name in enumerate(where[:-1], 1):
         values = values.setdefault(name, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"{_source(sources, where[:depth])}: {_dotted(where[:depth])} must be a table")
+            raise ConfigError(f"{_source(sources, where[:depth])}: {dotted(where[:depth])} must be a table")
     values[where[-1]] = value
 
 
-def _leaves(value: Any, where: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def _leaves(value: Any, where: Where = ()) -> Iterator[tuple[Where, Any]]:
     """Every single value; an empty table or list counts as one."""
     inner: list[tuple[str | int, Any]] | None = None
     if isinstance(value, dict):
@@ -292,7 +250,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _source(sources: Mapping[Path_, str], where: Path_) -> str:
+def _source(sources: Mapping[Where, str], where: Where) -> str:
     """Where the value at `where` was set; for a table, where anything in it was."""
     if where in sources:
         return sources[where]
@@ -300,13 +258,3 @@ def _source(sources: Mapping[Path_, str], where: Path_) -> str:
         if place[: len(where)] == where or where[: len(place)] == place:
             return source
     return "default"
-
-
-def _dotted(where: Path_) -> str:
-    text = ""
-    for part in where:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += ("." if text else "") + (f'"{part}"' if "." in part else part)
-    return text

@@ -102,6 +102,9 @@ class Response(msgspec.Struct, eq=False):
     heartbeat: tuple[float, bytes] | None = None
     """`(seconds, bytes)`: sent whenever a chunked stream has been silent for that long."""
     close: bool = False
+    bare: bool = False
+    """`stream` is the whole answer as it stands on the connection, head and framing included; needs `close`.  For
+    servers that break HTTP on purpose."""
 
 
 class Truncated(Exception):
@@ -623,8 +626,8 @@ class _Connection(asyncio.Protocol):
 
     async def _relay(self, request: Request, response: Response, stream: ByteSource, close: bool) -> None:
         length = response.length
-        chunked = length is None and not request.http_10
-        self._pending_head = _head(response, close, length, chunked)
+        chunked = length is None and not request.http_10 and not response.bare
+        self._pending_head = b"" if response.bare else _head(response, close, length, chunked)
         if request.method == "HEAD":
             self._emit(b"")
             return

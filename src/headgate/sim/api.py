@@ -27,9 +27,13 @@ from headgate.sim.endpoints.files import list_files, read_upload
 from headgate.sim.endpoints.messages import CLIENT_LEFT, Messages
 from headgate.sim.errors import ApiError, envelope_bytes, invalid
 from headgate.sim.facts import FACTS
+from headgate.sim.request.encoding import decoded
 from headgate.sim.request.reading import asked_of
-from headgate.sim.request.validate import API_VERSIONS
+from headgate.sim.request.rules import API_VERSIONS
+from headgate.sim.scenario.director import Director
+from headgate.sim.scenario.plan import Scenario
 from headgate.sim.settings import SimSettings
+from headgate.sim.wire import put_on_wire
 from headgate.sim.world import Visit, World
 
 __all__ = ["SimulatedClaude"]
@@ -37,6 +41,8 @@ __all__ = ["SimulatedClaude"]
 MB = 1024 * 1024
 MOST_ELSEWHERE_BYTES = MB
 """Body limit of endpoints that take no body worth speaking of."""
+ADMIN_PATHS = "/v1/organizations/"
+"""What takes admin keys, and only those (claude-api.md §1)."""
 Handler = Callable[[Visit], Awaitable[Response]]
 NamedHandler = Callable[..., Awaitable[Response]]
 """An endpoint on one object, which it takes as `object_id`."""
@@ -56,9 +62,10 @@ class SimulatedClaude:
     same requests in the same order at the same times get the same bytes.
     """
 
-    def __init__(self, settings: SimSettings, clock: Clock, rng: Random) -> None:
+    def __init__(self, settings: SimSettings, clock: Clock, rng: Random, scenario: Scenario | None = None) -> None:
         self.world = world = World(settings, clock, rng)
-        self._doorkeeper = Doorkeeper(settings.access, world.seed)
+        self._director = None if scenario is None else Director(scenario, world.weather, clock, world.seed)
+        self._doorkeeper = Doorkeeper(settings.access, world.seed, world.weather)
         self._edge = edge = Edge(world)
         self._messages = messages = Messages(world, edge)
         self._batches = batches = Batches(world)
@@ -98,7 +105,15 @@ class SimulatedClaude:
         """Answer one request."""
         world = self.world
         request_id = world.ids.new("req")
+        now_s = world.clock.now_s()
+        world.weather.catch_up(now_s)
+        if self._director is not None:
+            self._director.catch_up(now_s)
         caller: Caller | None = None
+        visit: Visit | None = None
+        if world.events is not None:
+            size = len(request.body)
+            world.events.add("arrived", request_id, method=request.method, path=request.path, bytes=size)
         try:
             unguarded = self._open.get((request.method, request.path))
             if unguarded is not None:
@@ -106,12 +121,17 @@ class SimulatedClaude:
             elif not request.path.startswith("/v1/"):
                 raise ApiError(404, "Not found.")
             else:
-                caller = self._doorkeeper.admit(request.by_name)
-                visit = Visit(request, request_id, caller, world.clock.now_s(), world.clock.unix_ms())
+                admin = request.path.startswith(ADMIN_PATHS)
+                caller = (self._doorkeeper.admit_admin if admin else self._doorkeeper.admit)(request.by_name)
+                encoding = request.by_name.get(b"content-encoding")
+                if encoding is not None and request.body:
+                    accepted = world.settings.validation.accepted_encodings
+                    request.body = decoded(request.body, encoding, accepted, self.begin(request).max_bytes)
+                visit = Visit(request, request_id, caller, now_s, world.clock.unix_ms(), self._director)
                 response = await self._serve(visit)
         except ApiError as error:
             if error.status == 429:
-                self._count_429(error)
+                self._count_429(error, request_id)
             response = Response(error.status, json_headers(error.headers), envelope_bytes(error, request_id))
         except asyncio.CancelledError:
             world.stats.by_status[CLIENT_LEFT] += 1
@@ -121,6 +141,8 @@ class SimulatedClaude:
             response.headers.append((b"anthropic-organization-id", caller.organisation.encode()))
             if caller.workspace:
                 response.headers.append((b"anthropic-workspace-id", caller.workspace.encode("latin-1")))
+        if visit is not None and visit.asked is not None and visit.asked.wire is not None:
+            return put_on_wire(response, visit.asked.wire, world.clock)
         return response
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
@@ -133,6 +155,8 @@ class SimulatedClaude:
 
     def _sign(self, response: Response, request_id: str) -> None:
         self.world.stats.by_status[response.status] += 1
+        if self.world.events is not None:
+            self.world.events.add("answered", request_id, status=response.status)
         response.headers.append((b"request-id", request_id.encode()))
         response.headers.append((b"date", http_date(int(self.world.unix_s()))))
 
@@ -162,7 +186,7 @@ class SimulatedClaude:
                 return partial(named, object_id=unquote(match[1]))
         return None
 
-    def _count_429(self, error: ApiError) -> None:
+    def _count_429(self, error: ApiError, request_id: str) -> None:
         """Statistics know every 429; limit violations are only those that the caller's own traffic caused."""
         if isinstance(error, Limited):
             self.world.books.limit_violations[error.limiter] += 1
@@ -170,6 +194,9 @@ class SimulatedClaude:
         else:
             kind = error.details["error_code"] if error.details is not None else "asked"
         self.world.stats.by_429[kind] += 1
+        if self.world.events is not None:
+            after_s = next((value.decode() for name, value in error.headers if name == b"retry-after"), None)
+            self.world.events.add("limited", request_id, kind=kind, retry_after=after_s)
 
     async def _hello(self, request: Request) -> Response:
         return Response(200, json_headers(), b'{"message":"hello"}')

@@ -10,22 +10,20 @@ from collections import OrderedDict
 from hashlib import blake2b
 
 from headgate.net.http import Headers
-from headgate.net.server import Response, Truncated
-from headgate.sim.dates import next_month_utc
+from headgate.net.server import Response
+from headgate.sim.account.spend import ENFORCED, self_set_limit
 from headgate.sim.errors import ApiError, envelope_bytes
 from headgate.sim.misbehave import Failure, Misbehaviour
+from headgate.sim.wire import CLOSED, CutBody, bomb, only_bytes
 from headgate.sim.world import Visit, World
 
-__all__ = ["Edge", "asked_error", "json_headers", "self_set_limit", "spend_cap", "spoil"]
+__all__ = ["Edge", "asked_error", "json_headers", "spoil"]
 
 MOST_FLAKY = 10_000
 """Bodies that failures are counted for; beyond it the oldest starts over."""
-CLOSED = 0
-"""Stands for a status where the connection is closed before any byte."""
 _JSON = (b"content-type", b"application/json")
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"
 _ELSEWHERE = (b"location", b"https://elsewhere.example/v1/messages")
-_WITHOUT_RETRY_AFTER = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 _TEXTS = {
     401: "invalid x-api-key",
     402: "There is a problem with the payment for this organization.",
@@ -40,8 +38,7 @@ _TEXTS = {
 }
 _CODE_TEXTS = {
     "ramp_limit_exceeded": "Usage is growing too fast; slow down and retry after the time given.",
-    "enforced_spend_limit_reached": "This organization has reached the monthly spend limit of its tier.",
-    "contract_spend_limit_reached": "This organization has reached the spend limit of its contract.",
+    **ENFORCED,
 }
 
 
@@ -66,6 +63,10 @@ class Edge:
             await asyncio.get_running_loop().create_future()
         if asked.html:
             return Response(502, [(b"content-type", b"text/html")], _PAGE)
+        if asked.raw is not None:
+            return only_bytes(asked.raw)
+        if asked.bomb_bytes:
+            return bomb(asked.bomb_bytes)
         if asked.redirect:
             return Response(307, [_ELSEWHERE])
         if asked.error_200:
@@ -98,33 +99,24 @@ def asked_error(failure: Failure, asked: Misbehaviour, organisation: str, now_ms
     status, code = failure.status, failure.code
     if status == 400 and code in ("spend", "spend-workspace"):
         error = self_set_limit(now_ms, workspace=code == "spend-workspace")
+    elif status == 401 and code == "cors":
+        error = ApiError(401, "CORS requests are not allowed for this organization.")
     elif status == 429 and code is None:
         text = "This request would exceed your organization's rate limit of requests per minute"
         error = ApiError(429, f"{text} (org: {organisation}). Asked for by x-sim.")
     else:
         text = _CODE_TEXTS.get(code or "") or _TEXTS.get(status, "The simulator was asked for this error.")
         error = ApiError(status, text, code=code)
+    if asked.message is not None:
+        error.message = asked.message
     retry_after = asked.retry_after
-    if retry_after is None and status == 429 and code not in _WITHOUT_RETRY_AFTER:
+    if retry_after is None and status == 429 and code not in ENFORCED:
         retry_after = "1"
     if retry_after is not None:
         error.headers.append((b"retry-after", retry_after.encode()))
     if asked.should_retry is not None:
         error.headers.append((b"x-should-retry", asked.should_retry.encode()))
     return error
-
-
-def spend_cap() -> ApiError:
-    """The tier's monthly cap: a 429 without `retry-after` (§8.3)."""
-    code = "enforced_spend_limit_reached"
-    return ApiError(429, _CODE_TEXTS[code], code=code)
-
-
-def self_set_limit(now_ms: int, *, workspace: bool = False) -> ApiError:
-    """The limit a customer set: a 400 that only its text tells from a bad request (§6, §8.3)."""
-    begin = "This workspace has reached its" if workspace else "You have reached your"
-    until = next_month_utc(now_ms).strftime("%Y-%m-%d at %H:%M UTC")
-    return ApiError(400, f"{begin} specified API usage limits. You will regain access on {until}.")
 
 
 def spoil(headers: Headers, asked: Misbehaviour) -> Headers:
@@ -146,24 +138,3 @@ def json_headers(*more: Headers) -> Headers:
     for part in more:
         headers += part
     return headers
-
-
-class CutBody:
-    """The first `count` bytes of a body, then the end of the connection."""
-
-    def __init__(self, body: bytes, count: int) -> None:
-        self._part = body[:count]
-
-    async def read(self) -> bytes:
-        """The part, once.
-
-        Raises:
-            Truncated: afterwards, or at once if there is no part.
-        """
-        part, self._part = self._part, b""
-        if not part:
-            raise Truncated("cut as asked")
-        return part
-
-    def close(self) -> None:
-        self._part = b""

@@ -7,22 +7,26 @@ inside braces and quotes.  Times are milliseconds on the wire and seconds in `Mi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal, cast, get_args
 
 from msgspec import DecodeError
 from msgspec.json import decode
 
+from headgate.sim.directives import choice, number, seconds, signed, split, text
 from headgate.sim.errors import invalid
+from headgate.sim.reply.edits import Edits
+from headgate.sim.wire import BadLines, Wire
 
-__all__ = ["DIRECTIVES", "FEW_DELTAS", "Failure", "Misbehaviour", "directives_in", "parse"]
+__all__ = ["DIRECTIVES", "FEW_DELTAS", "Failure", "Misbehaviour", "parse"]
 
 FEW_DELTAS = 3
 """Where a stream breaks when a directive does not say."""
-MOST_MS = 3_600_000
 MOST_TOKENS = 1_000_000
+MOST_BYTES = 256 * 1024 * 1024
+MOST_EVENTS = 1_000_000
+MOST_SKEW_S = 100 * 365 * 86_400
 
 BadUsage = Literal["negative", "null", "string", "huge", "decreasing"]
 BadHeaders = Literal["lie", "missing", "garbled"]
@@ -45,6 +49,8 @@ class Misbehaviour:
     error: Failure | None = None
     flaky: tuple[int, Failure] | None = None
     """Fail this many times, then succeed and start over."""
+    message: str | None = None
+    """The words of an error."""
     retry_after: str | None = None
     should_retry: str | None = None
     slow_s: float = 0.0
@@ -53,6 +59,10 @@ class Misbehaviour:
     html: bool = False
     redirect: bool = False
     error_200: bool = False
+    raw: bytes | None = None
+    """All that is sent, instead of an answer."""
+    bomb_bytes: int = 0
+    """Size, unpacked, of an answer that compresses a thousandfold."""
     headers: BadHeaders | None = None
     drip: tuple[int, float] | None = None
     """Exactly so many deltas, so many seconds apart."""
@@ -66,6 +76,9 @@ class Misbehaviour:
     refusal: bool = False
     refusal_midway: bool = False
     category: Category | None = None
+    declines: int = 1
+    """How many models decline, of those that `fallbacks` names; the requested one first."""
+    credit_unavailable: bool = False
     tools: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     web_searches: int = 0
     max_tokens: bool = False
@@ -75,25 +88,12 @@ class Misbehaviour:
     no_stop: bool = False
     bad_usage: BadUsage | None = None
     garbage: Garbage | None = None
-
-
-OPEN, CLOSE = "[[sim:", "]]"
-
-
-def directives_in(text: str) -> list[str]:
-    """The contents of every `[[sim: …]]` in `text`; one that is never closed is just text."""
-    found = []
-    begin = text.find(OPEN)
-    while begin >= 0:
-        begin += len(OPEN)
-        # Brackets inside JSON do not close it, unless the JSON itself is never closed: then it is told so.
-        closes = (at for at, _ in _outside(text, begin) if text.startswith(CLOSE, at))
-        end = next(closes, text.find(CLOSE, begin))
-        if end < 0:
-            break
-        found.append(text[begin:end])
-        begin = text.find(OPEN, end)
-    return found
+    stop_reason: str | None = None
+    say: str | None = None
+    edits: Edits | None = None
+    """Changes to the events of a stream."""
+    wire: Wire | None = None
+    """What happens to an answer that is finished, whatever it is."""
 
 
 def parse(sources: list[str]) -> Misbehaviour:
@@ -104,44 +104,16 @@ def parse(sources: list[str]) -> Misbehaviour:
     """
     asked = Misbehaviour()
     for source in sources:
-        for directive in _split(source):
+        for directive in split(source):
             name, _, value = directive.partition("=")
             known = _KNOWN.get(name.strip())
             if known is None:
                 raise invalid(f"x-sim: unknown directive. Known are: {'; '.join(DIRECTIVES)}.")
             try:
                 known.apply(asked, value.strip())
-            except (ValueError, DecodeError, RecursionError):
+            except (ValueError, DecodeError, RecursionError, OverflowError):
                 raise invalid(f"x-sim: {known.usage}: the value cannot be read. {known.help}") from None
     return asked
-
-
-def _split(source: str) -> list[str]:
-    """Cut at `;` and `,`, but not inside JSON braces, brackets or quotes."""
-    cuts = [at for at, char in _outside(source, 0) if char in ";,"]
-    parts = [source[begin + 1 : end] for begin, end in pairwise([-1, *cuts, len(source)])]
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _outside(text: str, begin: int) -> Iterator[tuple[int, str]]:
-    """The characters of `text` from `begin` on that stand outside braces, brackets and quotes, with their places.
-    A bracket that closes what was never opened is outside."""
-    depth, quoted, escaped = 0, False, False
-    for at in range(begin, len(text)):
-        char = text[at]
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = char == "\\"
-            quoted = char != '"'
-        elif char == '"':
-            quoted = True
-        elif char in "{[":
-            depth += 1
-        elif char in "}]" and depth:
-            depth -= 1
-        elif not depth:
-            yield at, char
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +123,13 @@ class _Directive:
     apply: Callable[[Misbehaviour, str], None]
 
 
-def _number(value: str, most: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) > most:
-        raise ValueError
-    return int(value)
-
-
-def _seconds(value: str) -> float:
-    return _number(value, MOST_MS) / 1000
-
-
 def _gap(value: str) -> float:
     """At least a millisecond, because what repeats for ever at no distance leaves no time for anything else."""
-    return max(0.001, _seconds(value))
+    return max(0.001, seconds(value))
 
 
 def _deltas(value: str) -> int:
-    return _number(value, MOST_TOKENS) if value else FEW_DELTAS
+    return number(value, MOST_TOKENS) if value else FEW_DELTAS
 
 
 def _failure(value: str) -> Failure:
@@ -179,12 +141,12 @@ def _failure(value: str) -> Failure:
 
 def _flaky(value: str) -> tuple[int, Failure]:
     times, _, failure = value.partition(":")
-    return _number(times, 1_000), _failure(failure)
+    return number(times, 1_000), _failure(failure)
 
 
 def _drip(value: str) -> tuple[int, float]:
     count, _, gap = value.partition(":")
-    return _number(count, MOST_TOKENS), _seconds(gap)
+    return number(count, MOST_TOKENS), seconds(gap)
 
 
 def _tool(value: str) -> tuple[str, dict[str, Any]]:
@@ -193,20 +155,6 @@ def _tool(value: str) -> tuple[str, dict[str, Any]]:
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) or not isinstance(given, dict):
         raise ValueError
     return name, given
-
-
-def _header_text(value: str) -> str:
-    """Any printable text, so that a `retry-after` can be nonsense too; quotes around it are dropped."""
-    text = value.strip('"')
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError
-    return text
-
-
-def _one_of(value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise ValueError
-    return value
 
 
 def _flag(name: str) -> Callable[[Misbehaviour, str], None]:
@@ -223,53 +171,138 @@ def _value(name: str, read: Callable[[str], object]) -> Callable[[Misbehaviour, 
 
 
 def _choice(name: str, choices: tuple[str, ...], default: str | None = None) -> Callable[[Misbehaviour, str], None]:
-    return _value(name, lambda value: _one_of(value or default or "", choices))
+    return _value(name, lambda value: choice(value or default or "", choices))
 
 
 def _refusal(name: str) -> Callable[[Misbehaviour, str], None]:
     def apply(asked: Misbehaviour, value: str) -> None:
         setattr(asked, name, True)
-        asked.category = cast(Category, _one_of(value, get_args(Category))) if value else None
+        asked.category = cast(Category, choice(value, get_args(Category))) if value else None
 
     return apply
+
+
+def _literal(value: str) -> str:
+    """A JSON string."""
+    given = decode(value)
+    if not isinstance(given, str):
+        raise ValueError
+    return given
+
+
+def _bytes(value: str) -> bytes:
+    """A JSON string whose characters are bytes."""
+    return _literal(value).encode("latin-1")
+
+
+def _stop_reason(value: str) -> str:
+    if not re.fullmatch(r"[a-z_]{1,64}", value):
+        raise ValueError
+    return value
+
+
+def _on_wire(name: str, read: Callable[[str], object]) -> Callable[[Misbehaviour, str], None]:
+    def apply(asked: Misbehaviour, value: str) -> None:
+        given = read(value)
+        asked.wire = asked.wire or Wire()
+        setattr(asked.wire, name, given)
+
+    return apply
+
+
+def _wire_flag(value: str) -> bool:
+    if value:
+        raise ValueError
+    return True
+
+
+def _header(asked: Misbehaviour, value: str) -> None:
+    name, colon, content = value.partition(":")
+    if not colon or not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
+        raise ValueError
+    asked.wire = asked.wire or Wire()
+    asked.wire.headers.append((name.lower().encode(), text(content.strip()).encode()))
+
+
+def _edit(name: str, read: Callable[[str], object]) -> Callable[[Misbehaviour, str], None]:
+    """A change to one event: `N` or `N:MORE`."""
+
+    def apply(asked: Misbehaviour, value: str) -> None:
+        at, _, more = value.partition(":")
+        index, given = number(at, MOST_EVENTS), read(more)
+        asked.edits = asked.edits or Edits()
+        getattr(asked.edits, name).setdefault(index, []).append(given)
+
+    return apply
+
+
+def _event(value: str) -> bytes:
+    """An event by its data, or any text, as it is, in quotes."""
+    given = decode(value)
+    if isinstance(given, str):
+        return given.encode(errors="surrogatepass")
+    if not isinstance(given, dict) or not isinstance(given.get("type"), str) or not given["type"].isprintable():
+        raise ValueError
+    return b"event: %s\ndata: %s\n\n" % (given["type"].encode(), value.replace("\n", " ").encode())
+
+
+def _nothing(value: str) -> None:
+    if value:
+        raise ValueError
+
+
+def _giant(asked: Misbehaviour, value: str) -> None:
+    size = number(value, MOST_BYTES)
+    asked.edits = asked.edits or Edits()
+    asked.edits.giant_bytes = size
 
 
 _KNOWN = {
     directive.usage.partition("=")[0]: directive
     for directive in (
-        _Directive("error=STATUS:CODE", "Any 4xx or 5xx; the error code, `spend` or `spend-workspace` is optional.",
+        _Directive("error=STATUS:CODE", "Any 4xx or 5xx; the code is optional, or `spend`, `spend-workspace`, `cors` "
+                   "for what has none.",
                    _value("error", _failure)),
         _Directive("flaky=N:STATUS", "The first N requests with this body fail, the next succeeds, and again.",
                    _value("flaky", _flaky)),
+        _Directive("message=TEXT", "The words of the error.", _value("message", text)),
         _Directive("retry-after=TEXT", "That header on the error, whatever the text; empty sends it empty.",
-                   _value("retry_after", _header_text)),
+                   _value("retry_after", text)),
         _Directive("should-retry=true", "`x-should-retry: true` or `false` on the error.",
                    _choice("should_retry", ("true", "false"))),
-        _Directive("slow=MS", "Wait before the headers.", _value("slow_s", _seconds)),
+        _Directive("slow=MS", "Wait before the headers.", _value("slow_s", seconds)),
         _Directive("reset", "Close the connection before any byte.", _flag("reset")),
         _Directive("hang", "Accept the request and never answer.", _flag("hang")),
         _Directive("html", "A 502 with an HTML page.", _flag("html")),
         _Directive("redirect", "A 307 to another host.", _flag("redirect")),
         _Directive("error-200", "Status 200 with an error for a body.", _flag("error_200")),
+        _Directive('raw="TEXT"', "These bytes and nothing else, then the end of the connection; a JSON string.",
+                   _value("raw", _bytes)),
+        _Directive("bomb=BYTES", "A gzip answer that unpacks to so many bytes of JSON.",
+                   _value("bomb_bytes", lambda value: number(value, MOST_BYTES))),
         _Directive("headers=lie", "Rate-limit headers that `lie`, are `missing` or are `garbled`.",
                    _choice("headers", get_args(BadHeaders))),
         _Directive("drip=N:MS", "Exactly N deltas, MS apart, whatever max_tokens is.", _value("drip", _drip)),
         _Directive("deltas=N", "Exactly N deltas, whatever max_tokens is.",
-                   _value("deltas", lambda value: _number(value, MOST_TOKENS))),
+                   _value("deltas", lambda value: number(value, MOST_TOKENS))),
         _Directive("tokens=N", "An answer of N tokens, as far as max_tokens allows.",
-                   _value("tokens", lambda value: _number(value, MOST_TOKENS))),
+                   _value("tokens", lambda value: number(value, MOST_TOKENS))),
         _Directive("midstream-error=N", "An error event after N deltas (3); 0 makes it the first event.",
                    _value("error_after", _deltas)),
         _Directive("cut=N", "Cut the connection after N deltas (3), or inside a JSON body.",
                    _value("cut_after", _deltas)),
-        _Directive("silence=MS", "Nothing at all for so long after the first delta.", _value("silence_s", _seconds)),
+        _Directive("silence=MS", "Nothing at all for so long after the first delta.", _value("silence_s", seconds)),
         _Directive("pings=MS", "Pings so far apart, for ever, and nothing else.", _value("pings_s", _gap)),
         _Directive("refusal=CATEGORY", "Refuse before any output; the category is optional.", _refusal("refusal")),
+        _Directive("declines=N", "Of a refusal with `fallbacks`: the first N models decline (1).",
+                   _value("declines", lambda value: number(value, 4))),
+        _Directive("credit-unavailable", "A fallback credit cannot be redeemed at the moment.",
+                   _flag("credit_unavailable")),
         _Directive("refusal-mid=CATEGORY", "Refuse after a part of the answer.", _refusal("refusal_midway")),
         _Directive("tool=NAME:{JSON}", "Call this tool; more than once makes parallel calls.",
                    lambda asked, value: asked.tools.append(_tool(value))),
         _Directive("web-search=N", "Do N web searches on the way, each billed.",
-                   _value("web_searches", lambda value: _number(value, 100))),
+                   _value("web_searches", lambda value: number(value, 100))),
         _Directive("max-tokens", "Stop half-way with stop_reason max_tokens.", _flag("max_tokens")),
         _Directive("pause-turn", "Stop with pause_turn inside a server tool; the continuation completes.",
                    _flag("pause_turn")),
@@ -280,6 +313,46 @@ _KNOWN = {
                    _choice("bad_usage", get_args(BadUsage))),
         _Directive("garbage=KIND", "`events` nobody knows, `bytes` that are not even UTF-8, or `all` (default).",
                    _choice("garbage", get_args(Garbage), "all")),
+        _Directive("stop-reason=NAME", "The answer ends with this stop reason, known or not.",
+                   _value("stop_reason", _stop_reason)),
+        _Directive('say="TEXT"', "The answer's text; a JSON string.", _value("say", _literal)),
+        _Directive("event=N:{JSON}", "One more event before event N of a stream, counted from 0 with pings; or any "
+                   "text in quotes.", _edit("inserted", _event)),
+        _Directive("drop-event=N", "Event N is left out.", _edit("dropped", _nothing)),
+        _Directive("repeat-event=N", "Event N comes twice.", _edit("repeated", _nothing)),
+        _Directive("swap-event=N", "Event N comes after the next one.", _edit("swapped", _nothing)),
+        _Directive("pause=N:MS", "Nothing for so long before event N.", _edit("paused", seconds)),
+        _Directive("cut-event=N", "Cut the connection before event N.", _edit("cut", _nothing)),
+        _Directive("giant-event=BYTES", "An event of that size, without a line end, before event 1.", _giant),
+        _Directive("status=N", "This status, whatever the answer.",
+                   _on_wire("status", lambda value: max(200, number(value, 999)))),
+        _Directive("header=NAME:TEXT", "That response header, instead of what there was; empty leaves it out.",
+                   _header),
+        _Directive("skew=SECONDS", "`date` and the resets of the limits, shifted.",
+                   _on_wire("skew_s", lambda value: signed(value, MOST_SKEW_S))),
+        _Directive("close", "`connection: close` on the answer.", _on_wire("close", _wire_flag)),
+        _Directive("lost", "Do what was asked, then close without an answer.", _on_wire("lost", _wire_flag)),
+        _Directive("throttle=N", "The body at N bytes a second.",
+                   _on_wire("bytes_per_s", lambda value: max(1, number(value, MOST_BYTES)))),
+        _Directive("slice=N", "The body in writes of N bytes.",
+                   _on_wire("slice_bytes", lambda value: max(1, number(value, MOST_BYTES)))),
+        _Directive("cut-bytes=N", "Cut the connection after N bytes of the body.",
+                   _on_wire("cut_bytes", lambda value: number(value, MOST_BYTES))),
+        _Directive("stall", "The headers, and then nothing.", _on_wire("stall", _wire_flag)),
+        _Directive("linger=MS", "Close the connection so long after the answer, without having said so.",
+                   _on_wire("linger_s", seconds)),
+        _Directive("length=N", "A content-length that is wrong by N, which may be negative.",
+                   _on_wire("length_off", lambda value: signed(value, MOST_BYTES))),
+        _Directive("bad-chunks", "Chunked, with garbage where the second chunk should begin.",
+                   _on_wire("bad_chunks", _wire_flag)),
+        _Directive("trailers=BYTES", "So many bytes of trailers after the body.",
+                   _on_wire("trailer_bytes", lambda value: number(value, MOST_BYTES))),
+        _Directive("huge-headers=BYTES", "So many bytes of headers more.",
+                   _on_wire("header_bytes", lambda value: number(value, MOST_BYTES))),
+        _Directive("informational=N", "So many 1xx answers before the real one.",
+                   _on_wire("informational", lambda value: number(value, 10_000))),
+        _Directive("lines=KIND", "Of results in lines, one is `duplicate`, `missing`, `unknown` (an id nobody gave) or "
+                   "`bad` (no JSON).", _on_wire("lines", lambda value: choice(value, get_args(BadLines)))),
     )
 }  # fmt: skip
 

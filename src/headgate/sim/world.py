@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from msgspec import DecodeError
@@ -17,12 +18,23 @@ from headgate.net.server import Request
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Books, Stats
 from headgate.sim.account.cache import PromptCache
+from headgate.sim.account.diagnostics import CacheDiagnostics
 from headgate.sim.account.limits import RateLimits
+from headgate.sim.account.routes import StickyRoutes
+from headgate.sim.account.spend import SpendLimits
+from headgate.sim.account.workspaces import WorkspaceLimits
 from headgate.sim.endpoints.files import FileStore
 from headgate.sim.endpoints.threads import ThreadStore
 from headgate.sim.errors import invalid
+from headgate.sim.event_log import EventLog
 from headgate.sim.ids import Ids
+from headgate.sim.misbehave import Misbehaviour
+from headgate.sim.request.grammar import Grammars
 from headgate.sim.settings import SimSettings
+from headgate.sim.weather import Weather
+
+if TYPE_CHECKING:
+    from headgate.sim.scenario.director import Director
 
 __all__ = ["Visit", "World"]
 
@@ -36,12 +48,24 @@ class World:
         self.rng = rng
         self.seed = rng.randbytes(32)
         self.ids = Ids(rng)
-        self.limits = RateLimits(settings.limits, clock.now_s)
+        self.weather = Weather(settings.conditions(), settings.weather.forecast, clock.now_s())
+        self.workspaces = WorkspaceLimits(settings.access, settings.limits)
+        self.limits = RateLimits(settings.limits, self.workspaces, self.weather, clock.now_s)
         self.cache = PromptCache(settings.caching.entries)
-        self.books = Books(settings.books.entries)
+        self.diagnostics = CacheDiagnostics(settings.diagnostics)
+        self.grammars = Grammars()
+        self.routes = StickyRoutes(settings.fallbacks)
+        self.books = Books(settings.books, clock.unix_ms)
+        self.spend = SpendLimits(settings.access.workspaces, self.weather, self.books)
         self.stats = Stats()
         self.files = FileStore(settings.files)
         self.threads = ThreadStore(settings.threads)
+        self.events: EventLog | None = None
+
+    def log_events(self, write: Callable[[bytes], object]) -> None:
+        """From now on, hand `write` a JSON line for everything that happens here."""
+        self.events = EventLog(write, self.clock)
+        self.books.watcher = self.events.billed
 
     def today(self) -> date:
         return utc(self.clock.unix_ms()).date()
@@ -55,7 +79,7 @@ class World:
         Raises:
             Limited: 429.
         """
-        limiter = self.limits.requests(visit.caller.organisation, endpoint)
+        limiter = self.limits.requests(visit.caller.organisation, endpoint, visit.caller.workspace)
         return limiter.admit(self.clock.now_s(), self.unix_s(), visit.caller.organisation)
 
 
@@ -65,7 +89,9 @@ class Visit:
 
     Attributes:
         began_s: monotonic; cache lifetimes count from here.
+        director: of the scenario, if one is on.
         booked: the books have an entry for it.
+        asked: the misbehaviour it asked for, once that was read, or None.
     """
 
     request: Request
@@ -73,7 +99,9 @@ class Visit:
     caller: Caller
     began_s: float
     began_ms: int
+    director: Director | None = None
     booked: bool = False
+    asked: Misbehaviour | None = None
 
     @property
     def headers(self) -> dict[bytes, bytes]:
@@ -91,14 +119,11 @@ class Visit:
         return parse_qs(self.request.query)
 
     def json(self) -> Any:
-        """The body.
+        """The body as JSON.
 
         Raises:
-            ApiError: 400 if it is not JSON, or is encoded in a way that this server does not read (§1 leaves open which
-                encodings the API takes).
+            ApiError: 400 if it is not JSON.
         """
-        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
-            raise invalid("Content-Encoding: not supported.", code="request_body_encoding_unsupported")
         try:
             return decode(self.request.body)
         except (DecodeError, UnicodeDecodeError, RecursionError):

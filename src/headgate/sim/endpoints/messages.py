@@ -6,6 +6,8 @@ Money and limits are charged through one `Tab` per admitted request, so that eve
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from msgspec.json import encode
@@ -13,18 +15,20 @@ from msgspec.json import encode
 from headgate.net.http import Headers
 from headgate.net.server import Response
 from headgate.sim.account.books import Entry
-from headgate.sim.account.cache import CacheSplit
-from headgate.sim.account.invoice import PICO_PER_USD, Terms, Usage
+from headgate.sim.account.invoice import Usage
 from headgate.sim.account.limits import Limited
 from headgate.sim.account.tab import Tab
-from headgate.sim.edge import CLOSED, CutBody, Edge, asked_error, json_headers, self_set_limit, spend_cap, spoil
+from headgate.sim.edge import Edge, asked_error, json_headers, spoil
+from headgate.sim.endpoints.sampling import answer_of, redeemed, run, usage_of
 from headgate.sim.endpoints.threads import HeldTurn
 from headgate.sim.errors import ApiError, envelope_bytes
 from headgate.sim.misbehave import Failure, Misbehaviour
-from headgate.sim.reply.answer import SPEED, TTFT, Dice, compose
-from headgate.sim.reply.message import delta_usage, message_shell, usage_object, used, whole_message
+from headgate.sim.reply.answer import SPEED, TTFT, Dice
+from headgate.sim.reply.edits import edited
+from headgate.sim.reply.message import delta_usage, message_shell, start_usage, whole_message
 from headgate.sim.reply.stream import EventStream, Pace, Script
 from headgate.sim.request.reading import asked_of, read, rules_of
+from headgate.sim.wire import CLOSED, CutBody
 from headgate.sim.world import Visit, World
 
 __all__ = ["Messages"]
@@ -62,7 +66,7 @@ class Messages:
         if not visit.booked:
             visit.booked = True
             entry = Entry(visit.request_id, None, None, status, Usage(), 0, False, outcome)
-            self._world.books.record(entry, visit.caller.organisation, None)
+            self._world.books.record(entry, visit.caller, ())
 
     async def count_tokens(self, visit: Visit) -> Response:
         """Free, under the same validation and a limit of its own (claude-api.md §11)."""
@@ -72,8 +76,12 @@ class Messages:
         response = await self._edge.meet(asked_of(visit, body), visit)
         if response is not None:
             return response
+        self._check_overload()
         reading = read(world, body, rules_of(world, visit, "count"), visit.caller, visit.began_ms)
-        return Response(200, json_headers(limits), encode({"input_tokens": reading.prompt.tokens}))
+        told: dict[str, Any] = {"input_tokens": reading.prompt.tokens}
+        if reading.management is not None and reading.management.edits is not None:
+            told["context_management"] = {"original_input_tokens": reading.management.original_tokens}
+        return Response(200, json_headers(limits), encode(told))
 
     async def _create(self, visit: Visit) -> Response:
         body = visit.json()
@@ -82,6 +90,7 @@ class Messages:
         response = await self._edge.meet(asked, visit)
         if response is not None:
             return response
+        self._check_overload()
         if fields.get("thread") is None:
             return await self._answer(visit, body, asked, None)
         held = self._world.threads.open(fields, visit.caller.credential, visit.betas)
@@ -93,85 +102,83 @@ class Messages:
 
     async def _answer(self, visit: Visit, body: Any, asked: Misbehaviour, held: HeldTurn | None) -> Response:
         world = self._world
-        reading = read(world, body, rules_of(world, visit, "message"), visit.caller, visit.began_ms)
-        ask = reading.ask
-        if asked.error_after is not None and not ask.stream:
+        rules = rules_of(world, visit, "message")
+        credit = redeemed(world, visit, body, asked)
+        if credit is not None and credit.continues:
+            rules = replace(rules, continues_refusal=True)
+        reading = read(world, body, rules, visit.caller, visit.began_ms)
+        stream = reading.ask.stream
+        if asked.error_after is not None and not stream:
             raise asked_error(OVERLOADED, asked, visit.caller.organisation, visit.began_ms)
-        self._check_spend(visit)
-        pool = world.limits.pool(visit.caller.organisation, ask.model)
-        split = world.cache.look_up(reading.prompt, reading.cache_scope, ask.model, visit.began_s)
-        estimate = self._estimate(split)
-        whose = f"(org: {visit.caller.organisation}, model: {ask.model.id})"
-        pool.admit(estimate, fast=ask.fast, now_s=world.clock.now_s(), unix_s=world.unix_s(), whose=whose)
-        dice = Dice(world.seed, ask.body)
-        answer = compose(ask, reading.prompt, asked, dice, world.ids, world.settings.answers)
+        world.spend.check(visit.caller, visit.began_ms)
+        scope = visit.caller.cache_scope
+        fingerprint = world.diagnostics.compare(reading.ask, reading.prompt, scope, visit.began_s)
+        passes = run(world, visit, reading, asked, credit)
         tab = Tab(
             world=world,
             visit=visit,
             message_id=world.ids.new("msg"),
-            ask=ask,
-            terms=Terms(ask.model, world.today(), fast=ask.fast, us=ask.us),
-            pool=pool,
-            estimate=estimate,
-            split=split,
-            answer=answer,
-            final=used(ask, split, answer),
+            passes=passes,
+            answer=answer_of(passes),
             breaks_off=asked.error_after is not None,
             held=held,
+            credit=credit,
         )
-        pace = self._pace(asked, dice)
-        if ask.stream:
+        if fingerprint is not None:
+            world.diagnostics.keep(fingerprint, scope, tab.message_id)
+        pace = self._pace(asked, tab.last.dice)
+        if world.settings.answers.grammar_compile_s:
+            pace = self._after_compiling(pace, visit, reading.ask.body)
+        if stream:
             return self._stream(tab, asked, pace)
         await self._generate(tab, pace, asked.silence_s)
         return self._whole(tab, asked)
 
-    def _check_spend(self, visit: Visit) -> None:
-        """§8.3: the cap of the tier, and the limit a customer sets."""
-        limits = self._world.settings.limits
-        if limits.enforced_spend_cap_usd is None and limits.self_set_spend_limit_usd is None:
-            return
-        today = self._world.today()
-        spent_pico = self._world.books.months[visit.caller.organisation, today.year, today.month]
-        if limits.enforced_spend_cap_usd is not None and spent_pico >= limits.enforced_spend_cap_usd * PICO_PER_USD:
-            raise spend_cap()
-        if limits.self_set_spend_limit_usd is not None and spent_pico >= limits.self_set_spend_limit_usd * PICO_PER_USD:
-            raise self_set_limit(visit.began_ms)
-
-    def _estimate(self, split: CacheSplit) -> int:
-        """Input tokens to charge before the answer begins (§8.1)."""
-        limits = self._world.settings.limits
-        counted = split.fresh + split.write_5m + split.write_1h
-        if limits.estimate_counts_cache_reads:
-            counted += split.read
-        return round(counted * limits.input_estimate_factor)
+    def _check_overload(self) -> None:
+        """§6: load of the whole platform, which no limit of the account knows of."""
+        weather = self._world.weather
+        if weather.overload_share and self._world.rng.random() < weather.overload_share:
+            after_s = weather.overload_retry_after_s
+            headers = [] if after_s is None else [(b"retry-after", b"%d" % ceil(after_s))]
+            raise ApiError(529, "Overloaded", headers=headers)
 
     def _pace(self, asked: Misbehaviour, dice: Dice) -> Pace:
-        latency = self._world.settings.latency
-        ttft_s = latency.ttft_s * (1 + latency.spread * (2 * dice.roll(TTFT) - 1))
+        latency, factor = self._world.settings.latency, self._world.weather.latency_factor
+        ttft_s = latency.ttft_s * factor * (1 + latency.spread * (2 * dice.roll(TTFT) - 1))
         if asked.drip is not None:
             return Pace(ttft_s, asked.drip[1])
         if not latency.tokens_per_s:
             return Pace(ttft_s, 0.0)
-        return Pace(ttft_s, 1 / (latency.tokens_per_s * (1 + latency.spread * (2 * dice.roll(SPEED) - 1))))
+        return Pace(ttft_s, factor / (latency.tokens_per_s * (1 + latency.spread * (2 * dice.roll(SPEED) - 1))))
+
+    def _after_compiling(self, pace: Pace, visit: Visit, body: dict[str, Any]) -> Pace:
+        """§12: the first request with a schema is slower."""
+        world = self._world
+        if not world.grammars.use(body, visit.caller.organisation, visit.began_s):
+            return pace
+        return replace(pace, ttft_s=pace.ttft_s + world.settings.answers.grammar_compile_s)
 
     def _limit_headers(self, tab: Tab, asked: Misbehaviour) -> Headers:
         world = self._world
-        headers = tab.pool.headers(fast=tab.terms.fast, now_s=world.clock.now_s(), unix_s=world.unix_s())
+        first = tab.passes[0]  # whose limits are those of the model that was asked for
+        headers = first.pool.headers(fast=first.terms.fast, now_s=world.clock.now_s(), unix_s=world.unix_s())
         return spoil(headers, asked)
 
     def _stream(self, tab: Tab, asked: Misbehaviour, pace: Pace) -> Response:
-        usage = usage_object(tab.final, tab.ask, tab.answer)
-        message = message_shell(tab.message_id, tab.ask)
+        usage = usage_of(tab)
+        opening = tab.opening
+        message = message_shell(tab.message_id, opening.ask)
         if asked.no_usage:
             del message["usage"]
         else:
-            message["usage"] = {**usage, "output_tokens": 1}
+            message["usage"] = start_usage(usage, opening.top_usage)
         final = delta_usage(usage)
         if asked.bad_usage in _BAD_USAGE:
             final["output_tokens"] = _BAD_USAGE[asked.bad_usage]
         error = asked_error(OVERLOADED, asked, tab.visit.caller.organisation, tab.visit.began_ms)
         error_event = envelope_bytes(error, tab.visit.request_id)
         script = Script(message, final, tab.answer, pace, asked, error_event)
+        frames = script.frames() if asked.edits is None else edited(script.frames(), asked.edits)
         self._world.stats.streams_started += 1
         tab.visit.booked = True  # by the tab, when the stream ends
         headers = [
@@ -179,12 +186,12 @@ class Messages:
             (b"cache-control", b"no-cache"),
             *self._limit_headers(tab, asked),
         ]
-        return Response(200, headers, stream=EventStream(script.frames(), self._world.clock, tab))
+        return Response(200, headers, stream=EventStream(frames, self._world.clock, tab))
 
     async def _generate(self, tab: Tab, pace: Pace, silence_s: float) -> None:
         """Take as long as the answer takes, charging its output on the way."""
         sleep = self._world.clock.sleep
-        left = tab.answer.deltas
+        left = tab.deltas
         try:
             if pace.ttft_s:
                 await sleep(pace.ttft_s)
@@ -207,10 +214,10 @@ class Messages:
             raise
 
     def _whole(self, tab: Tab, asked: Misbehaviour) -> Response:
-        usage = usage_object(tab.final, tab.ask, tab.answer)
+        usage = usage_of(tab)
         if asked.bad_usage in _BAD_USAGE:
             usage["output_tokens"] = _BAD_USAGE[asked.bad_usage]
-        message = whole_message(tab.message_id, tab.ask, tab.answer, usage)
+        message = whole_message(tab.message_id, tab.last.ask, tab.answer, usage)
         if asked.no_usage:
             del message["usage"]
         body = encode(message)

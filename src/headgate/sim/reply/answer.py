@@ -6,10 +6,10 @@ one token, throughout: `Answer.output_tokens` is the number of deltas that a str
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import exp
+from random import Random
 from statistics import NormalDist
 from typing import Any
 
@@ -17,7 +17,7 @@ from msgspec.json import encode
 
 from headgate.sim.ids import Ids
 from headgate.sim.misbehave import Misbehaviour
-from headgate.sim.reply.blocks import Block, SearchResult, Text, Thinking, ToolUse
+from headgate.sim.reply.blocks import Block, Given, Text, Thinking, ToolUse
 from headgate.sim.reply.content import fragments, prose
 from headgate.sim.reply.schema import instance
 from headgate.sim.request.prompt import Prompt
@@ -46,6 +46,10 @@ class Dice:
         chunk = self.digest[8 * number : 8 * number + 8]
         return (int.from_bytes(chunk, "big") + 0.5) / 2**64
 
+    def more(self, name: str) -> Random:
+        """As much chance as is wanted, for one purpose."""
+        return Random(self.digest + name.encode())  # noqa: S311  # values, not secrets
+
     def tokens(self, number: int, median: float, spread: float, most: int) -> int:
         """A length from a log-normal distribution, at least 1."""
         return max(1, min(most, round(median * exp(spread * _NORMAL.inv_cdf(self.roll(number))))))
@@ -64,6 +68,14 @@ class Answer:
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
     web_searches: int = 0
+    web_fetches: int = 0
+    code_executions: int = 0
+    container: dict[str, Any] | None = None
+    """Where its code ran."""
+    turns: tuple[int, ...] = ()
+    """Blocks at which another sampling pass begins, where there are several."""
+    applied_edits: list[dict[str, Any]] | None = None
+    """What context editing did before, or None where none was asked for (§12)."""
 
     @property
     def deltas(self) -> int:
@@ -90,7 +102,10 @@ def compose(ask: Ask, prompt: Prompt, asked: Misbehaviour, dice: Dice, ids: Ids,
         return Answer(stop_reason="refusal", stop_details=_refusal(asked))
     if ask.max_tokens == 0:
         return Answer(stop_reason="max_tokens")
-    return _Composer(ask, prompt, asked, dice, ids, settings).answer()
+    answer = _Composer(ask, prompt, asked, dice, ids, settings).answer()
+    if asked.stop_reason is not None:
+        answer.stop_reason = asked.stop_reason
+    return answer
 
 
 class _Composer:
@@ -142,7 +157,9 @@ class _Composer:
         # At least a word and the signature leave room for a word of the answer.
         count = min(count, self._room - 2)
         pieces = [] if thinking.get("display") == "omitted" else prose(count, self._dice.roll(THOUGHTS))
-        signature = b64encode(b"sim." + blake2b("".join(pieces).encode(), key=self._dice.digest).digest()).decode()
+        said = [block.whole() for block in self._answer.blocks]
+        assert self._ask.signer is not None
+        signature = self._ask.signer.sign(self._ask.model.id, "".join(pieces), said)
         self._answer.blocks.append(Thinking(pieces, signature))
         self._room -= len(pieces) + 1
 
@@ -152,7 +169,7 @@ class _Composer:
             self._answer.stop_reason = self._full
             return
         self._room -= len(call)
-        self._answer.blocks += [call, SearchResult(call.id, f"Records, page {number + 1}")]
+        self._answer.blocks += [call, Given({"type": "web_search_tool_result", "tool_use_id": call.id, "content": []})]
         self._answer.web_searches += 1
 
     def _calls(self) -> list[tuple[str, dict[str, Any]]]:
@@ -164,7 +181,7 @@ class _Composer:
             return []
         tools = {tool["name"]: tool for tool in self._ask.body["tools"] if isinstance(tool.get("name"), str)}
         name = choice["name"] if choice["type"] == "tool" else next(iter(tools))
-        given = instance(tools[name].get("input_schema"))
+        given = instance(tools[name].get("input_schema"), self._dice.more(f"tool {name}"))
         return [(name, given if isinstance(given, dict) else {})]
 
     def _wanted_text(self) -> int | None:
@@ -176,7 +193,10 @@ class _Composer:
         schema = ((self._ask.body.get("output_config") or {}).get("format") or {}).get("schema")
         wanted = self._wanted_text()
         if schema is not None and wanted is None:
-            pieces = fragments(encode(instance(schema)).decode())
+            pieces = fragments(encode(instance(schema, self._dice.more("answer"))).decode())
+            pieces = pieces[: self._take(len(pieces))]
+        elif self._asked.say is not None:
+            pieces = fragments(self._asked.say)
             pieces = pieces[: self._take(len(pieces))]
         else:
             if wanted is None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from headgate.sim.account.access import Caller
+from headgate.sim.directives import OPEN, directives_in
 from headgate.sim.errors import invalid
-from headgate.sim.misbehave import OPEN, Misbehaviour, directives_in, parse
+from headgate.sim.misbehave import Misbehaviour, parse
+from headgate.sim.request.context import Management
 from headgate.sim.request.prompt import Prompt
+from headgate.sim.request.rules import Kind, Rules
+from headgate.sim.request.shown import shown
+from headgate.sim.request.thoughts import look_through
 from headgate.sim.request.tokenizer import Tokenizer
-from headgate.sim.request.validate import Ask, Kind, Rules, validate
+from headgate.sim.request.validate import Ask, validate
 from headgate.sim.world import Visit, World
 
 __all__ = ["Reading", "asked_of", "directives_of", "read", "rules_of"]
@@ -20,12 +26,21 @@ NOTHING_ASKED = Misbehaviour()
 
 @dataclass(slots=True)
 class Reading:
-    """A request that passed validation."""
+    """A request that passed validation.
+
+    Attributes:
+        shown: its body as the model sees it, without what it is not shown.
+    """
 
     ask: Ask
+    shown: dict[str, Any]
     prompt: Prompt
     cache_scope: str
     """Workspace and speed: entries of one are never hit from another (claude-api.md §9.8, §13)."""
+    measure: Callable[[dict[str, Any]], Prompt]
+    """Counts another conversation by the same rules."""
+    management: Management | None = None
+    """What was done to the conversation before the model gets it."""
 
 
 def rules_of(world: World, visit: Visit, kind: Kind) -> Rules:
@@ -35,7 +50,7 @@ def rules_of(world: World, visit: Visit, kind: Kind) -> Rules:
         visit.betas if b"anthropic-beta" in visit.headers else frozenset(),
         world.today(),
         kind,
-        world.settings.answers.tolerate_unknown_fields,
+        world.settings.validation,
     )
 
 
@@ -45,29 +60,57 @@ def read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> 
     Raises:
         ApiError: what is wrong with it; also a prompt longer than the model's window (§6).
     """
+    try:
+        return _read(world, body, rules, caller, now_ms)
+    except RecursionError:
+        raise invalid("The request is nested too deeply.") from None
+
+
+def _read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> Reading:
     ask = validate(body, rules)
+    settings = world.settings
+    management = Management.of(ask.body, rules, settings.compactions.most_tools)
+    if management is not None:
+        ask.body = management.compact(ask.body, world.seed)
+    thoughts = look_through(ask, world.seed, caller.organisation, rules, settings.thinking)
+    ask.signer = thoughts.signer
+    seen = shown(ask.body, thoughts.hidden)
 
     def file_size(file_id: str) -> int:
         return len(world.files.get(file_id, caller.organisation, now_ms).upload.data)
 
-    prompt = Prompt(ask.body, ask.model, Tokenizer(ask.model, file_size))
+    tokenizer = Tokenizer(ask.model, file_size)
+
+    def measure(body: dict[str, Any]) -> Prompt:
+        return Prompt(body, ask.model, tokenizer, settings.caching, fast=ask.fast)
+
+    if management is not None:
+        seen = management.edit(seen, lambda body: measure(body).tokens)
+    prompt = measure(seen)
     window = ask.model.context_window_tokens
     if prompt.tokens > window:
         raise invalid(f"prompt is too long: {prompt.tokens} tokens > {window} maximum")
-    return Reading(ask, prompt, f"{caller.cache_scope}\0{'fast' if ask.fast else 'standard'}")
+    apart = ask.fast and not settings.caching.fast_shares_tools
+    scope = f"{caller.cache_scope}\0{'fast' if apart else 'standard'}"
+    return Reading(ask, seen, prompt, scope, measure, management)
 
 
 def asked_of(visit: Visit, body: Any = None) -> Misbehaviour:
-    """What the header and the last user turn ask for.
+    """What the scenario, the header and the last user turn ask for, in this order.
 
     Raises:
         ApiError: 400 for a directive that is unknown or cannot be read.
     """
     header = visit.headers.get(b"x-sim")
-    sources = [header.decode("latin-1")] if header else []
+    sources = [] if visit.director is None else visit.director.cues(visit, body)
+    if header:
+        sources.append(header.decode("latin-1"))
     if OPEN.encode() in visit.request.body:
         sources += directives_of(body)
-    return parse(sources) if sources else NOTHING_ASKED
+    if not sources:
+        return NOTHING_ASKED
+    visit.asked = parse(sources)
+    return visit.asked
 
 
 def directives_of(body: Any) -> list[str]:
