@@ -791,6 +791,43 @@ def _not_simulated() -> list[str]:
     return [route.template for route in routes.ROUTES if route.template not in known]
 
 
+# -- conformance.md ----------------------------------------------------------------------------------------------------
+
+
+def _conformance() -> str:
+    """The page of tests/sim/conformance.toml; that its tests exist is tests/sim/test_conformance.py's to check."""
+    sections = tomllib.loads((ROOT / "tests" / "sim" / "conformance.toml").read_text(encoding="utf-8"))
+    behaviours = {name: [row for key, row in table.items() if key != "title"] for name, table in sections.items()}
+    every = [row for rows in behaviours.values() for row in rows]
+    settings = sum("setting" in row for row in every)
+    left_out = [row for row in every if "by" not in row]
+    return _join(
+        "# What is simulated of the Claude API",
+        f"Every documented behaviour, and the tests that prove it: {len(every)} rows, of which "
+        f"{len(every) - settings - len(left_out)} are simulated, {settings} are a choice that the facts leave open and "
+        f"a [setting](simulator.md#settings) decides, and {len(left_out)} are not simulated.",
+        *(
+            _join(f"## {name}. {table['title']}", _table(("id", "behaviour", "state", "tests"), _rows_of(name, table)))
+            for name, table in sections.items()
+        ),
+    )
+
+
+def _rows_of(section: str, table: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for key, row in table.items():
+        if key == "title":
+            continue
+        state = f"setting {_code(row['setting'])}" if "setting" in row else "simulated" if "by" in row else "not"
+        proof = ", ".join(_proof(name) for name in row["by"]) if "by" in row else row.get("not", "not yet")
+        yield f"{section}-{key}", row["says"], state, proof
+
+
+def _proof(name: str) -> str:
+    file, _, test = name.partition("::")
+    folder = "tests/" if "/" in file else "tests/sim/"
+    return f"[{test.removeprefix('test_').replace('_', ' ')}](../../{folder}{file}.py)"
+
+
 # -- library.md --------------------------------------------------------------------------------------------------------
 
 
@@ -877,6 +914,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "prices": ("the price book, with sources", _prices),
     "limits": ("tiers, pools and their limits", _limits),
     "simulator": ("settings, directives and paths of the simulated API", _simulator),
+    "conformance": ("every documented behaviour of the API, simulated or not, with its tests", _conformance),
 }
 
 
