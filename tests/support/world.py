@@ -18,6 +18,7 @@ from headgate.net.client import Dial
 from headgate.net.server import Server
 from headgate.records import CallRecord
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.scenario import Scenario
 from headgate.sim.virtual_time import EPOCH, memory_dial, run
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
@@ -154,12 +155,13 @@ def play(
     credentials: tuple[str, ...] = (KEY,),
     seed: int = 1,
     dial: Dial | None = None,
+    scenario: Scenario | None = None,
 ) -> T:
     """Run `scene` in a world of its own, from virtual second 0, and check that nothing was left open."""
 
     async def main() -> T:
-        clock = LoopClock(EPOCH)
-        app = SimulatedClaude(sim or SimSettings(), clock, Random(seed))
+        clock = LoopClock(scenario.start if scenario is not None and scenario.start is not None else EPOCH)
+        app = SimulatedClaude(sim or SimSettings(), clock, Random(seed), scenario)
         server = Server(app)
         port = await server.start("127.0.0.1", 0)
         settings = config or Config()
