@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
+from random import Random
 
 import pytest
-from msgspec.json import decode
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.json import decode, encode
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Batches
+from headgate.sim.endpoints.batch_pace import BatchPace, pace_of
+from headgate.sim.settings import Batches, Limits
 
 BATCHES = "/v1/messages/batches"
 DAY_S = 24 * 3600
@@ -35,9 +40,23 @@ def results(sim, batch_id):
 
 
 @pytest.fixture
-def slow(make_sim):
-    """A simulated account whose batches take 100 seconds."""
-    return make_sim(SimSettings(batches=Batches(processing_s=100, cancelling_s=5)))
+def make_slow(make_sim):
+    """A simulated account whose batches take 100 seconds, with more settings of its own."""
+    return lambda **more: make_sim(SimSettings(batches=Batches(processing_s=100, cancelling_s=5, **more)))
+
+
+@pytest.fixture
+def slow(make_slow):
+    """A simulated account whose batches take 100 seconds, and whose items always find what is cached."""
+    return make_slow(cache_hit_share=1)
+
+
+def run_all(sim, requests, **headers):
+    """Create a batch and wait for its end: its results by custom id."""
+    created = create(sim, requests, **headers)
+    assert created.status == 200, created.body
+    sim.clock.advance(100)
+    return results(sim, created.json["id"])[0]
 
 
 def test_a_batch_is_in_progress_until_its_time_has_come(slow):
@@ -122,14 +141,44 @@ def test_the_books_know_an_ended_batch_before_anyone_asks_for_it(slow):
     assert (before, slow.books()["requests"]) == (0, 3)
 
 
+CACHED = [{"type": "text", "text": "water" * 1_000, "cache_control": {"type": "ephemeral"}}]
+
+
 def test_items_of_a_batch_share_the_prompt_cache(slow):
-    """§10: caching works in batches; its price stacks with the half."""
-    system = [{"type": "text", "text": "water" * 1_000, "cache_control": {"type": "ephemeral"}}]
-    create(slow, [item(n, system=system) for n in range(5)])
+    """§10: caching works in batches."""
+    create(slow, [item(n, system=CACHED) for n in range(5)])
     slow.clock.advance(100)
     tokens = slow.books()["tokens"]
 
     assert tokens["cache_read"] == 4 * tokens["cache_write_5m"] > 0
+
+
+def test_half_the_price_stacks_with_the_factors_of_the_cache(make_slow):
+    """§10: a write and a read in a batch cost half of what they cost outside."""
+    outside, inside = make_slow(), make_slow(cache_hit_share=1)
+    for _ in range(2):
+        outside.ask("hi", system=CACHED, max_tokens=100)
+    run_all(inside, [item(n, system=CACHED) for n in range(2)])
+    online, batch = (
+        [(entry["tokens"], entry["cost_pico"]) for entry in sim.books()["entries"]] for sim in (outside, inside)
+    )
+
+    assert [(tokens, cost * 2) for tokens, cost in batch] == online
+    assert batch[1][0]["cache_read"] > 0
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0, 0, 0), (0.65, 100, 160), (1, 199, 199)])
+def test_cache_hits_in_a_batch_are_best_effort(make_slow, share, least, most):
+    """§10: 30 to 98 % are quoted; who misses pays for the write."""
+    sim = make_slow(cache_hit_share=share)
+    usages = [
+        result["message"]["usage"] for result in run_all(sim, [item(n, system=CACHED) for n in range(200)]).values()
+    ]
+    hits = [usage for usage in usages if usage["cache_read_input_tokens"]]
+    misses = [usage for usage in usages if usage["cache_creation_input_tokens"]]
+
+    assert least <= len(hits) <= most
+    assert len(hits) + len(misses) == 200
 
 
 def test_cancelling_keeps_what_is_done_by_then(slow):
@@ -194,8 +243,68 @@ def test_results_are_not_there_before_the_end(slow):
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [{"stream": True}, {"speed": "fast", "model": "claude-opus-5-5"}, {"max_tokens": 0}, {"fallbacks": "default"},
+     {"thread": {"type": "create"}}, {"cache_hint": {}}, {"context_hint": {}}],
+    ids=str,
+)  # fmt: skip
+def test_some_fields_are_refused_in_an_item(slow, fields):
+    """§10: each makes its own item an error, with the ordinary body, and leaves the others alone."""
+    betas = "message-threads-2026-08-12,server-side-fallback-2026-07-01"
+    by_id = run_all(slow, [item(0, **fields), item(1)], anthropic_beta=betas)
+
+    assert by_id["item-0"]["type"] == "errored"
+    assert by_id["item-0"]["error"]["error"]["type"] == "invalid_request_error"
+    assert by_id["item-0"]["error"]["request_id"].startswith("req_")
+    assert by_id["item-1"]["type"] == "succeeded"
+
+
+TOOL = {"name": "level", "input_schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"tools": [TOOL], "tool_choice": {"type": "any"}},
+     {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+     {"inference_geo": "us"}, {"thinking": {"type": "adaptive"}}],
+    ids=str,
+)  # fmt: skip
+def test_the_rest_is_taken_in_an_item(slow, fields):
+    """§10: tools, server tools, caching, geography."""
+    assert run_all(slow, [item(0, **fields)])["item-0"]["type"] == "succeeded"
+
+
+def test_each_item_has_its_own_geography(slow):
+    """§10: told in its usage, and on its bill."""
+    by_id = run_all(slow, [item(0), item(1, inference_geo="us")])
+    world, us = (entry["cost_pico"] for entry in slow.books()["entries"])
+
+    assert [by_id[f"item-{n}"]["message"]["usage"]["inference_geo"] for n in range(2)] == ["global", "us"]
+    assert us * 10 == world * 11
+
+
+@pytest.mark.parametrize(("version", "kind"), [("2023-06-01", "succeeded"), ("2026-10-21", "errored")])
+def test_the_version_that_created_a_batch_rules_its_items(slow, version, kind):
+    """§2: sampling parameters at their defaults are refused only under the new one."""
+    by_id = run_all(slow, [item(0, temperature=1, model="claude-haiku-4-5")], anthropic_version=version)
+
+    assert by_id["item-0"]["type"] == kind
+
+
+def test_some_items_fail_by_the_servers_fault_where_that_is_set(make_slow):
+    """As `api_error`, unbilled; the share is a setting."""
+    sim = make_slow(failed_share=0.3)
+    kinds = Counter(result["type"] for result in run_all(sim, [item(n) for n in range(100)]).values())
+
+    assert 15 <= kinds["errored"] <= 45
+    assert sim.stats()["requests_by_status"].keys() == {"200"}
+    assert {entry["cost_pico"] for entry in sim.books()["entries"] if entry["status"] == 500} == {0}
+
+
+@pytest.mark.parametrize(
     "requests",
-    [[], [{}], [{"custom_id": "a"}], [{"custom_id": "", "params": {}}], [{"custom_id": "a b", "params": {}}],
+    [[], [{}], [1], [{"custom_id": 7, "params": {}}], [{"custom_id": "a", "params": "x"}],
+     [{"custom_id": "a"}], [{"custom_id": "", "params": {}}], [{"custom_id": "a b", "params": {}}],
      [{"custom_id": "x" * 65, "params": {}}], [{"custom_id": "a", "params": {}}] * 2, "all", None],
     ids=str,
 )  # fmt: skip
@@ -204,17 +313,173 @@ def test_the_frame_of_a_batch_is_checked_at_once(sim, requests):
     assert create(sim, requests).status == 400
 
 
-def test_the_queue_of_all_batches_together_is_bounded(slow):
-    """§10: 200,000 requests on Start; a 429 that says when there is room."""
-    world = slow.app.world
-    create(slow, [item(1)])
-    next(iter(slow.app._batches._batches.values())).size = world.limits.batch.max_queued_requests
-    slow.clock.advance(40)
-    reply = create(slow, [item(1)])
+@pytest.mark.parametrize("body", [b"", b"[", b'{"requests":' + b"[" * 100_000, b"\xff"], ids=len)
+def test_a_body_that_is_no_json_is_refused_at_once(sim, body):
+    """In the envelope."""
+    reply = sim.call("POST", BATCHES, body)
 
-    assert reply.status == 429
-    assert reply.headers["retry-after"] == "60"
-    assert "200,000 queued batch requests" in reply.error["message"]
+    assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+
+
+def test_params_that_are_no_text_are_the_errors_of_their_item(slow):
+    """Only the frame is read at once."""
+    body = b'{"requests":[{"custom_id":"a","params":{"model":"\xff\xfe"}}]}'
+    batch = slow.call("POST", BATCHES, body).json
+    slow.clock.advance(100)
+
+    assert results(slow, batch["id"])[0]["a"]["type"] == "errored"
+
+
+def empty_requests(count):
+    """A batch of the smallest requests that a frame takes."""
+    return b'{"requests":[%s]}' % b",".join(b'{"custom_id":"i%d","params":{}}' % number for number in range(count))
+
+
+@pytest.mark.parametrize(("tier", "queued"), [("start", 200_000), ("build", 300_000), ("scale", 500_000)])
+def test_the_queue_of_all_batches_together_is_bounded(make_sim, tier, queued):
+    """§10: by tier, over all workspaces; a 429 that says when there is room."""
+    sim = make_sim(SimSettings(limits=Limits(tier=tier), batches=Batches(processing_s=100)))
+    full = empty_requests(100_000)
+    accepted = [sim.call("POST", BATCHES, full, anthropic_workspace_id="wrkspc_a") for _ in range(queued // 100_000)]
+    sim.clock.advance(40)
+    refused = create(sim, [item(1)])
+
+    assert {reply.status for reply in accepted} == {200}
+    assert (refused.status, refused.headers["retry-after"]) == (429, "60")
+    assert f"{queued:,} queued batch requests" in refused.error["message"]
+
+
+def test_a_batch_has_at_most_100_000_requests(sim):
+    """§10: one more is a 400."""
+    reply = sim.call("POST", BATCHES, empty_requests(100_001))
+
+    assert (reply.status, "100000" in reply.error["message"]) == (400, True)
+
+
+def test_a_body_may_have_256_mb(sim):
+    """§1; it is the server that counts."""
+    assert sim.app.begin(sim.request("POST", BATCHES)).max_bytes == 256 * 1024 * 1024
+
+
+def test_a_waiting_batch_takes_little_more_memory_than_its_body(slow):
+    """Its requests are read when they are processed: objects would take many times as much."""
+    body = encode({"requests": [item(n, [{"type": "text", "text": "a"}] * 200) for n in range(100)]})
+    request = slow.request("POST", BATCHES, body)
+    tracemalloc.start()
+    try:
+        slow.run(slow.app.handle(request))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert held < len(body) / 2  # beside the body itself, which was there before
+
+
+def test_what_batches_hold_is_bounded(make_slow):
+    """The oldest that has ended goes; while none has, the simulator is overloaded."""
+    sim = make_slow(kept_bytes=25_000)
+    first, _ = [create(sim, [item(0, "x" * 10_000)]).json["id"] for _ in range(2)]
+    third = create(sim, [item(0, "x" * 10_000)])
+    sim.clock.advance(100)
+    sim.books()
+    fourth = create(sim, [item(0, "x" * 24_000)])
+
+    assert (third.status, fourth.status) == (529, 200)
+    assert sim.call("GET", f"{BATCHES}/{first}").status == 404
+
+
+def test_results_are_streamed_in_pieces(slow):
+    """§10: whoever reads slowly holds the rest back."""
+    batch = create(slow, [item(n, "[[sim: tokens=90]]") for n in range(500)]).json
+    slow.clock.advance(100)
+    reply = slow.call("GET", f"{BATCHES}/{batch['id']}/results")
+    sizes = [len(chunk) for _, chunk in reply.chunks]
+
+    assert reply.headers["content-type"] == "application/x-jsonl"
+    assert len(sizes) > 3
+    assert max(sizes) < 70_000
+    assert len(reply.body.splitlines()) == 500
+
+
+def test_what_is_done_is_billed_while_the_rest_is_under_way(slow):
+    """The books follow the processing; the counts do not."""
+    batch = create(slow, [item(n) for n in range(10)]).json
+    slow.clock.advance(50)
+
+    assert slow.books()["requests"] == 5
+    assert slow.call("GET", f"{BATCHES}/{batch['id']}").json["request_counts"]["succeeded"] == 0
+
+
+def test_looking_often_or_once_makes_no_difference(make_slow):
+    """Nothing depends on when somebody looks: neither the bill nor a single result."""
+    patient, curious = make_slow(), make_slow()
+    for sim in (patient, curious):
+        create(sim, [item(n, system=CACHED) for n in range(30)])
+    for _ in range(10):
+        curious.clock.advance(10)
+        curious.books()
+    patient.clock.advance(100)
+    told = [
+        {entry["request_id"]: entry["cost_pico"] for entry in sim.books()["entries"]}.values()
+        for sim in (patient, curious)
+    ]
+
+    assert list(told[0]) == list(told[1])
+
+
+def test_a_bigger_batch_takes_longer_where_that_is_set(make_sim):
+    """`per_request_s`."""
+    sim = make_sim(SimSettings(batches=Batches(processing_s=10, per_request_s=2)))
+    paths = [f"{BATCHES}/{create(sim, [item(n) for n in range(count)]).json['id']}" for count in (5, 50)]
+    sim.clock.advance(20)
+
+    assert [sim.call("GET", path).json["processing_status"] for path in paths] == ["ended", "in_progress"]
+
+
+def test_times_spread_by_the_seed():
+    """The same seed gives the same time, another another, about the middle that is set."""
+    settings = Batches(processing_s=1_000, spread=0.5)
+    times = [pace_of(1, settings, Random(seed)).whole_ms for seed in (*range(100), 0)]
+
+    assert times[0] == times[100]
+    assert len(set(times)) == 100
+    assert 800_000 < sorted(times)[50] < 1_250_000
+
+
+def test_processing_gets_up_to_speed():
+    """`ramp`: slower at first, done at the same time."""
+    even, ramped = BatchPace(1_000, 100_000), BatchPace(1_000, 100_000, ramp=0.5)
+
+    assert ramped.done(20_000) < even.done(20_000) / 2
+    assert ramped.done(99_999) <= 999
+    assert ramped.done(100_000) == 1_000
+
+
+@given(st.integers(2, 1_000), st.integers(10**6, 10**8), st.floats(0, 0.999), st.integers(0, 998))
+def test_an_item_is_done_at_its_instant(size, whole_ms, ramp, number):
+    """The two directions of a pace agree, to the millisecond."""
+    pace = BatchPace(size, whole_ms, ramp)
+    number %= size - 1
+    instant = pace.instant_ms(number)
+
+    assert pace.done(instant - 1) <= number + 1 <= pace.done(instant + 1) <= size - 1
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+def test_a_batch_that_is_not_there_is_a_404(sim, method):
+    """On each of its paths."""
+    path = f"{BATCHES}/msgbatch_none" + ("/cancel" if method == "POST" else "")
+
+    assert sim.call(method, path).error["type"] == "not_found_error"
+
+
+def test_cancelling_twice_is_cancelling_once(slow):
+    """The first instant stays."""
+    path = f"{BATCHES}/{create(slow, [item(1)]).json['id']}/cancel"
+    first = slow.call("POST", path).json
+    slow.clock.advance(1)
+
+    assert slow.call("POST", path).json == first
 
 
 def test_batches_are_listed_newest_first_in_pages(sim):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Files
+from headgate.sim.settings import Access, Files
 
 FORM = "multipart/form-data; boundary=BoUnDaRy"
 
@@ -73,8 +75,10 @@ def test_an_expiry_out_of_range_is_a_400(sim, seconds):
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body"), [("application/json", b"{}"), (FORM, b""), (FORM, b"--BoUnDaRy--\r\n")]
-)
+    ("content_type", "body"),
+    [("application/json", b"{}"), (FORM, b""), (FORM, b"--BoUnDaRy--\r\n"), (FORM, form()[:-16]),
+     (FORM, b"\r\n" * 9), (FORM, form().replace(b'"file"', b'"other"')), ("multipart/form-data", form())],
+)  # fmt: skip
 def test_what_is_no_form_with_a_file_is_a_400(sim, content_type, body):
     """In the envelope."""
     assert sim.call("POST", "/v1/files", body, content_type=content_type).status == 400
@@ -87,6 +91,51 @@ def test_a_deleted_file_is_gone(sim):
     assert sim.call("DELETE", f"/v1/files/{file_id}").json == {"id": file_id, "type": "file_deleted"}
     assert sim.call("GET", f"/v1/files/{file_id}").status == 404
     assert sim.call("GET", "/v1/files").json["data"] == []
+
+
+def test_a_file_may_have_500_mb(sim):
+    """§1; it is the server that counts, and the quota has room for it."""
+    assert sim.app.begin(sim.request("POST", "/v1/files")).max_bytes == 500 * 1024 * 1024
+    assert Files().quota_bytes > 2 * 500 * 1024 * 1024
+
+
+def test_an_upload_takes_little_more_memory_than_its_file(sim):
+    """One copy beside the body, and not one for every look at it."""
+    request = sim.request("POST", "/v1/files", form(bytes(8_000_000)), content_type=FORM)
+    tracemalloc.start()
+    try:
+        sim.run(sim.app.handle(request))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 10_000_000
+
+
+def test_a_preamble_before_the_first_part_is_passed_over(sim):
+    """As multipart allows it."""
+    reply = sim.call("POST", "/v1/files", b"This is a form.\r\n" + form(b"x"), content_type=FORM)
+
+    assert reply.json["size_bytes"] == 1
+
+
+def test_files_have_a_limit_of_their_own(sim):
+    """§8.2: about 500 requests a minute."""
+    replies = [sim.call("GET", "/v1/files") for _ in range(501)]
+
+    assert [reply.status for reply in replies] == [200] * 500 + [429]
+    assert replies[0].headers["anthropic-ratelimit-requests-limit"] == "500"
+
+
+def test_another_organisation_sees_and_fills_nothing(make_sim):
+    """Files and their quota hang on the organisation."""
+    settings = SimSettings(access=Access(organisation_per_key=True), files=Files(quota_bytes=20))
+    sim = make_sim(settings)
+    mine = upload(sim, b"x" * 15).json["id"]
+    theirs = sim.call("POST", "/v1/files", form(b"x" * 15), content_type=FORM, x_api_key="another")
+
+    assert theirs.status == 200
+    assert sim.call("GET", f"/v1/files/{mine}", x_api_key="another").status == 404
 
 
 def test_all_files_together_are_bounded(make_sim):

@@ -105,12 +105,23 @@ def test_two_continuations_at_once_are_refused(sim):
     assert afterwards.status == 200
 
 
-@pytest.mark.parametrize("field", [{"system": "Be brief."}, {"tools": [TOOL]}])
-def test_a_continuation_takes_system_and_tools_from_its_thread(sim, field):
-    """Repeating them is a `thread_fingerprint_mismatch`."""
-    first = sim.ask(headers=BETA, **CREATE, **field).json["id"]
+OTHER = {"name": "flow", "input_schema": {"type": "object"}}
 
-    assert code(sim.ask(headers=BETA, **proceed(first), **field)) == "thread_fingerprint_mismatch"
+
+@pytest.mark.parametrize(
+    ("created", "changed"),
+    [({"system": "Be brief."}, {"system": "Be long."}), ({"tools": [TOOL]}, {"tools": [TOOL, OTHER]}),
+     ({}, {"system": "Be brief."})],
+    ids=["system", "tools", "added"],
+)  # fmt: skip
+def test_what_a_thread_was_created_with_can_be_repeated_but_not_changed(sim, created, changed):
+    """`thread_fingerprint_mismatch`, and the text names the field (SDK: "send the stored values")."""
+    first = sim.ask(headers=BETA, **CREATE, **created).json["id"]
+    refused = sim.ask(headers=BETA, **proceed(first), **changed)
+
+    assert (refused.status, code(refused)) == (400, "thread_fingerprint_mismatch")
+    assert refused.error["message"].startswith(next(iter(changed)))
+    assert sim.ask(headers=BETA, **proceed(first), **created).status == 200
 
 
 def test_a_tool_of_the_thread_can_be_forced_later(sim):
@@ -128,6 +139,15 @@ def test_some_fields_cannot_stand_beside_a_thread(sim, field):
 
     assert reply.status == 400
     assert reply.error["details"] == {"error_code": "thread_unsupported_request", "unsupported": list(field)}
+
+
+@pytest.mark.parametrize("trait", ["hipaa", "inference_hooks"])
+def test_some_organisations_have_no_threads(make_sim, trait):
+    """The same code names the organisation's setting; the SDK goes on without a thread."""
+    sim = make_sim(SimSettings(threads=Threads(organisation_has=frozenset({trait}))))
+
+    assert sim.ask(headers=BETA, **CREATE).error["details"]["unsupported"] == [trait]
+    assert sim.ask(headers=BETA).status == 200
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,22 @@
 """Message Batches: accepted at once, processed after a while, half price, results in any order (claude-api.md §10).
 
-Nothing runs in the background.  A batch has an instant at which it ends; whoever looks at it, or at the books, after
-that instant causes its items to be processed first.  So the clock can be moved, and the same seed gives the same run.
+Nothing runs in the background.  Every item has an instant at which it is done; whoever looks at the batch, or at the
+books, causes the items to be processed whose instant has come.  So the clock can be moved, and the same seed gives the
+same run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
-from msgspec.json import encode
+from msgspec import DecodeError, Raw
+from msgspec.json import decode, encode
 
-from headgate.clock import utc
+from headgate.clock import utc_day
 from headgate.net.server import Response
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Entry
@@ -23,14 +25,16 @@ from headgate.sim.account.limits import Limited
 from headgate.sim.account.tab import cost_pico
 from headgate.sim.dates import rfc3339
 from headgate.sim.edge import asked_error, json_headers
+from headgate.sim.endpoints.batch_frame import read_frame
+from headgate.sim.endpoints.batch_pace import BatchPace, pace_of
 from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import parse
 from headgate.sim.pages import page
-from headgate.sim.reply.answer import Dice, compose
+from headgate.sim.reply.answer import Dice, Outside, compose
 from headgate.sim.reply.message import usage_object, used, whole_message
 from headgate.sim.request.reading import directives_of, read, rules_of
-from headgate.sim.request.validate import Rules
+from headgate.sim.request.rules import Rules
 from headgate.sim.world import Visit, World
 
 __all__ = ["Batches"]
@@ -39,37 +43,38 @@ HOUR_MS = 3_600_000
 SLICE_BYTES = 64 * 1024
 ITEMS_A_TURN = 200
 """Items processed before the event loop gets its turn."""
-_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @dataclass(slots=True)
 class _Batch:
-    """One Message Batch.  `lines` are its results, once it has ended and somebody looked."""
+    """One Message Batch.  `lines` are the results so far; nobody sees them before it `ended`."""
 
     id: str
     caller: Caller
     rules: Rules
-    requests: list[tuple[str, Any]]
+    requests: list[tuple[str, Raw]]
     size: int
+    bytes_held: int
+    """Of its requests and then of its results."""
+    pace: BatchPace
+    chance: Random
     created_ms: int
-    done_ms: int
-    """When it ends if nobody interferes."""
     expires_ms: int
     cancelled_ms: int | None = None
     cancel_ends_ms: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
-    lines: list[bytes] | None = None
+    lines: list[bytes] = field(default_factory=list)
+    ended: bool = False
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def ends_ms(self) -> int:
-        ends_ms = min(self.done_ms, self.expires_ms)
+        ends_ms = min(self.created_ms + self.pace.whole_ms, self.expires_ms)
         return ends_ms if self.cancel_ends_ms is None else min(ends_ms, self.cancel_ends_ms)
 
-    def items_done(self) -> int:
-        """How many items are processed by the time it ends; they are taken up at an even pace."""
-        whole_ms = self.done_ms - self.created_ms
-        return self.size if whole_ms <= 0 else self.size * (self.ends_ms - self.created_ms) // whole_ms
+    def done_by(self, now_ms: int) -> int:
+        """How many items are done by then, or by the end if that came first."""
+        return self.pace.done(min(now_ms, self.ends_ms) - self.created_ms)
 
 
 class Batches:
@@ -81,23 +86,27 @@ class Batches:
 
     async def create(self, visit: Visit) -> Response:
         """Take a batch.  Only its frame is checked; each request is validated when it is processed."""
-        limits = self._world.admit_request(visit, "batches")
-        requests = _requests(visit.json())
+        world = self._world
+        limits = world.admit_request(visit, "batches")
+        body = visit.request.body
+        requests = read_frame(body)
         self._check_queue(visit, len(requests))
-        settings = self._world.settings.batches
-        now_ms = visit.began_ms
+        self._make_room(len(body))
+        batch_id = world.ids.new("msgbatch")
+        chance = Random(world.seed + batch_id.encode())  # noqa: S311  # reproducible on purpose
         batch = _Batch(
-            id=self._world.ids.new("msgbatch"),
+            id=batch_id,
             caller=visit.caller,
-            rules=rules_of(self._world, visit, "batch"),
+            rules=rules_of(world, visit, "batch"),
             requests=requests,
             size=len(requests),
-            created_ms=now_ms,
-            done_ms=now_ms + round(settings.processing_s * 1000),
-            expires_ms=now_ms + FACTS.other_limits.batch_expiry_hours * HOUR_MS,
+            bytes_held=len(body),
+            pace=pace_of(len(requests), world.settings.batches, chance),
+            chance=chance,
+            created_ms=visit.began_ms,
+            expires_ms=visit.began_ms + FACTS.other_limits.batch_expiry_hours * HOUR_MS,
         )
         self._batches[batch.id] = batch
-        self._forget()
         return Response(200, json_headers(limits), encode(self._told(batch, visit)))
 
     async def list(self, visit: Visit) -> Response:
@@ -116,7 +125,7 @@ class Batches:
         """Begin to cancel.  What is done by then counts; a batch that has ended stays as it is."""
         limits = self._world.admit_request(visit, "batches")
         batch = await self._find(visit, object_id)
-        if batch.lines is None and batch.cancelled_ms is None:
+        if not batch.ended and batch.cancelled_ms is None:
             batch.cancelled_ms = visit.began_ms
             batch.cancel_ends_ms = visit.began_ms + round(self._world.settings.batches.cancelling_s * 1000)
         told = self._told(batch, visit)
@@ -125,7 +134,7 @@ class Batches:
     async def delete(self, visit: Visit, object_id: str) -> Response:
         limits = self._world.admit_request(visit, "batches")
         batch = await self._find(visit, object_id)
-        if batch.lines is None:
+        if not batch.ended:
             raise invalid("A batch can be deleted only after it has ended; cancel it first.")
         del self._batches[batch.id]
         return Response(200, json_headers(limits), encode({"id": batch.id, "type": "message_batch_deleted"}))
@@ -134,7 +143,7 @@ class Batches:
         """One JSON object a line, in any order."""
         limits = self._world.admit_request(visit, "batches")
         batch = await self._find(visit, object_id)
-        if batch.lines is None:
+        if not batch.ended:
             raise ApiError(404, "The results are not available before the batch has ended.")
         if self._archived_ms(batch) is not None:
             raise ApiError(404, "The results are no longer available.")
@@ -142,7 +151,7 @@ class Batches:
         return Response(200, headers, stream=_Lines(batch.lines))
 
     async def settle_all(self) -> None:
-        """Process whatever has ended, so that the books are complete."""
+        """Process whatever is done by now, so that the books are complete."""
         for batch in list(self._batches.values()):
             await self._settle(batch)
 
@@ -155,69 +164,106 @@ class Batches:
 
     def _check_queue(self, visit: Visit, count: int) -> None:
         """§10: a bound on requests that wait in all batches together."""
-        most = self._world.limits.batch.max_queued_requests
+        most = self._world.limits.most_queued
         now_ms = visit.began_ms
-        waiting = [batch for batch in self._batches.values() if _owns(visit.caller, batch) and batch.ends_ms > now_ms]
+        mine = [batch for batch in self._batches.values() if batch.caller.organisation == visit.caller.organisation]
+        waiting = [batch for batch in mine if batch.ends_ms > now_ms]
         if sum(batch.size for batch in waiting) + count > most:
             wait_s = min((batch.ends_ms - now_ms for batch in waiting), default=HOUR_MS) / 1000
             text = f"This request would exceed your organization's limit of {most:,} queued batch requests."
             raise Limited("enqueued_batch_requests", text, wait_s, [])
 
-    def _forget(self) -> None:
-        """Drop the oldest batches that have ended, beyond what is kept."""
-        surplus = len(self._batches) - self._world.settings.batches.kept
-        if surplus > 0:
-            for batch_id in [batch.id for batch in self._batches.values() if batch.lines is not None][:surplus]:
-                del self._batches[batch_id]
+    def _make_room(self, size: int) -> None:
+        """Drop the oldest batches that have ended, beyond what is kept.
+
+        Raises:
+            ApiError: 529 if those that have not ended leave no room.
+        """
+        settings = self._world.settings.batches
+        surplus = len(self._batches) + 1 - settings.kept
+        held = size + sum(batch.bytes_held for batch in self._batches.values())
+        for batch in [batch for batch in self._batches.values() if batch.ended]:
+            if surplus <= 0 and held <= settings.kept_bytes:
+                break
+            del self._batches[batch.id]
+            surplus -= 1
+            held -= batch.bytes_held
+        if held > settings.kept_bytes:
+            raise ApiError(529, "Overloaded")
 
     # -- processing ---------------------------------------------------------------------------------------------
 
     async def _settle(self, batch: _Batch) -> None:
-        """Process the items of a batch whose end has come."""
-        if batch.lines is not None or self._world.clock.unix_ms() < batch.ends_ms:
+        """Process the items that are done by now; once its end has come, tell the rest and mix the results."""
+        if batch.ended or not self._due(batch):
             return
         async with batch.settling:
-            if batch.lines is not None:
-                return
-            done = batch.items_done()
-            left = "canceled" if batch.ends_ms == batch.cancel_ends_ms else "expired"
-            lines = []
-            for number, (custom_id, params) in enumerate(batch.requests):
-                result = self._process(batch, params) if number < done else {"type": left}
-                batch.counts[result["type"]] += 1
-                lines.append(encode({"custom_id": custom_id, "result": result}) + b"\n")
-                if number % ITEMS_A_TURN == ITEMS_A_TURN - 1:
-                    await self._world.clock.sleep(0)
-            self._world.rng.shuffle(lines)
-            batch.requests = []
-            batch.lines = lines
+            while not batch.ended and (due := self._due(batch)):
+                for number in range(len(batch.lines), min(due, len(batch.lines) + ITEMS_A_TURN)):
+                    self._take_up(batch, number)
+                if len(batch.lines) == batch.size:
+                    self._end(batch)
+                await self._world.clock.sleep(0)
 
-    def _process(self, batch: _Batch, params: Any) -> dict[str, Any]:
-        """One item: no rate limits, whatever is wrong with it is its result, and only success is billed."""
+    def _due(self, batch: _Batch) -> int:
+        """Up to which item there is something to do, or 0.  After the end that is all of them."""
+        now_ms = self._world.clock.unix_ms()
+        due = batch.size if now_ms >= batch.ends_ms else batch.done_by(now_ms)
+        return due if due > len(batch.lines) else 0
+
+    def _take_up(self, batch: _Batch, number: int) -> None:
+        custom_id, params = batch.requests[number]
+        if number < batch.done_by(batch.ends_ms):
+            result = self._process(batch, params, batch.created_ms + batch.pace.instant_ms(number))
+        else:
+            result = {"type": "canceled" if batch.ends_ms == batch.cancel_ends_ms else "expired"}
+        batch.counts[result["type"]] += 1
+        batch.lines.append(encode({"custom_id": custom_id, "result": result}) + b"\n")
+
+    def _end(self, batch: _Batch) -> None:
+        batch.chance.shuffle(batch.lines)
+        batch.requests = []
+        batch.bytes_held = sum(map(len, batch.lines))
+        batch.ended = True
+
+    def _process(self, batch: _Batch, raw: Raw, now_ms: int) -> dict[str, Any]:
+        """One item, at the instant that it is done: no rate limits, whatever is wrong with it is its result, and only
+        success is billed."""
         world = self._world
+        settings = world.settings.batches
         request_id = world.ids.new("req")
         organisation = batch.caller.organisation
+        fails, hits = batch.chance.random() < settings.failed_share, batch.chance.random() < settings.cache_hit_share
         try:
+            params = _params(raw)
             asked = parse(directives_of(params))
             if asked.error is not None:
-                raise asked_error(asked.error, asked, organisation, batch.ends_ms)
-            reading = read(world, params, batch.rules, batch.caller, batch.ends_ms)
+                raise asked_error(asked.error, asked, organisation, now_ms)
+            if fails:
+                raise ApiError(500, "Internal server error")
+            reading = read(world, params, batch.rules, batch.caller, now_ms)
         except ApiError as error:
             entry = Entry(request_id, None, None, error.status, Usage(), 0, False, "error", batch=True)
-            world.books.record(entry, organisation, None)
+            world.books.record(entry, batch.caller, (), now_ms)
             return {"type": "errored", "error": envelope(error, request_id)}
         ask = reading.ask
-        now_s = world.clock.now_s()
-        split = world.cache.look_up(reading.prompt, reading.cache_scope, ask.model, now_s)
-        world.cache.write(split, now_s)
-        answer = compose(ask, reading.prompt, asked, Dice(world.seed, params), world.ids, world.settings.answers)
+        now_s = world.clock.now_s() - (world.clock.unix_ms() - now_ms) / 1000
+        # One that misses meets a cache where nobody has been, and leaves nothing for others.
+        scope = reading.cache_scope if hits else f"{reading.cache_scope}\0{request_id}"
+        split = world.cache.look_up(reading.prompt, scope, ask.model, now_s)
+        if hits:
+            world.cache.write(split, now_s)
+        outside = Outside(now_ms, lambda file_id: world.files.get(file_id, organisation, now_ms).upload.data, True)
+        answer = compose(
+            ask, reading.prompt, asked, Dice(world.seed, params), world.ids, world.settings.answers, outside
+        )
         message_id = world.ids.new("msg")
         usage = used(ask, split, answer)
-        terms = Terms(ask.model, utc(batch.ends_ms).date(), batch=True, us=ask.us)
+        terms = Terms(ask.model, utc_day(now_ms), batch=True, us=ask.us)
         cost = cost_pico(usage, terms, answer)
         outcome = "refused" if answer.stop_reason == "refusal" else "complete"
         entry = Entry(request_id, message_id, ask.model.id, 200, usage, cost, False, outcome, batch=True)
-        world.books.record(entry, organisation, terms)
+        world.books.record(entry, batch.caller, [(terms, usage, cost)], now_ms)
         told = usage_object(usage, ask, answer, batch=True)
         return {"type": "succeeded", "message": whole_message(message_id, ask, answer, told)}
 
@@ -230,7 +276,7 @@ class Batches:
 
     def _told(self, batch: _Batch, visit: Visit) -> dict[str, Any]:
         """The batch object; counts stay at zero until the whole batch has ended, and its URL is absolute (§18)."""
-        ended = batch.lines is not None
+        ended = batch.ended
         archived_ms = self._archived_ms(batch)
         status = "ended" if ended else "canceling" if batch.cancelled_ms is not None else "in_progress"
         kinds = ("succeeded", "errored", "canceled", "expired")
@@ -261,31 +307,11 @@ def _results_url(batch: _Batch, visit: Visit) -> str:
     return f"{scheme}://{host}/v1/messages/batches/{batch.id}/results"
 
 
-def _requests(body: Any) -> list[tuple[str, Any]]:
-    """The frame of a batch: between 1 and 100,000 requests, each with an id of its own.
-
-    Raises:
-        ApiError: 400.
-    """
-    requests = body.get("requests") if isinstance(body, dict) else None
-    if not isinstance(requests, list) or not requests:
-        raise invalid("requests: Field required")
-    if len(requests) > MOST_REQUESTS:
-        raise invalid(f"requests: at most {MOST_REQUESTS} requests are allowed in a batch")
-    taken: dict[str, Any] = {}
-    for number, request in enumerate(requests):
-        custom_id = request.get("custom_id") if isinstance(request, dict) else None
-        if not isinstance(custom_id, str) or _CUSTOM_ID.fullmatch(custom_id) is None:
-            raise invalid(f"requests.{number}.custom_id: 1 to 64 letters, digits, '_' and '-' are required")
-        if not isinstance(request.get("params"), dict):
-            raise invalid(f"requests.{number}.params: Field required")
-        if custom_id in taken:
-            raise invalid(f"requests.{number}.custom_id: must be unique in the batch")
-        taken[custom_id] = request["params"]
-    return list(taken.items())
-
-
-MOST_REQUESTS = max(tier.batch.max_requests_per_batch for tier in FACTS.usage_tiers if tier.batch is not None)
+def _params(raw: Raw) -> Any:
+    try:
+        return decode(raw)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid("params: not valid JSON") from None
 
 
 class _Lines:

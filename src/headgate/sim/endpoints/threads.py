@@ -18,7 +18,7 @@ __all__ = ["THREADS_BETA", "HeldTurn", "ThreadStore"]
 
 THREADS_BETA = "message-threads-2026-08-12"
 _FROM_CREATION = ("system", "tools")
-"""Fields that a continuation takes from the thread and may not repeat."""
+"""Fields that a continuation takes from the thread.  It may repeat them, but not change them."""
 
 Message = dict[str, Any]
 
@@ -62,7 +62,9 @@ class ThreadStore:
             raise invalid("thread.type: Input should be 'create' or 'continue'")
         if not isinstance(body.get("messages"), list):
             raise invalid("messages: Field required")
-        unsupported = sorted(name for name in self._settings.unsupported if body.get(name) is not None)
+        settings = self._settings
+        unsupported = sorted(name for name in settings.unsupported if body.get(name) is not None)
+        unsupported += sorted(settings.organisation_has)
         if unsupported:
             raise invalid(
                 "thread: cannot be combined with " + ", ".join(unsupported),
@@ -89,10 +91,10 @@ class ThreadStore:
                 "thread.previous_message_id: another request is still continuing from that response",
                 code="thread_continue_in_flight",
             )
-        repeated = [name for name in _FROM_CREATION if body.get(name) is not None]
-        if repeated:
+        changed = [name for name in _FROM_CREATION if body.get(name) not in (None, turn.fixed.get(name))]
+        if changed:
             raise invalid(
-                f"{' and '.join(repeated)}: the thread keeps what it was created with; leave it out or create anew",
+                f"{' and '.join(changed)}: the thread keeps what it was created with; send that, or create anew",
                 code="thread_fingerprint_mismatch",
             )
         return turn
