@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from msgspec.json import encode
 
@@ -23,8 +22,11 @@ from headgate.sim.dates import http_date
 from headgate.sim.edge import Edge, json_headers
 from headgate.sim.endpoints.batches import Batches
 from headgate.sim.endpoints.catalogue import list_models, one_model
+from headgate.sim.endpoints.control import Control
 from headgate.sim.endpoints.files import list_files, read_upload
 from headgate.sim.endpoints.messages import CLIENT_LEFT, Messages
+from headgate.sim.endpoints.rate_limits import RateLimitGroups
+from headgate.sim.endpoints.reports import Reports
 from headgate.sim.errors import ApiError, envelope_bytes, invalid
 from headgate.sim.facts import FACTS
 from headgate.sim.request.encoding import decoded
@@ -45,7 +47,7 @@ ADMIN_PATHS = "/v1/organizations/"
 """What takes admin keys, and only those (claude-api.md §1)."""
 Handler = Callable[[Visit], Awaitable[Response]]
 NamedHandler = Callable[..., Awaitable[Response]]
-"""An endpoint on one object, which it takes as `object_id`."""
+"""An endpoint on one object, which it takes after the visit, or on a part of one."""
 _READING_PROMPTS = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 _BODY_LIMITS = {
     "/v1/messages": FACTS.other_limits.messages_max_body_mb * MB,
@@ -68,12 +70,16 @@ class SimulatedClaude:
         self._doorkeeper = Doorkeeper(settings.access, world.seed, world.weather)
         self._edge = edge = Edge(world)
         self._messages = messages = Messages(world, edge)
-        self._batches = batches = Batches(world)
+        batches = Batches(world)
+        control = Control(world, batches.settle_all)
+        groups, reports = RateLimitGroups(world), Reports(world, batches.settle_all)
         self._open: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             ("GET", "/api/hello"): self._hello,
             ("HEAD", "/api/hello"): self._hello,
-            ("GET", "/sim/books"): self._books,
-            ("GET", "/sim/stats"): self._stats,
+            ("GET", "/sim/books"): control.books,
+            ("GET", "/sim/stats"): control.stats,
+            ("GET", "/sim/clock"): control.clock,
+            ("POST", "/sim/clock"): control.advance,
         }
         self._fixed: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/messages"): messages.create,
@@ -83,6 +89,9 @@ class SimulatedClaude:
             ("GET", "/v1/models"): self._models,
             ("POST", "/v1/files"): self._upload,
             ("GET", "/v1/files"): self._files,
+            ("GET", f"{ADMIN_PATHS}rate_limits"): groups.of_organisation,
+            ("GET", f"{ADMIN_PATHS}usage_report/messages"): reports.usage,
+            ("GET", f"{ADMIN_PATHS}cost_report"): reports.costs,
         }
         self._named: tuple[tuple[str, re.Pattern[str], NamedHandler], ...] = (
             ("GET", _pattern("/v1/messages/batches/*"), batches.get),
@@ -93,6 +102,8 @@ class SimulatedClaude:
             ("GET", _pattern("/v1/files/*"), self._file),
             ("DELETE", _pattern("/v1/files/*"), self._delete_file),
             ("GET", _pattern("/v1/files/*/content"), self._file_content),
+            ("GET", _pattern(f"{ADMIN_PATHS}workspaces/*/rate_limits"), groups.of_workspace),
+            ("POST", _pattern(f"{ADMIN_PATHS}workspaces/*/rate_limits/*"), groups.change),
         )
 
     # -- the protocol of net.server.App ---------------------------------------------------------------------------
@@ -183,7 +194,7 @@ class SimulatedClaude:
         for method, pattern, named in self._named:
             match = pattern.fullmatch(request.path)
             if match is not None and method == request.method:
-                return partial(named, object_id=unquote(match[1]))
+                return _on(named, [unquote(part) for part in match.groups()])
         return None
 
     def _count_429(self, error: ApiError, request_id: str) -> None:
@@ -200,15 +211,6 @@ class SimulatedClaude:
 
     async def _hello(self, request: Request) -> Response:
         return Response(200, json_headers(), b'{"message":"hello"}')
-
-    async def _books(self, request: Request) -> Response:
-        """What was used and billed, after whatever batches have ended meanwhile."""
-        await self._batches.settle_all()
-        with_requests = parse_qs(request.query).get("requests", ["0"])[-1] not in ("", "0")
-        return Response(200, json_headers(), encode(self.world.books.told(with_requests=with_requests)))
-
-    async def _stats(self, request: Request) -> Response:
-        return Response(200, json_headers(), encode(self.world.stats.told()))
 
     async def _models(self, visit: Visit) -> Response:
         return Response(200, json_headers(), encode(list_models(visit.query, self.world.today())))
@@ -245,6 +247,13 @@ class SimulatedClaude:
             raise invalid("The file is not downloadable.", code="file_not_downloadable")
         headers = [(b"content-type", file.upload.mime_type.encode("latin-1")), *limits]
         return Response(200, headers, stream=file.content(), length=len(file.upload.data))
+
+
+def _on(named: NamedHandler, ids: Sequence[str]) -> Handler:
+    async def handle(visit: Visit) -> Response:
+        return await named(visit, *ids)
+
+    return handle
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from random import Random
 
-__all__ = ["Ids"]
+__all__ = ["Ids", "lasting_id"]
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
@@ -24,3 +25,13 @@ class Ids:
             pairs.append(_PAIRS[(bits & 4095) % len(_PAIRS)])
             bits >>= 12
         return f"{prefix}_01{''.join(pairs)}"
+
+
+def lasting_id(prefix: str, text: str) -> str:
+    """An identifier that follows from `text` alone, for what has one for ever."""
+    number = int.from_bytes(blake2b(text.encode(), digest_size=17).digest(), "big")
+    letters = ""
+    for _ in range(22):
+        number, letter = divmod(number, len(_ALPHABET))
+        letters += _ALPHABET[letter]
+    return f"{prefix}_01{letters}"

@@ -61,6 +61,8 @@ class World:
         self.files = FileStore(settings.files)
         self.threads = ThreadStore(settings.threads)
         self.events: EventLog | None = None
+        self.under_way = 0
+        """Answers that are being made."""
 
     def log_events(self, write: Callable[[bytes], object]) -> None:
         """From now on, hand `write` a JSON line for everything that happens here."""

@@ -6,10 +6,15 @@ Every request leaves one `Entry`; `Books` keeps the sums, and single entries up 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from headgate.sim.account.access import Caller
 from headgate.sim.account.invoice import Terms, Usage, usd
+from headgate.sim.account.usage_log import UsageLog
+from headgate.sim.dates import rfc3339
+from headgate.sim.settings import BooksKept
 
 __all__ = ["Books", "Entry", "Stats", "Totals"]
 
@@ -21,6 +26,10 @@ class Entry:
     """One request, or one item of a batch, as it was billed.
 
     `outcome` is `complete`, `refused`, `error`, `limited`, `cut`, `client_left` or `broken` (by an error event).
+
+    Attributes:
+        at_ms: when it was booked, which is when the request ended.
+        workspace, key_id: whose it was.
     """
 
     request_id: str
@@ -32,11 +41,17 @@ class Entry:
     streamed: bool
     outcome: str
     batch: bool = False
+    at_ms: int = 0
+    workspace: str = ""
+    key_id: str = ""
 
     def told(self) -> dict[str, Any]:
         return {
             "request_id": self.request_id,
             "message_id": self.message_id,
+            "at": rfc3339(self.at_ms),
+            "workspace_id": self.workspace or None,
+            "api_key_id": self.key_id,
             "model": self.model,
             "status": self.status,
             "outcome": self.outcome,
@@ -60,13 +75,7 @@ class Totals:
     def add(self, usage: Usage, cost_pico: int) -> None:
         self.requests += 1
         self.cost_pico += cost_pico
-        mine = self.usage
-        mine.input += usage.input
-        mine.output += usage.output
-        mine.cache_read += usage.cache_read
-        mine.cache_write_5m += usage.cache_write_5m
-        mine.cache_write_1h += usage.cache_write_1h
-        mine.web_searches += usage.web_searches
+        self.usage.add(usage)
 
     def told(self) -> dict[str, Any]:
         prompt = self.usage.prompt
@@ -83,25 +92,42 @@ class Totals:
 class Books:
     """All of it.  `requests` counts what reached `POST /v1/messages` and every batch item, failed ones included."""
 
-    def __init__(self, entries: int) -> None:
-        self.entries: deque[Entry] = deque(maxlen=entries)
+    def __init__(self, kept: BooksKept, unix_ms: Callable[[], int]) -> None:
+        self._unix_ms = unix_ms
+        self.entries: deque[Entry] = deque(maxlen=kept.entries)
         self.totals = Totals()
         self.by_model: dict[str, Totals] = {}
         self.limit_violations: Counter[str] = Counter()
-        self.months: Counter[tuple[str, int, int]] = Counter()
-        """Pico-dollars by organisation, year and month, for spend limits."""
+        self.watcher: Callable[[Entry], object] | None = None
+        """Is told every entry."""
+        self.usage = UsageLog(kept.usage_minutes)
+        self.months: Counter[tuple[str, str | None, int, int]] = Counter()
+        """Pico-dollars by organisation, workspace (None is all of them), year and month, for spend limits."""
 
-    def record(self, entry: Entry, organisation: str, terms: Terms | None) -> None:
-        """Add one closed tab.  `terms` is None for a request that never got as far as a model."""
+    def record(
+        self, entry: Entry, caller: Caller, passes: Iterable[tuple[Terms, Usage, int]], at_ms: int | None = None
+    ) -> None:
+        """Add one closed tab.  `passes` are the entry's by model, none for a request that never got as far as one.
+
+        Args:
+            at_ms: when that was; now, unless it is told.
+        """
+        entry.at_ms = self._unix_ms() if at_ms is None else at_ms
+        entry.workspace, entry.key_id = caller.workspace, caller.key_id
         self.entries.append(entry)
+        if self.watcher is not None:
+            self.watcher(entry)
         self.totals.add(entry.usage, entry.cost_pico)
-        if terms is not None:
+        for terms, usage, cost_pico in passes:
             by_model = self.by_model.get(terms.model.id)
             if by_model is None:
                 by_model = self.by_model[terms.model.id] = Totals()
-            by_model.add(entry.usage, entry.cost_pico)
-            if entry.cost_pico:
-                self.months[organisation, terms.day.year, terms.day.month] += entry.cost_pico
+            by_model.add(usage, cost_pico)
+            self.usage.add(entry.at_ms, caller, terms, usage, cost_pico)
+            if cost_pico:
+                year, month = terms.day.year, terms.day.month
+                self.months[caller.organisation, None, year, month] += cost_pico
+                self.months[caller.organisation, caller.workspace, year, month] += cost_pico
 
     def told(self, *, with_requests: bool) -> dict[str, Any]:
         """The body of `GET /sim/books`."""

@@ -7,6 +7,7 @@ with every factor that can apply, is a whole number of them.  A request is price
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,7 +15,7 @@ from functools import lru_cache
 
 from headgate.sim.facts import FACTS, Band, FastMode, Model
 
-__all__ = ["PICO_PER_USD", "Terms", "Usage", "price_pico", "refusal_is_free", "usd"]
+__all__ = ["PICO_PER_USD", "Terms", "Usage", "price_by_kind", "price_pico", "refusal_is_free", "sum_of", "usd"]
 
 PICO_PER_USD = 10**12
 _PICO_PER_TOKEN = 10**6
@@ -42,6 +43,15 @@ class Usage:
     def prompt(self) -> int:
         """The length that decides the price band (§13)."""
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    def add(self, more: Usage) -> None:
+        """Add up; only amounts add up, a price does not follow from the sum."""
+        self.input += more.input
+        self.output += more.output
+        self.cache_read += more.cache_read
+        self.cache_write_5m += more.cache_write_5m
+        self.cache_write_1h += more.cache_write_1h
+        self.web_searches += more.web_searches
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,31 @@ def price_pico(usage: Usage, terms: Terms) -> int:
         + usage.cache_write_1h * rates.cache_write_1h
         + usage.web_searches * _SEARCH_PICO
     )
+
+
+def price_by_kind(usage: Usage, terms: Terms) -> dict[str, int]:
+    """As `price_pico`, by the field of `Usage` that each part of it is for."""
+    rates = _rates(
+        terms.model.id, _band_number(terms.model, usage.prompt), terms.day, terms.batch, terms.fast, terms.us
+    )
+    return {
+        "input": usage.input * rates.input,
+        "output": usage.output * rates.output,
+        "cache_read": usage.cache_read * rates.cache_read,
+        "cache_write_5m": usage.cache_write_5m * rates.cache_write_5m,
+        "cache_write_1h": usage.cache_write_1h * rates.cache_write_1h,
+        "web_searches": usage.web_searches * _SEARCH_PICO,
+    }
+
+
+def sum_of(usages: Sequence[Usage]) -> Usage:
+    """All of them together; one alone is itself."""
+    if len(usages) == 1:
+        return usages[0]
+    total = Usage()
+    for usage in usages:
+        total.add(usage)
+    return total
 
 
 def refusal_is_free(category: str | None, day: date) -> bool:

@@ -1,85 +1,77 @@
-"""Rate limits: continuously refilled buckets per organisation and pool, their headers, their 429s (claude-api.md §8).
+"""Rate limits: the limiters of every organisation, workspace and pool, their headers, their 429s (claude-api.md §8).
 
 Amounts are requests and tokens, times monotonic seconds handed in.  Input is charged as an estimate at admission and
-corrected when the answer begins; output is charged as it is emitted and may leave a debt; cache reads are free.
+corrected when the answer begins; output is charged as it is emitted and may leave a debt; cache reads are free, but for
+a workspace limit of the plain kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import NamedTuple
 
 from headgate.net.http import Headers
+from headgate.sim.account.bucket import Bucket
+from headgate.sim.account.limiter_types import LIMITER_TYPES, Measure
+from headgate.sim.account.ramp import Ramp
+from headgate.sim.account.workspaces import WorkspaceLimits, organisation_limits
 from headgate.sim.dates import rfc3339_bytes
 from headgate.sim.errors import ApiError
 from headgate.sim.facts import FACTS, Model, PoolLimits
 from headgate.sim.settings import Limits
+from headgate.sim.weather import Weather
 
-__all__ = ["Bucket", "Limited", "Pool", "RateLimits", "RequestLimiter"]
-
-ROUNDING = 1e-6
-"""A client that waits exactly as told must not be refused over the last bit of a float."""
+__all__ = ["Limited", "Pool", "RateLimits", "RequestLimiter"]
 
 
-class Bucket:
-    """One limiter.  Holds `depth_s` seconds' worth of refill; the level may fall below zero."""
+class Limiter(NamedTuple):
+    """A bucket under the name that errors, books and headers give it, and what it measures.
 
-    __slots__ = ("at_s", "capacity", "level", "per_minute", "refill_per_s")
-
-    def __init__(self, per_minute: int, depth_s: float, now_s: float) -> None:
-        self.per_minute = per_minute
-        self.refill_per_s = per_minute / 60
-        # Never less than one: a limit of 10 RPM at a depth of one second must still let a request in.
-        self.capacity = max(1.0, self.refill_per_s * depth_s)
-        self.level = self.capacity
-        self.at_s = now_s
-
-    def missing(self, now_s: float) -> float:
-        """What is missing from a full bucket."""
-        self.level = min(self.capacity, self.level + max(0.0, now_s - self.at_s) * self.refill_per_s)
-        self.at_s = now_s
-        return self.capacity - self.level
-
-    def wait_s(self, amount: float, now_s: float) -> float:
-        """Seconds until `amount` can be taken, 0 for now.
-
-        More than the bucket holds is let in when it is full, and leaves a debt; more than a minute's limit never fits,
-        and is told to wait for a full bucket, as the API would say it (§8.1).
-        """
-        missing = self.missing(now_s)
-        if amount > self.per_minute:
-            return max(1.0, missing / self.refill_per_s)
-        short = min(amount, self.capacity) - self.level
-        return short / self.refill_per_s if short > ROUNDING else 0.0
-
-    def take(self, amount: float, now_s: float) -> None:
-        """Take `amount`; a negative one gives back."""
-        self.missing(now_s)
-        self.level = min(self.capacity, self.level - amount)
-
-    def triple(self, now_s: float, unix_s: float, *, thousands: bool) -> tuple[int, int, float]:
-        """Limit, remaining, and unix time of full refill, as the headers tell them (§8.4)."""
-        missing = self.missing(now_s)
-        remaining = max(0.0, self.per_minute - missing)
-        told = int((remaining + 500) // 1000 * 1000) if thousands else int(remaining + ROUNDING)
-        return self.per_minute, min(told, self.per_minute), unix_s + missing / self.refill_per_s
-
-
-class _Limiter(NamedTuple):
-    """A bucket under the name that errors, books and headers give it."""
+    `header` is empty for a limit of a workspace, which has no headers of its own.
+    """
 
     name: str
     unit: str
     header: bytes
+    measure: Measure
     bucket: Bucket
+
+
+class Limited(ApiError):
+    """A 429 for an ordinary limit or a ramp limit, with `retry-after` in whole seconds, rounded up.
+
+    Attributes:
+        limiter: the name that books and statistics count it under.
+    """
+
+    def __init__(self, limiter: str, message: str, wait_s: float, headers: Headers, *, code: str | None = None) -> None:
+        headers = [*headers, (b"retry-after", b"%d" % max(1, ceil(wait_s)))]
+        super().__init__(429, message, headers=headers, code=code)
+        self.limiter = limiter
+
+
+def _limited(limiter: Limiter, wait_s: float, headers: Headers, whose: str) -> Limited:
+    owner = "organization's" if limiter.header else "workspace's"
+    period = "minute" if limiter.bucket.period_s == 60 else "day"
+    text = (
+        f"This request would exceed your {owner} rate limit of {limiter.bucket.limit:,} {limiter.unit} "
+        f"per {period} {whose}. Try again later, or ask for higher limits."
+    )
+    return Limited(limiter.name, text, wait_s, headers)
 
 
 class RequestLimiter:
     """Requests per minute alone: token counting, batches, files."""
 
-    def __init__(self, name: str, per_minute: int, depth_s: float, now_s: float) -> None:
-        self._limiter = _Limiter(name, "requests", b"anthropic-ratelimit-requests", Bucket(per_minute, depth_s, now_s))
+    def __init__(
+        self, name: str, per_minute: int, depth_s: float, now_s: float, whole: RequestLimiter | None = None
+    ) -> None:
+        """`whole` is the organisation's, of which this is a workspace's."""
+        self.per_minute = per_minute
+        header = b"anthropic-ratelimit-requests" if whole is None else b""
+        own = Limiter(name, "requests", header, Measure.REQUESTS, Bucket(per_minute, depth_s, now_s))
+        self._limiters: list[Limiter] = [*(whole._limiters if whole is not None else ()), own]
 
     def admit(self, now_s: float, unix_s: float, organisation: str) -> Headers:
         """Take one request and return the headers to answer with.
@@ -87,140 +79,215 @@ class RequestLimiter:
         Raises:
             Limited: 429 with `retry-after`.
         """
-        bucket = self._limiter.bucket
-        wait_s = bucket.wait_s(1, now_s)
-        if wait_s > 0:
-            headers = _triple_headers([self._limiter], now_s, unix_s)
-            raise _limited(self._limiter, wait_s, headers, f"(org: {organisation})")
-        bucket.take(1, now_s)
-        return _triple_headers([self._limiter], now_s, unix_s)
-
-
-class Limited(ApiError):
-    """A 429 for an ordinary limit, with `retry-after` in whole seconds, rounded up.
-
-    Attributes:
-        limiter: the name that books and statistics count it under.
-    """
-
-    def __init__(self, limiter: str, message: str, wait_s: float, headers: Headers) -> None:
-        super().__init__(429, message, headers=[*headers, (b"retry-after", b"%d" % max(1, ceil(wait_s)))])
-        self.limiter = limiter
-
-
-def _limited(limiter: _Limiter, wait_s: float, headers: Headers, whose: str) -> Limited:
-    text = (
-        f"This request would exceed your organization's rate limit of {limiter.bucket.per_minute:,} {limiter.unit} "
-        f"per minute {whose}. Try again later, or ask for higher limits."
-    )
-    return Limited(limiter.name, text, wait_s, headers)
+        for limiter in self._limiters:
+            wait_s = limiter.bucket.wait_s(1, now_s)
+            if wait_s > 0:
+                headers = _triple_headers(self._limiters[:1], now_s, unix_s)
+                raise _limited(limiter, wait_s, headers, f"(org: {organisation})")
+        for limiter in self._limiters:
+            limiter.bucket.take(1, now_s)
+        return _triple_headers(self._limiters[:1], now_s, unix_s)
 
 
 class Pool:
-    """The limiters of one pool of models for one organisation: requests, and tokens in and out by speed.
+    """All limiters that a request for one pool of models must pass: the organisation's and, where it has any, its
+    workspace's.  Requests of all workspaces share the organisation's.
 
     Fast mode has token limits and headers of its own; its requests count with the others (§8.4).
     """
 
-    def __init__(self, limits: PoolLimits, settings: Limits, now_s: float) -> None:
-        fast = FACTS.fast_mode_limits.observed_example
+    def __init__(
+        self, standard: Sequence[Limiter], fast: Sequence[Limiter], ramp: Ramp | None, settings: Limits
+    ) -> None:
+        self.standard = standard
+        self.fast = fast
+        self.ramp = ramp
         self._settings = settings
 
-        def limiter(name: str, unit: str, header: bytes, per_minute: int) -> _Limiter:
-            return _Limiter(name, unit, header, Bucket(per_minute, settings.depth_s, now_s))
-
-        requests = limiter("requests", "requests", b"anthropic-ratelimit-requests", limits.rpm)
-        self._by_speed = {
-            False: (
-                requests,
-                limiter("input_tokens", "input tokens", b"anthropic-ratelimit-input-tokens", limits.itpm),
-                limiter("output_tokens", "output tokens", b"anthropic-ratelimit-output-tokens", limits.otpm),
-            ),
-            True: (
-                requests,
-                limiter("fast_input_tokens", "fast input tokens", b"anthropic-fast-input-tokens",
-                        fast.input_tokens_per_minute),
-                limiter("fast_output_tokens", "fast output tokens", b"anthropic-fast-output-tokens",
-                        fast.output_tokens_per_minute),
-            ),
-        }  # fmt: skip
-
-    def admit(self, input_tokens: int, *, fast: bool, now_s: float, unix_s: float, whose: str) -> None:
+    def admit(
+        self, input_tokens: int, read_tokens: int = 0, *, fast: bool, now_s: float, unix_s: float, whose: str
+    ) -> None:
         """Take one request and its estimated input, or nothing.
+
+        Args:
+            input_tokens: the estimate of what counts.
+            read_tokens: what comes from the cache; it counts with plain limiters only, which take it as it is.
 
         Raises:
             Limited: 429 naming the first limiter that has no room.  Output has room as long as any is left (§8.1).
         """
-        limiters = self._by_speed[fast]
-        amounts = (1, input_tokens, 1)
-        for limiter, amount in zip(limiters, amounts, strict=True):
-            wait_s = limiter.bucket.wait_s(amount, now_s)
+        limiters = self.fast if fast else self.standard
+        amounts = (1, input_tokens, input_tokens + self._uncounted(read_tokens), 1, input_tokens)
+        for limiter in limiters:
+            wait_s = limiter.bucket.wait_s(amounts[limiter.measure], now_s)
             if wait_s > 0:
-                if self._settings.rejected_requests_count:
-                    limiters[0].bucket.take(1, now_s)
+                self._count_refused(limiters, now_s)
                 raise _limited(limiter, wait_s, self.headers(fast=fast, now_s=now_s, unix_s=unix_s), whose)
-        limiters[0].bucket.take(1, now_s)
-        limiters[1].bucket.take(input_tokens, now_s)
+        if self.ramp is not None:
+            wait_s = self.ramp.wait_s(input_tokens, now_s)
+            if wait_s > 0:
+                self._count_refused(limiters, now_s)
+                text = f"This request would exceed the rate at which your organization's usage may grow {whose}."
+                headers = self.headers(fast=fast, now_s=now_s, unix_s=unix_s)
+                raise Limited("ramp", text, wait_s, headers, code="ramp_limit_exceeded")
+            self.ramp.take(input_tokens, now_s)
+        for limiter in limiters:
+            if limiter.measure is not Measure.OUTPUT:
+                limiter.bucket.take(amounts[limiter.measure], now_s)
 
-    def correct_input(self, surplus: int, *, fast: bool, now_s: float) -> None:
+    def _uncounted(self, read_tokens: int) -> int:
+        """What a plain limiter counts beyond the estimate."""
+        return 0 if self._settings.estimate_counts_cache_reads else read_tokens
+
+    def _count_refused(self, limiters: Sequence[Limiter], now_s: float) -> None:
+        if self._settings.rejected_requests_count:
+            limiters[0].bucket.take(1, now_s)
+
+    def correct_input(self, surplus: int, read_tokens: int = 0, *, fast: bool, now_s: float) -> None:
         """Give back what the estimate took too much; a negative `surplus` takes the rest."""
-        self._by_speed[fast][1].bucket.take(-surplus, now_s)
+        plain_surplus = surplus - (read_tokens - self._uncounted(read_tokens))
+        amounts = (0, surplus, plain_surplus, 0, surplus)
+        for limiter in self.fast if fast else self.standard:
+            if amounts[limiter.measure]:
+                limiter.bucket.take(-amounts[limiter.measure], now_s)
 
     def emit(self, output_tokens: int, *, fast: bool, now_s: float) -> None:
-        self._by_speed[fast][2].bucket.take(output_tokens, now_s)
+        for limiter in self.fast if fast else self.standard:
+            if limiter.measure >= Measure.OUTPUT:
+                limiter.bucket.take(output_tokens, now_s)
 
     def headers(self, *, fast: bool, now_s: float, unix_s: float) -> Headers:
-        """The header set of the mode; `-tokens-` is the sum of input and output (§8.4)."""
-        limiters = self._by_speed[fast]
-        headers = _triple_headers(limiters, now_s, unix_s)
+        """The header set of the mode (§8.4)."""
+        limiters = self.fast if fast else self.standard
+        headers = _triple_headers(limiters[:3], now_s, unix_s)
         if not fast:
-            into = limiters[1].bucket.triple(now_s, unix_s, thousands=True)
-            out = limiters[2].bucket.triple(now_s, unix_s, thousands=True)
-            both = (into[0] + out[0], into[1] + out[1], max(into[2], out[2]))
-            headers += _headers(b"anthropic-ratelimit-tokens", both)
+            headers += _headers(b"anthropic-ratelimit-tokens", self._most_restrictive(now_s, unix_s))
         return headers
+
+    def _most_restrictive(self, now_s: float, unix_s: float) -> tuple[int, int, float]:
+        """`-tokens-`: where a workspace has token limits the one, of all in force, with least left; else the sum of
+        input and output."""
+        told = [
+            limiter.bucket.triple(now_s, unix_s, thousands=True)
+            for limiter in self.standard
+            if limiter.measure is not Measure.REQUESTS
+        ]
+        if len(told) > 2:
+            return min(told, key=lambda triple: triple[:2][::-1])
+        into, out = told
+        return into[0] + out[0], into[1] + out[1], max(into[2], out[2])
 
 
 class RateLimits:
     """All limiters of all organisations, made when they are first asked for."""
 
-    def __init__(self, settings: Limits, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Limits, workspaces: WorkspaceLimits, weather: Weather, now_s: Callable[[], float]
+    ) -> None:
         self._settings = settings
+        self._workspaces = workspaces
+        self._weather = weather
         self._now_s = now_s
         self._pools: dict[tuple[str, str], Pool] = {}
-        self._request_limiters: dict[tuple[str, str], RequestLimiter] = {}
-        tier = FACTS.tier(settings.tier)
-        # A tier without published figures gets those of the lowest tier that has them.
-        self.batch = tier.batch or next(row.batch for row in FACTS.usage_tiers if row.batch is not None)
-        counting = tier.token_count or next(row.token_count for row in FACTS.usage_tiers if row.token_count is not None)
-        self._rpm = {
-            "count_tokens": counting.rpm,
-            "batches": self.batch.rpm,
-            "files": FACTS.other_limits.files_api_rpm_approx,
-        }
+        self._workspace_pools: dict[tuple[str, str, str], tuple[int, Pool]] = {}
+        self._request_limiters: dict[tuple[str, str, str], RequestLimiter] = {}
+        self.most_queued = organisation_limits(settings, "batch")["enqueued_batch_requests"]
+        """Requests that may wait in all batches of an organisation together (§10)."""
 
-    def pool(self, organisation: str, model: Model) -> Pool:
-        """The pool that a model draws from."""
+    def pool(self, organisation: str, model: Model, workspace: str = "") -> Pool:
+        """What a request of a workspace for a model must pass."""
         name = str(model.rate_limit_pool)
         pool = self._pools.get((organisation, name))
         if pool is None:
-            pool = Pool(self._settings.pool(name), self._settings, self._now_s())
-            self._pools[organisation, name] = pool
+            pool = self._pools[organisation, name] = self._organisation_pool(name)
+        if workspace and self._workspaces.any:
+            return self._in_workspace(pool, organisation, workspace, name)
         return pool
 
-    def requests(self, organisation: str, name: str) -> RequestLimiter:
+    def _organisation_pool(self, name: str) -> Pool:
+        settings, now_s = self._settings, self._now_s()
+        limits: PoolLimits = settings.pool(name)
+        fast = FACTS.fast_mode_limits.observed_example
+
+        def limiter(name: str, header: str, measure: Measure, per_minute: int, field: int) -> Limiter:
+            bucket = Bucket(per_minute, settings.depth_s, now_s, weather=self._weather, field=field)
+            return Limiter(name, name.replace("_", " "), header.encode(), measure, bucket)
+
+        requests = limiter("requests", "anthropic-ratelimit-requests", Measure.REQUESTS, limits.rpm, 1)
+        standard = (
+            requests,
+            limiter("input_tokens", "anthropic-ratelimit-input-tokens", Measure.COUNTED_INPUT, limits.itpm, 2),
+            limiter("output_tokens", "anthropic-ratelimit-output-tokens", Measure.OUTPUT, limits.otpm, 3),
+        )
+        into, out = fast.input_tokens_per_minute, fast.output_tokens_per_minute
+        quick = (
+            requests,
+            limiter("fast_input_tokens", "anthropic-fast-input-tokens", Measure.COUNTED_INPUT, into, 2),
+            limiter("fast_output_tokens", "anthropic-fast-output-tokens", Measure.OUTPUT, out, 3),
+        )
+        growth = settings.ramp_growth
+        ramp = None if growth is None else Ramp(growth, settings.ramp_floor_share * limits.itpm)
+        return Pool(standard, quick, ramp, settings)
+
+    def _in_workspace(self, pool: Pool, organisation: str, workspace: str, name: str) -> Pool:
+        """`pool` with the limiters of a workspace after the organisation's; made anew when its overrides change."""
+        overrides = self._workspaces.in_force(organisation, workspace, name, self._now_s())
+        if not overrides.values:
+            return pool
+        version, made = self._workspace_pools.get((organisation, workspace, name), (None, None))
+        if made is None or version != overrides.version:
+            made = self._with_overrides(pool, overrides.values, made)
+            self._workspace_pools[organisation, workspace, name] = overrides.version, made
+        return made
+
+    def _with_overrides(self, pool: Pool, values: dict[str, int], before: Pool | None) -> Pool:
+        """A limiter whose value did not change keeps its bucket."""
+        kept = {} if before is None else {one.name: one for one in (*before.standard, *before.fast) if not one.header}
+        more: dict[bool, list[Limiter]] = {False: [], True: []}
+        for type_, value in values.items():
+            kind = LIMITER_TYPES[type_]
+            limiter = kept.get(f"workspace_{kind.name}")
+            if limiter is None or limiter.bucket.limit != value:
+                bucket = Bucket(value, self._settings.depth_s, self._now_s(), period_s=kind.period_s)
+                limiter = Limiter(f"workspace_{kind.name}", kind.unit, b"", kind.measure, bucket)
+            for fast in kind.speeds:
+                more[fast].append(limiter)
+        return Pool((*pool.standard, *more[False]), (*pool.fast, *more[True]), pool.ramp, self._settings)
+
+    def requests(self, organisation: str, endpoint: str, workspace: str = "") -> RequestLimiter:
         """The limiter of an endpoint that counts only requests: `count_tokens`, `batches` or `files`."""
-        limiter = self._request_limiters.get((organisation, name))
+        limiter = self._request_limiters.get((organisation, "", endpoint))
         if limiter is None:
-            limiter = RequestLimiter(name, self._rpm[name], self._settings.depth_s, self._now_s())
-            self._request_limiters[organisation, name] = limiter
+            per_minute = organisation_limits(self._settings, _GROUPS[endpoint])["requests_per_minute"]
+            limiter = RequestLimiter(endpoint, per_minute, self._settings.depth_s, self._now_s())
+            self._request_limiters[organisation, "", endpoint] = limiter
+        if workspace and self._workspaces.any:
+            return self._requests_in_workspace(limiter, organisation, workspace, endpoint)
+        return limiter
+
+    def _requests_in_workspace(
+        self, whole: RequestLimiter, organisation: str, workspace: str, endpoint: str
+    ) -> RequestLimiter:
+        now_s = self._now_s()
+        values = self._workspaces.in_force(organisation, workspace, _GROUPS[endpoint], now_s).values
+        per_minute = values.get("requests_per_minute")
+        if per_minute is None:
+            return whole
+        limiter = self._request_limiters.get((organisation, workspace, endpoint))
+        if limiter is None or limiter.per_minute != per_minute:
+            limiter = RequestLimiter(f"workspace_{endpoint}", per_minute, self._settings.depth_s, now_s, whole)
+            self._request_limiters[organisation, workspace, endpoint] = limiter
         return limiter
 
 
-def _triple_headers(limiters: Iterable[_Limiter], now_s: float, unix_s: float) -> Headers:
+_GROUPS = {"count_tokens": "token_count", "batches": "batch", "files": "files"}
+"""The rate-limit group of each endpoint that counts only requests."""
+
+
+def _triple_headers(limiters: Iterable[Limiter], now_s: float, unix_s: float) -> Headers:
     headers: Headers = []
     for limiter in limiters:
-        thousands = limiter.unit != "requests"
+        thousands = limiter.measure is not Measure.REQUESTS
         headers += _headers(limiter.header, limiter.bucket.triple(now_s, unix_s, thousands=thousands))
     return headers
 

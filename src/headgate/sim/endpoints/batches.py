@@ -9,30 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from msgspec import DecodeError, Raw
 from msgspec.json import decode, encode
 
-from headgate.clock import utc_day
 from headgate.net.server import Response
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Entry
-from headgate.sim.account.invoice import Terms, Usage
+from headgate.sim.account.invoice import Usage, sum_of
 from headgate.sim.account.limits import Limited
-from headgate.sim.account.tab import cost_pico
 from headgate.sim.dates import rfc3339
 from headgate.sim.edge import asked_error, json_headers
 from headgate.sim.endpoints.batch_frame import read_frame
 from headgate.sim.endpoints.batch_pace import BatchPace, pace_of
+from headgate.sim.endpoints.sampling import Stage, answer_of, run_in_batch, usage_of
 from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import parse
 from headgate.sim.pages import page
-from headgate.sim.reply.answer import Dice, Outside, compose
-from headgate.sim.reply.message import usage_object, used, whole_message
+from headgate.sim.reply.message import whole_message
 from headgate.sim.request.reading import directives_of, read, rules_of
 from headgate.sim.request.rules import Rules
 from headgate.sim.world import Visit, World
@@ -246,26 +244,22 @@ class Batches:
             entry = Entry(request_id, None, None, error.status, Usage(), 0, False, "error", batch=True)
             world.books.record(entry, batch.caller, (), now_ms)
             return {"type": "errored", "error": envelope(error, request_id)}
-        ask = reading.ask
         now_s = world.clock.now_s() - (world.clock.unix_ms() - now_ms) / 1000
-        # One that misses meets a cache where nobody has been, and leaves nothing for others.
-        scope = reading.cache_scope if hits else f"{reading.cache_scope}\0{request_id}"
-        split = world.cache.look_up(reading.prompt, scope, ask.model, now_s)
+        if not hits:  # then it meets a cache where nobody has been, and leaves nothing for others
+            reading = replace(reading, cache_scope=f"{reading.cache_scope}\0{request_id}")
+        passes = run_in_batch(world, Stage(batch.caller, now_s, now_ms, batch=True), reading, asked)
         if hits:
-            world.cache.write(split, now_s)
-        outside = Outside(now_ms, lambda file_id: world.files.get(file_id, organisation, now_ms).upload.data, True)
-        answer = compose(
-            ask, reading.prompt, asked, Dice(world.seed, params), world.ids, world.settings.answers, outside
-        )
+            for one in passes:
+                world.cache.write(one.split, now_s)
+        answer = answer_of(passes)
         message_id = world.ids.new("msg")
-        usage = used(ask, split, answer)
-        terms = Terms(ask.model, utc_day(now_ms), batch=True, us=ask.us)
-        cost = cost_pico(usage, terms, answer)
+        bills = [one.bill() for one in passes]
+        usage, cost = sum_of([usage for _, usage, _ in bills]), sum(cost for _, _, cost in bills)
         outcome = "refused" if answer.stop_reason == "refusal" else "complete"
+        ask = passes[-1].ask
         entry = Entry(request_id, message_id, ask.model.id, 200, usage, cost, False, outcome, batch=True)
-        world.books.record(entry, batch.caller, [(terms, usage, cost)], now_ms)
-        told = usage_object(usage, ask, answer, batch=True)
-        return {"type": "succeeded", "message": whole_message(message_id, ask, answer, told)}
+        world.books.record(entry, batch.caller, bills, now_ms)
+        return {"type": "succeeded", "message": whole_message(message_id, ask, answer, usage_of(passes, answer))}
 
     # -- telling ------------------------------------------------------------------------------------------------
 
