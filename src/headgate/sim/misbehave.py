@@ -79,8 +79,14 @@ class Misbehaviour:
     declines: int = 1
     """How many models decline, of those that `fallbacks` names; the requested one first."""
     credit_unavailable: bool = False
-    tools: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    tools: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
+    """Without an input: one that its schema allows."""
     web_searches: int = 0
+    web_fetches: int = 0
+    code_runs: int = 0
+    server_tool_error: str | None = None
+    late_results: bool = False
+    blank_after_tools: bool = False
     max_tokens: bool = False
     pause_turn: bool = False
     context_exceeded: bool = False
@@ -149,12 +155,18 @@ def _drip(value: str) -> tuple[int, float]:
     return number(count, MOST_TOKENS), seconds(gap)
 
 
-def _tool(value: str) -> tuple[str, dict[str, Any]]:
+def _tool(value: str) -> tuple[str, dict[str, Any] | None]:
     name, _, arguments = value.partition(":")
-    given = decode(arguments) if arguments else {}
-    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) or not isinstance(given, dict):
+    given = decode(arguments) if arguments else None
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) or not isinstance(given, dict | None):
         raise ValueError
     return name, given
+
+
+def _error_code(value: str) -> str:
+    if not re.fullmatch(r"[a-z_]{1,64}", value):
+        raise ValueError
+    return value
 
 
 def _flag(name: str) -> Callable[[Misbehaviour, str], None]:
@@ -299,10 +311,21 @@ _KNOWN = {
         _Directive("credit-unavailable", "A fallback credit cannot be redeemed at the moment.",
                    _flag("credit_unavailable")),
         _Directive("refusal-mid=CATEGORY", "Refuse after a part of the answer.", _refusal("refusal_midway")),
-        _Directive("tool=NAME:{JSON}", "Call this tool; more than once makes parallel calls.",
+        _Directive("tool=NAME:{JSON}", "Call this tool, with what its schema allows unless JSON is given; "
+                   "more than once makes parallel calls.",
                    lambda asked, value: asked.tools.append(_tool(value))),
         _Directive("web-search=N", "Do N web searches on the way, each billed.",
                    _value("web_searches", lambda value: number(value, 100))),
+        _Directive("web-fetch=N", "Fetch N pages on the way.",
+                   _value("web_fetches", lambda value: number(value, 100))),
+        _Directive("code-execution=N", "Run code N times on the way, in a container.",
+                   _value("code_runs", lambda value: number(value, 100))),
+        _Directive("server-tool-error=CODE", "Those tools of the server fail with this code, such as `unavailable`.",
+                   _value("server_tool_error", _error_code)),
+        _Directive("late-results", "The last of them has no result yet while client tool calls are pending.",
+                   _flag("late_results")),
+        _Directive("blank-after-tools", "After tool results: end_turn, two or three tokens and no content.",
+                   _flag("blank_after_tools")),
         _Directive("max-tokens", "Stop half-way with stop_reason max_tokens.", _flag("max_tokens")),
         _Directive("pause-turn", "Stop with pause_turn inside a server tool; the continuation completes.",
                    _flag("pause_turn")),

@@ -17,13 +17,13 @@ from headgate.net.server import Response
 from headgate.sim.account.books import Entry
 from headgate.sim.account.invoice import Usage
 from headgate.sim.account.limits import Limited
-from headgate.sim.account.tab import Tab
+from headgate.sim.account.tab import Pass, Tab
 from headgate.sim.edge import Edge, asked_error, json_headers, spoil
 from headgate.sim.endpoints.sampling import answer_of, redeemed, run, usage_of
 from headgate.sim.endpoints.threads import HeldTurn
 from headgate.sim.errors import ApiError, envelope_bytes
+from headgate.sim.latency import pace
 from headgate.sim.misbehave import Failure, Misbehaviour
-from headgate.sim.reply.answer import SPEED, TTFT, Dice
 from headgate.sim.reply.edits import edited
 from headgate.sim.reply.message import delta_usage, message_shell, start_usage, whole_message
 from headgate.sim.reply.stream import EventStream, Pace, Script
@@ -126,12 +126,12 @@ class Messages:
         )
         if fingerprint is not None:
             world.diagnostics.keep(fingerprint, scope, tab.message_id)
-        pace = self._pace(asked, tab.last.dice)
+        tempo = self._pace(asked, tab.last)
         if world.settings.answers.grammar_compile_s:
-            pace = self._after_compiling(pace, visit, reading.ask.body)
+            tempo = self._after_compiling(tempo, visit, reading.ask.body)
         if stream:
-            return self._stream(tab, asked, pace)
-        await self._generate(tab, pace, asked.silence_s)
+            return self._stream(tab, asked, tempo)
+        await self._generate(tab, tempo, asked.silence_s)
         return self._whole(tab, asked)
 
     def _check_overload(self) -> None:
@@ -142,14 +142,18 @@ class Messages:
             headers = [] if after_s is None else [(b"retry-after", b"%d" % ceil(after_s))]
             raise ApiError(529, "Overloaded", headers=headers)
 
-    def _pace(self, asked: Misbehaviour, dice: Dice) -> Pace:
-        latency, factor = self._world.settings.latency, self._world.weather.latency_factor
-        ttft_s = latency.ttft_s * factor * (1 + latency.spread * (2 * dice.roll(TTFT) - 1))
-        if asked.drip is not None:
-            return Pace(ttft_s, asked.drip[1])
-        if not latency.tokens_per_s:
-            return Pace(ttft_s, 0.0)
-        return Pace(ttft_s, factor / (latency.tokens_per_s * (1 + latency.spread * (2 * dice.roll(SPEED) - 1))))
+    def _pace(self, asked: Misbehaviour, one: Pass) -> Pace:
+        world = self._world
+        drawn = pace(
+            world.settings.latency,
+            one.ask.model.line,
+            one.split.fresh + one.split.write_5m + one.split.write_1h,
+            one.dice,
+            under_way=world.under_way,
+            factor=world.weather.latency_factor,
+            fast=one.terms.fast,
+        )
+        return drawn if asked.drip is None else Pace(drawn.ttft_s, asked.drip[1])
 
     def _after_compiling(self, pace: Pace, visit: Visit, body: dict[str, Any]) -> Pace:
         """§12: the first request with a schema is slower."""
@@ -161,11 +165,12 @@ class Messages:
     def _limit_headers(self, tab: Tab, asked: Misbehaviour) -> Headers:
         world = self._world
         first = tab.passes[0]  # whose limits are those of the model that was asked for
+        assert first.pool is not None
         headers = first.pool.headers(fast=first.terms.fast, now_s=world.clock.now_s(), unix_s=world.unix_s())
         return spoil(headers, asked)
 
     def _stream(self, tab: Tab, asked: Misbehaviour, pace: Pace) -> Response:
-        usage = usage_of(tab)
+        usage = usage_of(tab.passes, tab.answer, tab.credit)
         opening = tab.opening
         message = message_shell(tab.message_id, opening.ask)
         if asked.no_usage:
@@ -177,7 +182,10 @@ class Messages:
             final["output_tokens"] = _BAD_USAGE[asked.bad_usage]
         error = asked_error(OVERLOADED, asked, tab.visit.caller.organisation, tab.visit.began_ms)
         error_event = envelope_bytes(error, tab.visit.request_id)
-        script = Script(message, final, tab.answer, pace, asked, error_event)
+        beside = {}
+        if "context_management" in message:  # which a stream tells at its end (§7.1)
+            beside["context_management"], message["context_management"] = message["context_management"], None
+        script = Script(message, final, tab.answer, pace, asked, error_event, beside)
         frames = script.frames() if asked.edits is None else edited(script.frames(), asked.edits)
         self._world.stats.streams_started += 1
         tab.visit.booked = True  # by the tab, when the stream ends
@@ -214,7 +222,7 @@ class Messages:
             raise
 
     def _whole(self, tab: Tab, asked: Misbehaviour) -> Response:
-        usage = usage_of(tab)
+        usage = usage_of(tab.passes, tab.answer, tab.credit)
         if asked.bad_usage in _BAD_USAGE:
             usage["output_tokens"] = _BAD_USAGE[asked.bad_usage]
         message = whole_message(tab.message_id, tab.last.ask, tab.answer, usage)

@@ -9,7 +9,7 @@ from headgate.sim.account.invoice import Usage
 from headgate.sim.reply.answer import Answer
 from headgate.sim.request.validate import Ask
 
-__all__ = ["delta_usage", "message_shell", "usage_object", "used", "whole_message"]
+__all__ = ["delta_usage", "iteration", "message_shell", "start_usage", "usage_object", "used", "whole_message"]
 
 _DELTA_USAGE = (
     "input_tokens",
@@ -18,6 +18,8 @@ _DELTA_USAGE = (
     "output_tokens",
     "output_tokens_details",
     "server_tool_use",
+    "iterations",
+    "fallback_credit",
 )
 
 
@@ -51,13 +53,7 @@ def message_shell(message_id: str, ask: Ask) -> dict[str, Any]:
         "container": None,
         "usage": None,
     }
-    diagnostics = ask.body.get("diagnostics")
-    if diagnostics is not None:
-        # §9.9: the simulator keeps no prompts to compare with, and says so in the API's own words.
-        unavailable = {"cache_miss_reason": {"type": "unavailable"}}
-        message["diagnostics"] = unavailable if diagnostics.get("previous_message_id") else None
-    if ask.body.get("context_management") is not None:
-        message["context_management"] = {"applied_edits": []}
+    message.update(ask.told)
     return message
 
 
@@ -68,13 +64,13 @@ def whole_message(message_id: str, ask: Ask, answer: Answer, usage: dict[str, An
     message["stop_reason"] = answer.stop_reason
     message["stop_sequence"] = answer.stop_sequence
     message["stop_details"] = answer.stop_details
+    message["container"] = answer.container
     message["usage"] = usage
     return message
 
 
-def usage_object(usage: Usage, ask: Ask, answer: Answer, *, batch: bool = False) -> dict[str, Any]:
-    """The `usage` of a whole answer."""
-    told: dict[str, Any] = {
+def _counts(usage: Usage) -> dict[str, Any]:
+    return {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write_5m + usage.cache_write_1h,
         "cache_read_input_tokens": usage.cache_read,
@@ -83,15 +79,42 @@ def usage_object(usage: Usage, ask: Ask, answer: Answer, *, batch: bool = False)
             "ephemeral_1h_input_tokens": usage.cache_write_1h,
         },
         "output_tokens": usage.output,
+    }
+
+
+def usage_object(usage: Usage, ask: Ask, answer: Answer, *, batch: bool = False) -> dict[str, Any]:
+    """The `usage` of a whole answer."""
+    told: dict[str, Any] = {
+        **_counts(usage),
         "service_tier": "batch" if batch else "standard",
         "inference_geo": _geography(ask),
         "speed": "fast" if ask.fast else "standard",
     }
     if answer.thinking_tokens:
         told["output_tokens_details"] = {"thinking_tokens": answer.thinking_tokens}
-    if answer.web_searches:
-        told["server_tool_use"] = {"web_search_requests": answer.web_searches, "web_fetch_requests": 0}
+    if answer.web_searches or answer.web_fetches:
+        told["server_tool_use"] = {
+            "web_search_requests": answer.web_searches,
+            "web_fetch_requests": answer.web_fetches,
+        }
     return told
+
+
+def iteration(kind: str, usage: Usage, model_id: str) -> dict[str, Any]:
+    """One entry of `usage.iterations` (§4); a compaction runs on the model of the request and does not name it."""
+    told = {"type": kind, "model": model_id, **_counts(usage)}
+    if kind == "compaction":
+        del told["model"]
+    return told
+
+
+def start_usage(usage: dict[str, Any], begun: Usage) -> dict[str, Any]:
+    """The `usage` of `message_start`: what went in, and a placeholder of what will come out (§7.1)."""
+    told = {name: value for name, value in usage.items() if name not in _ONLY_IN_DELTA}
+    return {**told, **_counts(begun), "output_tokens": min(begun.output, 1)}
+
+
+_ONLY_IN_DELTA = ("iterations", "fallback_credit")
 
 
 def delta_usage(usage: dict[str, Any]) -> dict[str, Any]:

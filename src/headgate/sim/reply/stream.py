@@ -1,14 +1,16 @@
 """A streamed answer: events in the exact grammar, paced, and broken where a request asked for it (claude-api.md §7).
 
 An answer becomes a row of `Frame`s, each due at a time after the first byte; `EventStream` sends what is due and tells
-what it sent.  The simulator's rule of tokens: one `content_block_delta` is one output token.
+what it sent.  The simulator's rule of tokens: one `content_block_delta` is one output token, but for those of which a
+block says otherwise (`Block.weights`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
+from itertools import count, repeat
+from math import inf
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.json import encode
@@ -17,6 +19,7 @@ from headgate.clock import Clock
 from headgate.net.server import Truncated
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.reply.answer import Answer
+from headgate.sim.reply.seams import Compaction
 
 __all__ = ["Ending", "EventStream", "Frame", "Pace", "Script", "Watcher"]
 
@@ -35,7 +38,9 @@ class Frame(NamedTuple):
     deltas: int = 0
     """How many output tokens it carries."""
     begins: bool = False
-    """It carries `message_start`, from which on the input is billed."""
+    """It carries `message_start`, from which on the input is billed, or the place where another pass begins."""
+    delta: bool = False
+    """It is a `content_block_delta`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Script:
     asked: Misbehaviour
     error_event: bytes
     """The body of an error that comes mid-stream."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """What stands beside `delta` in the last event."""
 
     def frames(self) -> Iterator[Frame]:
         """The events in order.  Ends early, or never, where the request asked for it."""
@@ -71,17 +78,18 @@ class Script:
         if asked.error_after == 0:
             yield Frame(self.pace.ttft_s, _event("error", self.error_event))
             return
+        breaks_after = min((n for n in (asked.cut_after, asked.error_after) if n is not None), default=inf)
         sent = 0
-        late_s = 0.0
+        late_s = end_s = 0.0
         for frame in self._content():
-            yield Frame(frame.at_s + late_s, frame.data, frame.deltas, frame.begins) if late_s else frame
-            if frame.deltas and sent == 0:
+            end_s = frame.at_s + late_s
+            yield frame._replace(at_s=end_s) if late_s else frame
+            if frame.delta and sent == 0:
                 late_s = asked.silence_s
-            sent += frame.deltas
-            if sent == asked.cut_after or sent == asked.error_after:
+            sent += frame.delta
+            if sent >= breaks_after:
                 break
         # An answer that is shorter than that breaks off here, before it could end well.
-        end_s = self.pace.total_s(sent) + late_s
         if asked.cut_after is not None:
             yield Frame(end_s, None)
         elif asked.error_after is not None:
@@ -96,18 +104,27 @@ class Script:
     def _content(self) -> Iterator[Frame]:
         """`message_start` and all blocks."""
         pace = self.pace
-        at_s = pace.ttft_s
+        begin_s = at_s = pace.ttft_s
         yield Frame(at_s, _event("message_start", encode({"type": "message_start", "message": self.message})), 0, True)
         if self.asked.garbage in ("all", "events"):
             yield Frame(at_s, _UNKNOWN_EVENTS)
         sent = 0
         for index, block in enumerate(self.answer.blocks):
-            yield Frame(at_s, _block_start(index, block.opening()) + (PING if index == 0 else b""))
-            for delta in block.deltas():
-                at_s = pace.ttft_s + sent * pace.interval_s
-                sent += 1
-                yield Frame(at_s, _delta(index, delta), 1)
-            yield Frame(at_s, b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % index)
+            another = index in self.answer.turns
+            if another:  # which takes its time to begin, as the first did
+                begin_s = at_s = at_s + pace.ttft_s
+                sent = 0
+            opening = _block_start(index, block.opening()) + (PING if index == 0 else b"")
+            whole = isinstance(block, Compaction) and block.signature is not None
+            if whole:  # and its tokens with it
+                sent += len(block)
+                at_s = begin_s + max(0, sent - 1) * pace.interval_s
+            yield Frame(at_s, opening, len(block) if whole else 0, another)
+            for delta, tokens in zip(block.deltas(), block.weights() or _ONE_EACH, strict=False):
+                sent += tokens
+                at_s = begin_s + max(0, sent - 1) * pace.interval_s
+                yield Frame(at_s, _delta(index, delta), tokens, False, True)
+            yield Frame(at_s, _block_stop(index))
 
     def _closing(self, at_s: float) -> Iterator[Frame]:
         if self.asked.garbage in ("all", "bytes"):
@@ -124,9 +141,10 @@ class Script:
             "stop_reason": answer.stop_reason,
             "stop_sequence": answer.stop_sequence,
             "stop_details": answer.stop_details,
-            "container": None,
+            "container": answer.container,
         }
-        body = {"type": "message_delta", "delta": delta, "usage": usage}
+        body: dict[str, Any] = {"type": "message_delta", "delta": delta, "usage": usage}
+        body.update(self.beside)
         if usage is None:
             del body["usage"]
         events = _event("message_delta", encode(body))
@@ -140,7 +158,7 @@ class Watcher(Protocol):
     """Who keeps the bill of a stream."""
 
     def began(self) -> None:
-        """`message_start` was handed out."""
+        """`message_start` was handed out, or the place where another pass begins."""
 
     def sent(self, deltas: int) -> None:
         """So many deltas were handed out."""
@@ -176,19 +194,18 @@ class EventStream:
         self._under_way = True
         due_s = max(frame.at_s, self._clock.now_s() - self._start_s)
         chunk: list[bytes] = []
-        size = deltas = 0
-        begins = False
+        size = deltas = begins = 0
         while frame is not None and frame.data is not None and frame.at_s <= due_s and size < CHUNK_BYTES:
             chunk.append(frame.data)
             size += len(frame.data)
             deltas += frame.deltas
-            begins = begins or frame.begins
+            begins += frame.begins
             frame = next(self._frames, None)
         self._next = frame
         if not chunk:
             self._end("cut")
             raise Truncated("cut as asked")
-        if begins:
+        for _ in range(begins):
             self._watcher.began()
         if deltas:
             self._watcher.sent(deltas)
@@ -215,6 +232,10 @@ def _block_start(index: int, opening: dict[str, Any]) -> bytes:
     return _event("content_block_start", encode(body))
 
 
+def _block_stop(index: int) -> bytes:
+    return b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % index
+
+
 def _delta(index: int, delta: dict[str, Any]) -> bytes:
     return b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%s}\n\n' % (
         index,
@@ -222,6 +243,8 @@ def _delta(index: int, delta: dict[str, Any]) -> bytes:
     )
 
 
+_ONE_EACH = repeat(1)
+"""The weights of most blocks; it has no end, so it can be shared."""
 _UNKNOWN_EVENTS = (
     b": a comment line\n\n"
     b'event: weather\r\ndata: {"type":"weather",\r\ndata: "sky":"\xf0\x9f\x8c\xa4"}\r\n\r\n'

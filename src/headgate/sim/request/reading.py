@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate.sim.account.access import Caller
@@ -67,6 +67,8 @@ def read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> 
 
 
 def _read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> Reading:
+    if isinstance(body, dict) and body.get("compaction") is not None:
+        rules = replace(rules, summarises=True)
     ask = validate(body, rules)
     settings = world.settings
     management = Management.of(ask.body, rules, settings.compactions.most_tools)
@@ -86,6 +88,8 @@ def _read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) ->
 
     if management is not None:
         seen = management.edit(seen, lambda body: measure(body).tokens)
+        if management.applied_edits is not None:
+            ask.told["context_management"] = {"applied_edits": management.applied_edits}
     prompt = measure(seen)
     window = ask.model.context_window_tokens
     if prompt.tokens > window:
