@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock", "SystemClock", "utc", "utc_day"]
+__all__ = ["Clock", "LoopClock", "SystemClock", "milliseconds", "utc", "utc_day"]
 
 
 class Clock(Protocol):
@@ -54,6 +54,14 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def milliseconds(seconds: float) -> float:
+    """A duration (0 or more) as records have it: milliseconds, to the microsecond.
+
+    Taken several times for every call, where `round` to three places costs four times as much.
+    """
+    return int(seconds * 1_000_000 + 0.5) / 1000
 
 
 def utc(unix_ms: int) -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from headgate.call import Attempt, Call, Kind, Reply
-from headgate.clock import Clock
+from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig, LimitsConfig
 from headgate.core.admission import UNLIMITED, Gate, Lane, Limit, Ticket
 from headgate.core.catalog import Catalog
@@ -167,7 +167,7 @@ class Admit:
             self._pump(state)
             raise
         finally:
-            call.attempt.record.queue_ms = round((clock.now_s() - asked_s) * 1000, 3)
+            call.attempt.record.queue_ms = milliseconds(clock.now_s() - asked_s)
         call.record.reason = call.record.reason or Reason.QUEUED
 
     def _pump(self, state: GateState) -> None:

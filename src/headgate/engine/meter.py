@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from headgate.call import Attempt, Call, Kind, Reply
-from headgate.clock import Clock, utc_day
+from headgate.clock import Clock, milliseconds, utc_day
 from headgate.core.classify import classify_event
 from headgate.core.message import StreamFacts, read_message
 from headgate.core.price import PriceBook
@@ -288,7 +288,7 @@ class MessageStream:
             self._source.progressed()
             record = self._call.record
             if record.first_byte_ms is None and facts.progressed:
-                record.first_byte_ms = round((self._clock.now_s() - self._call.arrived_s) * 1000, 3)
+                record.first_byte_ms = milliseconds(self._clock.now_s() - self._call.arrived_s)
         if facts.finished:
             self._finish()
         elif facts.error is not None and (facts.progressed or self._handed_over):

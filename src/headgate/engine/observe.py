@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from headgate.call import Attempt, Call, Kind, Reply
-from headgate.clock import Clock
+from headgate.clock import Clock, milliseconds
 from headgate.core.sse import events
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
@@ -80,11 +80,11 @@ class Observe:
         record.attempts = len(call.attempts)
         now_s = self._clock.now_s()
         upstream_s = sum([self._add(record, attempt, now_s) for attempt in call.attempts])
-        total_ms = (now_s - call.arrived_s) * 1000
-        record.total_ms = round(total_ms, 3)
-        record.upstream_ms = round(upstream_s * 1000, 3)
-        known_ms = record.queue_ms + record.connect_ms + record.upstream_ms + call.backed_off_s * 1000
-        record.overhead_ms = round(total_ms - known_ms, 3) if total_ms > known_ms else 0.0
+        total_s = now_s - call.arrived_s
+        record.total_ms = milliseconds(total_s)
+        record.upstream_ms = milliseconds(upstream_s)
+        known_s = (record.queue_ms + record.connect_ms) / 1000 + upstream_s + call.backed_off_s
+        record.overhead_ms = milliseconds(total_s - known_s) if total_s > known_s else 0.0
         self._ledger.record(record, [attempt.record for attempt in call.attempts])
         if self._sink is not None:
             self._sink.write(record, self._content.of(call, reply))
@@ -93,7 +93,7 @@ class Observe:
         """Add an attempt to the call's record; the last one's answer is the call's.  Returns its seconds upstream."""
         part = attempt.record
         ended_s = attempt.ended_s or now_s
-        part.total_ms = round((ended_s - attempt.started_s) * 1000, 3)
+        part.total_ms = milliseconds(ended_s - attempt.started_s)
         record.queue_ms += part.queue_ms
         record.connect_ms += part.connect_ms
         record.input_tokens += part.input_tokens

@@ -138,7 +138,7 @@ class HeaderBlock:
 
 def header_lines(headers: Headers) -> bytes:
     """`headers` as they stand on the wire."""
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
+    return b"\r\n".join((*map(b": ".join, headers), b""))
 
 
 def reason_phrase(status: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from headgate.call import Call, Kind, Reply
-from headgate.clock import Clock
+from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig
 from headgate.core.classify import classify_response
 from headgate.events import ErrorClass
@@ -94,7 +94,7 @@ class Upstream:
             if connection is None:
                 asked_s = self._clock.now_s()
                 connection = await route.pool.take(min(lane.connect_timeout_s, left_s), left_s)
-                call.attempt.record.connect_ms = round((self._clock.now_s() - asked_s) * 1000, 3)
+                call.attempt.record.connect_ms = milliseconds(self._clock.now_s() - asked_s)
         except WireError as error:
             return _lost(error)
         try:
@@ -118,7 +118,7 @@ class Upstream:
             status, headers = await connection.head()
         else:
             status, headers = await self._send_upload(connection, call, first_byte_s)
-        record.first_byte_ms = round((clock.now_s() - attempt.started_s) * 1000, 3)
+        record.first_byte_ms = milliseconds(clock.now_s() - attempt.started_s)
         record.status = status
         header = headers.watched.get
         if request_id := header(b"request-id"):
@@ -322,7 +322,7 @@ def _request_head(call: Call, route: _Route, credential: Credential) -> bytes | 
     lines = [
         f"{call.method} {route.prefix}{call.target} HTTP/1.1".encode("latin-1"),
         b"host: %s" % route.host,
-        *[b"%s: %s" % header for header in call.headers],
+        *map(b": ".join, call.headers),
         b"authorization: Bearer %s" % key if call.bearer else b"x-api-key: %s" % key,
         b"accept-encoding: identity",
     ]
