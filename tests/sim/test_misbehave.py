@@ -402,7 +402,7 @@ def test_a_tool_call_can_be_asked_for_by_name(sim):
 
 def test_a_tool_call_that_max_tokens_cuts_is_no_json(sim):
     """§5.1: it needs a full retry."""
-    reply = sim.ask('[[sim: tool=level:{"gate": "north"}]]', max_tokens=3, stream=True)
+    reply = sim.ask('[[sim: tool=level:{"gate": "north", "by": 7}]]', max_tokens=6, stream=True)
 
     assert reply.of("message_delta")[0]["delta"]["stop_reason"] == "max_tokens"
-    assert "".join(delta["delta"]["partial_json"] for delta in reply.of("content_block_delta")) == '{"gate":'
+    assert "".join(delta["delta"]["partial_json"] for delta in reply.of("content_block_delta")) == '{"gate":"north"'

@@ -15,17 +15,25 @@ from typing import Any
 
 from msgspec.json import encode
 
+from headgate.sim.errors import ApiError
 from headgate.sim.ids import Ids
 from headgate.sim.misbehave import Misbehaviour
-from headgate.sim.reply.blocks import Block, Given, Text, Thinking, ToolUse
+from headgate.sim.reply.blocks import Block, Text, Thinking, ToolUse
+from headgate.sim.reply.calls import Call, brings_results, client_calls
+from headgate.sim.reply.citations import FileContent, Quote, quotes
 from headgate.sim.reply.content import fragments, prose
+from headgate.sim.reply.phrases import language_of
 from headgate.sim.reply.schema import instance
+from headgate.sim.reply.server_tools import ServerTools, may_serve, web_quotes
+from headgate.sim.request.citing import citing
 from headgate.sim.request.prompt import Prompt
 from headgate.sim.request.validate import Ask
 from headgate.sim.settings import Answers
 
-__all__ = ["SPEED", "TTFT", "Answer", "Dice", "compose"]
+__all__ = ["SPEED", "TTFT", "Answer", "Dice", "Outside", "compose"]
 
+PROMPT_TOKENS = 1_000
+"""A prompt of this size has answers of the median length, whatever `prompt_exponent` is."""
 THINKING_SHARE = 0.5
 """Median length of the thinking, as a share of the median answer."""
 _NORMAL = NormalDist()
@@ -74,12 +82,13 @@ class Answer:
     """Where its code ran."""
     turns: tuple[int, ...] = ()
     """Blocks at which another sampling pass begins, where there are several."""
-    applied_edits: list[dict[str, Any]] | None = None
-    """What context editing did before, or None where none was asked for (§12)."""
+    silent: int = 0
+    """Output tokens of which nothing is to be seen."""
 
     @property
     def deltas(self) -> int:
-        return sum(len(block) for block in self.blocks)
+        """Its tokens, as the stream counts them."""
+        return self.silent + sum(len(block) for block in self.blocks)
 
     @property
     def output_tokens(self) -> int:
@@ -96,13 +105,34 @@ class Answer:
         return self.stop_reason == "refusal" and not self.blocks
 
 
-def compose(ask: Ask, prompt: Prompt, asked: Misbehaviour, dice: Dice, ids: Ids, settings: Answers) -> Answer:
+def _no_files(file_id: str) -> bytes:
+    raise ApiError(404, f"file {file_id[:100]}: not found")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What an answer meets beyond its request."""
+
+    now_ms: int = 0
+    file: FileContent = _no_files
+    batch: bool = False
+    """It is an item of a batch, which has more patience (§5.1)."""
+
+
+NOWHERE = Outside()
+
+
+def compose(
+    ask: Ask, prompt: Prompt, asked: Misbehaviour, dice: Dice, ids: Ids, settings: Answers, outside: Outside = NOWHERE
+) -> Answer:
     """Decide the whole answer to a validated request."""
     if asked.refusal:
         return Answer(stop_reason="refusal", stop_details=_refusal(asked))
     if ask.max_tokens == 0:
         return Answer(stop_reason="max_tokens")
-    answer = _Composer(ask, prompt, asked, dice, ids, settings).answer()
+    if asked.blank_after_tools and brings_results(ask.body):
+        return Answer(silent=2 + (dice.roll(LENGTH) < 0.5))
+    answer = _Composer(ask, prompt, asked, dice, ids, settings, outside).answer()
     if asked.stop_reason is not None:
         answer.stop_reason = asked.stop_reason
     return answer
@@ -111,30 +141,43 @@ def compose(ask: Ask, prompt: Prompt, asked: Misbehaviour, dice: Dice, ids: Ids,
 class _Composer:
     """Fills an answer block by block, for as long as there is room."""
 
-    def __init__(self, ask: Ask, prompt: Prompt, asked: Misbehaviour, dice: Dice, ids: Ids, settings: Answers) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        prompt: Prompt,
+        asked: Misbehaviour,
+        dice: Dice,
+        ids: Ids,
+        settings: Answers,
+        outside: Outside,
+    ) -> None:
         self._ask = ask
         self._asked = asked
         self._dice = dice
         self._ids = ids
         self._settings = settings
+        self._outside = outside
         self._answer = Answer()
         exact = asked.drip[0] if asked.drip is not None else asked.deltas
         window = ask.model.context_window_tokens - prompt.tokens
         self._full = "max_tokens" if ask.max_tokens <= window else "model_context_window_exceeded"
         self._exact = exact
         self._room = exact if exact is not None else max(0, min(ask.max_tokens, window))
+        self._median = settings.median_tokens * (
+            (prompt.tokens / PROMPT_TOKENS) ** settings.prompt_exponent if settings.prompt_exponent else 1.0
+        )
+        self._language = language_of(_last_words(ask.body["messages"]))
 
     def answer(self) -> Answer:
         answer = self._answer
         self._think()
-        for number in range(self._asked.web_searches):
-            self._search(number)
         calls = self._calls()
-        if self._wanted_text() or not calls:
+        self._serve(late_results=bool(calls) and self._asked.late_results)
+        if answer.stop_reason == "end_turn" and (self._wanted_text() or not calls):
             self._say()
         if answer.stop_reason == "end_turn":
-            for name, given in calls:
-                self._call(name, given)
+            for call in calls:
+                self._call(call)
         self._stop_early()
         return answer
 
@@ -148,79 +191,123 @@ class _Composer:
 
     def _think(self) -> None:
         """§7.3.  A model thinks here only when it is told to: whether one that always may think does so unasked is its
-        own choice, and most small prompts get none."""
+        own choice, and most small prompts get none.  Thinking that is not shown is billed all the same (§4)."""
         thinking = self._ask.body.get("thinking") or {}
         if thinking.get("type") not in ("adaptive", "enabled") or self._exact is not None or self._room < 3:
             return
-        median = self._settings.median_tokens * THINKING_SHARE
+        median = self._median * THINKING_SHARE
         count = self._dice.tokens(THOUGHT_LENGTH, median, self._settings.spread, self._settings.most_tokens)
         # At least a word and the signature leave room for a word of the answer.
         count = min(count, self._room - 2)
-        pieces = [] if thinking.get("display") == "omitted" else prose(count, self._dice.roll(THOUGHTS))
+        omitted = thinking.get("display") == "omitted"
+        pieces = [] if omitted else prose(count, self._dice.roll(THOUGHTS), language=self._language)
         said = [block.whole() for block in self._answer.blocks]
         assert self._ask.signer is not None
         signature = self._ask.signer.sign(self._ask.model.id, "".join(pieces), said)
-        self._answer.blocks.append(Thinking(pieces, signature))
-        self._room -= len(pieces) + 1
+        self._answer.blocks.append(Thinking(pieces, signature, count if omitted else 0))
+        self._room -= count + 1
 
-    def _search(self, number: int) -> None:
-        call = ToolUse(self._ids.new("srvtoolu"), "web_search", {"query": "water levels"}, server=True)
-        if len(call) > self._room:
-            self._answer.stop_reason = self._full
+    def _server_tools(self) -> ServerTools:
+        return ServerTools(
+            self._ask.body, self._asked, self._ids, self._dice.more("server tools"), self._outside.now_ms,
+            self._settings.tool_call_share,
+        )  # fmt: skip
+
+    def _serve(self, *, late_results: bool) -> None:
+        """What the API does with tools of its own before the answer goes on (§5.1)."""
+        if not may_serve(self._ask.body, self._asked):
             return
-        self._room -= len(call)
-        self._answer.blocks += [call, Given({"type": "web_search_tool_result", "tool_use_id": call.id, "content": []})]
-        self._answer.web_searches += 1
+        answer, tools = self._answer, self._server_tools()
+        answer.blocks += tools.results_due()
+        settings = self._settings
+        passes = settings.server_tool_passes_in_batch if self._outside.batch else settings.server_tool_passes
+        wanted = tools.wanted()
+        for number, name in enumerate(wanted):
+            if number == passes:
+                answer.stop_reason = "pause_turn"
+                break
+            call = tools.call(name)
+            if len(call) > self._room:
+                answer.stop_reason = self._full
+                break
+            self._room -= len(call)
+            answer.blocks.append(call)
+            if not (late_results and number == len(wanted) - 1):
+                answer.blocks.append(tools.result(call))
+        answer.web_searches, answer.web_fetches, answer.code_executions = tools.searches, tools.fetches, tools.runs
+        answer.container = tools.container
 
-    def _calls(self) -> list[tuple[str, dict[str, Any]]]:
-        """The tools to call: those asked for, or the one that `tool_choice` forces."""
-        if self._asked.tools:
-            return self._asked.tools
-        choice = self._ask.body.get("tool_choice") or {}
-        if choice.get("type") not in ("any", "tool"):
+    def _calls(self) -> list[Call]:
+        """The client's tools to call; none while a turn is paused, which never leaves any waiting (§5.1)."""
+        if not (self._asked.tools or self._ask.body.get("tools")) or self._pauses():
             return []
-        tools = {tool["name"]: tool for tool in self._ask.body["tools"] if isinstance(tool.get("name"), str)}
-        name = choice["name"] if choice["type"] == "tool" else next(iter(tools))
-        given = instance(tools[name].get("input_schema"), self._dice.more(f"tool {name}"))
-        return [(name, given if isinstance(given, dict) else {})]
+        return client_calls(self._ask, self._asked, self._dice.more("calls"), self._settings)
 
     def _wanted_text(self) -> int | None:
         """How many tokens of text were asked for beside a tool call."""
         return self._exact if self._exact is not None else self._asked.tokens
 
     def _say(self) -> None:
-        """The text: a JSON value where a schema was given, prose otherwise."""
+        """The text, each quotation in a block of its own; one that is cut short is just text."""
+        parts = self._parts()
+        kept = self._until_stop_sequence([piece for pieces, _ in parts for piece in pieces])
+        for pieces, citations in parts:
+            mine, kept = kept[: len(pieces)], kept[len(pieces) :]
+            if mine:
+                self._answer.blocks.append(Text(mine, citations if mine == pieces else []))
+
+    def _parts(self) -> list[tuple[list[str], list[dict[str, Any]]]]:
+        """What is to be said and what that cites: a JSON value where a schema was given, prose otherwise."""
         schema = ((self._ask.body.get("output_config") or {}).get("format") or {}).get("schema")
+        if schema is not None and self._wanted_text() is None:
+            value = encode(instance(schema, self._dice.more("answer"))).decode()
+            return [(self._fitting(fragments(value)), [])]
+        if self._asked.say is not None:
+            return [(self._fitting(fragments(self._asked.say)), [])]
+        quoted = [(fragments(quote.text), quote.citation) for quote in self._quotes()]
+        parts: list[tuple[list[str], list[dict[str, Any]]]] = [(self._prose(sum(len(said) for said, _ in quoted)), [])]
+        for said, citation in quoted:
+            mine = self._fitting(said)
+            parts.append((mine, [citation] if mine == said else []))
+        return parts
+
+    def _fitting(self, pieces: list[str]) -> list[str]:
+        return pieces[: self._take(len(pieces))]
+
+    def _prose(self, beside: int) -> list[str]:
+        """Words, as many as were asked for together with what stands `beside` them."""
         wanted = self._wanted_text()
-        if schema is not None and wanted is None:
-            pieces = fragments(encode(instance(schema, self._dice.more("answer"))).decode())
-            pieces = pieces[: self._take(len(pieces))]
-        elif self._asked.say is not None:
-            pieces = fragments(self._asked.say)
-            pieces = pieces[: self._take(len(pieces))]
+        if wanted is None:
+            settings = self._settings
+            wanted = self._dice.tokens(LENGTH, self._median, settings.spread, settings.most_tokens)
+            # A stream that is to break after some deltas needs that many.
+            wanted = max(wanted, 1 + (self._asked.cut_after or 0), 1 + (self._asked.error_after or 0))
         else:
-            if wanted is None:
-                settings = self._settings
-                wanted = self._dice.tokens(LENGTH, settings.median_tokens, settings.spread, settings.most_tokens)
-                # A stream that is to break after some deltas needs that many.
-                wanted = max(wanted, 1 + (self._asked.cut_after or 0), 1 + (self._asked.error_after or 0))
-            taken = self._take(wanted)
-            pieces = prose(taken, self._dice.roll(WORDS), finished=taken == wanted)
-        pieces = self._until_stop_sequence(pieces)
-        if pieces:
-            self._answer.blocks.append(Text(pieces))
+            wanted = max(0, wanted - beside)
+        taken = self._take(wanted)
+        return prose(taken, self._dice.roll(WORDS), finished=taken == wanted, language=self._language)
+
+    def _quotes(self) -> list[Quote]:
+        """What the answer cites: documents of the request, or what a web search found."""
+        if self._exact is not None:
+            return []
+        sources = citing(self._ask.body["messages"])
+        if sources:
+            return quotes(sources, self._dice.more("quotes"), self._outside.file)
+        if not self._answer.web_searches:
+            return []
+        return web_quotes(self._answer.blocks, self._dice.more("quotes"))
 
     def _until_stop_sequence(self, pieces: list[str]) -> list[str]:
-        """Cut the text where the first stop sequence would begin."""
+        """Cut the text where the stop sequence begins that is the first to be said whole."""
         sequences = self._ask.body.get("stop_sequences")
         if not sequences:
             return pieces
         text = "".join(pieces)
-        at, sequence = min(
-            ((text.find(item), item) for item in sequences if item in text), default=(-1, None), key=lambda hit: hit[0]
-        )
-        if sequence is None:
+        found = [(text.find(item), item) for item in sequences if item in text]
+        if not found:
             return pieces
+        at, sequence = min(found, key=lambda hit: hit[0] + len(hit[1]))
         self._answer.stop_reason, self._answer.stop_sequence = "stop_sequence", sequence
         kept = []
         for piece in pieces:
@@ -230,11 +317,14 @@ class _Composer:
             at -= len(piece)
         return kept
 
-    def _call(self, name: str, given: dict[str, Any]) -> None:
-        call = ToolUse(self._ids.new("toolu"), name, given)
+    def _call(self, planned: Call) -> None:
+        name, given, eager = planned
+        if self._answer.stop_reason == self._full:
+            return
+        call = ToolUse(self._ids.new("toolu"), name, given, eager=eager)
         if self._exact is None and len(call) > self._room:
             if self._room:
-                self._answer.blocks.append(ToolUse(call.id, name, given, kept=self._room))
+                self._answer.blocks.append(ToolUse(call.id, name, given, eager=eager, kept=self._room))
             self._room = 0
             self._answer.stop_reason = self._full
             return
@@ -245,7 +335,7 @@ class _Composer:
     def _stop_early(self) -> None:
         """The endings that were asked for: half of what would have been said, and another stop reason."""
         asked, answer = self._asked, self._answer
-        pause = asked.pause_turn and not self._continues_a_pause()
+        pause = self._pauses()
         if not (asked.refusal_midway or asked.max_tokens or asked.context_exceeded or pause):
             return
         if answer.blocks and isinstance(answer.blocks[-1], Text):
@@ -260,15 +350,25 @@ class _Composer:
         elif asked.max_tokens:
             answer.stop_reason = "max_tokens"
         else:
-            call = ToolUse(self._ids.new("srvtoolu"), "web_search", {"query": "levels"}, server=True)
+            call = self._server_tools().call("web_search")
             if self._exact is None and len(call) <= self._room:
                 answer.blocks.append(call)
             answer.stop_reason = "pause_turn"
 
-    def _continues_a_pause(self) -> bool:
-        """Whether the paused turn was sent back; asking for a pause there again would never end."""
-        messages = self._ask.body["messages"]
-        return bool(messages) and messages[-1]["role"] == "assistant"
+    def _pauses(self) -> bool:
+        """Whether a pause was asked for; not once more where the paused turn was sent back, which would never end."""
+        return self._asked.pause_turn and self._ask.body["messages"][-1]["role"] != "assistant"
+
+
+def _last_words(messages: list[dict[str, Any]]) -> str:
+    """The first text of the last user turn."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            content = message["content"]
+            if isinstance(content, str):
+                return content
+            return next((block["text"] for block in content if block["type"] == "text"), "")
+    return ""
 
 
 def _refusal(asked: Misbehaviour) -> dict[str, Any]:

@@ -14,7 +14,11 @@ from msgspec.json import decode, encode
 
 from headgate.sim.reply.content import fragments
 
-__all__ = ["Block", "Given", "Text", "Thinking", "ToolUse"]
+__all__ = ["DIRECT", "Block", "Given", "Text", "Thinking", "ToolUse"]
+
+
+DIRECT = {"type": "direct"}
+"""Who calls a tool: the model itself, and not code that it runs."""
 
 
 class Block:
@@ -144,7 +148,8 @@ class ToolUse(Block):
         return self._tokens if self.kept is None else min(self.kept, self._tokens)
 
     def opening(self) -> dict[str, Any]:
-        return {"type": "server_tool_use" if self.server else "tool_use", "id": self.id, "name": self.name, "input": {}}
+        kind = "server_tool_use" if self.server else "tool_use"
+        return {"type": kind, "id": self.id, "name": self.name, "input": {}, "caller": DIRECT}
 
     def deltas(self) -> Iterator[dict[str, Any]]:
         for part in self._sent():
