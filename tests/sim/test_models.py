@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from anthropic.types import ModelInfo
+from anthropic.types.beta import BetaModelInfo
+from msgspec.json import encode
 
+from headgate.sim import SimSettings
 from headgate.sim.facts import FACTS
 
 
@@ -105,3 +109,86 @@ def test_the_facts_are_the_reference_sheet_as_it_was_copied():
         if model.served:
             assert model.rate_limit_pool in pools
             assert model.max_output_tokens
+
+
+# -- every field, by the SDK's types (§11) -------------------------------------------------------------------------
+
+
+def test_every_model_parses_strictly_with_the_sdks_types(sim):
+    """Dates are read from text; nothing is missing and nothing is more than the SDK knows."""
+    for entry in listed(sim, "?limit=1000&lifecycle=active,deprecated,retired")["data"]:
+        told = ModelInfo.model_validate_json(encode(entry), strict=True)
+        assert set(entry) == set(ModelInfo.model_fields), told.id
+        assert told.capabilities is None or not told.capabilities.model_extra, told.id
+
+
+def test_under_a_beta_the_catalogue_tells_more(sim):
+    """`allowed_fallback_models` under the fallback beta, compaction under its own."""
+    betas = {"anthropic_beta": "server-side-fallback-2026-07-01,compact-2026-09-04"}
+    entry = sim.call("GET", "/v1/models/claude-fable-5-2", **betas).json
+    told = BetaModelInfo.model_validate_json(encode(entry), strict=True)
+
+    assert set(entry) == set(BetaModelInfo.model_fields)
+    assert told.allowed_fallback_models == list(SimSettings().fallbacks.allowed["claude-fable-5-2"])
+    assert told.capabilities.compaction.summarize.supported
+    plain = sim.call("GET", "/v1/models/claude-fable-5-2").json
+    assert "allowed_fallback_models" not in plain
+    assert "compaction" not in plain["capabilities"]
+
+
+ASKED = [
+    *({"thinking": {"type": kind}} for kind in ("adaptive", "disabled", "between_tools")),
+    {"thinking": {"type": "enabled", "budget_tokens": 1_024}},
+    *({"output_config": {"effort": effort}} for effort in ("low", "medium", "high", "xhigh", "max")),
+]
+
+
+@pytest.mark.parametrize("model", [model.id for model in FACTS.models if model.served])
+def test_capabilities_are_what_requests_are_held_to(sim, model):
+    """A `supported` is false exactly when a request that sends it gets a 400."""
+    capabilities = sim.call("GET", f"/v1/models/{model}").json["capabilities"]
+    told, found = [], []
+    for fields in ASKED:
+        thinking, effort = fields.get("thinking"), fields.get("output_config")
+        part = (
+            capabilities["thinking"]["types"][thinking["type"]]
+            if thinking
+            else capabilities["effort"][effort["effort"]]
+        )
+        told.append(part["supported"])
+        found.append(sim.ask(model=model, max_tokens=2_000, **fields).status == 200)
+
+    assert found == told
+
+
+@pytest.mark.parametrize("field", ["max_input_tokens", "max_tokens"])
+def test_the_ceilings_are_those_of_the_sheet(sim, field):
+    """§13: context and output."""
+    sheet = {
+        model.id: model.context_window_tokens if field == "max_input_tokens" else model.max_output_tokens
+        for model in FACTS.models
+    }
+
+    assert {model["id"]: model[field] for model in listed(sim, "?limit=1000")["data"]} == sheet
+
+
+def test_a_retired_model_answers_with_a_404_and_a_deprecated_one_answers(make_sim):
+    """§6, §13: by the simulated date."""
+    days = (datetime(2026, 11, 29, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC))
+
+    assert [make_sim(epoch=day).ask(model="claude-sonnet-4-5").status for day in days] == [200, 404]
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?limit=x", "?after_id=nobody", "?before_id=nobody"])
+def test_a_page_that_cannot_be_is_a_400(sim, query):
+    """`limit` is 1 to 1,000, and a cursor is an id of the list."""
+    assert sim.call("GET", f"/v1/models{query}").status == 400
+
+
+def test_pages_can_be_read_backwards(sim):
+    """`before_id`: the page right before it."""
+    whole = [model["id"] for model in listed(sim, "?limit=1000")["data"]]
+    page = listed(sim, f"?limit=3&before_id={whole[7]}")
+
+    assert [model["id"] for model in page["data"]] == whole[4:7]
+    assert (page["first_id"], page["last_id"], page["has_more"]) == (whole[4], whole[6], True)

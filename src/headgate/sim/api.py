@@ -21,7 +21,7 @@ from headgate.sim.account.limits import Limited
 from headgate.sim.dates import http_date
 from headgate.sim.edge import Edge, json_headers
 from headgate.sim.endpoints.batches import Batches
-from headgate.sim.endpoints.catalogue import list_models, one_model
+from headgate.sim.endpoints.catalogue import View, list_models, one_model
 from headgate.sim.endpoints.control import Control
 from headgate.sim.endpoints.files import list_files, read_upload
 from headgate.sim.endpoints.messages import CLIENT_LEFT, Messages
@@ -213,10 +213,13 @@ class SimulatedClaude:
         return Response(200, json_headers(), b'{"message":"hello"}')
 
     async def _models(self, visit: Visit) -> Response:
-        return Response(200, json_headers(), encode(list_models(visit.query, self.world.today())))
+        return Response(200, json_headers(), encode(list_models(visit.query, self._view(visit))))
 
     async def _model(self, visit: Visit, object_id: str) -> Response:
-        return Response(200, json_headers(), encode(one_model(object_id, self.world.today())))
+        return Response(200, json_headers(), encode(one_model(object_id, self._view(visit))))
+
+    def _view(self, visit: Visit) -> View:
+        return View(self.world.today(), visit.betas, self.world.settings.fallbacks)
 
     async def _upload(self, visit: Visit) -> Response:
         limits = self.world.admit_request(visit, "files")

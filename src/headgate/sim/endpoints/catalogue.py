@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from headgate.sim.errors import ApiError, invalid
 from headgate.sim.facts import FACTS, Model, RetiredModel
 from headgate.sim.pages import Query, page
+from headgate.sim.request.fallbacks import allowed_of
+from headgate.sim.request.thinking import efforts_of
+from headgate.sim.settings import Fallbacks
 
-__all__ = ["list_models", "one_model"]
+__all__ = ["View", "list_models", "one_model"]
 
 STAGES = ("active", "deprecated", "retired")
+FALLBACK_BETAS = frozenset({"server-side-fallback-2026-07-01", "server-side-fallback-2026-06-01"})
+COMPACTION_BETA = "compact-2026-09-04"
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
 """What the API says where the day of release is not known."""
 
 
-def list_models(query: Query, today: date) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class View:
+    """Who looks at the catalogue: on which day, under which betas (`allowed_fallback_models`, `compaction`)."""
+
+    today: date
+    betas: frozenset[str]
+    fallbacks: Fallbacks
+
+
+def list_models(query: Query, view: View) -> dict[str, Any]:
     """One page, newest first; retired models only on request.
 
     Raises:
@@ -26,20 +41,20 @@ def list_models(query: Query, today: date) -> dict[str, Any]:
     if not set(named) <= set(STAGES):
         raise invalid(f"lifecycle: Input should be one of {', '.join(STAGES)}")
     wanted = set(named) or {"active", "deprecated"}
-    told = [_told(model, today) for model in _newest_first() if model.released_by(today)]
+    told = [_told(model, view) for model in _newest_first() if model.released_by(view.today)]
     told += [_told_retired(model) for model in FACTS.retired_models]
     return page([model for model in told if model["lifecycle"] in wanted], query, dict)
 
 
-def one_model(name: str, today: date) -> dict[str, Any]:
+def one_model(name: str, view: View) -> dict[str, Any]:
     """One model by id or alias.
 
     Raises:
         ApiError: 404.
     """
     model = FACTS.by_name.get(name)
-    if model is not None and model.released_by(today):
-        return _told(model, today)
+    if model is not None and model.released_by(view.today):
+        return _told(model, view)
     for retired in FACTS.retired_models:
         if retired.id == name:
             return _told_retired(retired)
@@ -50,9 +65,9 @@ def _newest_first() -> list[Model]:
     return sorted(FACTS.models, key=lambda model: model.released or date.min, reverse=True)
 
 
-def _told(model: Model, today: date) -> dict[str, Any]:
-    stage = model.lifecycle(today)
-    return {
+def _told(model: Model, view: View) -> dict[str, Any]:
+    stage = model.lifecycle(view.today)
+    told: dict[str, Any] = {
         "type": "model",
         "id": model.id,
         "display_name": model.display_name,
@@ -63,8 +78,11 @@ def _told(model: Model, today: date) -> dict[str, Any]:
         "retires_at": _midnight(model.retires_on) if stage != "active" else None,
         "max_input_tokens": model.context_window_tokens,
         "max_tokens": model.max_output_tokens,
-        "capabilities": _capabilities(model),
+        "capabilities": _capabilities(model, view),
     }
+    if not view.betas.isdisjoint(FALLBACK_BETAS):
+        told["allowed_fallback_models"] = list(allowed_of(model, view.fallbacks))
+    return told
 
 
 def _told_retired(model: RetiredModel) -> dict[str, Any]:
@@ -83,20 +101,19 @@ def _told_retired(model: RetiredModel) -> dict[str, Any]:
     }
 
 
-def _capabilities(model: Model) -> dict[str, Any]:
-    """What the sheet supports saying: thinking by model, effort where thinking is adaptive, the rest for all."""
-    adaptive = "adaptive" in model.thinking_types
-    newer = model.tokenizer == "claude-4.7"
+def _capabilities(model: Model, view: View) -> dict[str, Any]:
+    """What requests to the model are held to: thinking and effort by model.  Of the rest the sheet knows no model
+    without it."""
+    efforts = efforts_of(model)
     clearing = ("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112")
-    return {
+    told: dict[str, Any] = {
         "batch": _flag(True),
         "citations": _flag(True),
         "code_execution": _flag(True),
         "context_management": {"supported": True, **{name: _flag(True) for name in clearing}},
         "effort": {
-            "supported": adaptive,
-            **{level: _flag(adaptive) for level in ("low", "medium", "high", "max")},
-            "xhigh": _flag(adaptive and newer),
+            "supported": bool(efforts),
+            **{level: _flag(level in efforts) for level in ("low", "medium", "high", "xhigh", "max")},
         },
         "image_input": _flag(True),
         "pdf_input": _flag(True),
@@ -110,6 +127,9 @@ def _capabilities(model: Model) -> dict[str, Any]:
             },
         },
     }
+    if COMPACTION_BETA in view.betas:
+        told["compaction"] = {"supported": True, "summarize": _flag(True)}
+    return told
 
 
 def _flag(supported: bool) -> dict[str, bool]:
