@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,35 +15,15 @@ from headgate.config.schema import RetryConfig
 from headgate.sim.settings import Batches, SimSettings
 from headgate.testing import simulated_claude
 from support.edge import gateway_to
+from support.node import install
 
 NODE = Path(__file__).parent / "node"
-INSTALL_S = 120
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program with its packages, in a folder of its own: nothing is installed beside the tests."""
-    for command in ("node", "npm"):
-        if shutil.which(command) is None:
-            pytest.skip(f"{command} is not installed")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "calls.mjs"):
-        shutil.copy(NODE / name, folder)
-    arguments = [
-        "npm",
-        "install",
-        "--no-package-lock",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]
-    try:
-        ended = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm install took longer than {INSTALL_S} s")
-    if ended.returncode:
-        pytest.skip(f"npm install failed: {ended.stderr.strip()[-300:]}")
+    folder = install(NODE, tmp_path_factory.mktemp("node"))
     return folder / "calls.mjs"
 
 

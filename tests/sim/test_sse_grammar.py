@@ -1,0 +1,190 @@
+"""Properties of every stream, for random requests and directives: claude-api.md §7."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from msgspec.json import decode
+
+TOOLS = [
+    {
+        "name": "level",
+        "input_schema": {
+            "type": "object",
+            "properties": {"gate": {"type": "string"}, "metres": {"type": "array", "items": {"type": "number"}}},
+            "required": ["gate", "metres"],
+        },
+    },
+    {"name": "flow", "input_schema": {"type": "object"}, "eager_input_streaming": True},
+    {"type": "web_search_20250305", "name": "web_search"},
+    {"type": "web_fetch_20250910", "name": "web_fetch"},
+    {"type": "code_execution_20250825", "name": "code_execution"},
+]
+SCHEMA = {"type": "object", "properties": {"m": {"type": "number"}}, "required": ["m"], "additionalProperties": False}
+DOCUMENT = {
+    "type": "document",
+    "source": {"type": "text", "media_type": "text/plain", "data": "The gate is open. The water stands at 7 m."},
+    "citations": {"enabled": True},
+}
+TEXT = {"type": "text", "text": "How much water is at the gate?"}
+FORMAT = {"format": {"type": "json_schema", "schema": SCHEMA}}
+EDIT = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]}
+
+ENDINGS = ("refusal=cyber", "refusal-mid", "max-tokens", "pause-turn", "context-exceeded", "blank-after-tools")
+PARTS = ('tool=level:{"gate":"n","metres":[1.5]}', "tool=level", "tool=flow:{}", "web-search=2", "web-fetch=1",
+         "code-execution=1", "tokens=7", "tokens=300", "deltas=5", "deltas=0", "late-results")  # fmt: skip
+
+FIELDS = {
+    "model": st.sampled_from(["claude-haiku-5-5", "claude-haiku-4-5", "claude-opus-5-5", "claude-opus-4-6"]),
+    "max_tokens": st.sampled_from([1, 3, 20, 1_000, 2_000]),
+}
+OPTIONAL = {
+    "thinking": st.sampled_from(
+        [{"type": "adaptive"}, {"type": "adaptive", "display": "omitted"}, {"type": "enabled", "budget_tokens": 1_024}]
+    ),
+    "tools": st.lists(st.sampled_from(TOOLS), max_size=5, unique_by=lambda tool: tool["name"]),
+    "tool_choice": st.sampled_from([{"type": "any"}, {"type": "auto", "disable_parallel_tool_use": True}]),
+    "stop_sequences": st.lists(st.sampled_from(["e", ". ", "the"]), min_size=1, max_size=2),
+    "output_config": st.sampled_from([FORMAT, {"effort": "low"}]),
+    "system": st.sampled_from(["Be brief.", [TEXT | {"cache_control": {"type": "ephemeral"}}]]),
+    "context_management": st.just(EDIT),
+    "inference_geo": st.just("us"),
+}
+REQUESTS = st.fixed_dictionaries(
+    {"content": st.sampled_from(["hi", [TEXT], [DOCUMENT, TEXT], "x" * 4_000]), **FIELDS}, optional=OPTIONAL
+)
+DIRECTIVES = st.builds(
+    lambda parts, ending: "; ".join([*parts, *ending]),
+    st.lists(st.sampled_from(PARTS), max_size=3, unique=True),
+    st.lists(st.sampled_from(ENDINGS), max_size=1),
+)
+HEADERS = {"anthropic_beta": "context-management-2025-06-27"}
+
+bounded = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def asked(make_sim: Any, request: dict[str, Any], directives: str, **more: Any) -> Any:
+    """The reply of a simulator that has heard nothing else; one seed, so the same request has the same answer."""
+    fields = {name: value for name, value in request.items() if name != "content"}
+    return make_sim().ask(request["content"], {**HEADERS, "x_sim": directives or None}, **fields, **more)
+
+
+def streamed(make_sim: Any, request: dict[str, Any], directives: str) -> list[tuple[str, Any]]:
+    """Its events without pings; a request that is refused is none of ours."""
+    reply = asked(make_sim, request, directives, stream=True)
+    assume(reply.status == 200)
+    return [(name, data) for name, data in reply.events if name != "ping"]
+
+
+LETTERS = {"message_start": "S", "content_block_start": "(", "content_block_delta": "d", "content_block_stop": ")",
+           "message_delta": "M", "message_stop": "E", "error": "!"}  # fmt: skip
+GRAMMAR = re.compile(r"S(\(d*\))*M+E")
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
+def test_every_stream_is_a_word_of_the_grammar(make_sim, request, directives):
+    """§7.1: message_start, blocks one after the other, message_delta, message_stop; each event named after its type."""
+    events = streamed(make_sim, request, directives)
+
+    assert GRAMMAR.fullmatch("".join(LETTERS[name] for name, _ in events))
+    assert all(name == data["type"] for name, data in events)
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
+def test_blocks_are_numbered_in_order_and_deltas_name_their_own(make_sim, request, directives):
+    """§7.1: sequential by index, never interleaved, and a delta is of its block's kind."""
+    kinds = {"text": {"text_delta", "citations_delta"}, "thinking": {"thinking_delta", "signature_delta"},
+             "tool_use": {"input_json_delta"}, "server_tool_use": {"input_json_delta"},
+             "compaction": {"compaction_delta"}}  # fmt: skip
+    started: list[str] = []
+    for name, data in streamed(make_sim, request, directives):
+        if name == "content_block_start":
+            assert data["index"] == len(started)
+            started.append(data["content_block"]["type"])
+        elif name.startswith("content_block"):
+            assert data["index"] == len(started) - 1
+        if name == "content_block_delta":
+            assert data["delta"]["type"] in kinds.get(started[-1], ())
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
+def test_usage_only_grows(make_sim, request, directives):
+    """§7.1: message_start has the input and a small output, message_delta cumulative totals of the same request."""
+    events = streamed(make_sim, request, directives)
+    usages = [data["message"]["usage"] for name, data in events if name == "message_start"]
+    usages += [data["usage"] for name, data in events if name == "message_delta"]
+
+    output = [usage["output_tokens"] for usage in usages]
+    assert output[0] <= 5
+    assert output[1:] == sorted(output[1:])
+    for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"):
+        assert [usage[name] for usage in usages] == sorted(usage[name] for usage in usages)
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
+def test_the_deltas_add_up_to_the_answer_that_is_not_streamed(make_sim, request, directives):
+    """Block by block, with stop reason, details and usage: streaming changes only how an answer travels."""
+    events = streamed(make_sim, request, directives)
+    whole = asked(make_sim, request, directives).json
+
+    end = next(data for name, data in reversed(events) if name == "message_delta")
+    assert accumulated(events) == [told(block) for block in whole["content"]]
+    assert {name: whole[name] for name in end["delta"]} == end["delta"]
+    assert {name: whole["usage"][name] for name in end["usage"]} == end["usage"]
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES, st.integers(0, 12), st.sampled_from(["cut", "midstream-error"]))
+def test_a_stream_that_breaks_is_the_beginning_of_the_whole_one(make_sim, request, directives, after, fault):
+    """§7.4: what was sent stays; then an error event as the last, or nothing more."""
+    whole = streamed(make_sim, request, directives)
+    broken = streamed(make_sim, request, f"{directives}; {fault}={after}")
+    if fault == "midstream-error":
+        assert broken.pop()[0] == "error"
+
+    assert [same(data) for _, data in broken] == [same(data) for _, data in whole][: len(broken)]
+    assert len(broken) < len(whole)
+
+
+def accumulated(events: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """The content that a client builds from a stream, the ids left out."""
+    blocks: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for name, data in events:
+        if name == "content_block_start":
+            blocks.append(dict(data["content_block"]))
+            texts.append("")
+        elif name == "content_block_delta":
+            _add(blocks[-1], data["delta"], texts)
+        elif name == "content_block_stop" and texts[-1]:
+            blocks[-1]["input"] = decode(texts[-1])
+    return [told(block) for block in blocks]
+
+
+def _add(block: dict[str, Any], delta: dict[str, Any], texts: list[str]) -> None:
+    if delta["type"] == "input_json_delta":
+        texts[-1] += delta["partial_json"]
+    elif delta["type"] == "citations_delta":
+        block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+    else:
+        (name,) = delta.keys() - {"type"}
+        block[name] = (block.get(name) or "") + delta[name]
+
+
+def told(block: dict[str, Any]) -> dict[str, Any]:
+    """A block without the ids that two answers cannot share."""
+    return {name: value for name, value in block.items() if name not in ("id", "tool_use_id")}
+
+
+def same(data: dict[str, Any]) -> dict[str, Any]:
+    """An event without what two requests cannot share."""
+    if data["type"] == "message_start":
+        return data | {"message": {name: value for name, value in data["message"].items() if name != "id"}}
+    return data | {"content_block": told(data["content_block"])} if "content_block" in data else data
