@@ -376,7 +376,7 @@ def leave_crash(path: Path) -> None:
     """A journal as a killed process leaves it."""
     folder = path.with_name(path.name + ".journal")
     lost = journal.Journal(folder, "1-dead")
-    lost.append("open", opened(call("call_lost")))
+    lost.append(journal.Frame.OPEN, opened(call("call_lost")))
     lost.close(remove=False)
 
 
@@ -548,10 +548,10 @@ def test_f01_the_calls_that_were_under_way_in_a_crash_are_counted_and_priced_by_
     """What `headgate serve` tells its operator: calls, not attempts, and none that had ended."""
     left = journal.Journal(path.with_name(path.name + ".journal"), "1-dead")
     for name, number in (("call_1", 1), ("call_1", 2), ("call_2", 1), ("call_3", 1)):
-        left.append("open", opened(call(name), number))
+        left.append(journal.Frame.OPEN, opened(call(name), number))
     ended = call("call_3")
     left.append(
-        "rows",
+        journal.Frame.ROWS,
         [("attempts", msgspec.structs.astuple(attempts_of(ended)[0])), ("calls", msgspec.structs.astuple(ended))],
     )
     left.close(remove=False)
@@ -570,7 +570,7 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
     lost = filled(OpenAttempt, attempt=1)
     folder = path.with_name(path.name + ".journal")
     left = journal.Journal(folder, "1-dead")
-    left.append("open", lost)
+    left.append(journal.Frame.OPEN, lost)
     left.close(remove=False)
 
     run(path, lambda store: asyncio.sleep(0))

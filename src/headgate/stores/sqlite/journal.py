@@ -1,6 +1,6 @@
 """A file per process that makes "taken" mean "survives a kill", and is the queue to the database at the same time.
 
-A frame is length, CRC-32 and MessagePack, copied into a memory-mapped file whose blocks are already allocated: no
+A frame is length, CRC-32, kind and MessagePack, copied into a memory-mapped file whose blocks are already allocated: no
 system call, and what is in the page cache outlives the process.  (The death of the machine can lose what SQLite had
 not committed yet.)  The event loop appends; one thread reads behind it.  Nothing else is kept in memory meanwhile.
 
@@ -18,20 +18,30 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-__all__ = ["Journal", "Orphan", "frames", "orphans"]
+__all__ = ["Frame", "Journal", "Orphan", "contents", "orphans"]
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """Of one file; a frame that does not fit goes into a new one, made as large as it needs."""
 
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<IIB")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+
+
+class Frame(IntEnum):
+    """What a frame holds."""
+
+    OPEN = 1
+    """An attempt that is about to be sent."""
+    ROWS = 2
+    """Rows for the database."""
 
 
 class _Segment:
@@ -84,7 +94,7 @@ class Journal:
         self._number += 1
         return _Segment(self._folder / f"{self._name}.{self._number:06}.journal", size)
 
-    def append(self, kind: str, content: Any, carry: Iterable[bytes] = ()) -> bytes:
+    def append(self, kind: Frame, content: Any, carry: Iterable[bytes] = ()) -> bytes:
         """Append a frame and return it.
 
         Args:
@@ -93,8 +103,8 @@ class Journal:
         Raises:
             OSError: there is no room; nothing was appended.
         """
-        payload = _encode((kind, content))
-        frame = _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        payload = _encode(content)
+        frame = _HEAD.pack(len(payload), zlib.crc32(payload, kind), kind) + payload
         segment = self._segments[-1]
         if segment.end + len(frame) > segment.size:
             carried = b"".join(carry)
@@ -132,17 +142,27 @@ class Journal:
             segment.close(remove=remove)
 
 
-def frames(data: bytes) -> Iterator[tuple[str, Any]]:
+def contents(taken: bytes, kind: Frame) -> Iterator[Any]:
+    """What the frames of one kind hold, of those that `take` returned: they are whole."""
+    at = 0
+    while at < len(taken):
+        length, _, of_kind = _HEAD.unpack_from(taken, at)
+        at += _HEAD.size
+        if of_kind == kind:
+            yield _decode(taken[at : at + length])
+        at += length
+
+
+def _frames(data: bytes) -> Iterator[tuple[Frame, Any]]:
     """Kind and content of each frame, up to the first empty or torn one."""
     at = 0
     while at + _HEAD.size <= len(data):
-        length, checksum = _HEAD.unpack_from(data, at)
+        length, checksum, kind = _HEAD.unpack_from(data, at)
         payload = data[at + _HEAD.size : at + _HEAD.size + length]
-        if not length or len(payload) != length or zlib.crc32(payload) != checksum:
+        if not length or len(payload) != length or zlib.crc32(payload, kind) != checksum:
             return
         at += _HEAD.size + length
-        kind, content = _decode(payload)
-        yield kind, content
+        yield Frame(kind), _decode(payload)
 
 
 class Orphan:
@@ -151,10 +171,10 @@ class Orphan:
     def __init__(self, files: list[tuple[Path, int]]) -> None:
         self._files = files
 
-    def frames(self) -> Iterator[tuple[str, Any]]:
+    def frames(self) -> Iterator[tuple[Frame, Any]]:
         """Kind and content of each frame.  What was still open when a file was begun is repeated in it."""
         for _, file in self._files:
-            yield from frames(os.pread(file, os.fstat(file).st_size, 0))
+            yield from _frames(os.pread(file, os.fstat(file).st_size, 0))
 
     def remove(self) -> None:
         """Everything in them is in the database.  Oldest first: what a kill in the middle leaves is complete."""

@@ -29,7 +29,7 @@ import msgspec
 from headgate.errors import LedgerError, Unavailable
 from headgate.events import Outcome, Reason, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
-from headgate.stores.sqlite.journal import Journal, Orphan, frames, orphans
+from headgate.stores.sqlite.journal import Frame, Journal, Orphan, contents, orphans
 
 __all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
 
@@ -118,7 +118,7 @@ class SqliteLedger:
         self._forget_settled()
         open_frames = self._open_frames
         try:
-            frame = self._journal.append("open", attempt, open_frames.values())
+            frame = self._journal.append(Frame.OPEN, attempt, open_frames.values())
         except OSError as problem:
             raise _unavailable(f"the ledger's journal cannot be written ({_short(problem)})") from None
         open_frames[attempt.call_id, attempt.attempt] = frame
@@ -181,7 +181,7 @@ class SqliteLedger:
         """Whether the rows are in the journal."""
         journaled = True
         try:
-            self._journal.append("rows", rows, self._open_frames.values())
+            self._journal.append(Frame.ROWS, rows, self._open_frames.values())
         except OSError as problem:
             # The call is over and paid: it goes to SQLite all the same, only not safe from a kill until then.
             if not self._unjournaled:
@@ -250,7 +250,7 @@ class SqliteLedger:
                 with self._db_lock:
                     if self._db is None:
                         self._db = _reopen(self.path)
-                    insert(self._db, chain(_rows_in(taken), extra))
+                    insert(self._db, chain(*contents(taken, Frame.ROWS), extra))
             except apsw.BusyError:
                 self._fail("locked", "another process holds the ledger's lock")
             except apsw.Error as problem:
@@ -304,12 +304,6 @@ def _after_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
-
-
-def _rows_in(taken: bytes) -> Iterator[Row]:
-    for kind, content in frames(taken):
-        if kind == "rows":
-            yield from content
 
 
 ROWS_AT_ONCE = 64
@@ -490,7 +484,7 @@ def _recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttemp
         under_way: dict[tuple[str, int], OpenAttempt] = {}
         rows: list[Row] = []
         for kind, content in orphan.frames():
-            if kind == "open":
+            if kind is Frame.OPEN:
                 attempt = OpenAttempt(*content)
                 under_way[attempt.call_id, attempt.attempt] = attempt
                 continue
