@@ -34,12 +34,20 @@ def at(dollars: str) -> int:
     return int(pico)
 
 
-def bill(model: str = "claude-sonnet-5", *, day: date = DAY, geo: str | None = None, **facts: object) -> Charge:
+def bill(
+    model: str = "claude-sonnet-5",
+    *,
+    day: date = DAY,
+    geo: str | None = None,
+    request: dict[str, object] | None = None,
+    **facts: object,
+) -> Charge:
     """The charge for an answer of `model`; what is no fact of the message is a field of its usage."""
     message = {name: facts.pop(name) for name in list(facts) if name in MessageFacts.__struct_fields__}
     message.setdefault("usage", Usage(**facts))  # type: ignore[arg-type]
     message.setdefault("has_content", True)
-    return BOOK.charge(MessageFacts(model=model, **message), model=model, day=day, requested_geo=geo)  # type: ignore[arg-type]
+    answer = MessageFacts(model=model, **message)  # type: ignore[arg-type]
+    return BOOK.charge(answer, model=model, day=day, requested_geo=geo, request=request)
 
 
 # -- the table of §13 ------------------------------------------------------------------------------------------------
@@ -279,6 +287,45 @@ def test_each_hop_of_a_fallback_is_billed_at_its_own_model():
     )  # fmt: skip
 
     assert told.pico == 1_000 * at("8") + 40 * at("40") + 1_100 * at("4") + 500 * at("20")
+
+
+@pytest.mark.parametrize(
+    ("request_speed", "entry", "answer_speed", "first", "second"),
+    [
+        ("fast", {}, "fast", "8", "10"),
+        ("fast", {"speed": None}, "standard", "8", "5"),
+        ("fast", {"speed": "standard"}, "standard", "8", "5"),
+        (None, {"speed": "fast"}, "fast", "4", "10"),
+        (None, {}, "standard", "4", "5"),
+    ],
+)
+def test_a_hop_that_declined_is_billed_at_the_speed_it_was_asked_for(request_speed, entry, answer_speed, first, second):
+    """§5.2: each entry may override `speed`, and the answer tells only that of the model that served it."""
+    iterations = [
+        passed("message", "claude-opus-5-5", input=1_000),
+        passed("fallback_message", "claude-opus-5", input=1_000),
+    ]
+
+    told = bill(
+        "claude-opus-5", iterations=iterations, speed=answer_speed, fallback_triggers=[("claude-opus-5-5", "bio")],
+        request={"speed": request_speed, "fallbacks": [{"model": "claude-opus-5", **entry}]},
+    )  # fmt: skip
+
+    assert told.pico == 1_000 * at(first) + 1_000 * at(second)
+
+
+def test_a_hop_in_the_middle_is_billed_at_the_speed_of_its_own_entry():
+    """Named by its alias or not; a model without fast mode ran at standard speed."""
+    names = ("claude-fable-5-2", "claude-opus-5", "claude-sonnet-5", "claude-opus-4-8")
+    iterations = [passed("message", name, input=1_000) for name in names]
+    entries = [{"model": "claude-opus-5", "speed": "standard"}, {"model": "claude-sonnet-5"}, "nonsense", None]
+
+    told = bill(
+        "claude-opus-4-8", iterations=iterations, speed="fast", request={"speed": "fast", "fallbacks": entries},
+        fallback_triggers=[(name, "bio") for name in names[:3]],
+    )  # fmt: skip
+
+    assert told.pico == 1_000 * (at("16") + at("5") + at("2") + at("10"))
 
 
 @pytest.mark.parametrize(

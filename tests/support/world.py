@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from random import Random
 from typing import Any, TypeVar
 
@@ -156,11 +157,12 @@ def play(
     seed: int = 1,
     dial: Dial | None = None,
     scenario: Scenario | None = None,
+    start: datetime = EPOCH,
 ) -> T:
     """Run `scene` in a world of its own, from virtual second 0, and check that nothing was left open."""
 
     async def main() -> T:
-        clock = LoopClock(scenario.start if scenario is not None and scenario.start is not None else EPOCH)
+        clock = LoopClock(scenario.start if scenario is not None and scenario.start is not None else start)
         app = SimulatedClaude(sim or SimSettings(), clock, Random(seed), scenario)
         server = Server(app)
         port = await server.start("127.0.0.1", 0)

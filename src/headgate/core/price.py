@@ -8,7 +8,7 @@ is a problem that is named, never a zero.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -159,7 +159,15 @@ class PriceBook:
     def rows(self) -> list[PriceRow]:
         return [row for group in self._rows.values() for row in group]
 
-    def charge(self, facts: MessageFacts, *, model: str, day: date, requested_geo: str | None = None) -> Charge:
+    def charge(
+        self,
+        facts: MessageFacts,
+        *,
+        model: str,
+        day: date,
+        requested_geo: str | None = None,
+        request: Mapping[str, Any] | None = None,
+    ) -> Charge:
         """The price of an answer.
 
         Args:
@@ -167,6 +175,7 @@ class PriceBook:
             model: the one to price by where the answer does not name its own.
             day: UTC, of the request.
             requested_geo: `inference_geo` of the request, for answers that do not repeat it.
+            request: the request itself, for the speed of models that declined: an answer tells that of the last only.
         """
         usage = facts.usage
         if usage is None:
@@ -183,7 +192,7 @@ class PriceBook:
             if facts.stop_reason == "refusal" and not facts.has_content and not _billed(facts.refusal_category, day):
                 return Charge(0, row_id)
             if usage.iterations:
-                total = self._iterations(facts, usage, answered, day, requested_geo)
+                total = self._iterations(facts, usage, answered, day, requested_geo, request)
             else:
                 total = self._tokens(usage, usage, answered, day, requested_geo)
             total += self._server_tools(usage, day)
@@ -210,7 +219,13 @@ class PriceBook:
         return _charge(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1], row.id)
 
     def _iterations(
-        self, facts: MessageFacts, usage: Usage, answered: str, day: date, requested_geo: str | None
+        self,
+        facts: MessageFacts,
+        usage: Usage,
+        answered: str,
+        day: date,
+        requested_geo: str | None,
+        request: Mapping[str, Any] | None,
     ) -> int | Fraction:
         """The passes of one request, each at the price of its own model; a hop that declined before output is free."""
         free = self._declined_unbilled(facts, answered, day)
@@ -224,8 +239,21 @@ class PriceBook:
             name = name or answered
             if part.output == 0 and kind in _HOPS and self._canonical(name) in free:
                 continue
-            total += self._tokens(part, usage, name, day, requested_geo)
+            last = request is None or self._canonical(name) == self._canonical(answered)
+            fast = None if last else self._asked_fast(name, request or {}, day)
+            total += self._tokens(part, usage, name, day, requested_geo, fast)
         return total
+
+    def _asked_fast(self, model: str, request: Mapping[str, Any], day: date) -> bool:
+        """Whether a model that declined ran in fast mode: as its entry of `fallbacks` says, else as the request does,
+        where the model has one (§5.2)."""
+        speed = request.get("speed")
+        entries = request.get("fallbacks")
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, Mapping) and self._canonical(str(entry.get("model"))) == self._canonical(model):
+                speed = entry.get("speed", speed)
+        row = self.find(model, day)
+        return speed == "fast" and row is not None and row.fast is not None
 
     def _declined_unbilled(self, facts: MessageFacts, answered: str, day: date) -> set[str]:
         """The models of a server-side fallback whose hop, if it declined before output, is free (§4, §5.2).  A block
@@ -243,14 +271,23 @@ class PriceBook:
     def _canonical(self, model: str) -> str:
         return self._aliases.get(model, model)
 
-    def _tokens(self, part: Usage, whole: Usage, model: str, day: date, requested_geo: str | None) -> int | Fraction:
+    def _tokens(
+        self,
+        part: Usage,
+        whole: Usage,
+        model: str,
+        day: date,
+        requested_geo: str | None,
+        asked_fast: bool | None = None,
+    ) -> int | Fraction:
+        """One pass, at the speed of the answer unless it is known to have been asked for another."""
         row = self.find(model, day)
         if row is None:
             raise _Unknown(_no_row(model))
         tier = whole.service_tier
         if tier not in (None, "standard", "batch"):
             raise _Unknown(f"service_tier:{tier}" if _printable(tier) else "service_tier")
-        fast = whole.speed == "fast"
+        fast = whole.speed == "fast" if asked_fast is None else asked_fast
         if whole.speed not in (None, "standard", "fast") or (fast and row.fast is None):
             raise _Unknown(f"speed:{whole.speed}" if _printable(whole.speed or "") else "speed")
         geo = requested_geo if whole.inference_geo in _GEO_UNTOLD else whole.inference_geo

@@ -147,7 +147,7 @@ class Meter:
         assert facts is not None
         assert model is not None
         day = utc_day(call.record.started_ms)
-        charge = self._prices.charge(facts, model=model, day=day, requested_geo=call.geo)
+        charge = self._prices.charge(facts, model=model, day=day, requested_geo=call.geo, request=call.document)
         record.model_answered = facts.model
         record.stop_reason = facts.stop_reason
         record.usage_source = source
