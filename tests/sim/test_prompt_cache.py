@@ -264,6 +264,13 @@ def test_key_order_in_tool_input_matters(sim):
     assert [ask({"a": 1, "b": 2}), ask({"b": 2, "a": 1}), ask({"a": 1, "b": 2})] == [["5m"], ["5m"], ["read"]]
 
 
+def test_the_json_around_it_does_not_matter(sim):
+    """§9.6 names the input of a tool: elsewhere the same block is the same, whatever the order of its fields."""
+    sim.ask(system=[text(LONG, MARK)])
+
+    assert kinds(sim.ask(system=[{"citations": None, "cache_control": MARK, "text": LONG, "type": "text"}])) == ["read"]
+
+
 def test_a_prewarm_fills_the_cache_without_an_answer(sim):
     """§9.7."""
     assert kinds(sim.ask(max_tokens=0, system=[text(LONG, MARK)])) == ["5m"]
@@ -294,11 +301,3 @@ def test_the_books_know_the_cached_share(sim):
         sim.ask("hi", system=[text(LONG, MARK)])
 
     assert sim.books()["cached_share"] == pytest.approx(0.75, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("previous", "told"), [(None, None), ("msg_x", {"cache_miss_reason": {"type": "unavailable"}})]
-)
-def test_diagnostics_are_answered_as_unavailable(sim, previous, told):
-    """§9.9: one of the documented answers."""
-    assert sim.ask(diagnostics={"previous_message_id": previous}).json["diagnostics"] == told

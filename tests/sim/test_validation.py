@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Access, Answers
+from headgate.sim.settings import Access, Validation
 
 NEW = {"anthropic_version": "2026-10-21"}
 TOOL = {"name": "level", "input_schema": {"type": "object"}}
@@ -175,7 +175,7 @@ def test_tool_names_must_be_unique(sim):
 def test_unknown_fields_are_tolerated_unless_the_settings_say_otherwise(make_sim):
     """The API refuses them; a simulator older than its client would refuse what the API takes."""
     assert make_sim().ask(brand_new_field=1).status == 200
-    strict = make_sim(SimSettings(answers=Answers(tolerate_unknown_fields=False)))
+    strict = make_sim(SimSettings(validation=Validation(refuse_unknown_fields=True)))
     assert "Extra inputs" in refused(strict.ask(brand_new_field=1))
 
 

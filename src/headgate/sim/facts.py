@@ -82,6 +82,10 @@ class Model(Struct, frozen=True, dict=True):
     thinking: str
     forced_tool_choice_supported: bool
     assistant_prefill_supported: bool
+    priority_tier_supported: bool | None
+    """None where the sheet does not say."""
+    prefix_check: bool
+    """Whether it has preserved thinking: a thought that comes back is checked against what stood before it (§9.10)."""
 
     @property
     def served(self) -> bool:
@@ -106,6 +110,12 @@ class Model(Struct, frozen=True, dict=True):
         told = self.thinking
         types = {name for name, word in _THINKING_WORDS.items() if word in told}
         return frozenset(types if "always on" in told else types | {"disabled"})
+
+    @cached_property
+    def default_thinking(self) -> str:
+        """The `thinking.type` that omitting it means."""
+        thinks = any(words in self.thinking for words in ("always on", "on by default", "between_tools"))
+        return "adaptive" if thinks else "disabled"
 
     @cached_property
     def takes_sampling(self) -> bool:
@@ -191,8 +201,30 @@ class PriceModifiers(Struct, frozen=True):
     batch: Decimal
 
 
+class CodeExecution(Struct, frozen=True):
+    usd_per_container_hour: Decimal
+    free_hours_per_org_month: int
+    minimum_billed_minutes: int
+
+
 class ServerTools(Struct, frozen=True):
+    code_execution: CodeExecution
     web_search_usd_per_1000: Decimal
+
+
+class BurnDown(Struct, frozen=True):
+    """What a token takes from a commitment of the Priority Tier."""
+
+    cache_read: Decimal
+    cache_write_5m: Decimal
+    cache_write_1h: Decimal
+    other_input: Decimal
+    output: Decimal
+    inference_geo_us: Decimal
+
+
+class PriorityTier(Struct, frozen=True):
+    burn_down: BurnDown
 
 
 class ToolPromptTokens(Struct, frozen=True):
@@ -210,6 +242,7 @@ class Facts(Struct, frozen=True, dict=True):
     other_limits: OtherLimits
     price_modifiers: PriceModifiers
     server_tools: ServerTools
+    priority_tier: PriorityTier
     tool_use_system_prompt_tokens: dict[str, ToolPromptTokens]
     retired_models: list[RetiredModel]
 

@@ -1,6 +1,7 @@
 """What the model reads, in the order that prompt caching counts: tools, system, messages (claude-api.md §9.1).
 
-A `Prompt` is a row of blocks with the tokens up to the end of each, and the cache markers among them.
+A `Prompt` is a row of blocks with the tokens up to the end of each, and the cache markers among them.  Beside its
+blocks a prefix depends on some settings of the request; `_salts` says which of them lose what (§9.6).
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from msgspec.json import encode
 
 from headgate.sim.errors import invalid
 from headgate.sim.facts import FACTS, Model
+from headgate.sim.request.material import ROLE_TAGS, THINKING, as_blocks, is_deferred, material, system_blocks
 from headgate.sim.request.tokenizer import MESSAGE_TOKENS, Tokenizer
+from headgate.sim.settings import Caching
 
-__all__ = ["Marker", "Prompt"]
+__all__ = ["TTL_S", "Marker", "Prompt"]
 
 TTL_S = {"5m": 300, "1h": 3600}
-_UNCACHEABLE = ("thinking", "redacted_thinking")
-_ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
+_REFERENCES = ("tool_result", "tool_search_tool_result", "tool_addition")
+_DEFAULT_CACHING = Caching()
+_NO_WORDS: dict[str, Any] = {"type": "text", "text": ""}
+"""Stands for a system turn that only sets something."""
 
 
 class Marker(NamedTuple):
@@ -32,59 +37,120 @@ class Prompt:
     """The blocks of one request.
 
     Attributes:
+        blocks: each with a tag for where it stands.
         tokens: all of them, before any caching.
         ends: tokens up to and including each block.
         markers: explicit ones in order, the automatic one among them.
+        system_at: the first block after the tools.
+        messages_at: the first block after the system prompt.
     """
 
-    __slots__ = ("_blocks", "_messages_at", "_salt", "ends", "markers", "tokens")
+    __slots__ = ("_caching", "_deferred", "_salt", "blocks", "ends", "markers", "messages_at", "system_at", "tokens")
 
-    def __init__(self, body: dict[str, Any], model: Model, tokenizer: Tokenizer) -> None:
-        """Read a validated request.
+    def __init__(
+        self,
+        body: dict[str, Any],
+        model: Model,
+        tokenizer: Tokenizer,
+        caching: Caching = _DEFAULT_CACHING,
+        *,
+        fast: bool = False,
+    ) -> None:
+        """Read a validated request, as the model is shown it.
 
         Raises:
-            ApiError: a marker that the API would refuse (§9.1, §9.2, §9.5), or a file that does not exist.
+            ApiError: a marker that the API would refuse (§9.1, §9.2, §9.5), a tool that is referred to and not defined,
+                or a file that does not exist.
         """
-        self._blocks: list[tuple[bytes, dict[str, Any]]] = []
+        self._caching = caching
+        self.blocks: list[tuple[bytes, dict[str, Any]]] = []
         self.ends: list[int] = []
         self.markers: list[Marker] = []
         self.tokens = 0
-        self._salt = b""
-        choice = body.get("tool_choice") or {}
-        hidden = tokenizer.tool_prompt(choice.get("type") in ("any", "tool"))
-        for tool in body.get("tools") or ():
-            self._add(b"t", tool, tokenizer.json(tool) + hidden)
-            hidden = 0
-        system = body.get("system")
-        for block in _as_blocks(system) if system else ():
+        self._salt: dict[int, bytes] = {}
+        self._deferred: dict[str, dict[str, Any]] = {}
+        self._add_tools(body, tokenizer)
+        self.system_at = len(self.blocks)
+        for block in system_blocks(body.get("system")):
             self._add(b"s", block, tokenizer.block(block))
-        self._messages_at = len(self._blocks)
+        wanted = (body.get("output_config") or {}).get("format")
+        if wanted:  # which the model is told of in a prompt of its own (§12)
+            self._add(b"f", wanted, tokenizer.json(wanted))
+        self.messages_at = len(self.blocks)
         for message in body["messages"]:
-            tag = _ROLE_TAGS[message["role"]]
-            overhead = MESSAGE_TOKENS
-            for block in _as_blocks(message["content"]):
-                self._add(tag, block, tokenizer.block(block) + overhead)
-                overhead = 0
+            self._add_turn(message, tokenizer)
         automatic = body.get("cache_control")
         if automatic is not None:
             self._mark_automatically(_ttl_s(automatic))
         if self.markers:
             self._check_markers()
-            self._salt = self._salt_of_messages(body, model)
+            self._salt = self._salts(body, model, fast=fast)
+
+    def _add_tools(self, body: dict[str, Any], tokenizer: Tokenizer) -> None:
+        """All tools but deferred ones.  A web search stands last, because with or without it the rest is the same
+        prefix (§9.6)."""
+        tools = body.get("tools")
+        if not tools:
+            return
+        choice = body.get("tool_choice") or {}
+        hidden = tokenizer.tool_prompt(choice.get("type") in ("any", "tool"))
+        searches = []
+        for tool in tools:
+            if is_deferred(tool):
+                self._deferred[str(tool.get("name"))] = tool
+            elif _is_web_search(tool):
+                searches.append(tool)
+            else:
+                self._add(b"t", tool, tokenizer.json(tool) + hidden)
+                hidden = 0
+        for tool in searches:
+            self._add(b"w", tool, tokenizer.json(tool) + hidden)
+            hidden = 0
+
+    def _add_turn(self, message: dict[str, Any], tokenizer: Tokenizer) -> None:
+        tag = ROLE_TAGS[message["role"]]
+        output = message.get("output_config")  # of a system turn: it changes what comes after it, and nothing before
+        if output:
+            tag += encode(output)
+        overhead = MESSAGE_TOKENS
+        blocks = as_blocks(message.get("content"))
+        for block in blocks or ([_NO_WORDS] if output else ()):
+            tokens = tokenizer.block(block) + overhead
+            if block["type"] in _REFERENCES:
+                tokens += sum(tokenizer.json(tool) for tool in self._referred(block))
+            self._add(tag, block, tokens)
+            overhead = 0
+
+    def _referred(self, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The deferred tools that a block brings in, which are read where they are brought in (§9.6)."""
+        if block["type"] == "tool_addition":
+            tool = block["tool"]
+            if tool.get("type") == "tool_reference" and tool["name"] in self._deferred:
+                yield self._deferred[tool["name"]]
+            return
+        content = block.get("content")
+        found = content.get("tool_references") if isinstance(content, dict) else content
+        for inner in found if isinstance(found, list) else ():
+            if isinstance(inner, dict) and inner.get("type") == "tool_reference":
+                tool = self._deferred.get(str(inner.get("tool_name")))
+                if tool is not None:
+                    yield tool
 
     def _add(self, tag: bytes, block: dict[str, Any], tokens: int) -> None:
         control = block.get("cache_control")
         if control is not None:
             if not _cacheable(block):
                 raise invalid("cache_control cannot be set on thinking blocks or on empty text blocks")
-            self.markers.append(Marker(len(self._blocks), _ttl_s(control)))
-        self._blocks.append((tag, block))
+            self.markers.append(Marker(len(self.blocks), _ttl_s(control)))
+        if self._caching.refuse_markers_inside and _marked_inside(block):
+            raise invalid("cache_control can only be set on a block, and not inside of one")
+        self.blocks.append((tag, block))
         self.tokens += tokens
         self.ends.append(self.tokens)
 
     def _mark_automatically(self, ttl_s: int) -> None:
         """Put a marker on the last block that can carry one (§9.5)."""
-        last = next((i for i in range(len(self._blocks) - 1, -1, -1) if _cacheable(self._blocks[i][1])), None)
+        last = next((i for i in range(len(self.blocks) - 1, -1, -1) if _cacheable(self.blocks[i][1])), None)
         if last is None:
             return
         if self.markers and self.markers[-1].at == last:
@@ -103,29 +169,69 @@ class Prompt:
         if lifetimes != sorted(lifetimes, reverse=True):
             raise invalid("cache_control: a marker with ttl '1h' must not come after one with ttl '5m'")
 
-    def _salt_of_messages(self, body: dict[str, Any], model: Model) -> bytes:
-        """What else the cached messages depend on, though tools and system do not (§9.6)."""
+    def _salts(self, body: dict[str, Any], model: Model, *, fast: bool) -> dict[int, bytes]:
+        """What else a prefix depends on, from which block on (§9.6)."""
         effort = (body.get("output_config") or {}).get("effort")
-        images = any(block.get("type") == "image" for _, block in self._blocks[self._messages_at :])
-        return encode(
-            (body.get("tool_choice"), body.get("thinking"), None if effort == model.default_effort else effort, images)
+        thinking = (_thinking(body.get("thinking"), model), None if effort == model.default_effort else effort)
+        blocks = [block for _, block in self.blocks[self.messages_at :]]
+        searches = [block for tag, block in self.blocks[: self.system_at] if tag == b"w"]
+        of_all = encode(thinking) if model.id in self._caching.thinking_loses_all_on else b""
+        of_system = encode(
+            (
+                [material(b"", search).decode() for search in searches],
+                any(_cites(block) for block in blocks),
+                fast and self._caching.fast_shares_tools,
+            )
         )
+        of_messages = encode((body.get("tool_choice"), thinking, any(_has_image(block) for block in blocks)))
+        salts: dict[int, bytes] = {}
+        for at, salt in ((0, of_all), (self.system_at, of_system), (self.messages_at, of_messages)):
+            salts[at] = salts.get(at, b"") + salt
+        return salts
 
     def material(self, up_to: int) -> Iterator[bytes]:
-        """What each block up to number `up_to` adds to the hash of the prefix; markers themselves add nothing."""
-        for number, (tag, block) in enumerate(self._blocks[: up_to + 1]):
-            if "cache_control" in block:
-                block = {key: value for key, value in block.items() if key != "cache_control"}
-            salt = self._salt if number == self._messages_at else b""
-            yield salt + tag + encode(block)
+        """What each block up to number `up_to` adds to the hash of the prefix."""
+        salts = self._salt
+        for number, (tag, block) in enumerate(self.blocks[: up_to + 1]):
+            if tag == b"w":  # hashed with the system prompt
+                yield salts.get(number, b"")
+            else:
+                yield salts.get(number, b"") + material(tag, block)
 
 
-def _as_blocks(content: Any) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+def _is_web_search(tool: dict[str, Any]) -> bool:
+    return str(tool.get("type")).startswith("web_search")
 
 
 def _cacheable(block: dict[str, Any]) -> bool:
-    return block.get("type") not in _UNCACHEABLE and block.get("text") != ""
+    return block.get("type") not in THINKING and block.get("text") != ""
+
+
+def _marked_inside(block: dict[str, Any]) -> bool:
+    content = block.get("content")
+    return isinstance(content, list) and any(
+        isinstance(i, dict) and i.get("cache_control") is not None for i in content
+    )
+
+
+def _cites(block: dict[str, Any]) -> bool:
+    citations = block.get("citations")
+    return isinstance(citations, dict) and citations.get("enabled") is True
+
+
+def _has_image(block: dict[str, Any]) -> bool:
+    if block.get("type") == "image":
+        return True
+    content = block.get("content")
+    return isinstance(content, list) and any(isinstance(inner, dict) and _has_image(inner) for inner in content)
+
+
+def _thinking(thinking: dict[str, Any] | None, model: Model) -> Any:
+    """The thinking configuration as far as a prefix depends on it; None for what leaving it out means."""
+    kind = (thinking or {}).get("type")
+    if thinking is None or kind == model.default_thinking:
+        return None
+    return kind, thinking.get("budget_tokens")
 
 
 def _ttl_s(control: Any) -> int:
