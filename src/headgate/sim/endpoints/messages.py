@@ -17,6 +17,7 @@ from headgate.net.server import Response
 from headgate.sim.account.books import Entry
 from headgate.sim.account.invoice import Usage
 from headgate.sim.account.limits import Limited
+from headgate.sim.account.payer import payer_of
 from headgate.sim.account.tab import Pass, Tab
 from headgate.sim.edge import Edge, asked_error, json_headers, spoil
 from headgate.sim.endpoints.sampling import answer_of, redeemed, run, usage_of
@@ -110,7 +111,8 @@ class Messages:
         stream = reading.ask.stream
         if asked.error_after is not None and not stream:
             raise asked_error(OVERLOADED, asked, visit.caller.organisation, visit.began_ms)
-        world.spend.check(visit.caller, visit.began_ms)
+        payer = payer_of(reading.ask.body, visit.caller, visit.headers, world.settings.billing)
+        world.spend.check(payer, visit.began_ms)
         scope = visit.caller.cache_scope
         fingerprint = world.diagnostics.compare(reading.ask, reading.prompt, scope, visit.began_s)
         passes = run(world, visit, reading, asked, credit)
@@ -122,6 +124,7 @@ class Messages:
             answer=answer_of(passes),
             breaks_off=asked.error_after is not None,
             held=held,
+            payer=payer,
             credit=credit,
         )
         if fingerprint is not None:
@@ -166,7 +169,10 @@ class Messages:
         world = self._world
         first = tab.passes[0]  # whose limits are those of the model that was asked for
         assert first.pool is not None
-        headers = first.pool.headers(fast=first.terms.fast, now_s=world.clock.now_s(), unix_s=world.unix_s())
+        now_s, unix_s = world.clock.now_s(), world.unix_s()
+        headers = first.pool.headers(fast=first.terms.fast, now_s=now_s, unix_s=unix_s)
+        if world.commitments.any:
+            headers += world.commitments.headers(first.organisation, first.ask, now_s, unix_s)
         return spoil(headers, asked)
 
     def _stream(self, tab: Tab, asked: Misbehaviour, pace: Pace) -> Response:
@@ -176,7 +182,7 @@ class Messages:
         if asked.no_usage:
             del message["usage"]
         else:
-            message["usage"] = start_usage(usage, opening.top_usage)
+            message["usage"] = start_usage(usage, opening.top_usage, opening.answer.results_read)
         final = delta_usage(usage)
         if asked.bad_usage in _BAD_USAGE:
             final["output_tokens"] = _BAD_USAGE[asked.bad_usage]

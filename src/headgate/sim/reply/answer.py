@@ -7,10 +7,6 @@ one token, throughout: `Answer.output_tokens` is the number of deltas that a str
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from math import exp
-from random import Random
-from statistics import NormalDist
 from typing import Any
 
 from msgspec.json import encode
@@ -18,53 +14,26 @@ from msgspec.json import encode
 from headgate.sim.errors import ApiError
 from headgate.sim.ids import Ids
 from headgate.sim.misbehave import Misbehaviour
-from headgate.sim.reply.blocks import Block, Text, Thinking, ToolUse
+from headgate.sim.reply.blocks import Block, Given, Text, Thinking, ToolUse
 from headgate.sim.reply.calls import Call, brings_results, client_calls
 from headgate.sim.reply.citations import FileContent, Quote, quotes
 from headgate.sim.reply.content import fragments, prose
+from headgate.sim.reply.dice import LENGTH, THOUGHT_LENGTH, THOUGHTS, WORDS, Dice
 from headgate.sim.reply.phrases import language_of
 from headgate.sim.reply.schema import instance
 from headgate.sim.reply.server_tools import ServerTools, may_serve, web_quotes
 from headgate.sim.request.citing import citing
 from headgate.sim.request.prompt import Prompt
+from headgate.sim.request.tokenizer import Tokenizer
 from headgate.sim.request.validate import Ask
 from headgate.sim.settings import Answers
 
-__all__ = ["SPEED", "TTFT", "Answer", "Dice", "Outside", "compose"]
+__all__ = ["Answer", "Outside", "compose"]
 
 PROMPT_TOKENS = 1_000
 """A prompt of this size has answers of the median length, whatever `prompt_exponent` is."""
 THINKING_SHARE = 0.5
 """Median length of the thinking, as a share of the median answer."""
-_NORMAL = NormalDist()
-
-
-class Dice:
-    """Chance that depends on the prompt alone: numbers from 0 to 1, by name."""
-
-    __slots__ = ("digest",)
-
-    def __init__(self, seed: bytes, body: dict[str, Any]) -> None:
-        """Whether an answer is streamed, and where it must stop, does not change what it says up to there."""
-        prompt = encode([body.get(name) for name in ("model", "tools", "system", "messages")])
-        self.digest = blake2b(prompt, key=seed, digest_size=48).digest()
-
-    def roll(self, number: int) -> float:
-        """The `number`th of six; never 0 or 1."""
-        chunk = self.digest[8 * number : 8 * number + 8]
-        return (int.from_bytes(chunk, "big") + 0.5) / 2**64
-
-    def more(self, name: str) -> Random:
-        """As much chance as is wanted, for one purpose."""
-        return Random(self.digest + name.encode())  # noqa: S311  # values, not secrets
-
-    def tokens(self, number: int, median: float, spread: float, most: int) -> int:
-        """A length from a log-normal distribution, at least 1."""
-        return max(1, min(most, round(median * exp(spread * _NORMAL.inv_cdf(self.roll(number))))))
-
-
-LENGTH, WORDS, THOUGHT_LENGTH, THOUGHTS, TTFT, SPEED = range(6)
-"""What each roll of the dice decides."""
 
 
 @dataclass(slots=True)
@@ -78,6 +47,8 @@ class Answer:
     web_searches: int = 0
     web_fetches: int = 0
     code_executions: int = 0
+    results_read: int = 0
+    """Input tokens of what server tools brought, which the passes after them read (§11)."""
     container: dict[str, Any] | None = None
     """Where its code ran."""
     turns: tuple[int, ...] = ()
@@ -166,7 +137,6 @@ class _Composer:
         self._median = settings.median_tokens * (
             (prompt.tokens / PROMPT_TOKENS) ** settings.prompt_exponent if settings.prompt_exponent else 1.0
         )
-        self._language = language_of(_last_words(ask.body["messages"]))
 
     def answer(self) -> Answer:
         answer = self._answer
@@ -200,7 +170,7 @@ class _Composer:
         # At least a word and the signature leave room for a word of the answer.
         count = min(count, self._room - 2)
         omitted = thinking.get("display") == "omitted"
-        pieces = [] if omitted else prose(count, self._dice.roll(THOUGHTS), language=self._language)
+        pieces = [] if omitted else prose(count, self._dice.roll(THOUGHTS), language=self._language())
         said = [block.whole() for block in self._answer.blocks]
         assert self._ask.signer is not None
         signature = self._ask.signer.sign(self._ask.model.id, "".join(pieces), said)
@@ -236,6 +206,12 @@ class _Composer:
                 answer.blocks.append(tools.result(call))
         answer.web_searches, answer.web_fetches, answer.code_executions = tools.searches, tools.fetches, tools.runs
         answer.container = tools.container
+        answer.results_read = self._size_of_results()
+
+    def _size_of_results(self) -> int:
+        results = [block.whole() for block in self._answer.blocks if isinstance(block, Given)]
+        counted = Tokenizer(self._ask.model, lambda _: 0) if results else None
+        return sum(counted.json(result["content"]) for result in results) if counted is not None else 0
 
     def _calls(self) -> list[Call]:
         """The client's tools to call; none while a turn is paused, which never leaves any waiting (§5.1)."""
@@ -285,7 +261,10 @@ class _Composer:
         else:
             wanted = max(0, wanted - beside)
         taken = self._take(wanted)
-        return prose(taken, self._dice.roll(WORDS), finished=taken == wanted, language=self._language)
+        return prose(taken, self._dice.roll(WORDS), finished=taken == wanted, language=self._language())
+
+    def _language(self) -> str:
+        return language_of(_last_words(self._ask.body["messages"]))
 
     def _quotes(self) -> list[Quote]:
         """What the answer cites: documents of the request, or what a web search found."""

@@ -30,7 +30,7 @@ def used(ask: Ask, split: CacheSplit, answer: Answer, output: int | None = None)
     if output is None:
         output = answer.output_tokens if ask.max_tokens else 0
     return Usage(
-        input=split.fresh,
+        input=split.fresh + (answer.results_read if whole else 0),
         output=output,
         cache_read=split.read,
         cache_write_5m=split.write_5m,
@@ -82,11 +82,11 @@ def _counts(usage: Usage) -> dict[str, Any]:
     }
 
 
-def usage_object(usage: Usage, ask: Ask, answer: Answer, *, batch: bool = False) -> dict[str, Any]:
+def usage_object(usage: Usage, ask: Ask, answer: Answer, tier: str) -> dict[str, Any]:
     """The `usage` of a whole answer."""
     told: dict[str, Any] = {
         **_counts(usage),
-        "service_tier": "batch" if batch else "standard",
+        "service_tier": tier,
         "inference_geo": _geography(ask),
         "speed": "fast" if ask.fast else "standard",
     }
@@ -108,13 +108,15 @@ def iteration(kind: str, usage: Usage, model_id: str) -> dict[str, Any]:
     return told
 
 
-def start_usage(usage: dict[str, Any], begun: Usage) -> dict[str, Any]:
-    """The `usage` of `message_start`: what went in, and a placeholder of what will come out (§7.1)."""
+def start_usage(usage: dict[str, Any], begun: Usage, later: int) -> dict[str, Any]:
+    """The `usage` of `message_start`: what went in, without the `later` tokens that server tools will bring, and a
+    placeholder of what will come out (§7.1)."""
     told = {name: value for name, value in usage.items() if name not in _ONLY_IN_DELTA}
-    return {**told, **_counts(begun), "output_tokens": min(begun.output, 1)}
+    told |= _counts(begun)
+    return {**told, "input_tokens": told["input_tokens"] - later, "output_tokens": min(begun.output, 1)}
 
 
-_ONLY_IN_DELTA = ("iterations", "fallback_credit")
+_ONLY_IN_DELTA = ("iterations", "fallback_credit", "server_tool_use")
 
 
 def delta_usage(usage: dict[str, Any]) -> dict[str, Any]:
