@@ -354,7 +354,9 @@ def test_a_scenario_says_what_it_is_about(tmp_path):
 
 def test_an_unknown_name_is_told_with_the_nearest_one():
     """Or with all that ship."""
-    with pytest.raises(ScenarioError, match="there is no scenario 'strom'; did you mean 'storm'"):
+    with pytest.raises(
+        ScenarioError, match="there is no scenario 'strom', and no file of that name; did you mean 'storm'"
+    ):
         load_scenario("strom")
 
 

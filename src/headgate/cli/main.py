@@ -12,9 +12,11 @@ from headgate.cli.cost import cost
 from headgate.cli.demo import demo
 from headgate.cli.keys import app as keys_app
 from headgate.cli.limits import limits
+from headgate.cli.load import load
 from headgate.cli.output import say
 from headgate.cli.prices import prices
 from headgate.cli.serve import serve
+from headgate.cli.shim import shim
 from headgate.cli.sim import sim
 from headgate.errors import HeadgateError
 
@@ -31,7 +33,9 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(sim)
+app.command()(shim)
 app.command(short_help="See it work on real traffic, without a key.")(demo)
+app.command()(load)
 app.command()(limits)
 app.command()(cost)
 app.command()(prices)

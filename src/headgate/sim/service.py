@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from headgate.clock import Clock, SystemClock
+from headgate.clock import Clock, ScaledClock
 from headgate.net.server import Server, ServerLimits
 from headgate.sim.api import SimulatedClaude
+from headgate.sim.scenario.plan import Scenario
 from headgate.sim.settings import SimSettings
 
 __all__ = ["DEFAULT_PORT", "RunningSim", "serve"]
@@ -44,18 +45,21 @@ async def serve(
     port: int = DEFAULT_PORT,
     clock: Clock | None = None,
     seed: int = 0,
+    scenario: Scenario | None = None,
 ) -> RunningSim:
     """Start a simulated API on the running loop.
 
     Args:
         port: 0 picks a free one.
-        clock: real time, unless another is given.
+        clock: real time that can be put forward, from the scenario's date on if it has one, unless another is given.
         seed: decides every id and every word; the same seed and the same requests give the same bytes.
+        scenario: what goes wrong when; see `load_scenario`.
 
     Raises:
         OSError: the port is taken.
     """
     random = Random(seed)  # noqa: S311  # reproducible on purpose
-    app = SimulatedClaude(settings or SimSettings(), clock or SystemClock(), random)
+    clock = clock or ScaledClock(start=None if scenario is None else scenario.start)
+    app = SimulatedClaude(settings or SimSettings(), clock, random, scenario)
     server = Server(app, LIMITS)
     return RunningSim(app, host, await server.start(host, port), server)

@@ -53,7 +53,7 @@ def load_scenario(source: str | Path, settings: SimSettings | None = None) -> tu
     path = files.get(str(source)) or Path(source)
     if not path.exists():
         likely = nearest(str(source), {name: name for name in files})
-        raise ScenarioError(f"there is no scenario {str(source)!r}{likely}; a file of yours is named with its .toml")
+        raise ScenarioError(f"there is no scenario {str(source)!r}, and no file of that name{likely}")
     try:
         file = read_toml(path)
     except ValueError as problem:
