@@ -36,7 +36,7 @@ def main(data: Path) -> None:
 
 
 def _window(path: Path) -> list[dict[str, Any]]:
-    rows = [row for row in _read(path) if FROM_S <= row["arrival_s"] < UNTIL_S]
+    rows = [row for row in read_rows(path) if FROM_S <= row["arrival_s"] < UNTIL_S]
     for row in rows:
         row["arrival_s"] = round(row["arrival_s"] - FROM_S, 3)
     return rows
@@ -51,29 +51,33 @@ def _spread(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    rows = list(_read(path))
+    rows = list(read_rows(path))
     step = len(rows) // TICKETS
     return (row["text"].strip() for row in rows[: step * TICKETS : step])
 
 
 def _meetings(path: Path) -> Iterator[dict[str, Any]]:
     chars = 0
-    for row in _read(path):
+    for row in read_rows(path):
         if chars < MEETINGS_CHARS:
             chars += len(row["text"])
             yield {"text": row["text"], "questions": [query["query"] for query in row["queries"]]}
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         yield from (json.loads(line) for line in lines)
 
 
 def _write(name: str, rows: Iterable[Any]) -> None:
-    OUT.mkdir(exist_ok=True)
+    write_rows(OUT / f"{name}.jsonl.gz", rows)
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
     # No name and no time in the header, so that the same rows are the same bytes.
-    (OUT / f"{name}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":

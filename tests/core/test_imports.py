@@ -36,7 +36,7 @@ LAYERS = (
     ("edge",),
     ("gateway", "client"),
     ("http_get",),
-    ("cli", "demo", "testing", "__main__"),
+    ("cli", "demo", "load", "testing", "__main__"),
 )
 """What is further down may import what is further up, and its own row; never the other way."""
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
