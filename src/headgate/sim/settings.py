@@ -21,8 +21,10 @@ __all__ = [
     "Access",
     "Answers",
     "Batches",
+    "Billing",
     "BooksKept",
     "Caching",
+    "Commitment",
     "Compactions",
     "Conditions",
     "Diagnostics",
@@ -30,6 +32,7 @@ __all__ = [
     "Files",
     "Latency",
     "Limits",
+    "Priority",
     "SimSettings",
     "Speed",
     "Thinking",
@@ -459,6 +462,42 @@ class Fallbacks:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Billing:
+    """Who is billed for a request with `billing_policy` (claude-api.md §3, §6)."""
+
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    """User profiles by id: the organisation that is billed for one, or the code of the error that asking for it gets
+    (`user_profile_billing_not_authorized`, `linked_organization_spend_limit_reached`, …).  A profile that is not here
+    is `user_profile_not_billable`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commitment:
+    """Tokens a minute that were bought for one model."""
+
+    input_tokens_per_minute: int
+    output_tokens_per_minute: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Priority:
+    """The Priority Tier (claude-api.md §8.1, §8.4, §13).  No longer sold; accounts that have it keep it."""
+
+    commitments: Mapping[str, Commitment] = field(default_factory=dict)
+    """By model id.  None by default, so no request is served by it and no header tells of it."""
+    billed: bool = False
+    """Whether its tokens are on the bill at the standard price too.  A commitment is paid in advance, and the cost
+    report leaves its costs out (§13), so the default bills nothing."""
+
+    def check(self) -> None:
+        """Raise ValueError for a model that the tier does not have."""
+        for name in self.commitments:
+            model = FACTS.by_name.get(name)
+            if model is None or model.id != name or model.priority_tier_supported is False:
+                raise ValueError(f"priority.commitments names {name!r}, which is no model id that the tier serves")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Compactions:
     """Compaction (claude-api.md §12)."""
 
@@ -520,6 +559,8 @@ class SimSettings:
     validation: Validation = field(default_factory=Validation)
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     compactions: Compactions = field(default_factory=Compactions)
+    billing: Billing = field(default_factory=Billing)
+    priority: Priority = field(default_factory=Priority)
     books: BooksKept = field(default_factory=BooksKept)
     weather: Conditions = field(default_factory=Conditions)
 
@@ -531,6 +572,7 @@ class SimSettings:
         """
         self.access.check()
         self.limits.check()
+        self.priority.check()
         checked(self.conditions())
         for changes in self.weather.forecast.values():
             checked(changes)

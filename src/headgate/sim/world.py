@@ -18,8 +18,10 @@ from headgate.net.server import Request
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Books, Stats
 from headgate.sim.account.cache import PromptCache
+from headgate.sim.account.containers import Containers
 from headgate.sim.account.diagnostics import CacheDiagnostics
 from headgate.sim.account.limits import RateLimits
+from headgate.sim.account.priority import Commitments
 from headgate.sim.account.routes import StickyRoutes
 from headgate.sim.account.spend import SpendLimits
 from headgate.sim.account.workspaces import WorkspaceLimits
@@ -54,6 +56,8 @@ class World:
         self.cache = PromptCache(settings.caching.entries)
         self.diagnostics = CacheDiagnostics(settings.diagnostics)
         self.grammars = Grammars()
+        self.commitments = Commitments(settings.priority, settings.limits.depth_s)
+        self.containers = Containers()
         self.routes = StickyRoutes(settings.fallbacks)
         self.books = Books(settings.books, clock.unix_ms)
         self.spend = SpendLimits(settings.access.workspaces, self.weather, self.books)

@@ -90,13 +90,17 @@ class Totals:
 
 
 class Books:
-    """All of it.  `requests` counts what reached `POST /v1/messages` and every batch item, failed ones included."""
+    """All of it.  `requests` counts what reached `POST /v1/messages` and every batch item, failed ones included; by
+    model it counts passes of a model, of which a request has one or several.  The default workspace is "".
+    """
 
     def __init__(self, kept: BooksKept, unix_ms: Callable[[], int]) -> None:
         self._unix_ms = unix_ms
         self.entries: deque[Entry] = deque(maxlen=kept.entries)
         self.totals = Totals()
         self.by_model: dict[str, Totals] = {}
+        self.by_workspace: dict[str, Totals] = {}
+        self.by_key: dict[str, Totals] = {}
         self.limit_violations: Counter[str] = Counter()
         self.watcher: Callable[[Entry], object] | None = None
         """Is told every entry."""
@@ -118,11 +122,10 @@ class Books:
         if self.watcher is not None:
             self.watcher(entry)
         self.totals.add(entry.usage, entry.cost_pico)
+        _of(self.by_workspace, caller.workspace).add(entry.usage, entry.cost_pico)
+        _of(self.by_key, caller.key_id).add(entry.usage, entry.cost_pico)
         for terms, usage, cost_pico in passes:
-            by_model = self.by_model.get(terms.model.id)
-            if by_model is None:
-                by_model = self.by_model[terms.model.id] = Totals()
-            by_model.add(usage, cost_pico)
+            _of(self.by_model, terms.model.id).add(usage, cost_pico)
             self.usage.add(entry.at_ms, caller, terms, usage, cost_pico)
             if cost_pico:
                 year, month = terms.day.year, terms.day.month
@@ -133,7 +136,9 @@ class Books:
         """The body of `GET /sim/books`."""
         body = {
             **self.totals.told(),
-            "by_model": {model: totals.told() for model, totals in sorted(self.by_model.items())},
+            "by_model": _told(self.by_model),
+            "by_workspace": _told(self.by_workspace),
+            "by_key": _told(self.by_key),
             "limit_violations": {"total": self.limit_violations.total(), **_sorted(self.limit_violations)},
         }
         if with_requests:
@@ -167,6 +172,17 @@ class Stats:
             "requests_by_status": {str(status): count for status, count in sorted(self.by_status.items())},
             "limited_by_kind": _sorted(self.by_429),
         }
+
+
+def _of(sums: dict[str, Totals], name: str) -> Totals:
+    totals = sums.get(name)
+    if totals is None:
+        totals = sums[name] = Totals()
+    return totals
+
+
+def _told(sums: dict[str, Totals]) -> dict[str, Any]:
+    return {name: totals.told() for name, totals in sorted(sums.items())}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

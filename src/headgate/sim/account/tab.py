@@ -12,13 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Entry
 from headgate.sim.account.cache import CacheSplit
 from headgate.sim.account.credit import Redemption
 from headgate.sim.account.invoice import Terms, Usage, price_pico, refusal_is_free, sum_of
 from headgate.sim.account.limits import Pool
 from headgate.sim.endpoints.threads import HeldTurn
-from headgate.sim.reply.answer import Answer, Dice
+from headgate.sim.reply.answer import Answer
+from headgate.sim.reply.dice import Dice
 from headgate.sim.reply.message import used
 from headgate.sim.reply.stream import Ending
 from headgate.sim.request.validate import Ask
@@ -56,6 +58,9 @@ class Pass:
     """What chance decided of it."""
     ends: list[int]
     """Tokens up to the end of each block of its prompt."""
+    organisation: str
+    prepaid: bool = False
+    """Its tokens were paid for in advance (§13)."""
 
     @property
     def top_usage(self) -> Usage:
@@ -73,13 +78,18 @@ class Pass:
     def emit(self, deltas: int, world: World) -> None:
         """Output counts against its limit as it is emitted (§8.1)."""
         assert self.pool is not None
-        self.pool.emit(deltas, fast=self.terms.fast, now_s=world.clock.now_s())
+        now_s = world.clock.now_s()
+        self.pool.emit(deltas, fast=self.terms.fast, now_s=now_s)
+        if self.terms.priority:
+            world.commitments.emit(self.organisation, self.ask, deltas, now_s)
 
     def bill(self, sent: int | None = None) -> tuple[Terms, Usage, int]:
         """What it used, and what that costs: as a whole, or broken off after `sent` deltas."""
+        usage = self.usage if sent is None else used(self.ask, self.split, self.answer, sent)
+        if self.prepaid:
+            return self.terms, usage, 0
         if sent is None:
-            return self.terms, self.usage, cost_pico(self.usage, self.terms, self.answer)
-        usage = used(self.ask, self.split, self.answer, sent)
+            return self.terms, usage, cost_pico(usage, self.terms, self.answer)
         return self.terms, usage, price_pico(usage, self.terms)
 
 
@@ -97,6 +107,7 @@ class Tab:
     breaks_off: bool
     """An error event comes before the end."""
     held: HeldTurn | None
+    payer: Caller
     credit: Redemption | None = None
     _deltas: int = 0
     _began: int = 0
@@ -191,6 +202,9 @@ class Tab:
             bills = [one.bill(None if one is not begun[-1] else sent[n]) for n, one in enumerate(begun)]
         else:
             bills = []
+        if complete and self.answer.container is not None:
+            tools, organisation = self.last.ask.body.get("tools"), self.payer.organisation
+            self.world.containers.use(organisation, self.answer.container["id"], tools, self.visit.began_ms)
         self._book(bills, "broken" if how == "complete" and not complete else how)
 
     def _count_stream(self, how: Ending) -> None:
@@ -217,4 +231,4 @@ class Tab:
             last.ask.stream,
             outcome,
         )
-        self.world.books.record(entry, self.visit.caller, bills or [(last.terms, Usage(), 0)])
+        self.world.books.record(entry, self.payer, bills or [(last.terms, Usage(), 0)])

@@ -20,7 +20,8 @@ from headgate.sim.account.limits import Limited
 from headgate.sim.account.payer import payer_of
 from headgate.sim.account.tab import Pass, Tab
 from headgate.sim.edge import Edge, asked_error, json_headers, spoil
-from headgate.sim.endpoints.sampling import answer_of, redeemed, run, usage_of
+from headgate.sim.endpoints.handover import redeemed
+from headgate.sim.endpoints.passes import answer_of, run, usage_of
 from headgate.sim.endpoints.threads import HeldTurn
 from headgate.sim.errors import ApiError, envelope_bytes
 from headgate.sim.latency import pace
