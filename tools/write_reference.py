@@ -17,8 +17,9 @@ import textwrap
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -52,7 +53,11 @@ from headgate.net.http import HOP_BY_HOP
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, Resource
 from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.endpoints import control
+from headgate.sim.event_log import EVENTS
 from headgate.sim.misbehave import DIRECTIVES
+from headgate.sim.scenario import shipped
+from headgate.sim.settings import Speed, Workspace
 from headgate.telemetry import call_log
 
 __all__ = ["main", "pages"]
@@ -703,8 +708,9 @@ def _api_paths() -> str:
 
 _SIM_MODULES = (
     "endpoints.messages", "reply.stream", "request.validate", "request.tokenizer", "account.cache", "account.limits",
-    "endpoints.batches", "endpoints.files", "endpoints.threads", "endpoints.catalogue", "account.invoice",
-    "account.books", "reply.answer",
+    "account.workspaces", "account.ramp", "account.spend", "weather", "endpoints.batches", "endpoints.files",
+    "endpoints.threads", "endpoints.catalogue", "endpoints.rate_limits", "endpoints.reports", "endpoints.control",
+    "account.invoice", "account.books", "reply.answer", "latency", "event_log",
 )  # fmt: skip
 
 
@@ -733,17 +739,30 @@ def _simulator() -> str:
         "## Paths",
         _table(("path", "methods"), _sim_paths()),
         f"Paths of the [API](api-paths.md) that it does not have: {_codes(_not_simulated())}.",
+        "What it has beyond the API, without a credential:",
+        inspect.cleandoc(control.__doc__ or "").partition("\n\n")[2],
+        "`GET /sim/books` answers with",
+        _table(("field", "meaning"), [(_code(name), _line(text)) for name, text in control.BOOKS.items()]),
         "## Directives",
         "Misbehaviour on request: in the header `x-sim`, on every path, or as `[[sim: …]]` in the text of the last "
         "user turn. Several are separated by `;`. A later one of the same name wins.",
         _table(("directive", "what it does"), [(_code(usage), _line(text)) for usage, text in DIRECTIVES.items()]),
+        "## Scenarios",
+        "`headgate sim --scenario NAME`, or a file of your own: see [scenarios](../howto/scenarios.md).",
+        _table(("scenario", "what happens"), [(_code(name), _line(about)) for name, about in shipped().items()]),
+        "## Events",
+        "`headgate sim --events FILE`, and `events=` of `headgate.testing.virtual`: one JSON line for everything that "
+        "happens, with `at_s` (simulated seconds since the log began), `event` and `request_id`.",
+        _table(("event", "meaning"), [(_code(name), _line(text)) for name, text in EVENTS.items()]),
         "## Settings",
         "For `headgate.testing.simulated_claude(SimSettings(...))`. All keyword-only.",
         *settings,
+        _sim_section("access.workspaces", Workspace, "Each of `access.workspaces`: `Workspace(...)`"),
+        _sim_section("latency.lines", Speed, "Each of `latency.lines`: `Speed(...)`"),
     )
 
 
-def _sim_section(name: str, kind: type) -> str:
+def _sim_section(name: str, kind: type, title: str = "") -> str:
     docs = _attribute_docs(kind)
     hints = {item.name: item for item in fields(kind)}
     rows = []
@@ -756,7 +775,7 @@ def _sim_section(name: str, kind: type) -> str:
             pending = []
     if pending:
         raise SystemExit(f"sim settings {name}.{pending[-1]} has no docstring; write one under it")
-    title = f"### `{name}={kind.__name__}(...)`"
+    title = f"### {title or f'`{name}={kind.__name__}(...)`'}"
     doc = _prose(kind.__doc__ or "") if not (kind.__doc__ or "").startswith(f"{kind.__name__}(") else ""
     return _join(title, doc, _table(("setting", "default", "meaning"), rows))
 
@@ -767,10 +786,21 @@ def _value_of(item: Field[Any]) -> object:
 
 def _sim_default(value: object) -> str:
     if isinstance(value, frozenset):
-        return _codes(sorted(value)) or "none"
+        return _codes(sorted(map(str, value))) or "none"
     if value is None:
         return "not set"
-    return "none" if value == {} else _code(f"{value!r}")
+    if value is MISSING:
+        return "required"
+    return "none" if value in ({}, (), "") else _code(_sim_value(value))
+
+
+def _sim_value(value: object) -> str:
+    """As `repr`, but the same in every run, and dates as they are read."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_sim_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, frozenset):
+        return "{" + ", ".join(sorted(map(repr, value))) + "}"
+    return value.isoformat() if isinstance(value, date) else repr(value)
 
 
 def _sim_routes() -> list[tuple[str, str]]:
@@ -805,7 +835,8 @@ def _conformance() -> str:
         "# What is simulated of the Claude API",
         f"Every documented behaviour, and the tests that prove it: {len(every)} rows, of which "
         f"{len(every) - settings - len(left_out)} are simulated, {settings} are a choice that the facts leave open and "
-        f"a [setting](simulator.md#settings) decides, and {len(left_out)} are not simulated.",
+        f"a [setting](simulator.md#settings) decides, and {len(left_out)} are not simulated. How far to trust a "
+        "plan made on it stands in [the simulator](../explanation/simulator.md).",
         *(
             _join(f"## {name}. {table['title']}", _table(("id", "behaviour", "state", "tests"), _rows_of(name, table)))
             for name, table in sections.items()
@@ -818,7 +849,7 @@ def _rows_of(section: str, table: dict[str, Any]) -> Iterator[tuple[str, str, st
         if key == "title":
             continue
         state = f"setting {_code(row['setting'])}" if "setting" in row else "simulated" if "by" in row else "not"
-        proof = ", ".join(_proof(name) for name in row["by"]) if "by" in row else row.get("not", "not yet")
+        proof = ", ".join(_proof(name) for name in row["by"]) if "by" in row else row["not"]
         yield f"{section}-{key}", row["says"], state, proof
 
 
@@ -852,7 +883,8 @@ def _prose_of_testing() -> str:
 
 
 def _public(name: str, thing: Any) -> str:
-    signature = _signature(thing)
+    plain_error = inspect.isclass(thing) and issubclass(thing, Exception) and "__init__" not in vars(thing)
+    signature = "(message: str)" if plain_error else _signature(thing)
     parts = [f"### `{name}`", f"```python\n{name.rpartition('.')[2]}{signature}\n```"]
     parts.append(_members_doc(inspect.getdoc(thing) or ""))
     if inspect.isclass(thing) and not issubclass(thing, Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from math import inf
@@ -40,21 +41,27 @@ class SystemClock:
 
 
 class LoopClock:
-    """The running loop's time, with a fixed wall-clock instant at its zero: the clock of a virtual-time run."""
+    """A loop's time, with a fixed wall-clock instant at its zero: the clock of a virtual-time run.
 
-    def __init__(self, epoch: datetime) -> None:
+    Args:
+        loop: whose; default is the one that runs when it is asked.
+    """
+
+    def __init__(self, epoch: datetime, loop: asyncio.AbstractEventLoop | None = None) -> None:
         if epoch.tzinfo is None:
             raise ValueError("epoch must carry a time zone")
         self._epoch_ms = int(epoch.astimezone(UTC).timestamp() * 1000)
-
-    def now_s(self) -> float:
-        return asyncio.get_running_loop().time()
+        self.now_s: Callable[[], float] = loop.time if loop is not None else _time_of_the_running_loop
 
     def unix_ms(self) -> int:
         return self._epoch_ms + int(self.now_s() * 1000)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _time_of_the_running_loop() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class ScaledClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import anthropic
 import pytest
 
+from headgate.clock import utc
+from headgate.sim.scenario import load_scenario
 from headgate.sim.virtual_time import EPOCH, Deadlock, run
 from headgate.testing import RealTimeUsed, SimSettings, VirtualWorld, virtual
 from support.sdk import asking
@@ -154,6 +157,25 @@ def test_the_simulators_clock_can_be_put_forward_alone():
 
     settings = SimSettings()
     assert virtual(scene, settings=settings) == (0.0, "ended")
+
+
+def test_a_scenario_plays_in_it_at_its_own_hour():
+    """A shipped one begins at the instant that it says, and what goes wrong goes wrong then."""
+
+    async def scene(world: VirtualWorld) -> tuple[str, dict[str, int]]:
+        began = utc(world.clock.unix_ms())
+        client = world.client(max_retries=0)
+        while world.now_s < 86_400:
+            await asyncio.sleep(600)
+            with contextlib.suppress(anthropic.APIError):
+                await client.messages.create(**asking(str(world.now_s)))
+        return f"{began:%H:%M}", world.sim.world.stats.told()["requests_by_status"]
+
+    start, by_status = virtual(scene, scenario="spend-cap")
+
+    assert start == f"{load_scenario('spend-cap', SimSettings())[1].start or EPOCH:%H:%M}"
+    assert by_status["200"] > 10
+    assert by_status["429"] > 10
 
 
 # -- real time stays outside -------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from heapq import heapify, heappop
 from typing import Any, TypeVar
 
 from headgate.net.client import Connection, WireError
@@ -25,6 +27,7 @@ EPOCH = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 change that the book knows."""
 
 HIGH_WATER_BYTES = 64 * 1024
+MANY_TIMERS = 100
 
 
 class Deadlock(Exception):
@@ -40,9 +43,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Never waits: when nothing is ready it is the time of the next timer."""
 
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _stopping: bool
+    _timer_cancelled_count: int
+
     def __init__(self) -> None:
         self._now_s = 0.0
-        super().__init__(_JumpingSelector(self))
+        super().__init__(_NoSelector())
         # Timers this close are due.  Finer, and after half a year a float cannot hold the last step to a timer.
         self._clock_resolution = 1e-6
         self._listening: dict[int, Callable[[], asyncio.Protocol]] = {}
@@ -51,10 +59,38 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now_s
 
-    def jump(self, seconds: float | None) -> None:
-        if seconds is None:
-            raise Deadlock("every task waits and no timer is set")
-        self._now_s += seconds
+    def _run_once(self) -> None:
+        """One turn, as asyncio's own, but that nothing outside is looked at and time is what the next timer says."""
+        if len(self._scheduled) > MANY_TIMERS and self._timer_cancelled_count * 2 > len(self._scheduled):
+            self._forget_cancelled_timers()
+        ready, scheduled = self._ready, self._scheduled
+        if not ready and not self._stopping:
+            while scheduled and scheduled[0]._cancelled:
+                heappop(scheduled)._scheduled = False
+                self._timer_cancelled_count -= 1
+            if not scheduled:
+                raise Deadlock("every task waits and no timer is set")
+            self._now_s = max(self._now_s, scheduled[0]._when)
+        due_s = self._now_s + self._clock_resolution
+        while scheduled and scheduled[0]._when < due_s:
+            timer = heappop(scheduled)
+            timer._scheduled = False
+            if timer._cancelled:
+                self._timer_cancelled_count -= 1
+            else:
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _forget_cancelled_timers(self) -> None:
+        """Every call sets timers that it cancels when all goes well; they would be kept for minutes of virtual time."""
+        for timer in self._scheduled:
+            timer._scheduled = not timer._cancelled
+        self._scheduled = [timer for timer in self._scheduled if timer._scheduled]
+        heapify(self._scheduled)
+        self._timer_cancelled_count = 0
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """What is meant for a thread runs here and now: a thread would bring the machine's own pace into the run."""
@@ -106,15 +142,10 @@ async def memory_dial(origin: Origin, factory: Callable[[], Connection], within_
     return connection
 
 
-class _JumpingSelector(selectors.BaseSelector):
-    """Nothing outside can become ready, so `select` only lets time pass."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+class _NoSelector(selectors.BaseSelector):
+    """Nothing outside can become ready."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout > 0:
-            self._loop.jump(timeout)
         return []
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

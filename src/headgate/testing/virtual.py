@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -32,6 +33,7 @@ from headgate.net.server import Server
 from headgate.records import CallRecord
 from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.scenario import Scenario, load_scenario
 from headgate.sim.service import LIMITS
 from headgate.sim.virtual_time import EPOCH, memory_dial, run
 from headgate.stores.memory import MemoryLedger
@@ -111,11 +113,12 @@ def virtual(
     scene: Callable[[VirtualWorld], Awaitable[T]],
     *,
     settings: SimSettings | None = None,
+    scenario: str | Path | None = None,
     through: Through = "nothing",
     config: Config | None = None,
     keys: Sequence[str] = ("sk-ant-test",),
     seed: int = 0,
-    epoch: datetime = EPOCH,
+    epoch: datetime | None = None,
     events: Callable[[bytes], object] | None = None,
     watch: Sequence[str] = (),
     longest_s: float = LONGEST_S,
@@ -124,11 +127,12 @@ def virtual(
 
     Args:
         settings: of the simulator; default: no latency, the Start tier.
+        scenario: what goes wrong when: one that ships, such as `"storm"`, or a TOML file; its settings go before yours.
         through: put Headgate's gateway before the simulator, or its transport into the clients.
         config: Headgate's, but for its addresses.
         keys: the API keys that Headgate holds.
         seed: decides everything that chance decides; a failure carries it as a note.
-        epoch: the date on which the run begins.
+        epoch: the instant at which the run begins; default the scenario's, or a Saturday morning in November 2026.
         events: takes the simulator's event log, a JSON line each: a list's `append`, a file's `write`.
         watch: names of modules that must not ask the machine for time, chance or threads ("headgate", "myapp"); slow.
         longest_s: when a run that does not end is given up, in virtual seconds.
@@ -136,20 +140,28 @@ def virtual(
     Raises:
         RealTimeUsed: a watched module did, or anybody slept for real or started a thread.
         Deadlock: everybody waits and no timer is set.
+        ScenarioError: there is no such scenario, or something in it is wrong.
     """
+    played: Scenario | None = None
+    if scenario is not None:
+        settings, played = load_scenario(scenario, settings or SimSettings())
+        epoch = epoch or played.start
     watching = Watch(tuple(watch)) if watch else None
     at_s = 0.0
 
     async def main() -> T:
         nonlocal at_s
-        clock = ScaledClock(below=LoopClock(epoch))
+        clock = ScaledClock(below=LoopClock(epoch or EPOCH, asyncio.get_running_loop()))
         with ExitStack() as block:
             block.enter_context(stand_in(clock, seed))
             if watching is not None:
                 block.enter_context(watching)
             try:
                 async with asyncio.timeout(longest_s):
-                    return await _play(scene, clock, settings, through, config, keys, seed, events)
+                    sim = SimulatedClaude(settings or SimSettings(), clock, _chance(seed), played)
+                    if events is not None:
+                        sim.world.log_events(events)
+                    return await _play(scene, clock, sim, through, config, keys, seed)
             finally:
                 at_s = asyncio.get_running_loop().time()
 
@@ -168,16 +180,12 @@ def virtual(
 async def _play(
     scene: Callable[[VirtualWorld], Awaitable[T]],
     clock: ScaledClock,
-    settings: SimSettings | None,
+    sim: SimulatedClaude,
     through: Through,
     config: Config | None,
     keys: Sequence[str],
     seed: int,
-    events: Callable[[bytes], object] | None,
 ) -> T:
-    sim = SimulatedClaude(settings or SimSettings(), clock, _chance(seed))
-    if events is not None:
-        sim.world.log_events(events)
     server = Server(sim, LIMITS)
     base_url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
     ledger = MemoryLedger()
