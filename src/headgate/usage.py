@@ -87,4 +87,6 @@ class MessageFacts(msgspec.Struct, eq=False):
     has_content: bool = False
     fallback_triggers: list[tuple[str | None, str | None]] = []
     """For each `fallback` block: the model that declined, and the category."""
+    compacted: bool = False
+    """It holds a summary, which is a pass of its own."""
     usage: Usage | None = None

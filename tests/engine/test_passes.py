@@ -207,3 +207,50 @@ def test_the_runs_meet_what_they_are_about():
         assert any(getattr(entry.usage, kind) for _, entry in told), kind
     assert {entry.model for _, entry in told} >= {"claude-opus-4-8", "claude-opus-5", *CHAINS}
     assert any(entry.cost_pico == 0 < entry.usage.input for _, entry in told)
+
+
+COMPACT = {
+    "context_management": {
+        "edits": [{"type": "compact_20260112", "trigger": {"type": "input_tokens", "value": 50_000}}]
+    }
+}
+BROKEN = {
+    "a decline, then a cut": ("refusal-mid; tokens=40; cut=30", {"fallbacks": [{"model": "claude-opus-5"}]}),
+    "a decline before the cut": ("refusal=bio; cut=0", {"fallbacks": [{"model": "claude-opus-5"}]}),
+    "a summary on demand": ("cut=0", {"compaction": {"type": "summarize"}}),
+    "a summary at a threshold": ("cut=0", COMPACT | {"messages": [{"role": "user", "content": LONG}]}),
+    "after such a summary": (
+        "tokens=40; midstream-error=600",
+        COMPACT | {"messages": [{"role": "user", "content": LONG}]},
+    ),
+}
+
+
+def broken(sim: str, fields: dict[str, Any]) -> tuple[AttemptRecord, Entry]:
+    async def scene(world: World) -> tuple[AttemptRecord, Entry]:
+        call = world.make(sim, stream=True, model="claude-fable-5-1", max_tokens=2_000, body=fields)
+        call.headers.append((b"anthropic-beta", ",".join(BETAS).encode()))
+        await world.send(call)
+        return world.ledger.attempts[-1], world.sim.world.books.entries[-1]
+
+    return play(scene)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_stream_that_breaks_with_passes_untold_has_no_known_cost(name):
+    """§4, §7.1: only the end tells of a model that declined, or of a summary; what was seen is too little."""
+    attempt, entry = broken(*BROKEN[name])
+
+    assert entry.cost_pico > 0
+    assert (attempt.usage_source, attempt.cost_pico) == (UsageSource.UNKNOWN, 0)
+    assert attempt.unconfirmed_pico > 0
+
+
+@pytest.mark.parametrize(
+    "fields", [{"fallbacks": [{"model": "claude-opus-5"}]}, COMPACT, {}], ids=["fallbacks", "threshold", "plain"]
+)
+def test_a_stream_that_breaks_in_its_only_pass_costs_what_was_seen(fields):
+    """Whatever else might have happened: the first block shows that it has not."""
+    attempt, entry = broken("tokens=40; cut=9", fields)
+
+    assert (attempt.usage_source, attempt.cost_pico) == (UsageSource.OBSERVED, entry.cost_pico)

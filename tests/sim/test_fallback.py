@@ -443,3 +443,56 @@ def test_a_refusal_in_a_batch_is_a_success(sim):
 
     assert (result["type"], result["message"]["stop_reason"]) == ("succeeded", "refusal")
     assert "fallback_credit_token" not in result["message"]["stop_details"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("said", ["refusal", "refusal-mid", "refusal; declines=2"])
+def test_thinking_after_a_hand_over_can_be_sent_back(sim, said, stream):
+    """§9.10: it belongs to all that stands before it, the block of the hand-over among that."""
+    betas = {"anthropic_beta": "server-side-fallback-2026-07-01,thinking-binding-controls-2026-08-01"}
+    thinking = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}}
+    fields = {"headers": betas, "model": "claude-fable-5-2", "thinking": thinking}
+    chain = [{"model": "claude-opus-4-8"}, {"model": "claude-opus-5-5"}]
+    question = {"role": "user", "content": f"[[sim: {said}]]"}
+    first = sim.ask(messages=[question], fallbacks=chain[::-1] if "2" not in said else chain, stream=stream, **fields)
+    content = said_in(first)
+    last = max(number for number, block in enumerate(content) if block["type"] == "fallback")
+    kept = [block for number, block in enumerate(content) if number >= last or block["type"] != "thinking"]
+    turns = [question, {"role": "assistant", "content": kept}, {"role": "user", "content": "Go on."}]
+    again = sim.ask(messages=turns, fallbacks=chain, stream=stream, **fields)
+
+    assert "thinking" in [block["type"] for block in content[last:]]
+    assert again.status == 200, again.body
+    assert message(again).model == "claude-opus-5-5"
+
+
+def said_in(reply):
+    """The content blocks of an answer as they have to be sent back."""
+    if not reply.body.startswith(b"event"):
+        return reply.json["content"]
+    blocks = [dict(event["content_block"]) for event in reply.of("content_block_start")]
+    for event in reply.of("content_block_delta"):
+        block, delta = blocks[event["index"]], event["delta"]
+        for field in ("text", "thinking", "signature"):
+            if field in delta:
+                block[field] = block.get(field, "") + delta[field]
+    return blocks
+
+
+@pytest.mark.parametrize(("model", "reason"), [(FIRST, "refusal"), (SECOND, "end_turn")])
+def test_a_directive_names_the_one_model_that_declines(sim, model, reason):
+    """For clients that go to the next model by themselves, with the same prompt."""
+    assert sim.ask(f"[[sim: refusal=cyber; refusing={FIRST}]]", model=model).json["stop_reason"] == reason
+
+
+def test_the_block_of_a_hand_over_is_not_read_by_the_model(sim):
+    """The SDK: accepted when it is sent back, and not rendered into the prompt."""
+    block = {"type": "fallback", "from": {"model": FIRST}, "to": {"model": SECOND}, "trigger": None}
+    said = {"type": "text", "text": "Enough."}
+    counts = {
+        sim.ask(messages=[{"role": "user", "content": "hello"}, {"role": "assistant", "content": content},
+                          {"role": "user", "content": "and?"}]).json["usage"]["input_tokens"]
+        for content in ([said], [block, said])
+    }  # fmt: skip
+
+    assert len(counts) == 1

@@ -6,6 +6,7 @@ A feeder, not a reader: it is given bytes and never waits for any, so sync, asyn
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from headgate.core.sse import events
 from headgate.core.usage import PlainUsage, merge_delta, read_usage
 from headgate.usage import MessageFacts, Usage
 
-__all__ = ["StreamFacts", "read_message"]
+__all__ = ["StreamFacts", "has_untold_passes", "read_message"]
 
 
 class _PlainMessage(msgspec.Struct):
@@ -75,6 +76,19 @@ def read_message(body: bytes) -> MessageFacts | None:
 
 
 _EMPTY = re.compile(rb"\[\s*\]|null")
+
+
+def has_untold_passes(facts: MessageFacts, request: Mapping[str, Any]) -> bool:
+    """Whether the answer, of which the end is missing, may have had passes whose usage only the end tells (§4, §7.1): a
+    model that declined before another took over, or a summary."""
+    if facts.fallback_triggers or facts.compacted or request.get("compaction") is not None:
+        return True
+    if facts.has_content:
+        return False  # both would have come first
+    if request.get("fallbacks") is not None and facts.model != request.get("model"):
+        return True
+    edits = _mapping(request.get("context_management")).get("edits")
+    return isinstance(edits, list) and any(_mapping(edit).get("type") == "compact_20260112" for edit in edits)
 
 
 class StreamFacts:
@@ -171,6 +185,8 @@ class StreamFacts:
         if kind == "fallback":
             _note_fallback(self.facts, block)
             self.facts.model = _text(_mapping(block.get("to")).get("model")) or self.facts.model
+        elif kind == "compaction":
+            self.facts.compacted = True
         empty = (
             (kind == "text" and not block.get("text"))
             or (kind == "thinking" and not block.get("thinking"))

@@ -11,7 +11,7 @@ import msgspec
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds, utc_day
 from headgate.core.classify import classify_event
-from headgate.core.message import StreamFacts, read_message
+from headgate.core.message import StreamFacts, has_untold_passes, read_message
 from headgate.core.price import PriceBook
 from headgate.core.sse import EventTooLarge, Splitter
 from headgate.engine.batch_results import BatchResults
@@ -324,9 +324,13 @@ class MessageStream:
 
     def _price(self) -> None:
         """By the API's final counts if they came.  Otherwise the input is what `message_start` said, and the output
-        what the API had told so far, or more if the deltas hold more."""
+        what the API had told so far, or more if the deltas hold more; unless there were passes that it had not told
+        of."""
         source = UsageSource.VENDOR
         if not self._facts.final:
+            if has_untold_passes(self._facts.facts, self._call.document or {}):
+                self._meter.doubt(self._call, self._attempt)
+                return
             source = UsageSource.OBSERVED
             usage = self._facts.facts.usage
             if usage is None:

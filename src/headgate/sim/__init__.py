@@ -6,9 +6,8 @@
 Its authority is `claude-api.md`; modules cite its sections.  What that leaves open is a setting in `settings.py`.
 It is written apart from Headgate's own meter, so that its books (`GET /sim/books`) check the ledger.
 
-Not simulated yet: passes of other models (server-side fallback, compaction, advisor), code execution and web fetch,
-context editing, citations, the priority tier, skills and user profiles.  A request that asks for them is answered
-without them; a path that is not simulated gets a 404.
+Not simulated yet: the advisor, skills, and user profiles as objects.  A request that asks for them is answered without
+them; a path that is not simulated gets a 404.
 """
 
 from headgate.sim.api import SimulatedClaude

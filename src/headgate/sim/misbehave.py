@@ -78,6 +78,8 @@ class Misbehaviour:
     category: Category | None = None
     declines: int = 1
     """How many models decline, of those that `fallbacks` names; the requested one first."""
+    refusing: str | None = None
+    """The one model that declines, by its id; every other answers."""
     credit_unavailable: bool = False
     tools: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
     """Without an input: one that its schema allows."""
@@ -308,6 +310,8 @@ _KNOWN = {
         _Directive("refusal=CATEGORY", "Refuse before any output; the category is optional.", _refusal("refusal")),
         _Directive("declines=N", "Of a refusal with `fallbacks`: the first N models decline (1).",
                    _value("declines", lambda value: number(value, 4))),
+        _Directive("refusing=MODEL", "Of a refusal: only this model declines, whoever is asked.",
+                   _value("refusing", text)),
         _Directive("credit-unavailable", "A fallback credit cannot be redeemed at the moment.",
                    _flag("credit_unavailable")),
         _Directive("refusal-mid=CATEGORY", "Refuse after a part of the answer.", _refusal("refusal_midway")),

@@ -356,6 +356,9 @@ class Answers:
     prompt_exponent: float = 0.0
     """How the length of an answer grows with its prompt: the median is that of a prompt of 1,000 tokens, times (tokens
     / 1,000) to this power.  0 makes it the same for all, 0.3 doubles it for a prompt ten times as long."""
+    thinking_omitted_on: frozenset[str] = frozenset()
+    """Models whose thinking is omitted where `display` is not given.  Its default "depends on the model" (the SDK's
+    types), and by which the sheet does not tell; newer ones are said to omit it, and a test wants to see it."""
     tool_call_share: float = 0.0
     """How likely an answer calls a tool that it may call and need not: one of the client's, and one of the server's.
     Never, unless set, so that a test gets what it asks for.  A turn that brings tool results is answered in words."""

@@ -63,6 +63,8 @@ class Terms:
     batch: bool = False
     fast: bool = False
     us: bool = False
+    priority: bool = False
+    """Served by a commitment that was paid in advance; what that costs is told apart from this price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,8 @@ def _prefixes(messages: Sequence[Any]) -> Iterator[bytes]:
     """The hash of the conversation up to each message.  Cache markers, which move from turn to turn, do not count."""
     running = blake2b(digest_size=16)
     for message in messages:
-        content = message["content"]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content = message.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
         said = [{name: value for name, value in block.items() if name != "cache_control"} for block in blocks]
         running.update(encode([message["role"], said]))
         yield running.digest()

@@ -25,7 +25,8 @@ from headgate.sim.dates import rfc3339
 from headgate.sim.edge import asked_error, json_headers
 from headgate.sim.endpoints.batch_frame import read_frame
 from headgate.sim.endpoints.batch_pace import BatchPace, pace_of
-from headgate.sim.endpoints.sampling import Stage, answer_of, run_in_batch, usage_of
+from headgate.sim.endpoints.passes import answer_of, run_in_batch, usage_of
+from headgate.sim.endpoints.sampling import Stage
 from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import parse
@@ -63,6 +64,8 @@ class _Batch:
     counts: Counter[str] = field(default_factory=Counter)
     lines: list[bytes] = field(default_factory=list)
     ended: bool = False
+    overshot: int = 0
+    """Items that were done although a spend limit had been reached."""
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -88,6 +91,7 @@ class Batches:
         limits = world.admit_request(visit, "batches")
         body = visit.request.body
         requests = read_frame(body)
+        world.spend.check(visit.caller, visit.began_ms)
         self._check_queue(visit, len(requests))
         self._make_room(len(body))
         batch_id = world.ids.new("msgbatch")
@@ -240,6 +244,7 @@ class Batches:
             if fails:
                 raise ApiError(500, "Internal server error")
             reading = read(world, params, batch.rules, batch.caller, now_ms)
+            self._check_spend(batch, now_ms)
         except ApiError as error:
             entry = Entry(request_id, None, None, error.status, Usage(), 0, False, "error", batch=True)
             world.books.record(entry, batch.caller, (), now_ms)
@@ -260,6 +265,19 @@ class Batches:
         entry = Entry(request_id, message_id, ask.model.id, 200, usage, cost, False, outcome, batch=True)
         world.books.record(entry, batch.caller, bills, now_ms)
         return {"type": "succeeded", "message": whole_message(message_id, ask, answer, usage_of(passes, answer))}
+
+    def _check_spend(self, batch: _Batch, now_ms: int) -> None:
+        """§8.3: a limit that is reached while a batch is processed stops it a little later.
+
+        Raises:
+            ApiError: as `SpendLimits.check`, for the items beyond what a batch may overshoot.
+        """
+        try:
+            self._world.spend.check(batch.caller, now_ms)
+        except ApiError:
+            batch.overshot += 1
+            if batch.overshot > self._world.settings.batches.overshoot_requests:
+                raise
 
     # -- telling ------------------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def _on_demand(body: Body, wanted: Any, most_tools: int) -> Compaction:
         if clash:
             raise invalid(f"compaction: cannot be combined with {what}")
     messages = body["messages"]
-    spoken = [message for message in messages if message["role"] != "system" and message["content"]]
+    spoken = [message for message in messages if message["role"] != "system" and message.get("content")]
     if not spoken:
         raise invalid("compaction: there is nothing to summarize", code="compaction_nothing_to_summarize")
     if _unfinished(spoken[-1]):
@@ -124,7 +124,7 @@ def compacted(body: Body, seed: bytes) -> Body:
         message = messages[number]
         messages = [{**message, "content": message["content"][index:]}, *messages[number + 1 :]]
     shorter = [_without_blocks(message) for message in messages]
-    return {**body, "messages": [message for message in shorter if message["content"]]}
+    return {**body, "messages": [message for message in shorter if message.get("content") != []]}
 
 
 def _check_block(block: Body, place: str) -> None:
@@ -187,7 +187,7 @@ def _as_text(block: Body) -> Body | None:
 
 
 def _blocks(message: Body) -> list[Body]:
-    content = message["content"]
+    content = message.get("content")
     return content if isinstance(content, list) else []
 
 

@@ -121,7 +121,7 @@ def _clear_tool_uses(messages: list[Body], edit: Body, tokens: int) -> tuple[lis
 
     shorter = [
         {**message, "content": [edited(block) for block in message["content"]]}
-        if isinstance(message["content"], list)
+        if isinstance(message.get("content"), list)
         else message
         for message in messages
     ]
@@ -129,7 +129,7 @@ def _clear_tool_uses(messages: list[Body], edit: Body, tokens: int) -> tuple[lis
 
 
 def _blocks(message: Body) -> Iterator[Body]:
-    content = message["content"]
+    content = message.get("content")
     return iter(content if isinstance(content, list) else ())
 
 

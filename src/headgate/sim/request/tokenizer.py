@@ -72,6 +72,8 @@ class Tokenizer:
             return IMAGE_TOKENS
         if kind == "document":
             return self._source(block.get("source"))
+        if kind == "fallback":  # marks a boundary, and is not shown to the model
+            return 0
         return self.json(block)
 
     def _content(self, content: Any) -> int:
