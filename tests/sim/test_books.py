@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Answers, BooksKept, Latency
+from headgate.sim.settings import Answers, BooksKept, Latency, Limits
 
 
 def leave(sim, turns, **fields):
@@ -170,3 +170,73 @@ def test_statistics_tell_streams_and_statuses(sim):
 
     assert (stats["streams_started"], stats["streams_finished"], stats["streams_cut"]) == (3, 2, 1)
     assert stats["requests_by_status"] == {"200": 3, "503": 1}
+
+
+# -- whose it was, and what the cache did --------------------------------------------------------------------------
+
+
+def test_sums_are_kept_by_workspace_and_key(sim):
+    """Failed requests too; the default workspace is the empty name."""
+    for key, workspace in (("a", "wrkspc_a"), ("a", "wrkspc_b"), ("b", "wrkspc_b"), ("b", None)):
+        sim.ask(headers={"x_api_key": key, "anthropic_workspace_id": workspace})
+    sim.ask("[[sim: error=500]]", headers={"x_api_key": "b"})
+    books = sim.books()
+
+    assert {name: totals["requests"] for name, totals in books["by_workspace"].items()} == {
+        "": 2,
+        "wrkspc_a": 1,
+        "wrkspc_b": 2,
+    }
+    assert sorted(totals["requests"] for totals in books["by_key"].values()) == [2, 3]
+    for sums in (books["by_workspace"], books["by_key"]):
+        assert sum(totals["cost_pico"] for totals in sums.values()) == books["cost_pico"]
+
+
+def test_entries_tell_when_and_whose(sim):
+    """By the simulated clock; a key goes by its id."""
+    sim.clock.advance(61)
+    sim.ask(headers={"anthropic_workspace_id": "wrkspc_a"})
+    entry = sim.last_entry()
+
+    assert (entry["at"], entry["workspace_id"]) == ("2026-11-21T12:01:01.000Z", "wrkspc_a")
+    assert entry["api_key_id"].startswith("apikey_01")
+
+
+def cached(text, **fields):
+    return {"system": [{"type": "text", "text": text * 1_200, "cache_control": {"type": "ephemeral"}}], **fields}
+
+
+def test_the_books_tell_what_was_written_and_read_entry_by_entry(sim):
+    """The truth behind the sums of usage: one line for each prefix that was ever written."""
+    for system in (cached("water"), cached("water"), cached("steam"), cached("water")):
+        sim.ask(**system)
+    told = sim.call("GET", "/sim/books?cache=1").json
+    water, steam = told["cache"]
+
+    assert [(entry["writes"], entry["reads"]) for entry in (water, steam)] == [(1, 2), (1, 0)]
+    assert water["tokens_read"] == told["tokens"]["cache_read"]
+    assert water["tokens"] + steam["tokens"] == told["tokens"]["cache_write_5m"]
+    assert "cache" not in sim.books()
+
+
+def test_an_entry_that_is_gone_is_still_told(sim):
+    """Written again, it is the same prefix."""
+    sim.ask(**cached("water"))
+    sim.clock.advance(301)
+    sim.ask(**cached("water"))
+    (entry,) = sim.call("GET", "/sim/books?cache=1").json["cache"]
+
+    assert (entry["writes"], entry["reads"], entry["ttl_s"]) == (2, 0, 300)
+
+
+def test_a_refused_request_refreshes_nothing(make_sim):
+    """§9.2: each use does, and a 429 is none."""
+    sim = make_sim(SimSettings(limits=Limits(rpm=1, depth_s=60)))
+    sim.ask(**cached("water"))
+    sim.clock.advance(30)
+    refused = sim.ask(**cached("water"))
+    sim.clock.advance(280)
+    reply = sim.ask(**cached("water"))
+
+    assert refused.status == 429
+    assert reply.json["usage"]["cache_read_input_tokens"] == 0

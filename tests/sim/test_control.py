@@ -9,6 +9,7 @@ import pytest
 
 from headgate.clock import SystemClock
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.endpoints.control import BOOKS
 from headgate.sim.settings import Batches
 
 
@@ -62,3 +63,13 @@ def test_somebody_elses_clock_is_not_moved(sim):
 
     assert sim.call("POST", "/sim/clock", {"advance_s": 1}).status == 409
     assert sim.call("GET", "/sim/clock").status == 200
+
+
+def test_every_field_of_the_books_is_documented(sim):
+    """docs/reference/simulator.md has the table."""
+    sim.ask(system=[{"type": "text", "text": "water" * 1_200, "cache_control": {"type": "ephemeral"}}])
+    books = sim.call("GET", "/sim/books?requests=1&cache=1").json
+    lists = {name: books.pop(name)[0] for name in ("entries", "cache")}
+    told = [*books, *(f"{name}[].{field}" for name, item in lists.items() for field in item)]
+
+    assert sorted(told) == sorted(BOOKS)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate.sim import PoolLimits, SimSettings
+from headgate.sim.account.bucket import Bucket
 from headgate.sim.settings import Conditions, Limits
+from headgate.sim.weather import Weather
 
 TEXT = "water" * 600
 """About 1,000 tokens."""
@@ -177,3 +181,27 @@ def test_others_take_from_every_pool(make_sim):
 
     assert [remaining(reply, "requests") for reply in first] == [59, 119]
     assert [remaining(reply, "requests") for reply in then] == [57, 118]
+
+
+SECONDS = st.floats(0, 100)
+CHANGES = st.tuples(SECONDS, st.floats(0, 2), st.floats(0, 120))
+
+
+@given(
+    changes=st.lists(CHANGES, max_size=6),
+    looks=st.lists(SECONDS, max_size=20),
+    taken=st.floats(0, 100),
+    depth_s=SECONDS,
+)
+def test_a_bucket_is_as_full_however_often_it_is_looked_at(changes, looks, taken, depth_s):
+    """Lazy refill with others in it is the same as a refill that is watched all the time."""
+    planned = {at_s: {"others_share": share, "others_rpm": rpm} for at_s, share, rpm in changes}
+    weather = Weather(SimSettings().conditions(), planned, now_s=0)
+    seldom, often = (Bucket(60, max(1, depth_s), 0, weather=weather, field=1) for _ in range(2))
+    weather.catch_up(100)
+    for bucket in (seldom, often):
+        bucket.take(taken, 0)
+    for now_s in sorted(looks):
+        often.missing(now_s)
+
+    assert often.missing(100) == pytest.approx(seldom.missing(100), abs=1e-6)

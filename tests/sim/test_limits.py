@@ -376,3 +376,76 @@ def test_violations_are_counted_by_limiter(make_sim):
 
     assert sim.books()["limit_violations"] == {"total": 3, "requests": 2, "input_tokens": 1}
     assert sim.stats()["limited_by_kind"] == {"requests": 2, "input_tokens": 1, "asked": 1}
+
+
+# -- the tables of §8.2, row by row --------------------------------------------------------------------------------
+
+SAME_AS_OPUS_5 = ((1_000, 2_000_000, 400_000), (5_000, 5_000_000, 1_000_000), (10_000, 10_000_000, 2_000_000))
+FABLE = ((1_000, 500_000, 100_000), (2_000, 1_500_000, 300_000), (4_000, 4_000_000, 800_000))
+POOLS = {
+    ("claude-fable-5-2", "claude-fable-5-1", "claude-fable-5"): FABLE,
+    ("claude-mythos-5-2", "claude-mythos-5-1", "claude-mythos-5"): FABLE,
+    ("claude-opus-5-5",): SAME_AS_OPUS_5,
+    ("claude-opus-5",): SAME_AS_OPUS_5,
+    ("claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6", "claude-opus-4-5"): SAME_AS_OPUS_5,
+    ("claude-sonnet-5-5",): SAME_AS_OPUS_5,
+    ("claude-sonnet-5",): SAME_AS_OPUS_5,
+    ("claude-sonnet-4-6", "claude-sonnet-4-5"): SAME_AS_OPUS_5,
+    ("claude-haiku-5-5",): SAME_AS_OPUS_5,
+    ("claude-haiku-4-5",): SAME_AS_OPUS_5,
+}
+"""The models of each pool, and its RPM, ITPM and OTPM on Start, Build and Scale."""
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("models", POOLS)
+def test_every_pool_has_the_limits_of_its_tier(make_sim, models, number):
+    """§8.2: as the headers of each of its models tell them."""
+    sim = make_sim(limited(tier=("start", "build", "scale")[number]))
+
+    for model in models:
+        headers = sim.ask(model=model).headers
+        told = tuple(int(headers[f"anthropic-ratelimit-{what}-limit"]) for what in ("requests", "input-tokens",
+                                                                                    "output-tokens"))  # fmt: skip
+        assert told == POOLS[models][number], model
+
+
+def test_pools_are_independent(make_sim):
+    """§8.1: each has a first request, and no two models of different pools share one."""
+    sim = make_sim(limited(rpm=1))
+
+    assert {sim.ask(model=models[0]).status for models in POOLS} == {200}
+    assert {sim.ask(model=models[-1]).status for models in POOLS} == {429}
+
+
+def test_an_estimate_that_was_too_low_is_made_good(make_sim):
+    """§8.1: corrected during the request, in either direction; the next one pays for it."""
+    sim = make_sim(limited(itpm=1_000, input_estimate_factor=0.1))
+    first, second = (sim.ask("water" * 600) for _ in range(2))  # 975 tokens each
+
+    assert (first.status, second.status) == (200, 429)
+
+
+def test_what_a_429_says_holds_for_every_limiter(make_sim):
+    """§8.4: earlier retries fail, and one in time passes."""
+    for limits, text in (({"rpm": 3}, "x"), ({"itpm": 3_000}, "water" * 600), ({"otpm": 60}, "[[sim: tokens=50]]")):
+        sim = make_sim(limited(**limits))
+        while (reply := sim.ask(text)).status == 200:
+            pass
+        sim.clock.advance(float(reply.headers["retry-after"]) - 1.01)
+        early = sim.ask(text).status
+        sim.clock.advance(1.01)
+
+        assert (early, sim.ask(text).status) == (429, 200), limits
+
+
+def test_a_429_names_the_limiter_that_needs_the_longest_wait(make_sim):
+    """§8.4: where several are short, its `retry-after` is enough for all of them."""
+    sim = make_sim(limited(rpm=1, otpm=60))
+    sim.ask("[[sim: tokens=240]]")  # requests are back after 60 s, output after 180 s and one token
+    refused = sim.ask()
+    sim.clock.advance(float(refused.headers["retry-after"]))
+
+    assert "output tokens" in refused.error["message"]
+    assert refused.headers["retry-after"] == "181"
+    assert sim.ask().status == 200

@@ -179,7 +179,9 @@ def test_a_retired_model_answers_with_a_404_and_a_deprecated_one_answers(make_si
     assert [make_sim(epoch=day).ask(model="claude-sonnet-4-5").status for day in days] == [200, 404]
 
 
-@pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?limit=x", "?after_id=nobody", "?before_id=nobody"])
+@pytest.mark.parametrize(
+    "query", ["?limit=0", "?limit=1001", "?limit=x", f"?limit={'9' * 5_000}", "?after_id=nobody", "?before_id=nobody"]
+)
 def test_a_page_that_cannot_be_is_a_400(sim, query):
     """`limit` is 1 to 1,000, and a cursor is an id of the list."""
     assert sim.call("GET", f"/v1/models{query}").status == 400

@@ -139,7 +139,17 @@ def test_pages_follow_each_other(sim):
 
 
 @pytest.mark.parametrize(
-    "query", ["group_type=models", "limit=0", "limit=1001", "limit=x", "page=nonsense", "page=%ff", "page=LTE="]
+    "query",
+    [
+        "group_type=models",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        f"limit={'9' * 5_000}",
+        "page=nonsense",
+        "page=%ff",
+        "page=LTE=",
+    ],
 )
 def test_a_question_that_makes_no_sense_is_a_400(sim, query):
     """In the envelope."""

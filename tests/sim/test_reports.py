@@ -10,7 +10,7 @@ from anthropic.types.beta import BetaCacheCreation
 from pydantic import BaseModel, ConfigDict
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Access, BooksKept, Workspace
+from headgate.sim.settings import Access, BooksKept, Commitment, Priority, Workspace
 
 USAGE = "/v1/organizations/usage_report/messages"
 COSTS = "/v1/organizations/cost_report"
@@ -310,3 +310,19 @@ def test_a_refusal_that_is_free_costs_nothing(sim):
 
     assert results(sim, COSTS, TODAY) == []
     assert results(sim, USAGE, TODAY)[0]["uncached_input_tokens"] > 0
+
+
+def test_costs_leave_the_priority_tier_out(make_sim):
+    """§13: what a commitment serves shows in the usage report alone."""
+    model = "claude-sonnet-5-5"
+    commitment = Commitment(input_tokens_per_minute=10_000, output_tokens_per_minute=10_000)
+    settings = SimSettings(
+        priority=Priority(commitments={model: commitment}, billed=True), books=BooksKept(reports_late_s=0)
+    )
+    sim = make_sim(settings)
+    sim.ask(model=model)
+    (used,) = results(sim, USAGE, f"{TODAY}&group_by[]=service_tier")
+
+    assert used["service_tier"] == "priority"
+    assert sim.books()["cost_pico"] > 0
+    assert results(sim, COSTS, TODAY) == []

@@ -23,7 +23,7 @@ def limit_of(query: Query) -> int:
         ApiError: 400 for anything else.
     """
     text = query.get("limit", (str(DEFAULT_LIMIT),))[-1]
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
         raise invalid(f"limit: Input should be from 1 to {MOST}")
     return int(text)
 

@@ -25,15 +25,30 @@ from headgate.sim.weather import Weather
 __all__ = ["Limited", "Pool", "RateLimits", "RequestLimiter"]
 
 
+Triple = tuple[int, int, float]
+"""Limit, remaining, and unix time of full refill."""
+HeaderNames = tuple[bytes, bytes, bytes]
+"""What they are called in an answer."""
+
+
+def _named(name: str) -> HeaderNames:
+    return f"{name}-limit".encode(), f"{name}-remaining".encode(), f"{name}-reset".encode()
+
+
+_REQUESTS = _named("anthropic-ratelimit-requests")
+_TOKENS = _named("anthropic-ratelimit-tokens")
+_UNNAMED = (b"", b"", b"")
+
+
 class Limiter(NamedTuple):
     """A bucket under the name that errors, books and headers give it, and what it measures.
 
-    `header` is empty for a limit of a workspace, which has no headers of its own.
+    `header` is `_UNNAMED` for a limit of a workspace, which has no headers of its own.
     """
 
     name: str
     unit: str
-    header: bytes
+    header: HeaderNames
     measure: Measure
     bucket: Bucket
 
@@ -52,7 +67,7 @@ class Limited(ApiError):
 
 
 def _limited(limiter: Limiter, wait_s: float, headers: Headers, whose: str) -> Limited:
-    owner = "organization's" if limiter.header else "workspace's"
+    owner = "workspace's" if limiter.header is _UNNAMED else "organization's"
     period = "minute" if limiter.bucket.period_s == 60 else "day"
     text = (
         f"This request would exceed your {owner} rate limit of {limiter.bucket.limit:,} {limiter.unit} "
@@ -69,7 +84,7 @@ class RequestLimiter:
     ) -> None:
         """`whole` is the organisation's, of which this is a workspace's."""
         self.per_minute = per_minute
-        header = b"anthropic-ratelimit-requests" if whole is None else b""
+        header = _REQUESTS if whole is None else _UNNAMED
         own = Limiter(name, "requests", header, Measure.REQUESTS, Bucket(per_minute, depth_s, now_s))
         self._limiters: list[Limiter] = [*(whole._limiters if whole is not None else ()), own]
 
@@ -82,11 +97,15 @@ class RequestLimiter:
         for limiter in self._limiters:
             wait_s = limiter.bucket.wait_s(1, now_s)
             if wait_s > 0:
-                headers = _triple_headers(self._limiters[:1], now_s, unix_s)
+                headers = self._headers(now_s, unix_s)
                 raise _limited(limiter, wait_s, headers, f"(org: {organisation})")
         for limiter in self._limiters:
             limiter.bucket.take(1, now_s)
-        return _triple_headers(self._limiters[:1], now_s, unix_s)
+        return self._headers(now_s, unix_s)
+
+    def _headers(self, now_s: float, unix_s: float) -> Headers:
+        first = self._limiters[0]
+        return _lines(first.header, _triple(first, now_s, unix_s))
 
 
 class Pool:
@@ -114,15 +133,19 @@ class Pool:
             read_tokens: what comes from the cache; it counts with plain limiters only, which take it as it is.
 
         Raises:
-            Limited: 429 naming the first limiter that has no room.  Output has room as long as any is left (§8.1).
+            Limited: 429 naming the limiter that needs the longest wait, so that its `retry-after` is enough for all.
+                Output has room as long as any is left (§8.1).
         """
         limiters = self.fast if fast else self.standard
         amounts = (1, input_tokens, input_tokens + self._uncounted(read_tokens), 1, input_tokens)
+        short, longest_s = None, 0.0
         for limiter in limiters:
             wait_s = limiter.bucket.wait_s(amounts[limiter.measure], now_s)
-            if wait_s > 0:
-                self._count_refused(limiters, now_s)
-                raise _limited(limiter, wait_s, self.headers(fast=fast, now_s=now_s, unix_s=unix_s), whose)
+            if wait_s > longest_s:
+                short, longest_s = limiter, wait_s
+        if short is not None:
+            self._count_refused(limiters, now_s)
+            raise _limited(short, longest_s, self.headers(fast=fast, now_s=now_s, unix_s=unix_s), whose)
         if self.ramp is not None:
             wait_s = self.ramp.wait_s(input_tokens, now_s)
             if wait_s > 0:
@@ -159,23 +182,25 @@ class Pool:
     def headers(self, *, fast: bool, now_s: float, unix_s: float) -> Headers:
         """The header set of the mode (§8.4)."""
         limiters = self.fast if fast else self.standard
-        headers = _triple_headers(limiters[:3], now_s, unix_s)
+        triples = [_triple(limiter, now_s, unix_s) for limiter in limiters]
+        headers = _headers(zip(limiters[:3], triples, strict=False))
         if not fast:
-            headers += _headers(b"anthropic-ratelimit-tokens", self._most_restrictive(now_s, unix_s))
+            headers += _lines(_TOKENS, _most_restrictive(triples[1:], limiters))
         return headers
 
-    def _most_restrictive(self, now_s: float, unix_s: float) -> tuple[int, int, float]:
-        """`-tokens-`: where a workspace has token limits the one, of all in force, with least left; else the sum of
-        input and output."""
-        told = [
-            limiter.bucket.triple(now_s, unix_s, thousands=True)
-            for limiter in self.standard
-            if limiter.measure is not Measure.REQUESTS
-        ]
-        if len(told) > 2:
-            return min(told, key=lambda triple: triple[:2][::-1])
-        into, out = told
+
+def _most_restrictive(triples: Sequence[Triple], limiters: Sequence[Limiter]) -> Triple:
+    """`-tokens-`: where a workspace has token limits the one, of all in force, with least left; else the sum of input
+    and output."""
+    if len(triples) == 2:
+        into, out = triples
         return into[0] + out[0], into[1] + out[1], max(into[2], out[2])
+    of_tokens = [
+        triple for triple, limiter in zip(triples, limiters[1:], strict=True) if limiter.measure is not Measure.REQUESTS
+    ]
+    if len(of_tokens) == 2:
+        return _most_restrictive(of_tokens, limiters)
+    return min(of_tokens, key=lambda triple: (triple[1], triple[0]))
 
 
 class RateLimits:
@@ -211,7 +236,7 @@ class RateLimits:
 
         def limiter(name: str, header: str, measure: Measure, per_minute: int, field: int) -> Limiter:
             bucket = Bucket(per_minute, settings.depth_s, now_s, weather=self._weather, field=field)
-            return Limiter(name, name.replace("_", " "), header.encode(), measure, bucket)
+            return Limiter(name, name.replace("_", " "), _named(header), measure, bucket)
 
         requests = limiter("requests", "anthropic-ratelimit-requests", Measure.REQUESTS, limits.rpm, 1)
         standard = (
@@ -242,14 +267,18 @@ class RateLimits:
 
     def _with_overrides(self, pool: Pool, values: dict[str, int], before: Pool | None) -> Pool:
         """A limiter whose value did not change keeps its bucket."""
-        kept = {} if before is None else {one.name: one for one in (*before.standard, *before.fast) if not one.header}
+        kept = (
+            {}
+            if before is None
+            else {one.name: one for one in (*before.standard, *before.fast) if one.header is _UNNAMED}
+        )
         more: dict[bool, list[Limiter]] = {False: [], True: []}
         for type_, value in values.items():
             kind = LIMITER_TYPES[type_]
             limiter = kept.get(f"workspace_{kind.name}")
             if limiter is None or limiter.bucket.limit != value:
                 bucket = Bucket(value, self._settings.depth_s, self._now_s(), period_s=kind.period_s)
-                limiter = Limiter(f"workspace_{kind.name}", kind.unit, b"", kind.measure, bucket)
+                limiter = Limiter(f"workspace_{kind.name}", kind.unit, _UNNAMED, kind.measure, bucket)
             for fast in kind.speeds:
                 more[fast].append(limiter)
         return Pool((*pool.standard, *more[False]), (*pool.fast, *more[True]), pool.ramp, self._settings)
@@ -284,18 +313,17 @@ _GROUPS = {"count_tokens": "token_count", "batches": "batch", "files": "files"}
 """The rate-limit group of each endpoint that counts only requests."""
 
 
-def _triple_headers(limiters: Iterable[Limiter], now_s: float, unix_s: float) -> Headers:
+def _triple(limiter: Limiter, now_s: float, unix_s: float) -> Triple:
+    return limiter.bucket.triple(now_s, unix_s, thousands=limiter.measure is not Measure.REQUESTS)
+
+
+def _headers(told: Iterable[tuple[Limiter, Triple]]) -> Headers:
     headers: Headers = []
-    for limiter in limiters:
-        thousands = limiter.measure is not Measure.REQUESTS
-        headers += _headers(limiter.header, limiter.bucket.triple(now_s, unix_s, thousands=thousands))
+    for limiter, triple in told:
+        headers += _lines(limiter.header, triple)
     return headers
 
 
-def _headers(name: bytes, triple: tuple[int, int, float]) -> Headers:
+def _lines(name: HeaderNames, triple: Triple) -> Headers:
     limit, remaining, reset_unix_s = triple
-    return [
-        (name + b"-limit", b"%d" % limit),
-        (name + b"-remaining", b"%d" % remaining),
-        (name + b"-reset", rfc3339_bytes(reset_unix_s)),
-    ]
+    return [(name[0], b"%d" % limit), (name[1], b"%d" % remaining), (name[2], rfc3339_bytes(reset_unix_s))]

@@ -86,7 +86,7 @@ def _dimensions(caller: Caller, terms: Terms, usage: Usage) -> Dimensions:
         caller.key_id,
         caller.workspace,
         terms.model.id,
-        "batch" if terms.batch else "standard",
+        "batch" if terms.batch else "priority" if terms.priority else "standard",
         "0-200k" if usage.prompt <= LONG_CONTEXT_TOKENS else "200k-1M",
         ("us" if terms.us else "global") if geographies else "not_available",
         "fast" if terms.fast else "standard",

@@ -73,6 +73,10 @@ _WORDS = {
 }
 
 
+_Used = list[tuple[Dimensions, Sum]]
+"""What was used in one bucket."""
+
+
 @dataclass(slots=True)
 class _Range:
     """The buckets that a request asks for: minutes since 1970."""
@@ -110,7 +114,7 @@ class Reports:
         wanted = _restrictions(query)
         minutes = await self._minutes(visit)
         asked = self._range(query, width)
-        return self._answer(asked, lambda begin, end: _usage_results(minutes, begin, end, groups, wanted))
+        return _answer(asked, minutes, lambda used: _usage_results(used, groups, wanted))
 
     async def costs(self, visit: Visit) -> Response:
         """`GET /v1/organizations/cost_report`.  Costs of the Priority Tier are left out, as the API does."""
@@ -120,7 +124,7 @@ class Reports:
         groups = _groups(query, ("workspace_id", "description", "inference_geo"))
         minutes = await self._minutes(visit)
         asked = self._range(query, WIDTHS["1d"])
-        return self._answer(asked, lambda begin, end: _cost_results(minutes, begin, end, groups))
+        return _answer(asked, minutes, lambda used: _cost_results(used, groups))
 
     async def _minutes(self, visit: Visit) -> Mapping[int, dict[Dimensions, Sum]]:
         """What shows by now: whole minutes that are long enough ago."""
@@ -150,36 +154,35 @@ class Reports:
             raise invalid(f"limit: Input should be from 1 to {width.most_buckets}")
         return _Range(begin // width.minutes * width.minutes, end, width.minutes, int(limit))
 
-    def _answer(self, asked: _Range, results: Callable[[int, int], list[dict[str, Any]]]) -> Response:
-        data = [
-            {"starting_at": _stamp(begin), "ending_at": _stamp(end), "results": results(begin, end)}
-            for begin, end in asked.buckets()
-        ]
-        following = asked.following()
-        page = None if following is None else "page_" + urlsafe_b64encode(_stamp(following).encode()).decode()
-        return Response(200, json_headers(), encode({"data": data, "has_more": page is not None, "next_page": page}))
-
 
 # -- what is told of a bucket ------------------------------------------------------------------------------------------
 
 
-def _within(minutes: Mapping[int, dict[Dimensions, Sum]], begin: int, end: int) -> Iterator[tuple[Dimensions, Sum]]:
+def _answer(
+    asked: _Range, minutes: Mapping[int, dict[Dimensions, Sum]], results: Callable[[_Used], list[dict[str, Any]]]
+) -> Response:
+    """The page of buckets, each with what `results` makes of what was used in it."""
+    used: dict[int, _Used] = {begin: [] for begin, _ in asked.buckets()}
     for minute, sums in minutes.items():
-        if begin <= minute < end:
-            yield from sums.items()
+        bucket = used.get(minute // asked.width * asked.width)
+        if bucket is not None and minute < asked.end:
+            bucket += sums.items()
+    data = [
+        {"starting_at": _stamp(begin), "ending_at": _stamp(end), "results": results(used[begin])}
+        for begin, end in asked.buckets()
+    ]
+    following = asked.following()
+    page = None if following is None else "page_" + urlsafe_b64encode(_stamp(following).encode()).decode()
+    return Response(200, json_headers(), encode({"data": data, "has_more": page is not None, "next_page": page}))
 
 
 def _usage_results(
-    minutes: Mapping[int, dict[Dimensions, Sum]],
-    begin: int,
-    end: int,
-    groups: frozenset[str],
-    wanted: Mapping[str, frozenset[str | None]] | None,
+    used: _Used, groups: frozenset[str], wanted: Mapping[str, frozenset[str | None]] | None
 ) -> list[dict[str, Any]]:
     """One result a group; a group is what stands at every dimension that is asked for, None for the others."""
     totals: dict[tuple[str | None, ...], Usage] = {}
     if wanted is not None:
-        for dimensions, total in _within(minutes, begin, end):
+        for dimensions, total in used:
             if all(_named(dimensions, name) in allowed for name, allowed in wanted.items()):
                 group = tuple(_named(dimensions, name) if name in groups else None for name in Dimensions._fields)
                 totals.setdefault(group, Usage()).add(total.usage)
@@ -208,12 +211,10 @@ def _named(dimensions: Dimensions, name: str) -> str | None:
     return value or None
 
 
-def _cost_results(
-    minutes: Mapping[int, dict[Dimensions, Sum]], begin: int, end: int, groups: frozenset[str]
-) -> list[dict[str, Any]]:
+def _cost_results(used: _Used, groups: frozenset[str]) -> list[dict[str, Any]]:
     """One result a group, amounts in cents; all of a day together where nothing is asked for."""
     totals: Counter[tuple[str | None, ...]] = Counter()
-    for dimensions, total in _within(minutes, begin, end):
+    for dimensions, total in used:
         if dimensions.service_tier == "priority":
             continue
         workspace = _named(dimensions, "workspace_id") if "workspace_id" in groups else None
