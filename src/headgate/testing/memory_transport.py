@@ -15,7 +15,7 @@ from headgate.sim.virtual_time import memory_dial
 __all__ = ["MemoryTransport"]
 
 CONNECTIONS = 100_000
-KEEPALIVE_S = 75.0
+KEEPALIVE_S = 5.0
 
 
 class MemoryTransport(httpx2.AsyncBaseTransport):
