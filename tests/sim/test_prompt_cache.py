@@ -59,12 +59,21 @@ def test_the_parts_add_up_to_the_whole_prompt(sim):
         assert sum(split(sim.ask("hi", system=[text(LONG, MARK)]))) == whole
 
 
-@pytest.mark.parametrize(
-    ("model", "minimum"), [("claude-opus-5", 512), ("claude-sonnet-5", 1_024), ("claude-opus-4-7", 2_048)]
-)
-def test_prefixes_below_the_models_minimum_run_uncached(sim, model, minimum):
-    """§9.4: without an error, both counters 0."""
-    per_token = 4 / 1.3
+MINIMA = {
+    512: ("fable-5", "fable-5-1", "fable-5-2", "mythos-5", "mythos-5-1", "opus-5", "opus-5-5", "sonnet-5-5",
+          "haiku-5-5"),
+    1_024: ("opus-4-8", "sonnet-5", "sonnet-4-6", "sonnet-4-5"),
+    2_048: ("opus-4-7",),
+    4_096: ("opus-4-6", "opus-4-5", "haiku-4-5"),
+}  # fmt: skip
+OLD_TOKENIZER = ("opus-4-6", "opus-4-5", "sonnet-4-6", "sonnet-4-5", "haiku-4-5")
+
+
+@pytest.mark.parametrize(("name", "minimum"), [(name, tokens) for tokens, names in MINIMA.items() for name in names])
+def test_prefixes_below_the_models_minimum_run_uncached(sim, name, minimum):
+    """§9.4, row by row: without an error, both counters 0."""
+    model = f"claude-{name}"
+    per_token = 4 if name in OLD_TOKENIZER else 4 / 1.3
     for tokens, written in ((minimum - 20, []), (minimum + 20, ["5m"])):
         system = [text("x" * int(tokens * per_token), MARK)]
         assert kinds(sim.ask(model=model, system=system)) == written

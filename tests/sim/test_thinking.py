@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Access, Thinking
+from headgate.sim.settings import Access, Answers, Thinking
 
 HAIKU = "claude-haiku-5-5"
 OLD = "claude-haiku-4-5"
@@ -147,6 +147,17 @@ def test_omitted_thinking_is_signed_all_the_same(sim):
     assert talk.then().status == 200
     talk.thoughts()[0]["thinking"] = "something"
     assert talk.then().status == 400
+
+
+@pytest.mark.parametrize(("display", "shown"), [(None, False), ("omitted", False), ("summarized", True)])
+def test_what_is_shown_unasked_is_a_setting(make_sim, display, shown):
+    """§3: `display`, whose default depends on the model."""
+    sim = make_sim(SimSettings(answers=Answers(thinking_omitted_on=frozenset({HAIKU}))))
+    talk = Conversation(sim, thinking={"type": "adaptive", "display": display})
+    talk.say("one")
+
+    assert bool(talk.thoughts()[0]["thinking"]) == shown
+    assert talk.then().status == 200
 
 
 def test_redacted_thinking_passes(sim):
@@ -468,6 +479,46 @@ def test_thoughts_are_bound_to_their_model(sim, writer, reader, dropped):
     told = talk.then(model=reader, headers=BINDING).json["input_transformations"]
 
     assert [entry["reason"] for entry in told] == ["model_binding_mismatch"] * dropped
+
+
+def test_a_conversation_may_change_its_model_and_come_back(sim):
+    """Thoughts that one model was not shown take nothing from those that another one reads."""
+    talk = Conversation(sim, "claude-fable-5-1")
+    talk.say("one")
+    talk.say("two", model="claude-opus-5-5")
+    talk.say("three", model="claude-opus-5-5")
+
+    assert talk.then(headers=BINDING).json["input_transformations"] == []
+    told = talk.then(headers=BINDING, model="claude-opus-5-5").json["input_transformations"]
+    assert [entry["path"] for entry in told] == ["messages.1.content.0"]
+
+
+@pytest.mark.parametrize("model", ["claude-fable-5-1", "claude-opus-5-5"])
+def test_a_turn_in_which_another_model_took_over_goes_on(sim, model):
+    """§5.2, §9.10: the second model thinks after what the first one had sent already."""
+    beta = {"anthropic_beta": "server-side-fallback-2026-07-01"}
+    talk = Conversation(sim, "claude-fable-5-1")
+    fallbacks = [{"model": "claude-opus-5-5"}]
+    stream = talk.then("[[sim: refusal-mid]] one", headers=beta, fallbacks=fallbacks, stream=True)
+    talk.messages = [{"role": "user", "content": "[[sim: refusal-mid]] one"},
+                     {"role": "assistant", "content": collected(stream)}]  # fmt: skip
+
+    assert [block["type"] for block in talk.messages[1]["content"]] == [
+        "thinking", "text", "fallback", "thinking", "text"]  # fmt: skip
+    assert talk.then(model=model).status == 200
+
+
+def collected(stream):
+    """The blocks that a stream comes to."""
+    blocks = []
+    for name, event in stream.events:
+        if name == "content_block_start":
+            blocks.append(dict(event["content_block"]))
+        elif name == "content_block_delta":
+            for field in ("text", "thinking", "signature"):
+                if field in event["delta"]:
+                    blocks[event["index"]][field] += event["delta"][field]
+    return blocks
 
 
 @pytest.mark.parametrize(("model", "dropped"), [(HAIKU, True), ("claude-opus-5-5", True), ("claude-opus-4-8", False)])

@@ -9,16 +9,18 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 from headgate.sim.request.material import material, rows_of
 
-__all__ = ["NOTHING", "Claim", "Context", "Signer", "claim_of", "link_to"]
+__all__ = ["NOTHING", "NUMBERS", "Claim", "Context", "Signer", "claim_of", "link_to"]
 
 NOTHING = bytes(8)
 """The link of a thought before which there is none."""
+
+NUMBERS = 128
 
 _MAGIC = b"sim\x02"
 _SEAL = 16
@@ -35,9 +37,11 @@ class Claim:
     before: bytes
     """Digest of everything before the block but thinking (`Context`)."""
     link: bytes
-    """`link_to` the thought before it, as the model saw the conversation."""
+    """`link_to` the thought that was sent before it."""
     number: int
-    """How many thoughts the turn had before it."""
+    """How many thoughts the turn had before it, modulo 128."""
+    followed: bool
+    """Whether the model was shown the thought before it; if that falls, so does this one."""
 
 
 class Context:
@@ -75,10 +79,21 @@ class Signer:
     """Everything that was sent, or None while nobody needed it."""
     link: bytes = NOTHING
     number: int = 0
+    followed: bool = False
 
     @property
     def account(self) -> bytes:
         return blake2b(self.organisation.encode(), key=self.seed, digest_size=8).digest()
+
+    def after(self, said: list[dict[str, Any]]) -> Signer:
+        """Signs the thoughts of a model that takes over after `said`, of which it is shown no thought."""
+        thoughts = [block for block in said if block["type"] == "thinking"]
+        turn = {"role": "assistant", "content": [block for block in said if block["type"] != "thinking"]}
+        body = {**self.body, "messages": [*self.body["messages"], turn]}
+        signer = replace(self, body=body, context=None, number=self.number + len(thoughts))
+        if thoughts:
+            signer.link, signer.followed = link_to(thoughts[-1]), False
+        return signer
 
     def sign(self, model_id: str, text: str, said: Iterable[dict[str, Any]] = ()) -> str:
         """The signature of a thought.
@@ -99,7 +114,8 @@ class Signer:
             self.account,
             self.context.digest(others),
             link_to(thoughts[-1]) if thoughts else self.link,
-            self.number + len(thoughts),
+            (self.number + len(thoughts)) % NUMBERS,
+            bool(thoughts) or self.followed,
         )
         return _sealed(claim, text, self.seed)
 
@@ -110,7 +126,8 @@ def link_to(block: dict[str, Any]) -> bytes:
 
 
 def _sealed(claim: Claim, text: str, seed: bytes) -> str:
-    said = b"".join((bytes((claim.number & 255,)), claim.account, claim.link, claim.before, claim.model.encode()))
+    number = claim.number + NUMBERS * claim.followed
+    said = b"".join((bytes((number,)), claim.account, claim.link, claim.before, claim.model.encode()))
     return b64encode(_MAGIC + _seal(said, text, seed) + said).decode()
 
 
@@ -131,4 +148,11 @@ def claim_of(block: dict[str, Any], seed: bytes) -> Claim | None:
     said = raw[_HEAD:]
     if raw[len(_MAGIC) : _HEAD] != _seal(said, block["thinking"], seed):
         return None
-    return Claim(model=said[33:].decode(), account=said[1:9], before=said[17:33], link=said[9:17], number=said[0])
+    return Claim(
+        model=said[33:].decode(),
+        account=said[1:9],
+        before=said[17:33],
+        link=said[9:17],
+        number=said[0] % NUMBERS,
+        followed=said[0] >= NUMBERS,
+    )

@@ -16,7 +16,7 @@ from headgate.sim.facts import FACTS, Model
 from headgate.sim.request.betas import BINDING_CONTROLS
 from headgate.sim.request.material import ROLE_TAGS, THINKING, as_blocks
 from headgate.sim.request.rules import Rules
-from headgate.sim.request.signatures import NOTHING, Claim, Context, Signer, claim_of, link_to
+from headgate.sim.request.signatures import NOTHING, NUMBERS, Claim, Context, Signer, claim_of, link_to
 from headgate.sim.request.validate import Ask
 from headgate.sim.settings import Thinking
 
@@ -114,7 +114,11 @@ class _Walk:
         self._asked = binding.get("prefix_mismatch_behavior")
         self._enforced = self._is_enforced()
         self._link: bytes | None = None
-        """To the last thought that is shown, or None where nothing is known of it."""
+        """To the last thought that was sent, or None before the first."""
+        self._shown = False
+        """Whether the model is shown it."""
+        self._fell = False
+        """Whether it failed the check, and is not shown for that."""
         self._number = 0
         self._dropping = False
 
@@ -141,32 +145,31 @@ class _Walk:
                     self._context.add(tag, block)
                 elif stripping and number < self._latest:
                     self._thoughts.hidden.add((number, at))
-                else:
-                    self._judge(block, number, at)
+                elif block["type"] == "thinking":  # in what is redacted nothing can be checked
+                    self._fell = self._judge(block, number, at)
+                    self._shown = (number, at) not in self._thoughts.hidden
+                    self._link = link_to(block)
                     self._number += 1
         signer = self._signer
-        signer.context, signer.link = self._context, self._link or NOTHING
+        signer.context, signer.link, signer.followed = self._context, self._link or NOTHING, self._shown
         signer.number = self._number if self._latest < len(messages) else 0
 
-    def _judge(self, block: dict[str, Any], number: int, at: int) -> None:
-        if block["type"] == "redacted_thinking":
-            self._link = None  # nothing in it can be checked
-            return
+    def _judge(self, block: dict[str, Any], number: int, at: int) -> bool:
+        """Show a block, or drop it, or refuse the request; and say whether it failed the check and is dropped."""
         claim = claim_of(block, self._signer.seed)
         if claim is None:
             if not self._settings.unknown_signatures_pass:
                 raise invalid(f"messages.{number}.content.{at}: Invalid `signature` in `thinking` block")
-            self._link = None
-            return
+            return False
         reason = self._stranger(claim)
         if reason is not None:
             self._drop(number, at, reason)
-        elif self._model.prefix_check and not self._belongs(claim):
-            self._mismatch(block, number, at)
-        elif number >= self._latest and claim.number != self._number & 255:
-            self._out_of_order(number, at)
-        else:
-            self._link = link_to(block)
+            return False
+        if self._model.prefix_check and not self._belongs(claim):
+            return self._mismatch(number, at)
+        if number >= self._latest and claim.number != self._number % NUMBERS:
+            return self._out_of_order(number, at)
+        return False
 
     def _stranger(self, claim: Claim) -> str | None:
         """Why the model may not read a thought, whatever stands before it."""
@@ -177,26 +180,26 @@ class _Walk:
     def _belongs(self, claim: Claim) -> bool:
         """Whether everything before a thought is as it was, the thought before it too; whoever leaves the first ones
         out may."""
-        linked = self._link is None or claim.link == self._link
-        return linked and not self._dropping and claim.before == self._context.digest()
+        if self._dropping or claim.before != self._context.digest():
+            return False
+        return self._link is None or (claim.link == self._link and not (claim.followed and self._fell))
 
-    def _mismatch(self, block: dict[str, Any], number: int, at: int) -> None:
+    def _mismatch(self, number: int, at: int) -> bool:
         if not self._enforced:
-            self._thoughts.transformations.append(
-                _entry("thinking_mismatch_allowed", number, at, "prefix_binding_mismatch")
-            )
-            self._link = link_to(block)
-        elif self._asked == "drop_block":
-            self._dropping = True  # the rest of this row of thoughts goes with it
-            self._drop(number, at, "prefix_binding_mismatch")
-        else:
+            entry = _entry("thinking_mismatch_allowed", number, at, "prefix_binding_mismatch")
+            self._thoughts.transformations.append(entry)
+            return False
+        if self._asked != "drop_block":
             raise _bound_elsewhere(number, at)
+        self._dropping = True  # the rest of this row of thoughts goes with it
+        self._drop(number, at, "prefix_binding_mismatch")
+        return True
 
     def _drop(self, number: int, at: int, reason: str) -> None:
         self._thoughts.hidden.add((number, at))
         self._thoughts.transformations.append(_entry("thinking_dropped", number, at, reason))
 
-    def _out_of_order(self, number: int, at: int) -> None:
+    def _out_of_order(self, number: int, at: int) -> bool:
         """§7.3: the thinking of the latest turn comes back whole and in order."""
         if self._asked != "drop_block":
             raise invalid(
@@ -204,6 +207,7 @@ class _Walk:
                 "message cannot be modified. These blocks must remain as they were in the original response."
             )
         self._drop(number, at, "prefix_binding_mismatch")
+        return True
 
 
 def _reads(reader: Model, writer: str, settings: Thinking) -> bool:

@@ -214,13 +214,16 @@ def _check_batch_item(body: dict[str, Any]) -> None:
 
 
 def _check_speed(body: dict[str, Any], model: Model, rules: Rules) -> bool:
-    """§13: fast mode by model and date."""
-    if body.get("speed") != "fast" or model.id in FAST_IGNORED:
+    """§13: fast mode by model and date.  Where it needs its beta, any value of the field does."""
+    speed = body.get("speed")
+    if speed is None or model.id in FAST_IGNORED:
+        return False
+    if model.fast_mode is not None and model.fast_mode.beta_header_required and FAST_BETA not in rules.betas:
+        raise invalid(f"speed: this model needs the beta header {FAST_BETA}")
+    if speed == "standard":
         return False
     if model.fast_mode is None or not model.fast_mode.available(rules.today):
         raise invalid("speed: 'fast' is not available on this model")
-    if model.fast_mode.beta_header_required and FAST_BETA not in rules.betas:
-        raise invalid(f"speed: 'fast' on this model needs the beta header {FAST_BETA}")
     return True
 
 
