@@ -79,7 +79,7 @@ def put_on_wire(response: Response, wire: Wire, clock: Clock) -> Response:
         source, length = _Pieces(_spoiled_lines(source, wire.lines), source.close), None
     if wire.in_pieces:
         source = _Pieces(_paced(source, wire, clock), source.close)
-    if wire.by_hand:
+    if wire.by_hand or (wire.length_off is not None and length is None):
         return Response(status, stream=_Pieces(_written(status, headers, source, length, wire, clock), source.close),
                         bare=True, close=True)  # fmt: skip
     if wire.length_off is not None and length is not None:
@@ -189,6 +189,9 @@ async def _written(
     status: int, headers: Headers, source: ByteSource, length: int | None, wire: Wire, clock: Clock
 ) -> AsyncIterator[bytes]:
     """The whole answer as it stands on the connection."""
+    if wire.length_off is not None and length is None:
+        body = b"".join([chunk async for chunk in _read(source)])
+        source, length = _Pieces(_whole(body)), max(0, len(body) + wire.length_off)
     head = [_INTERIM[number % len(_INTERIM)] for number in range(wire.informational)]
     head += [b"HTTP/1.1 %d %s\r\n" % (status, reason_phrase(status).encode()), header_lines(headers)]
     chunked = length is None or wire.bad_chunks or bool(wire.trailer_bytes)
