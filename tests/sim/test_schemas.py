@@ -205,6 +205,10 @@ REFUSED = {
     "an unknown format": ({"type": "string", "format": "colour"}, "only these formats are supported"),
     "look-ahead": ({"type": "string", "pattern": "a(?=b)"}, "'pattern' is not supported: look-around"),
     "a back-reference": ({"type": "string", "pattern": r"(a)\1"}, "'pattern' is not supported: back-references"),
+    "repetitions that multiply": (
+        {"type": "string", "pattern": "((a{1000}){1000}){1000}"},
+        "'pattern' is not supported: repetitions that multiply",
+    ),
     "a word boundary": ({"type": "string", "pattern": r"\ba"}, "'pattern' is not supported: word boundaries"),
     "no type": ({"description": "anything"}, "Schema must have a 'type'"),
     "a type nobody knows": ({"type": "text"}, "must match JSON Schema draft 2020-12"),
@@ -298,6 +302,28 @@ def test_tokens_are_counted_without_compiling(sim):
     assert sim.call("POST", "/v1/messages/count_tokens", body).status == 200
 
 
+def test_a_format_costs_input_tokens(sim):
+    """The model is told of it in a prompt, which is input like any other."""
+    plain, formed = (sim.ask("x", **fields).json["usage"]["input_tokens"] for fields in ({}, formatted(BOOKING)))
+
+    assert formed > plain + 100
+
+
+def test_another_format_loses_the_cached_messages(sim):
+    """Tools and system are still found."""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    blocks = {"system": [{"type": "text", "text": "water " * 900, **mark}]}
+
+    def read(schema):
+        turn = [{"type": "text", "text": "canal " * 900, **mark}]
+        return sim.ask(turn, **blocks, **formatted(schema)).json["usage"]["cache_read_input_tokens"]
+
+    nothing, both, system = read(BOOKING), read(BOOKING), read(closed(a={"type": "string"}))
+
+    assert nothing == 0
+    assert both > system > 1_000
+
+
 # -- grammars ------------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +397,22 @@ def test_any_pattern_is_read_or_refused(pattern):
 
 NODE = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}, "required": ["next"]}
 FOREVER = {"$ref": "#"}
+
+
+def rows_of(items):
+    return {"type": "array", "minItems": 1, "items": items}
+
+
+COLUMNS = closed(**{f"column_{n}": {"type": "string"} for n in range(1_500)})
+WIDE = closed(table=rows_of(rows_of(rows_of(COLUMNS))), name={"type": "string"})
+
+
+@pytest.mark.parametrize("seed", range(DRAWS))
+def test_a_large_schema_is_satisfied_whatever_the_seed(make_sim, seed):
+    """A wide table in lists inside lists: where there is too much to draw, only what must be there is."""
+    reply = make_sim(seed=seed).ask("x", max_tokens=100_000, **formatted(WIDE))
+
+    assert judged(WIDE, said(reply)) == []
 
 
 @pytest.mark.parametrize("schema", [NODE, FOREVER, LAUGHS, {"allOf": [{"$ref": "#"}]}, {"anyOf": [{"$ref": "#"}] * 2}])

@@ -169,7 +169,8 @@ class _Composer:
         count = self._dice.tokens(THOUGHT_LENGTH, median, self._settings.spread, self._settings.most_tokens)
         # At least a word and the signature leave room for a word of the answer.
         count = min(count, self._room - 2)
-        omitted = thinking.get("display") == "omitted"
+        unsaid = "omitted" if self._ask.model.id in self._settings.thinking_omitted_on else "summarized"
+        omitted = (thinking.get("display") or unsaid) == "omitted"
         pieces = [] if omitted else prose(count, self._dice.roll(THOUGHTS), language=self._language())
         said = [block.whole() for block in self._answer.blocks]
         assert self._ask.signer is not None
@@ -317,6 +318,7 @@ class _Composer:
         pause = self._pauses()
         if not (asked.refusal_midway or asked.max_tokens or asked.context_exceeded or pause):
             return
+        answer.stop_sequence = None
         if answer.blocks and isinstance(answer.blocks[-1], Text):
             pieces = answer.blocks[-1].pieces
             kept = (len(pieces) + 1) // 2

@@ -13,33 +13,35 @@ from typing import Any
 
 from msgspec.json import encode
 
-__all__ = ["TYPES", "fits", "kinds", "same", "types_of"]
+__all__ = ["fits", "is_number", "listed", "mapped", "same", "types_of"]
 
 MOST_DEPTH = 40
 
 Resolve = Callable[[str], Any]
 """What a `$ref` points at."""
 
-TYPES: dict[str, Callable[[Any], bool]] = {
+
+def is_number(value: Any) -> bool:
+    """A number of JSON, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
-    "integer": lambda value: _number(value) and (isinstance(value, int) or value.is_integer()),
-    "number": lambda value: _number(value),
+    "integer": lambda value: is_number(value) and (isinstance(value, int) or value.is_integer()),
+    "number": is_number,
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
 }
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def kinds(schema: dict[str, Any]) -> list[str] | None:
+def _kinds(schema: dict[str, Any]) -> list[str] | None:
     """The types that `type` names, or None where it names none."""
     told = schema.get("type")
     named = told if isinstance(told, list) else [told]
-    known = [kind for kind in named if isinstance(kind, str) and kind in TYPES]
+    known = [kind for kind in named if isinstance(kind, str) and kind in _TYPES]
     return known or None
 
 
@@ -47,7 +49,7 @@ def types_of(schemas: list[dict[str, Any]]) -> list[str] | None:
     """The types that all of `schemas` allow; None if none of them says, empty if they contradict each other."""
     allowed: list[str] | None = None
     for schema in schemas:
-        named = kinds(schema)
+        named = _kinds(schema)
         if named is None:
             continue
         if allowed is None:
@@ -71,6 +73,10 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+_NESTED = re.compile(r"\)[*+{]")
+"""A repeated group: what it repeats may itself repeat, and then time doubles with every character."""
+
+
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
@@ -81,7 +87,9 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 def _searches(pattern: Any, text: str) -> bool:
     """Patterns that Python does not read are taken to be met, and so are long texts, which could take for ever."""
-    compiled = _compiled(pattern) if isinstance(pattern, str) and len(text) < 200 else None
+    if not isinstance(pattern, str):
+        return True
+    compiled = _compiled(pattern) if len(text) < (20 if _NESTED.search(pattern) else 200) else None
     return compiled is None or compiled.search(text) is not None
 
 
@@ -91,8 +99,8 @@ def fits(value: Any, schema: Any, resolve: Resolve, depth: int = 0) -> bool:
         return True
     if not isinstance(schema, dict):
         return schema is not False
-    named = kinds(schema)
-    if named is not None and not any(TYPES[kind](value) for kind in named):
+    named = _kinds(schema)
+    if named is not None and not any(_TYPES[kind](value) for kind in named):
         return False
     if "const" in schema and not same(value, schema["const"]):
         return False
@@ -107,11 +115,11 @@ def _combined(value: Any, schema: dict[str, Any], resolve: Resolve, depth: int) 
 
     if isinstance(schema.get("$ref"), str) and not fit(resolve(schema["$ref"])):
         return False
-    if not all(map(fit, _list(schema.get("allOf")))):
+    if not all(map(fit, listed(schema.get("allOf")))):
         return False
-    if (some := _list(schema.get("anyOf"))) and not any(map(fit, some)):
+    if (some := listed(schema.get("anyOf"))) and not any(map(fit, some)):
         return False
-    if (one := _list(schema.get("oneOf"))) and sum(map(fit, one)) != 1:
+    if (one := listed(schema.get("oneOf"))) and sum(map(fit, one)) != 1:
         return False
     if "not" in schema and fit(schema["not"]):
         return False
@@ -138,9 +146,9 @@ def _by_kind(value: Any, schema: dict[str, Any], resolve: Resolve, depth: int) -
 def _object(value: dict[str, Any], schema: dict[str, Any], resolve: Resolve, depth: int) -> bool:
     if not _within(len(value), schema, "minProperties", "maxProperties"):
         return False
-    if not all(name in value for name in _list(schema.get("required")) if isinstance(name, str)):
+    if not all(name in value for name in listed(schema.get("required")) if isinstance(name, str)):
         return False
-    named, patterns = _dict(schema.get("properties")), _dict(schema.get("patternProperties"))
+    named, patterns = mapped(schema.get("properties")), mapped(schema.get("patternProperties"))
     others = schema.get("additionalProperties", True)
     for name, inner in value.items():
         if not fits(name, schema.get("propertyNames", True), resolve, depth + 1):
@@ -149,7 +157,7 @@ def _object(value: dict[str, Any], schema: dict[str, Any], resolve: Resolve, dep
         parts += [part for pattern, part in patterns.items() if _searches(pattern, name)]
         if not all(fits(inner, part, resolve, depth + 1) for part in parts or [others]):
             return False
-        needed = _list(_dict(schema.get("dependentRequired")).get(name))
+        needed = listed(mapped(schema.get("dependentRequired")).get(name))
         if not all(other in value for other in needed if isinstance(other, str)):
             return False
     return True
@@ -158,7 +166,7 @@ def _object(value: dict[str, Any], schema: dict[str, Any], resolve: Resolve, dep
 def _array(value: list[Any], schema: dict[str, Any], resolve: Resolve, depth: int) -> bool:
     if not _within(len(value), schema, "minItems", "maxItems"):
         return False
-    first = _list(schema.get("prefixItems")) or _list(schema.get("items"))
+    first = listed(schema.get("prefixItems")) or listed(schema.get("items"))
     rest = schema.get("items", True)
     for place, inner in enumerate(value):
         part = first[place] if place < len(first) else True if isinstance(rest, list) else rest
@@ -172,13 +180,13 @@ def _array(value: list[Any], schema: dict[str, Any], resolve: Resolve, depth: in
 def _within(size: int, schema: dict[str, Any], least: str, most: str) -> bool:
     low: Any = schema.get(least)
     high: Any = schema.get(most)
-    return not (_number(low) and size < low) and not (_number(high) and size > high)
+    return not (is_number(low) and size < low) and not (is_number(high) and size > high)
 
 
 def _measured(value: float, schema: dict[str, Any]) -> bool:
     def bound(name: str) -> Any:
         told = schema.get(name)
-        return told if _number(told) else None
+        return told if is_number(told) else None
 
     least, most, above, below = map(bound, ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
     if (least is not None and value < least) or (most is not None and value > most):
@@ -194,9 +202,11 @@ def _measured(value: float, schema: dict[str, Any]) -> bool:
         return False
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A list, or an empty one in place of anything else."""
     return value if isinstance(value, list) else []
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def mapped(value: Any) -> dict[str, Any]:
+    """An object, or an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}

@@ -145,19 +145,17 @@ LANGUAGES: dict[str, Phrases] = {"en": _ENGLISH, "de": _GERMAN, "nl": _DUTCH, "f
 
 MOST_CHARS = 400
 LEAST_WORDS = 2
-"""A language has to show itself at least so often, and more often than English."""
+"""A language has to show itself in so many different words at least, and in more than English."""
 
-_HINTS: dict[str, tuple[str, ...]] = {}
-for _name, _phrases in LANGUAGES.items():
-    for _word in _phrases.common.split():
-        _HINTS[_word] = (*_HINTS.get(_word, ()), _name)
+_COMMON = {name: frozenset(phrases.common.split()) for name, phrases in LANGUAGES.items()}
+_HINTS = frozenset().union(*_COMMON.values())
 
 
 def language_of(text: str) -> str:
     """The language a text seems to be in; English if in doubt."""
-    counts = dict.fromkeys(LANGUAGES, 0)
-    for word in text[:MOST_CHARS].lower().split():
-        for name in _HINTS.get(word.strip(".,;:!?¿¡\"'()"), ()):
-            counts[name] += 1
+    found = _HINTS.intersection(text[:MOST_CHARS].lower().split())
+    if len(found) < LEAST_WORDS or found <= _COMMON["en"]:
+        return "en"
+    counts = {name: len(found & words) for name, words in _COMMON.items()}
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] >= LEAST_WORDS and counts[best] > counts["en"] else "en"

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 from string import ascii_letters, digits, punctuation
+from typing import NamedTuple
 
 __all__ = ["UnsupportedPattern", "matching"]
 
 MOST_REPEATS = 1_000
 """A larger count in `{n,m}` is refused: the documentation excludes large ranges and gives no figure."""
+MOST_CHARS = 20_000
+"""Longer texts than this are not drawn, however the repetitions are nested."""
 MOST_DEPTH = 30
 EXTRA_REPEATS = 4
 """How many times more than it must `*`, `+` or `{n,}` repeats at most."""
@@ -31,6 +34,13 @@ _HEX = {"x": 2, "u": 4}
 _Draw = Callable[[Random], str]
 
 
+class _Part(NamedTuple):
+    """What draws a part of the text, and the most characters that it draws."""
+
+    draw: _Draw
+    size: int
+
+
 class UnsupportedPattern(ValueError):
     """The message says which part cannot be read."""
 
@@ -42,10 +52,10 @@ def matching(pattern: str) -> _Draw:
         UnsupportedPattern: the pattern holds something outside the subset, or is no pattern at all.
     """
     reader = _Reader(pattern)
-    draw = reader.alternatives(0)
+    part = reader.alternatives(0)
     if not reader.done:
         raise UnsupportedPattern("a `)` that was never opened")
-    return draw
+    return part.draw
 
 
 class _Reader:
@@ -74,23 +84,25 @@ class _Reader:
             self._at += len(text)
         return found
 
-    def alternatives(self, depth: int) -> _Draw:
+    def alternatives(self, depth: int) -> _Part:
         if depth > MOST_DEPTH:
             raise UnsupportedPattern("groups nested too deeply")
         choices = [self._sequence(depth)]
         while self._skip("|"):
             choices.append(self._sequence(depth))
-        return choices[0] if len(choices) == 1 else lambda rng: rng.choice(choices)(rng)
+        if len(choices) == 1:
+            return choices[0]
+        return _Part(lambda rng: rng.choice(choices).draw(rng), max(part.size for part in choices))
 
-    def _sequence(self, depth: int) -> _Draw:
-        parts = []
+    def _sequence(self, depth: int) -> _Part:
+        parts: list[_Part] = []
         while not self.done and self._peek() not in "|)":
             part = self._atom(depth)
             if part is not None:
                 parts.append(self._repeated(part))
-        return lambda rng: "".join(part(rng) for part in parts)
+        return _Part(lambda rng: "".join(part.draw(rng) for part in parts), _bounded(sum(part.size for part in parts)))
 
-    def _atom(self, depth: int) -> _Draw | None:
+    def _atom(self, depth: int) -> _Part | None:
         char = self._take()
         match char:
             case "^" | "$":
@@ -107,7 +119,7 @@ class _Reader:
                 raise UnsupportedPattern("a quantifier with nothing before it")
         return _one_of(char)
 
-    def _group(self, depth: int) -> _Draw:
+    def _group(self, depth: int) -> _Part:
         if self._skip("?") and not self._skip(":"):
             named = (self._skip("P<") or self._skip("<")) and self._peek() not in ("=", "!", "")
             end = self._pattern.find(">", self._at)
@@ -119,7 +131,7 @@ class _Reader:
             raise UnsupportedPattern("a `(` that is never closed")
         return inner
 
-    def _repeated(self, part: _Draw) -> _Draw:
+    def _repeated(self, part: _Part) -> _Part:
         least, most = 1, 1
         match self._peek():
             case "*":
@@ -137,7 +149,9 @@ class _Reader:
                 return part
         self._at += 1
         _ = self._skip("?") or self._skip("+")
-        return lambda rng: "".join(part(rng) for _ in range(rng.randint(least, most)))
+        return _Part(
+            lambda rng: "".join(part.draw(rng) for _ in range(rng.randint(least, most))), _bounded(part.size * most)
+        )
 
     def _counts(self) -> tuple[int, int] | None:
         """The bounds in `{n,m}`, up to its closing brace; None where the brace is just a character."""
@@ -214,7 +228,13 @@ def _range(first: str, last: str) -> str:
     return "".join(chr(code) for code in range(ord(first), most + 1) if not 0xD800 <= code <= 0xDFFF)
 
 
-def _one_of(chars: str) -> _Draw:
+def _bounded(size: int) -> int:
+    if size > MOST_CHARS:
+        raise UnsupportedPattern("repetitions that multiply")
+    return size
+
+
+def _one_of(chars: str) -> _Part:
     if not chars:
         raise UnsupportedPattern("a class without characters")
-    return (lambda rng: chars) if len(chars) == 1 else (lambda rng: rng.choice(chars))
+    return _Part((lambda rng: chars) if len(chars) == 1 else (lambda rng: rng.choice(chars)), 1)

@@ -13,15 +13,16 @@ from typing import Any
 from msgspec.json import encode
 
 from headgate.sim.reply import plausible
-from headgate.sim.reply.fitting import fits, same, types_of
+from headgate.sim.reply.fitting import fits, is_number, listed, mapped, same, types_of
 from headgate.sim.reply.regex import UnsupportedPattern, matching
 
 __all__ = ["Unsatisfiable", "instance", "pointed_at", "possible"]
 
 SHALLOW = 6
 """Below this depth only what is required is filled in, so that schemas that refer to themselves come to an end."""
-MOST_DEPTH = 24
-MOST_VALUES = 2_000
+MOST_DEPTH = 64
+MOST_VALUES = 5_000
+"""More than a schema has that structured outputs take, so that each of those has an instance."""
 MOST_REFERENCES = 10_000
 MOST_ITEMS = 8
 MOST_CHARS = 2_000
@@ -50,16 +51,18 @@ class Unsatisfiable(Exception):
 def instance(schema: Any, rng: Random) -> Any:
     """A value that satisfies `schema`, drawn from `rng`.  Bounded in depth and size whatever the schema says; None
     where nothing satisfies it."""
-    try:
-        return _Drawer(schema, rng).value([schema], "", 0)
-    except Unsatisfiable:
-        return None
+    for shallow in (SHALLOW, 0):  # where there is too much to choose from, only what must be
+        try:
+            return _Drawer(schema, rng, shallow).value([schema], "", 0)
+        except Unsatisfiable:
+            continue
+    return None
 
 
 def possible(schema: Any) -> bool:
     """Whether anything satisfies `schema` at all."""
     try:
-        _Drawer(schema, Random(0)).value([schema], "", 0)  # noqa: S311  # any value will do
+        _Drawer(schema, Random(0), 0).value([schema], "", 0)  # noqa: S311  # any value will do
     except Unsatisfiable:
         return False
     return True
@@ -84,9 +87,10 @@ def pointed_at(root: Any, reference: str) -> Any:
 class _Drawer:
     """Draws values; a value has to satisfy several schemas at once where they are combined."""
 
-    def __init__(self, root: Any, rng: Random) -> None:
+    def __init__(self, root: Any, rng: Random, shallow: int) -> None:
         self._root = root
         self._rng = rng
+        self._shallow = shallow
         self._left = MOST_VALUES
         self._references = MOST_REFERENCES
 
@@ -119,7 +123,7 @@ class _Drawer:
             if not isinstance(schema, dict):
                 continue
             if "allOf" in schema or "$ref" in schema:
-                waiting += _list(schema.get("allOf"))
+                waiting += listed(schema.get("allOf"))
                 if isinstance(schema.get("$ref"), str):
                     waiting.append(self._resolve(schema["$ref"]))
                 schema = {name: part for name, part in schema.items() if name not in ("allOf", "$ref")}
@@ -130,7 +134,7 @@ class _Drawer:
         """Decide the first `anyOf` or `oneOf` among `flat`; the last choice that works is the one that counts."""
         for place, schema in enumerate(flat):
             for name in ("anyOf", "oneOf"):
-                choices = _list(schema.get(name))
+                choices = listed(schema.get(name))
                 if not choices:
                     continue
                 rest = [*flat[:place], {key: part for key, part in schema.items() if key != name}, *flat[place + 1 :]]
@@ -141,7 +145,7 @@ class _Drawer:
         self, choices: list[Any], rest: list[_Schema], exactly: _Schema | None, hint: str, depth: int
     ) -> Any:
         order = list(choices)
-        if depth < SHALLOW:
+        if depth < self._shallow:
             self._rng.shuffle(order)
             order.sort(key=lambda choice: _is_null(choice) != (self._rng.random() < NULL_SHARE))
         else:
@@ -177,7 +181,7 @@ class _Drawer:
         order = [kind for kind in allowed if kind != "null"]
         self._rng.shuffle(order)
         if "null" in allowed:
-            order.insert(0 if self._rng.random() < NULL_SHARE or depth >= SHALLOW else len(order), "null")
+            order.insert(0 if self._rng.random() < NULL_SHARE or depth >= self._shallow else len(order), "null")
         for kind in order:
             try:
                 return self._of_kind(kind, flat, hint, depth)
@@ -213,13 +217,13 @@ class _Drawer:
 
     def _object(self, flat: list[_Schema], depth: int) -> dict[str, Any]:
         """What is required first, then some of the rest: in this order the API writes them."""
-        order = list(dict.fromkeys(name for part in flat for name in _dict(part.get("properties"))))
-        required = {name for part in flat for name in _list(part.get("required")) if isinstance(name, str)}
+        order = list(dict.fromkeys(name for part in flat for name in mapped(part.get("properties"))))
+        required = {name for part in flat for name in listed(part.get("required")) if isinstance(name, str)}
         needed = [name for name in order if name in required] + sorted(required.difference(order))
         found = {name: self.value(_for_property(flat, name), name, depth + 1) for name in needed}
         least, most = _size(flat, "minProperties", max), _size(flat, "maxProperties", min)
         for name in order:
-            wanted = depth < SHALLOW and self._rng.random() < OPTIONAL_SHARE
+            wanted = depth < self._shallow and self._rng.random() < OPTIONAL_SHARE
             if name in found or (most is not None and len(found) >= most):
                 continue
             if wanted or (least is not None and len(found) < least):
@@ -227,7 +231,7 @@ class _Drawer:
                     found[name] = self.value(_for_property(flat, name), name, depth + 1)
                 except Unsatisfiable:
                     continue
-        self._fill_up(found, least or (1 if _is_map(flat) and depth < SHALLOW else 0), flat, depth)
+        self._fill_up(found, least or (1 if _is_map(flat) and depth < self._shallow else 0), flat, depth)
         return found
 
     def _fill_up(self, found: dict[str, Any], least: int, flat: list[_Schema], depth: int) -> None:
@@ -242,7 +246,7 @@ class _Drawer:
     def _array(self, flat: list[_Schema], hint: str, depth: int) -> list[Any]:
         least = min(_size(flat, "minItems", max) or 0, 50)
         most = _size(flat, "maxItems", min)
-        count = least + (self._rng.randint(1 if least == 0 else 0, 2) if depth < SHALLOW else 0)
+        count = least + (self._rng.randint(1 if least == 0 else 0, 2) if depth < self._shallow else 0)
         if most is not None:
             count = min(count, most)
         if least <= MOST_ITEMS:
@@ -295,7 +299,7 @@ class _Drawer:
                 raise Unsatisfiable
             drawn = self._rng.randint(ceil(low), floor(high)) if whole else round(self._rng.uniform(low, high), 4)
             drawn = min(max(drawn, low), high)
-        step = next((part["multipleOf"] for part in flat if _is_number(part.get("multipleOf"))), None)
+        step = next((part["multipleOf"] for part in flat if is_number(part.get("multipleOf"))), None)
         if step and abs(step) > 1e-12 and abs(drawn) < 1e15:
             drawn = ceil((low if low is not None else drawn) / step) * step
         return drawn
@@ -306,7 +310,7 @@ def _bounds(flat: list[_Schema], *, whole: bool) -> tuple[float | None, float | 
     nudge = 1 if whole else 1e-6
 
     def told(name: str) -> list[float]:
-        return [part[name] for part in flat if _is_number(part.get(name)) and abs(part[name]) < 1e300]
+        return [part[name] for part in flat if is_number(part.get(name)) and abs(part[name]) < 1e300]
 
     low = [*told("minimum"), *(bound + nudge for bound in told("exclusiveMinimum"))]
     high = [*told("maximum"), *(bound - nudge for bound in told("exclusiveMaximum"))]
@@ -320,8 +324,8 @@ def _for_property(flat: list[_Schema], name: str) -> list[Any]:
     """Every schema that a property of this name has to satisfy."""
     parts: list[Any] = []
     for schema in flat:
-        named = _dict(schema.get("properties"))
-        patterns = _dict(schema.get("patternProperties"))
+        named = mapped(schema.get("properties"))
+        patterns = mapped(schema.get("patternProperties"))
         mine = [named[name]] if name in named else []
         mine += [part for pattern, part in patterns.items() if fits(name, {"pattern": pattern}, lambda _: True)]
         parts += mine or [schema.get("additionalProperties", True)]
@@ -330,7 +334,7 @@ def _for_property(flat: list[_Schema], name: str) -> list[Any]:
 
 def _for_item(schema: _Schema, place: int) -> list[Any]:
     items = schema.get("items", True)
-    first = _list(schema.get("prefixItems")) or _list(items)
+    first = listed(schema.get("prefixItems")) or listed(items)
     if place < len(first):
         return [first[place]]
     return [schema.get("additionalItems", True) if isinstance(items, list) else items]
@@ -342,7 +346,7 @@ def _is_map(flat: list[_Schema]) -> bool:
 
 
 def _size(flat: list[_Schema], name: str, pick: Any) -> int | None:
-    told = [int(part[name]) for part in flat if _is_number(part.get(name)) and 0 <= part[name] < 1e9]
+    told = [int(part[name]) for part in flat if is_number(part.get(name)) and 0 <= part[name] < 1e9]
     return pick(told) if told else None
 
 
@@ -352,15 +356,3 @@ def _mentions(flat: list[_Schema], names: tuple[str, ...]) -> bool:
 
 def _is_null(choice: Any) -> bool:
     return isinstance(choice, dict) and choice.get("type") == "null"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
