@@ -230,7 +230,7 @@ NOON_MS = 1_795_219_200_000 + DAY_S * 500
 
 
 def test_a_past_day_is_played_as_it_was(tmp_path):
-    """Who, when since midnight, how long, with what kept in the cache; turns of a session follow on each other."""
+    """Who, when since the hour of the first call, how long, with what in the cache; turns of a session follow on."""
     path = ledger_of(
         tmp_path,
         {"started_ms": NOON_MS - DAY_S * 1_000, "input_tokens": 1},
@@ -243,10 +243,19 @@ def test_a_past_day_is_played_as_it_was(tmp_path):
     first, beside = read_day(path, date(2026, 11, 21))
 
     asked, followed = [*first.turns], [*beside.turns]
-    assert (first.at_s, beside.at_s) == (DAY_S / 2, DAY_S / 2 + 1)
+    assert (first.at_s, beside.at_s) == (0, 1)
     assert [turn.gap_s for turn in (*asked, *followed)] == [0, 0, 5]
     assert (asked[0].system[0], asked[0].messages[0][0].tokens, asked[0].output_tokens) == (("abc", 9_000), 40, 7)
     assert (asked[0].stream, followed[1].user) == (True, "u")
+
+
+def test_a_past_day_can_begin_at_any_hour(tmp_path):
+    """What was before is left out."""
+    path = ledger_of(tmp_path, {"started_ms": NOON_MS}, {"started_ms": NOON_MS + 3_600_000 + 5_000})
+
+    told = {hour: [one.at_s for one in read_day(path, date(2026, 11, 21), from_hour=hour)] for hour in (None, 11.5, 13)}
+
+    assert told == {None: [0, 3_605], 11.5: [1_800, 5_405], 13: [5]}
 
 
 def test_a_day_without_messages_is_said(tmp_path):

@@ -195,6 +195,13 @@ def test_a_turn_says_who_it_is_for():
     assert msgspec.json.decode(asking.body(asked)).items() >= {"model": "claude-opus-5-5", "stream": True}.items()
 
 
+def test_no_name_breaks_out_of_its_header():
+    """A tenant of a trace may be called anything."""
+    headers = dict(Asking().headers(turn(workflow="a\r\nx-api-key: b\u00e9")))
+
+    assert headers[b"x-headgate-workflow"] == b"a??x-api-key: b?"
+
+
 def test_an_hour_passes_in_virtual_time_through_the_gateway():
     """An hour of six turns a minute, each of four seconds; nobody waits for it."""
     arrivals = [Conversation(10.0 * number, [turn(str(number))]) for number in range(360)]

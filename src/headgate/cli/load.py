@@ -53,8 +53,8 @@ def load(
         str | None, typer.Option(help="Be a company with its tools: a TOML file, or '' for the one that comes along.")
     ] = None,
     from_hour: Annotated[
-        float, typer.Option(min=0, help="Where in the plant's week to begin; 8 is Monday at 8.")
-    ] = 8.0,
+        float | None, typer.Option(min=0, help="Where in a plant's week (8: Monday at 8) or a ledger's day to begin.")
+    ] = None,
     ledger: Annotated[Path | None, typer.Option(help="Repeat a past day from this ledger of Headgate's.")] = None,
     day: Annotated[str | None, typer.Option(help="That day, YYYY-MM-DD, UTC.")] = None,
     rate: Annotated[float | None, typer.Option(help="So many single turns a second on average.")] = None,

@@ -12,7 +12,8 @@ from headgate.stores.sqlite.ledger import explained, open_reader
 
 __all__ = ["read_day"]
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 _CALLS = """
 SELECT call_id, started_ms, total_ms, workflow, lane, user, session, model, stream, max_tokens, system_hash,
        input_tokens, cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, output_tokens
@@ -23,11 +24,14 @@ ORDER BY started_ms, call_id
 _LAST_DAY = "SELECT date(max(started_ms) / 1000, 'unixepoch') FROM calls WHERE kind = 'messages'"
 
 
-def read_day(path: Path, day: date) -> list[Conversation]:
-    """The messages of one day (UTC), from midnight on, each from its first try.
+def read_day(path: Path, day: date, *, from_hour: float | None = None) -> list[Conversation]:
+    """The messages of one day (UTC), each from its first try.
 
     Calls of one session that followed on each other follow on each other again: not sooner than then, and only after
     the answer before.  Texts are not kept in a ledger; equal system prompts stay equal, all else is new.
+
+    Args:
+        from_hour: where in the day to begin; default with the hour of its first call.
 
     Raises:
         LoadError: nothing was asked on that day.
@@ -35,11 +39,14 @@ def read_day(path: Path, day: date) -> list[Conversation]:
     """
     begin_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     with closing(open_reader(path)) as db, explained(path, "read"):
-        rows = list(db.execute(_CALLS, (begin_ms, begin_ms + DAY_MS)))
+        rows = list(db.execute(_CALLS, (begin_ms + round((from_hour or 0) * HOUR_MS), begin_ms + DAY_MS)))
         last = None if rows else next(iter(db.execute(_LAST_DAY)))[0]
     if not rows:
         known = f"the last day with any is {last}" if last else "there are none at all"
-        raise LoadError(f"{path}: no messages on {day} (UTC); {known}. Name another with --day.")
+        since = f" from hour {from_hour:g} on" if from_hour else ""
+        raise LoadError(f"{path}: no messages on {day} (UTC){since}; {known}. Name another with --day.")
+    first_hour = (rows[0][1] - begin_ms) // HOUR_MS
+    begin_ms += round((first_hour if from_hour is None else from_hour) * HOUR_MS)
     found: list[Conversation] = []
     open_sessions: dict[str, tuple[list[Turn], int, float]] = {}
     for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from random import Random
 from zlib import crc32
@@ -12,6 +13,8 @@ from headgate.load.turns import Piece, Turn
 
 __all__ = ["Asking"]
 
+_UNSENDABLE = re.compile(r"[^\x20-\x7e]")
+"""In a header: a trace may name its tenants as it likes."""
 _CORPUS_CHARS = 1 << 17
 _WORDS = (
     "water", "level", "gate", "canal", "the", "of", "a", "and", "to", "in", "report", "shift", "pump", "valve",
@@ -69,7 +72,7 @@ class Asking:
         """What goes with it, but for the credential."""
         told = [("x-headgate-workflow", turn.workflow), ("x-headgate-lane", turn.lane),
                 ("x-headgate-user", turn.user), ("x-headgate-session", turn.session)]  # fmt: skip
-        headers = [(name.encode(), value.encode()) for name, value in told if value is not None]
+        headers = [(name.encode(), _UNSENDABLE.sub("?", value).encode()) for name, value in told if value is not None]
         if self.directive:
             headers.append((b"x-sim", b"tokens=%d" % turn.output_tokens))
         return headers

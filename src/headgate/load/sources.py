@@ -21,7 +21,7 @@ def arrivals_of(
     trace: str | None = None,
     again_after_s: float | None = None,
     plant: str | None = None,
-    from_hour: float = 8.0,
+    from_hour: float | None = None,
     ledger: Path | None = None,
     day: date | None = None,
     rate_per_s: float | None = None,
@@ -31,7 +31,7 @@ def arrivals_of(
     think_s: float = 10.0,
 ) -> Arrivals:
     """Exactly one of `trace`, `plant` ("" for the one that comes along), `ledger` with `day`, `rate_per_s` and
-    `how_many_users`.
+    `how_many_users`.  A plant begins on Monday at `from_hour`, or at 8; a day at `from_hour`, or with its first call.
 
     Raises:
         LoadError: none or several, or the one cannot be read.
@@ -47,11 +47,13 @@ def arrivals_of(
     if trace is not None:
         return read_trace(trace, again_after_s=again_after_s)
     if plant is not None:
-        return read_plant(Path(plant) if plant else None).arrivals(seed, from_hour=from_hour)
+        return read_plant(Path(plant) if plant else None).arrivals(
+            seed, from_hour=8.0 if from_hour is None else from_hour
+        )
     if ledger is not None:
         if day is None:
             raise LoadError("a ledger holds many days: choose one with --day YYYY-MM-DD.")
-        return read_day(ledger, day)
+        return read_day(ledger, day, from_hour=from_hour)
     try:
         if how_many_users is not None:
             return users(how_many_users, seed, think_s=think_s)
