@@ -6,12 +6,15 @@ The two share no code: `core/price.py` reads the shipped price book, `sim/accoun
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
+from headgate.call import Kind
 from headgate.events import UsageSource
 from headgate.records import AttemptRecord
 from headgate.sim import SimSettings
@@ -143,6 +146,56 @@ class Caller:
         long = LONG * self.rng.choice((1, 1, 2))
         messages = [{"role": "user", "content": f"{self.rng.getrandbits(32)} {long}"}]
         await self.send(model, messages, sim, context_management={"edits": [edit]})
+
+
+async def batch(world: World, rng: Random) -> None:
+    """A Message Batch of what a batch may have."""
+    edit = {"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses", "value": 1}}
+    kinds = (
+        {},
+        {"compaction": {"type": "summarize"}},
+        {"context_management": {"edits": [edit]}},
+        {"inference_geo": "us"},
+    )
+    mark = {"type": "ephemeral", "ttl": rng.choice(("5m", "1h"))}
+    requests = []
+    for number in range(rng.randint(1, 4)):
+        said = rng.choice(("hello", "[[sim: refusal=bio]]", "[[sim: refusal]]", "[[sim: web-search=2]]"))
+        params = {
+            "model": rng.choice(("claude-opus-5", "claude-sonnet-5", "claude-opus-4-8")),
+            "max_tokens": 900,
+            "system": [{"type": "text", "text": HANDBOOK, "cache_control": mark}],
+            "messages": [{"role": "user", "content": said}],
+            **rng.choice(kinds),
+        }
+        requests.append({"custom_id": f"item-{number}", "params": params})
+    body = msgspec.json.encode({"requests": requests})
+    batches = "/v1/messages/batches"
+    name = msgspec.json.decode(await of_batches(world, "POST", batches, body=body))["id"]
+    await asyncio.sleep(300)
+    await of_batches(world, "GET", f"{batches}/{name}/results", resource_id=name)
+
+
+async def of_batches(world: World, method: str, target: str, **more: Any) -> bytes:
+    call = world.make_other(Kind.BATCHES, method, target, workflow="nightly", lane="bulk", **more)
+    call.headers.append((b"anthropic-beta", ",".join(BETAS).encode()))
+    return (await world.send(call)).body
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_ledger_and_books_agree_on_the_items_of_batches(seed):
+    """§10: half of everything, a summary in a batch included."""
+
+    async def scene(world: World) -> tuple[list[int], list[int]]:
+        await batch(world, Random(seed))
+        entries = [entry.cost_pico for entry in world.sim.world.books.entries if entry.batch]
+        items = list(world.ledger.batch_items.values())
+        assert [item.cost_problem for item in items] == [None] * len(entries)
+        return sorted(item.cost_pico or 0 for item in items), sorted(entries)
+
+    ledger, booked = play(scene, seed=seed)
+
+    assert ledger == booked, f"seed {seed}"
 
 
 def pairs(seed: int) -> list[tuple[AttemptRecord, Entry]]:

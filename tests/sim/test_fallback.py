@@ -496,3 +496,22 @@ def test_the_block_of_a_hand_over_is_not_read_by_the_model(sim):
     }  # fmt: skip
 
     assert len(counts) == 1
+
+
+def test_thinking_tokens_are_those_of_the_pass_that_made_the_message(sim):
+    """§4: they are part of the output tokens beside them."""
+    said = "[[sim: refusal-mid; tokens=9]]"
+    usage = message(ask(sim, said, stream=True, thinking={"type": "adaptive"}, max_tokens=4_000)).usage
+
+    assert 0 < usage.output_tokens_details.thinking_tokens < usage.output_tokens
+
+
+def test_a_conversation_sticks_to_where_the_default_led_it(make_sim):
+    """§5.2: whatever the category of the refusal was."""
+    sim = make_sim(SimSettings(fallbacks=Fallbacks(recommended_for=frozenset({"cyber"}))))
+    first = ask(sim, "[[sim: refusal=cyber]]", fallbacks="default")
+    messages = [{**conversation(first)[0], "content": "[[sim: refusal=cyber]]"}, *conversation(first)[1:]]
+    again = sim.ask(headers=BETA, model=FIRST, fallbacks="default", messages=messages)
+
+    assert message(again).model == message(first).model != FIRST
+    assert kinds(again) == ["text"]

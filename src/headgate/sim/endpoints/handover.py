@@ -16,7 +16,7 @@ from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.reply.answer import Answer
 from headgate.sim.reply.seams import Fallback
-from headgate.sim.request.fallbacks import allowed_of, bodies, recommended
+from headgate.sim.request.fallbacks import allowed_of, bodies, body_for, recommended
 from headgate.sim.request.reading import Reading, read, rules_of
 from headgate.sim.world import Visit, World
 
@@ -33,8 +33,10 @@ def with_fallbacks(world: World, visit: Visit, stage: Stage, reading: Reading, a
     said: list[dict[str, Any]] = []
     while passes[-1].answer.stop_reason == "refusal":
         declined = passes[-1]
-        if number == 0 and len(hops) == 1 and allowed_of(model, settings):
-            hops += _recommended(world, visit, reading, (declined.answer.stop_details or {}).get("category"))
+        if number == 0 and len(hops) == 1:
+            category = (declined.answer.stop_details or {}).get("category")
+            rules = rules_of(world, visit, "message")
+            hops += _unnamed(world, visit, reading, recommended(model, category, rules, settings))
         number += 1
         if number == len(hops):
             break
@@ -69,12 +71,13 @@ def _named(world: World, visit: Visit, reading: Reading) -> list[Reading]:
     return [read(world, body, rules, visit.caller, visit.began_ms) for body in named]
 
 
-def _recommended(world: World, visit: Visit, reading: Reading, category: str | None) -> list[Reading]:
-    """The request to the model that `"default"` has for a refusal; none where it stands, or could not be asked."""
+def _unnamed(world: World, visit: Visit, reading: Reading, model_id: str | None) -> list[Reading]:
+    """The request to a model that `"default"` leads to; none where there is none, or where it would not be valid."""
+    if model_id is None:
+        return []
     rules = rules_of(world, visit, "message")
-    body = recommended(reading.ask.body, reading.ask.model, category, rules, world.settings.fallbacks)
     try:
-        return [] if body is None else [read(world, body, rules, visit.caller, visit.began_ms)]
+        return [read(world, body_for(reading.ask.body, model_id, rules), rules, visit.caller, visit.began_ms)]
     except ApiError:
         return []
 
@@ -85,8 +88,8 @@ def _sticky(world: World, visit: Visit, reading: Reading, hops: list[Reading]) -
     model_id = world.routes.find(visit.caller.organisation, body["messages"], world.clock.now_s())
     if model_id is None:
         return 0
-    if body["fallbacks"] == "default":
-        hops += [hop for hop in _recommended(world, visit, reading, None) if hop.ask.model.id == model_id]
+    if body["fallbacks"] == "default" and model_id in allowed_of(reading.ask.model, world.settings.fallbacks):
+        hops += _unnamed(world, visit, reading, model_id)
     return next((number for number, hop in enumerate(hops) if hop.ask.model.id == model_id), 0)
 
 
@@ -183,7 +186,7 @@ def give_credit(world: World, visit: Visit, reading: Reading, last: Pass, answer
         targets,
         _warm_blocks(world, last),
         [block.whole() for block in answer.blocks],
-        tools_ran=answer.web_searches > 0,
+        tools_ran=answer.web_searches + answer.web_fetches + answer.code_executions > 0,
     )
     details["fallback_credit_token"] = claim.signed(world.seed)
     details["fallback_has_prefill_claim"] = claim.partial is not None

@@ -86,6 +86,10 @@ def usage_of(passes: list[Pass], answer: Answer, credit: Redemption | None = Non
     terms = last.terms
     tier = "batch" if terms.batch else "priority" if terms.priority else "standard"
     told = usage_object(last.top_usage, last.ask, answer, tier)
+    if len(passes) > 1:  # the thoughts of a model that declined are told with its own tokens
+        told.pop("output_tokens_details", None)
+        if last.answer.thinking_tokens:
+            told["output_tokens_details"] = {"thinking_tokens": last.answer.thinking_tokens}
     if len(passes) > 1 or last.kind != "message":
         told["iterations"] = [iteration(one.kind, one.usage, one.ask.model.id) for one in passes]
     if credit is not None:

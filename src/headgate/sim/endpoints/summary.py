@@ -1,4 +1,8 @@
-"""A summary, and what goes on from it (claude-api.md §12)."""
+"""A summary, and what goes on from it (claude-api.md §12).
+
+A request that is summarised has no fallbacks: a decline in either pass is the answer.  How the API has both at once is
+not told.
+"""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.sim.errors import invalid
-from headgate.sim.facts import Model
+from headgate.sim.facts import FACTS, Model
 from headgate.sim.request.rules import Rules
 from headgate.sim.request.thinking import efforts_of
 from headgate.sim.request.validate import find_model
 from headgate.sim.settings import Fallbacks
 
-__all__ = ["allowed_of", "bodies", "recommended"]
+__all__ = ["allowed_of", "bodies", "body_for", "recommended"]
 
 DEFAULT_BETA = "server-side-fallback-2026-07-01"
 """The beta that knows `fallbacks: "default"`."""
@@ -64,16 +64,24 @@ def bodies(body: Body, model: Model, rules: Rules, settings: Fallbacks) -> list[
     return made
 
 
-def recommended(body: Body, model: Model, category: str | None, rules: Rules, settings: Fallbacks) -> Body | None:
-    """The request to the model that `"default"` means for a refusal of `category`; None where the refusal stands."""
+def recommended(model: Model, category: str | None, rules: Rules, settings: Fallbacks) -> str | None:
+    """The id of the model that `"default"` means for a refusal of `category`; None where the refusal stands."""
     if category not in settings.recommended_for:
         return None
     for name in allowed_of(model, settings):
-        try:
-            return _merged(body, {"model": name}, find_model(name, rules.today))
-        except Exception:  # noqa: S112  # not out yet, or gone: the next one then
-            continue
+        known = FACTS.by_name.get(name)
+        if known is not None and known.released_by(rules.today) and known.lifecycle(rules.today) != "retired":
+            return name
     return None
+
+
+def body_for(body: Body, model_id: str, rules: Rules) -> Body:
+    """The request to a model that nobody named.
+
+    Raises:
+        ApiError: 404 for one that is not there.
+    """
+    return _merged(body, {"model": model_id}, find_model(model_id, rules.today))
 
 
 def _merged(body: Body, entry: Body, model: Model) -> Body:
