@@ -243,6 +243,17 @@ def test_an_override_takes_effect_after_a_while_if_set(make_sim):
     assert statuses(sim, 3) == [200, 429, 429]
 
 
+def test_a_later_change_does_not_put_off_an_earlier_one(make_sim):
+    """Or who changes something every half hour would never see it."""
+    sim = configured(make_sim, Limits(workspace_change_delay_s=3_600))
+    change(sim, ("requests_per_minute", 1))
+    sim.clock.advance(3_000)
+    change(sim, ("output_tokens_per_minute", 5_000))
+    sim.clock.advance(600)
+
+    assert statuses(sim, 2) == [200, 429]
+
+
 def test_a_value_above_the_organisations_is_stored_and_not_applied(make_sim):
     """§8.5: the lower of the two is enforced."""
     sim = configured(make_sim, Limits(rpm=2))

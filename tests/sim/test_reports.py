@@ -326,3 +326,20 @@ def test_costs_leave_the_priority_tier_out(make_sim):
     assert used["service_tier"] == "priority"
     assert sim.books()["cost_pico"] > 0
     assert results(sim, COSTS, TODAY) == []
+
+
+def test_costs_tell_of_code_execution_by_the_day(sim):
+    """§12, §13: hours beyond the free ones of the month, on the day they were run; of no workspace and no model."""
+    organisation = sim.ask().headers["anthropic-organization-id"]
+    containers, now_ms = sim.app.world.containers, sim.clock.unix_ms()
+    tools = [{"type": "code_execution_20260521", "name": "code_execution"}]
+    for number in range(1_553 * 12):  # five minutes each: all free hours yesterday but one, the rest today
+        day_ms = 86_400_000 if number < 1_549 * 12 else 0
+        containers.use(organisation, f"container_{number}", tools, now_ms - day_ms)
+    days = buckets(sim, COSTS, "starting_at=2026-11-20T00:00:00Z&group_by[]=description")
+    code = [[result for result in day["results"] if result["cost_type"] == "code_execution"] for day in days]
+
+    assert code[0] == []
+    assert [CostResult.model_validate(result).amount for result in code[1]] == ["15"]
+    (whole,) = results(sim, COSTS, TODAY)
+    assert Decimal(whole["amount"]) == cents(sim) + 15

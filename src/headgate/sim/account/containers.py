@@ -17,6 +17,7 @@ from headgate.sim.facts import FACTS
 __all__ = ["Containers"]
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 MOST_OPEN = 10_000
 """Containers remembered; beyond it the oldest is taken to be over."""
 _FREED_BY = re.compile(r"web_(search|fetch)_(\d{8})")
@@ -29,6 +30,8 @@ class Containers:
     def __init__(self) -> None:
         self._until_ms: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._used_ms: Counter[tuple[str, int, int]] = Counter()
+        self._days: dict[str, Counter[int]] = {}
+        """Milliseconds by organisation and day since 1970."""
 
     def use(self, organisation: str, container_id: str, tools: Any, now_ms: int) -> None:
         """Code ran in a container during a request with `tools`."""
@@ -40,20 +43,36 @@ class Containers:
         self._until_ms[key] = max(begun_ms, until_ms)
         if len(self._until_ms) > MOST_OPEN:
             self._until_ms.popitem(last=False)
-        today = utc(now_ms)
-        self._used_ms[organisation, today.year, today.month] += max(0, until_ms - begun_ms)
+        today, used_ms = utc(now_ms), max(0, until_ms - begun_ms)
+        self._used_ms[organisation, today.year, today.month] += used_ms
+        self._days.setdefault(organisation, Counter())[now_ms // DAY_MS] += used_ms
 
     def cost_pico(self, organisation: str, year: int, month: int) -> int:
         """What the month costs, in whole pico-dollars, the last one begun rounded up."""
-        prices = FACTS.server_tools.code_execution
-        billed_ms = self._used_ms[organisation, year, month] - prices.free_hours_per_org_month * HOUR_MS
-        return max(0, -(-billed_ms * int(prices.usd_per_container_hour * PICO_PER_USD) // HOUR_MS))
+        return _cost_pico(self._used_ms[organisation, year, month])
+
+    def cost_by_day(self, organisation: str) -> dict[int, int]:
+        """Day since 1970 → what that day added to the cost of its month, whose free hours come first."""
+        used_ms: Counter[tuple[int, int]] = Counter()
+        costs = {}
+        for day, more_ms in sorted(self._days.get(organisation, Counter()).items()):
+            date = utc(day * DAY_MS)
+            before = _cost_pico(used_ms[date.year, date.month])
+            used_ms[date.year, date.month] += more_ms
+            costs[day] = _cost_pico(used_ms[date.year, date.month]) - before
+        return costs
 
     def told(self) -> dict[str, Any]:
         """For `GET /sim/books`; on no request's bill, so not in the sums there."""
         cost_pico = sum(self.cost_pico(*month) for month in self._used_ms)
         hours = sum(self._used_ms.values()) / HOUR_MS
         return {"container_hours": round(hours, 6), "cost_pico": cost_pico, "cost_usd": usd(cost_pico)}
+
+
+def _cost_pico(used_ms: int) -> int:
+    prices = FACTS.server_tools.code_execution
+    billed_ms = used_ms - prices.free_hours_per_org_month * HOUR_MS
+    return max(0, -(-billed_ms * int(prices.usd_per_container_hour * PICO_PER_USD) // HOUR_MS))
 
 
 def _is_free(tools: Any) -> bool:

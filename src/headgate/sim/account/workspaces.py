@@ -66,7 +66,8 @@ class WorkspaceLimits:
                 stored.values.pop(type_, None)
             else:
                 stored.values[type_] = value
-        stored.due_s = now_s + self._limits.workspace_change_delay_s
+        if stored.due_s is None:  # else this one comes into force with those that wait
+            stored.due_s = now_s + self._limits.workspace_change_delay_s
         self.any = True
 
     def in_force(self, organisation: str, workspace: str, group: str, now_s: float) -> InForce:

@@ -37,7 +37,8 @@ class Width(NamedTuple):
     most_buckets: int
 
 
-WIDTHS = {"1m": Width(1, 60, 1_440), "1h": Width(60, 24, 168), "1d": Width(1_440, 7, 31)}
+DAY_MINUTES = 1_440
+WIDTHS = {"1m": Width(1, 60, 1_440), "1h": Width(60, 24, 168), "1d": Width(DAY_MINUTES, 7, 31)}
 _FILTERS = {
     "api_key_ids": "api_key_id",
     "workspace_ids": "workspace_id",
@@ -114,7 +115,7 @@ class Reports:
         wanted = _restrictions(query)
         minutes = await self._minutes(visit)
         asked = self._range(query, width)
-        return _answer(asked, minutes, lambda used: _usage_results(used, groups, wanted))
+        return _answer(asked, minutes, lambda used, _: _usage_results(used, groups, wanted))
 
     async def costs(self, visit: Visit) -> Response:
         """`GET /v1/organizations/cost_report`.  Costs of the Priority Tier are left out, as the API does."""
@@ -124,7 +125,10 @@ class Reports:
         groups = _groups(query, ("workspace_id", "description", "inference_geo"))
         minutes = await self._minutes(visit)
         asked = self._range(query, WIDTHS["1d"])
-        return _answer(asked, minutes, lambda used: _cost_results(used, groups))
+        containers = self._world.containers.cost_by_day(visit.caller.organisation)
+        return _answer(
+            asked, minutes, lambda used, begin: _cost_results(used, groups, containers.get(begin // DAY_MINUTES, 0))
+        )
 
     async def _minutes(self, visit: Visit) -> Mapping[int, dict[Dimensions, Sum]]:
         """What shows by now: whole minutes that are long enough ago."""
@@ -159,7 +163,7 @@ class Reports:
 
 
 def _answer(
-    asked: _Range, minutes: Mapping[int, dict[Dimensions, Sum]], results: Callable[[_Used], list[dict[str, Any]]]
+    asked: _Range, minutes: Mapping[int, dict[Dimensions, Sum]], results: Callable[[_Used, int], list[dict[str, Any]]]
 ) -> Response:
     """The page of buckets, each with what `results` makes of what was used in it."""
     used: dict[int, _Used] = {begin: [] for begin, _ in asked.buckets()}
@@ -168,7 +172,7 @@ def _answer(
         if bucket is not None and minute < asked.end:
             bucket += sums.items()
     data = [
-        {"starting_at": _stamp(begin), "ending_at": _stamp(end), "results": results(used[begin])}
+        {"starting_at": _stamp(begin), "ending_at": _stamp(end), "results": results(used[begin], begin)}
         for begin, end in asked.buckets()
     ]
     following = asked.following()
@@ -211,8 +215,9 @@ def _named(dimensions: Dimensions, name: str) -> str | None:
     return value or None
 
 
-def _cost_results(used: _Used, groups: frozenset[str]) -> list[dict[str, Any]]:
-    """One result a group, amounts in cents; all of a day together where nothing is asked for."""
+def _cost_results(used: _Used, groups: frozenset[str], containers_pico: int) -> list[dict[str, Any]]:
+    """One result a group, amounts in cents; all of a day together where nothing is asked for.  Containers are the
+    organisation's, whichever workspace runs code in them."""
     totals: Counter[tuple[str | None, ...]] = Counter()
     for dimensions, total in used:
         if dimensions.service_tier == "priority":
@@ -221,6 +226,8 @@ def _cost_results(used: _Used, groups: frozenset[str]) -> list[dict[str, Any]]:
         for kind, pico in total.cost_pico.items():
             if pico:
                 totals[(workspace, *_described(dimensions, kind, groups))] += pico
+    if containers_pico:
+        totals[(None, *_not_of_tokens("Code Execution Usage", "code_execution", groups))] += containers_pico
     ordered = sorted(totals.items(), key=lambda item: tuple(value or "" for value in item[0]))
     return [
         {"amount": _cents(pico), "currency": "USD", **dict(zip(_COST_FIELDS, group, strict=True))}
@@ -243,10 +250,10 @@ _COST_FIELDS = (
 def _described(dimensions: Dimensions, kind: str, groups: frozenset[str]) -> tuple[str | None, ...]:
     """Everything but workspace and amount, in the order of `_COST_FIELDS`."""
     geography = dimensions.inference_geo if "inference_geo" in groups or "description" in groups else None
+    if kind == "web_searches":
+        return _not_of_tokens("Web Search Usage", "web_search", groups)
     if "description" not in groups:
         return geography, *[None] * 6
-    if kind == "web_searches":
-        return None, "Web Search Usage", "web_search", *[None] * 4
     name = FACTS.by_name[dimensions.model].display_name
     batch = " (Batch)" if dimensions.service_tier == "batch" else ""
     fast = " (Fast)" if dimensions.speed == "fast" else ""
@@ -261,6 +268,13 @@ def _described(dimensions: Dimensions, kind: str, groups: frozenset[str]) -> tup
         dimensions.context_window,
         _TOKEN_TYPES.get(kind),
     )
+
+
+def _not_of_tokens(description: str, cost_type: str, groups: frozenset[str]) -> tuple[str | None, ...]:
+    """What costs the same everywhere, with every model."""
+    if "description" not in groups:
+        return (None,) * 7
+    return None, description, cost_type, *[None] * 4
 
 
 def _cents(pico: int) -> str:
