@@ -32,7 +32,8 @@ from headgate.net.server import BodyPlan, Request, Response, Server
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.settings import Batches, Limits
 
-WANTED = ("test_messages.py", "test_models.py", "test_files.py", "messages/test_batches.py")
+WANTED = ("test_messages.py", "test_models.py", "test_files.py", "messages/test_batches.py",
+          "organization/test_rate_limits.py", "organization/workspaces/test_rate_limits.py")  # fmt: skip
 NEEDED = ("pytest", "pytest-asyncio", "respx", "dirty-equals>=0.6.0", "inline-snapshot>=0.28.0",
           "http-snapshot[httpx]==0.1.9", "time-machine", "rich")  # fmt: skip
 """What the tests import beside the SDK, as its pyproject.toml has it."""
@@ -68,6 +69,8 @@ class WithPlaceholders:
             request.path = request.path.replace("file_id", await self._make(request, "/v1/files", FORM))
         elif request.path.endswith("/model_id"):
             request.path = request.path.replace("model_id", "claude-haiku-5-5")
+        elif request.path.startswith("/v1/organizations/"):
+            request.by_name[b"authorization"] = b"Bearer sk-ant-admin01-x"
         return await self._claude.handle(request)
 
     async def _make(self, asking: Request, path: str, body: bytes) -> str:

@@ -55,9 +55,9 @@ from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.endpoints import control
 from headgate.sim.event_log import EVENTS
-from headgate.sim.misbehave import DIRECTIVES
 from headgate.sim.scenario import shipped
 from headgate.sim.settings import Speed, Workspace
+from headgate.sim.vocabulary import DIRECTIVES
 from headgate.telemetry import call_log
 
 __all__ = ["main", "pages"]

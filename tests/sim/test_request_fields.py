@@ -1,11 +1,10 @@
-"""Fields and headers of a request, one by one, where no larger subject has them: claude-api.md §1 to §3, §8.1, §11."""
+"""Fields of a request, one by one, where no larger subject has them: claude-api.md §1 to §3, §7.5, §8.2, §11."""
 
 from __future__ import annotations
 
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.facts import PoolLimits
 from headgate.sim.settings import Limits
 
 TOOL = {"name": "level", "input_schema": {"type": "object"}}
@@ -81,12 +80,14 @@ def test_thinking_tokens_are_those_that_were_thought_and_not_those_that_are_show
     assert thought[0] == thought[1] > len(shown["content"][0]["thinking"].split())
 
 
-def test_geographies_share_one_pool(make_sim):
-    """§8.1."""
-    pools = {"haiku-5.5": PoolLimits(2, 100_000, 100_000)}
-    sim = make_sim(SimSettings(limits=Limits(pools=pools)))
+@pytest.mark.parametrize(("tier", "counting", "batches"), [("start", 2, 1), ("build", 4, 2), ("scale", 8, 4)])
+def test_counting_and_batches_have_the_figures_of_their_tier(make_sim, tier, counting, batches):
+    """§8.2, §10: thousands of requests a minute."""
+    sim = make_sim(SimSettings(limits=Limits(tier=tier)))
+    replies = (count(sim), sim.call("GET", "/v1/messages/batches"))
+    told = [int(reply.headers["anthropic-ratelimit-requests-limit"]) for reply in replies]
 
-    assert [sim.ask(inference_geo=where).status for where in ("us", "global", "us")] == [200, 200, 429]
+    assert told == [counting * 1_000, batches * 1_000]
 
 
 def test_counting_is_free(sim):

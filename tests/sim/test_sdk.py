@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 from collections.abc import Iterator
 
@@ -14,6 +16,7 @@ from pydantic import BaseModel
 
 from headgate.sim import RunningSim, SimSettings, serve
 from headgate.sim.settings import Batches
+from support.sim_answers import MESSAGES, TYPED_CODES
 
 MODEL = "claude-haiku-5-5"
 HI = [{"role": "user", "content": "How much water?"}]
@@ -69,47 +72,43 @@ def with_async(running):
 # -- messages ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"thinking": {"type": "adaptive"}},
-        {"system": [{"type": "text", "text": "water " * 600, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
-        {"messages": said("[[sim: refusal=cyber]]")},
-        {"messages": said("[[sim: pause-turn]]")},
-        {"messages": said('[[sim: tool=level:{"gate": "north"}; tool=flow:{}]]')},
-        {"messages": said("[[sim: web-search=2]]")},
-        {"messages": said("[[sim: max-tokens]]")},
-        {"messages": said("[[sim: context-exceeded]]")},
-        {"max_tokens": 0},
-        {"diagnostics": {"previous_message_id": "msg_x"}},
-    ],
-    ids=str,
-)
-def test_every_kind_of_answer_parses(client, more):
-    """Strictly, and the same from the beta endpoint."""
-    arguments = {"model": MODEL, "max_tokens": 500, "messages": HI, **more}
+def plain(content):
+    """Blocks without ids, and without the second at which a page was fetched."""
+    blocks = [block.model_dump(mode="json", exclude={"id", "tool_use_id", "parsed_output"}) for block in content]
+    return re.sub(r'"retrieved_at": "[^"]*"', "", json.dumps(blocks))
 
-    assert client.messages.create(**arguments).role == "assistant"
+
+def arguments_of(asked):
+    """Of `beta.messages.create`."""
+    arguments = {"model": MODEL, "max_tokens": 500, "messages": said(asked.content), **asked.fields}
+    return arguments | ({"betas": asked.betas.split(",")} if asked.betas else {})
+
+
+SENDABLE = {name: asked for name, asked in MESSAGES.items() if "temperature" not in asked.fields}
+"""Current SDKs have no sampling parameters."""
+EVERY_KIND = pytest.mark.parametrize("asked", SENDABLE.values(), ids=SENDABLE.keys())
+
+
+@EVERY_KIND
+def test_every_kind_of_answer_parses(client, asked):
+    """Strictly; and where no beta is asked for, by the plain endpoint too."""
+    arguments = arguments_of(asked)
+
     assert client.beta.messages.create(**arguments).role == "assistant"
+    if not asked.beta:
+        assert client.messages.create(**arguments).role == "assistant"
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["hi", "[[sim: refusal]]", "[[sim: web-search=1]]",
-     '[[sim: tool=level:{"a": [1, "2"]}; tokens=5]]', "[[sim: deltas=0]]"],
-)  # fmt: skip
-def test_the_stream_helper_accumulates_the_answer(client, text):
-    """To the same content that a JSON answer has."""
-    arguments = {"model": MODEL, "max_tokens": 500, "messages": said(text), "thinking": {"type": "adaptive"}}
-    with client.messages.stream(**arguments) as stream:
+@EVERY_KIND
+def test_the_stream_helper_accumulates_every_kind_of_answer(client, asked):
+    """To the same content and output that a JSON answer has."""
+    arguments = arguments_of(asked)
+    with client.beta.messages.stream(**arguments) as stream:
         final = stream.get_final_message()
-    whole = client.messages.create(**arguments)
+    whole = client.beta.messages.create(**arguments)
 
-    def plain(message):
-        return [block.model_dump(exclude={"id", "tool_use_id", "parsed_output"}) for block in message.content]
-
-    assert plain(final) == plain(whole)
+    assert plain(final.content) == plain(whole.content)
+    assert final.stop_reason == whole.stop_reason
     assert final.usage.output_tokens == whole.usage.output_tokens
 
 
@@ -200,6 +199,20 @@ def test_errors_become_the_sdks_own_classes(client, text, error, code):
         assert caught.value.request_id == caught.value.response.headers["request-id"]
         if caught.value.type:
             assert caught.value.body["request_id"] == caught.value.request_id
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(status, code) for status, codes in TYPED_CODES.items() for code in codes.split()]
+)
+def test_every_typed_error_code_has_its_class(client, status, code):
+    """§6: the SDK raises `ThreadNotFoundError` and the like, with details of their own type."""
+    with pytest.raises(anthropic.APIStatusError) as caught:
+        client.messages.create(model=MODEL, max_tokens=50, messages=said(f"[[sim: error={status}:{code}]]"))
+
+    error = caught.value
+    assert (error.status_code, error.error_code) == (status, code)
+    assert type(error).__name__.removesuffix("Error").lower() == code.replace("_", "")
+    assert type(error.details).__name__ == f"{type(error).__name__}Details"
 
 
 def test_an_error_event_raises_in_the_middle_of_a_stream(client):

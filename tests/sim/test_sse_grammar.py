@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -114,6 +115,34 @@ def test_blocks_are_numbered_in_order_and_deltas_name_their_own(make_sim, reques
 
 @bounded
 @given(REQUESTS, DIRECTIVES)
+def test_a_block_opens_empty_unless_it_is_a_result(make_sim, request, directives):
+    """§7.1: no text, thinking, signature or input yet; what a server's tool found comes whole, without deltas."""
+    events = streamed(make_sim, request, directives)
+    for (name, data), (following, _) in pairwise(events):
+        if name != "content_block_start":
+            continue
+        block = data["content_block"]
+        if block["type"].endswith("_result"):
+            assert block["content"]
+            assert following == "content_block_stop"
+        else:
+            empty = {"text": "", "thinking": "", "signature": "", "input": {}, "citations": []}
+            assert all(block[field] == nothing for field, nothing in empty.items() if field in block)
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
+def test_the_end_of_a_message_tells_why_it_ended(make_sim, request, directives):
+    """§7.1: stop reason, sequence, details and container; details with a refusal and with nothing else (§5.2)."""
+    (end,) = (data["delta"] for name, data in streamed(make_sim, request, directives) if name == "message_delta")
+
+    assert end.keys() == {"stop_reason", "stop_sequence", "stop_details", "container"}
+    assert (end["stop_details"] is not None) == (end["stop_reason"] == "refusal")
+    assert (end["stop_sequence"] is not None) == (end["stop_reason"] == "stop_sequence")
+
+
+@bounded
+@given(REQUESTS, DIRECTIVES)
 def test_usage_only_grows(make_sim, request, directives):
     """§7.1: message_start has the input and a small output, message_delta cumulative totals of the same request."""
     events = streamed(make_sim, request, directives)
@@ -151,6 +180,27 @@ def test_a_stream_that_breaks_is_the_beginning_of_the_whole_one(make_sim, reques
 
     assert [same(data) for _, data in broken] == [same(data) for _, data in whole][: len(broken)]
     assert len(broken) < len(whole)
+
+
+def test_a_stream_can_have_several_message_deltas_and_pings_and_padding(sim):
+    """§7.1: the last value of each field counts; pings may stand anywhere, and spaces before a closing brace.  Asked
+    for: by itself the simulator sends one message_delta and one ping."""
+    padded = r'"event: ping\ndata: {\"type\": \"ping\"     }\n\n"'
+    plain = sim.ask("hi", stream=True)
+    last = plain.names.index("message_delta")
+    reply = sim.ask("hi", {"x_sim": f"event=3:{padded}; repeat-event={last}"}, stream=True)
+
+    assert reply.names.count("message_delta") == 2
+    assert reply.names.count("ping") == plain.names.count("ping") + 1
+    assert b'"ping"     }' in reply.body
+    assert GRAMMAR.fullmatch("".join(LETTERS[name] for name in reply.names if name != "ping"))
+
+
+def test_an_event_can_come_before_message_start(sim):
+    """§7.1: the SDKs accept them since October 2026; only asked for."""
+    reply = sim.ask("hi", {"x_sim": 'event=0:{"type":"weather"}'}, stream=True)
+
+    assert reply.names[:2] == ["weather", "message_start"]
 
 
 def accumulated(events: list[tuple[str, Any]]) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Batches
+from headgate.sim.settings import Access, Batches, Workspace
 from support.node import install
-from support.sim_answers import Answer, answers
+from support.sim_answers import WORKSPACE, Answer, answers
 
 NODE = Path(__file__).parent / "node"
 SHAPES = {
@@ -80,7 +80,8 @@ def skeleton(value: Any) -> Any:
 
 def test_every_answer_has_the_shape_of_the_typescript_type(compiler, make_sim):
     """`satisfies` reports what is missing, what is wrong, and what the type does not have."""
-    told = different(answers(make_sim(SimSettings(batches=Batches(processing_s=60)))))
+    access = Access(workspaces=(Workspace(id=WORKSPACE),))
+    told = different(answers(make_sim(SimSettings(batches=Batches(processing_s=60), access=access))))
 
     assert {answer.shape for answer in told.values()} == SHAPES.keys()
     assert complaints(compiler, told) == []

@@ -375,6 +375,19 @@ class Answers:
     """Whether a non-streamed answer that never left whole is billed.  Not stated by the API (§7.5); nobody has seen
     its usage, so the default leaves it out and a meter that settles nothing agrees with these books."""
 
+    def check(self) -> None:
+        """Raise ValueError for a share that is none, and a number below what it counts."""
+        if not 0 <= self.tool_call_share <= 1:
+            raise ValueError(f"answers.tool_call_share is {self.tool_call_share}, and must be from 0 to 1")
+        for name in ("median_tokens", "most_tokens", "most_calls", "server_tool_passes", "server_tool_passes_in_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"answers.{name} is {getattr(self, name)}, and must be 1 or more")
+        for name in ("spread", "grammar_compile_s"):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"answers.{name} is {getattr(self, name)}, and must be 0 or more")
+        if not -2 <= self.prompt_exponent <= 2:
+            raise ValueError(f"answers.prompt_exponent is {self.prompt_exponent}, and must be from -2 to 2")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batches:
@@ -403,6 +416,15 @@ class Batches:
     kept_bytes: int = 1024**3
     """Most bytes of requests and results held, so that a run of many days stays in memory; beyond it the oldest that
     has ended goes, and while none has, a new batch is a 529."""
+
+    def check(self) -> None:
+        """Raise ValueError for what is no time and no share."""
+        for name in ("processing_s", "per_request_s", "spread", "cancelling_s"):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"batches.{name} is {getattr(self, name)}, and must be 0 or more")
+        for name in ("ramp", "cache_hit_share", "failed_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"batches.{name} is {getattr(self, name)}, and must be from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -575,6 +597,8 @@ class SimSettings:
         """
         self.access.check()
         self.limits.check()
+        self.answers.check()
+        self.batches.check()
         self.priority.check()
         checked(self.conditions())
         for changes in self.weather.forecast.values():

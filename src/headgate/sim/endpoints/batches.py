@@ -29,11 +29,11 @@ from headgate.sim.endpoints.passes import answer_of, run_in_batch, usage_of
 from headgate.sim.endpoints.sampling import Stage
 from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
-from headgate.sim.misbehave import parse
 from headgate.sim.pages import page
 from headgate.sim.reply.message import whole_message
 from headgate.sim.request.reading import directives_of, read, rules_of
 from headgate.sim.request.rules import Rules
+from headgate.sim.vocabulary import parse
 from headgate.sim.world import Visit, World
 
 __all__ = ["Batches"]
