@@ -23,7 +23,7 @@ from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.gateway.paths import ADMIN, GATEWAY
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, Resource
 from headgate.sim import SimSettings
-from headgate.sim.misbehave import DIRECTIVES
+from headgate.sim.vocabulary import DIRECTIVES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "headgate"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headgate.sim.directives import directives_in
-from headgate.sim.misbehave import DIRECTIVES, parse
+from headgate.sim.vocabulary import DIRECTIVES, parse
 
 TOOLS = [{"name": "level", "input_schema": {"type": "object"}}]
 

@@ -10,8 +10,9 @@ import pytest
 
 from headgate.call import Kind
 from headgate.config.schema import RetryConfig
+from headgate.net.server import Request
 from headgate.sim.scenario import load_scenario, shipped
-from support.world import play
+from support.world import MODEL, play
 
 ONCE = RetryConfig(max_attempts=1)
 """So that what the simulator does shows, and not how well it is hidden."""
@@ -76,25 +77,41 @@ def test_quiet_day_is_slower_in_the_afternoon_and_shows_others_in_the_headers():
     assert told[1][2] > told[0][2] * 1.2
 
 
-def test_retry_storm_keeps_those_outside_who_hammer():
-    """A refused request takes a permit too: clients that try again at once are still refused when the trouble is long
-    over; the same load, spread, is not."""
+def test_retry_storm_keeps_those_outside_who_hammer_and_the_engine_brings_all_through():
+    """A refused request takes a permit too: clients that ask again at once are still refused when the trouble is long
+    over.  The same clients behind the engine are answered."""
+    body = msgspec.json.encode(
+        {"model": MODEL, "max_tokens": 5, "messages": [{"role": "user", "content": "How much water?"}]}
+    )
+    headers = [(b"x-api-key", b"k"), (b"anthropic-version", b"2023-06-01")]
 
-    async def hammer(world):
-        async def client():
+    async def clients(world, ask):
+        """How many of twenty clients, who want an answer every four seconds, have one in the minute after."""
+        answered = 0
+
+        async def client(number):
+            nonlocal answered
+            await asyncio.sleep(60 + number / 10)
             while world.now_s < 180:
-                if (await world.ask()).ok:
-                    await asyncio.sleep(2)
-                else:
-                    await asyncio.sleep(0.05)
+                ok = await ask(world)
+                answered += ok and world.now_s >= 120
+                await asyncio.sleep(4 if ok else 0.05)
 
-        await asyncio.sleep(60)
-        await asyncio.gather(*(client() for _ in range(5)))
-        return Counter(world.sim.world.stats.by_status)
+        await asyncio.gather(*(client(number) for number in range(20)))
+        return answered
 
-    counts = perform("retry-storm", hammer)
+    async def directly(world):
+        request = Request("POST", "/v1/messages", "", headers, dict(headers), "127.0.0.1", body=body)
+        return (await world.sim.handle(request)).status == 200
 
-    assert counts[529] > 1_000
+    async def through_the_engine(world):
+        return (await world.ask(max_tokens=5)).ok
+
+    hammered = perform("retry-storm", lambda world: clients(world, directly))
+    paced = perform("retry-storm", lambda world: clients(world, through_the_engine), retry=None)
+
+    assert hammered < 30
+    assert paced > 200
 
 
 def test_brown_out_answers_ten_times_as_late():

@@ -1,6 +1,6 @@
 """How directives are written: `name`, `name=value`, several with `;` between them, in a header or inside `[[sim: …]]`.
 
-Nothing here knows what any of them means; that stands in `misbehave.py`.
+Nothing here knows what any of them means; that stands in `vocabulary.py`.
 """
 
 from __future__ import annotations

@@ -188,9 +188,9 @@ class _Check:
             self._part(part, path, (reference,))
 
     def _kinds(self, schema: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-        told = schema.get("type")
-        if told is None:
-            return list(_TYPES) if "type" not in schema else []
+        if "type" not in schema:
+            return list(_TYPES)
+        told = schema["type"]
         named = told if isinstance(told, list) else [told]
         if not named or not all(isinstance(kind, str) and kind in _TYPES for kind in named):
             raise self._refused("JSON schema is invalid. It must match JSON Schema draft 2020-12: type", path)

@@ -9,7 +9,7 @@ from typing import Any
 from headgate.sim.account.access import Caller
 from headgate.sim.directives import OPEN, directives_in
 from headgate.sim.errors import invalid
-from headgate.sim.misbehave import Misbehaviour, parse
+from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.request.context import Management
 from headgate.sim.request.prompt import Prompt
 from headgate.sim.request.rules import Kind, Rules
@@ -17,6 +17,7 @@ from headgate.sim.request.shown import shown
 from headgate.sim.request.thoughts import look_through
 from headgate.sim.request.tokenizer import Tokenizer
 from headgate.sim.request.validate import Ask, validate
+from headgate.sim.vocabulary import parse
 from headgate.sim.world import Visit, World
 
 __all__ = ["Reading", "asked_of", "directives_of", "read", "rules_of"]

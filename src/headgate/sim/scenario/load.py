@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from headgate.sim.errors import ApiError
-from headgate.sim.misbehave import parse
 from headgate.sim.scenario.plan import Cue, Phase, Ramp, Scenario
 from headgate.sim.settings import SimSettings
+from headgate.sim.vocabulary import parse
 from headgate.sim.weather import CHANGEABLE, checked
 from headgate.toml_file import TomlFile, Where, dotted, nearest, read_toml
 
