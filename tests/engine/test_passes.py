@@ -20,7 +20,7 @@ from headgate.records import AttemptRecord
 from headgate.sim import SimSettings
 from headgate.sim.account.books import Entry
 from headgate.sim.facts import FACTS
-from headgate.sim.settings import Caching, Fallbacks, Limits
+from headgate.sim.settings import Caching, Commitment, Fallbacks, Limits, Priority
 from support.world import World, play
 
 SEEDS = 1_000
@@ -307,3 +307,17 @@ def test_a_stream_that_breaks_in_its_only_pass_costs_what_was_seen(fields):
     attempt, entry = broken("tokens=40; cut=9", fields)
 
     assert (attempt.usage_source, attempt.cost_pico) == (UsageSource.OBSERVED, entry.cost_pico)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_commitment_paid_for_has_no_known_cost(stream):
+    """§13: its price is in a contract that nobody here has read, so the ledger says so and does not guess."""
+    commitment = Commitment(input_tokens_per_minute=10_000, output_tokens_per_minute=10_000)
+
+    async def scene(world: World) -> AttemptRecord:
+        await world.ask(model="claude-opus-4-8", stream=stream)
+        return world.ledger.attempts[-1]
+
+    attempt = play(scene, sim=SimSettings(priority=Priority(commitments={"claude-opus-4-8": commitment})))
+
+    assert (attempt.cost_pico, attempt.cost_problem) == (None, "service_tier:priority")

@@ -515,3 +515,25 @@ def test_a_conversation_sticks_to_where_the_default_led_it(make_sim):
 
     assert message(again).model == message(first).model != FIRST
     assert kinds(again) == ["text"]
+
+
+TOOL = {"name": "look", "input_schema": {"type": "object"}}
+INSIDE = '[[sim: refusal-mid=cyber; inside-call; tool=look:{"where":"upper basin"}]]'
+
+
+def test_a_decline_inside_a_tool_call_ends_a_stream(sim):
+    """§5.2: the one case that is not retried; the refusal comes back as it is."""
+    reply = ask(sim, INSIDE, stream=True, tools=[TOOL])
+    pieces = "".join(event["delta"].get("partial_json", "") for event in reply.of("content_block_delta"))
+
+    assert (message(reply).stop_reason, message(reply).model) == ("refusal", FIRST)
+    assert (kinds(reply)[-1], passes(reply)) == ("tool_use", [])
+    assert not pieces.endswith("}")
+
+
+def test_without_a_stream_it_is_retried_and_the_next_model_calls_the_tool(sim):
+    """§5.2: the partial work is cleared."""
+    reply = ask(sim, INSIDE, tools=[TOOL])
+
+    assert (message(reply).stop_reason, message(reply).model) == ("tool_use", SECOND)
+    assert message(reply).content[-1].input == {"where": "upper basin"}

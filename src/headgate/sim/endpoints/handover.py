@@ -15,6 +15,7 @@ from headgate.sim.errors import ApiError
 from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.reply.answer import Answer
+from headgate.sim.reply.blocks import ToolUse
 from headgate.sim.reply.seams import Fallback
 from headgate.sim.request.fallbacks import allowed_of, bodies, body_for, recommended
 from headgate.sim.request.reading import Reading, read, rules_of
@@ -33,6 +34,8 @@ def with_fallbacks(world: World, visit: Visit, stage: Stage, reading: Reading, a
     said: list[dict[str, Any]] = []
     while passes[-1].answer.stop_reason == "refusal":
         declined = passes[-1]
+        if reading.ask.stream and _is_inside_a_call(declined.answer):
+            break
         if number == 0 and len(hops) == 1:
             category = (declined.answer.stop_details or {}).get("category")
             rules = rules_of(world, visit, "message")
@@ -97,13 +100,21 @@ def _hop(
     world: World, stage: Stage, reading: Reading, asked: Misbehaviour, number: int, *, warm_blocks: int = 0
 ) -> Pass:
     """Ask the `number`th model; as many decline as were asked to."""
-    declines = number < (asked.declines if asked.refusal or asked.refusal_midway else 0)
-    # The tools are for whoever answers in the end to call.
-    asked = replace(asked, tools=[]) if declines else replace(asked, refusal=False, refusal_midway=False)
+    declines = asked.declines if asked.refusal or asked.refusal_midway else 0
+    if number >= declines:
+        asked = replace(asked, refusal=False, refusal_midway=False)
+    elif not asked.inside_call:
+        asked = replace(asked, tools=[])  # they are for whoever answers in the end to call
     one = sample(world, stage, reading, asked, warm_blocks=warm_blocks)
     if one.answer.refused_unheard:
         one.usage.output = 0
     return one
+
+
+def _is_inside_a_call(answer: Answer) -> bool:
+    """Whether a decline left a tool call open, which on a stream is the end of it."""
+    last = answer.blocks[-1] if answer.blocks else None
+    return isinstance(last, ToolUse) and last.kept is not None
 
 
 def _after(reading: Reading, said: list[dict[str, Any]]) -> Reading:

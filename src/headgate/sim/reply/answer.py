@@ -6,7 +6,7 @@ one token, throughout: `Answer.output_tokens` is the number of deltas that a str
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec.json import encode
@@ -324,6 +324,9 @@ class _Composer:
             kept = (len(pieces) + 1) // 2
             self._room += len(pieces) - kept
             answer.blocks[-1] = Text(pieces[:kept])
+        elif asked.refusal_midway and asked.inside_call and answer.blocks and isinstance(answer.blocks[-1], ToolUse):
+            call = answer.blocks[-1]  # which the refusal meets half-way too
+            answer.blocks[-1] = replace(call, kept=(len(call) + 1) // 2)
         if asked.refusal_midway:
             answer.stop_reason, answer.stop_details = "refusal", _refusal(asked)
         elif asked.context_exceeded:
