@@ -65,6 +65,17 @@ def test_limits_of_the_simulator_are_counted_as_failures(cli):
     assert len(shaped.json["failed"]) == 0
 
 
+def test_a_scenario_goes_wrong_in_virtual_time(cli):
+    """Half an hour of the storm: many calls fail without Headgate, hardly any with it."""
+    storm = ("load", "--virtual", "--rate", "0.3", "--seconds", "1800", "--scenario", "storm", "--json")
+
+    plain, shaped = cli(*storm, "--through", "nothing").json, cli(*storm).json
+
+    assert plain["failed"].keys() == {"529 overloaded_error"}
+    assert plain["asked"] == shaped["asked"]
+    assert sum(shaped["failed"].values()) < sum(plain["failed"].values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -80,6 +91,7 @@ def test_limits_of_the_simulator_are_counted_as_failures(cli):
         ),
         (["--rate", "1", "--speed", "0"], "speed is 0.0, and must be above 0"),
         (["--rate", "1", "--virtual", "--tier", "nonsense"], "nonsense"),
+        (["--rate", "1", "--virtual", "--scenario", "strom"], "strom"),
         (["--rate", "-1"], "the rate is -1.0, and must be above 0"),
     ],
 )

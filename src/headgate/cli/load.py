@@ -75,6 +75,9 @@ def load(
     ] = False,
     through: Annotated[Through, typer.Option(help="In virtual time: what stands before it.")] = Through.gateway,
     tier: Annotated[str, typer.Option(help="In virtual time: the tier whose limits apply.")] = "start",
+    scenario: Annotated[
+        str | None, typer.Option(help="In virtual time: what goes wrong when, as `headgate sim --scenario`.")
+    ] = None,
     typical_latency: Annotated[
         bool, typer.Option("--typical-latency", help="In virtual time: take about as long as large models do.")
     ] = False,
@@ -105,7 +108,7 @@ def load(
         raise typer.Exit(2) from None
     asking = Asking(model=model, stream=stream, mark_stable=mark_stable)
     if virtual:
-        tally = _virtually(chosen, asking, _settings(tier, typical_latency), through, seconds, seed)
+        tally = _virtually(chosen, asking, _settings(tier, typical_latency), scenario, through, seconds, seed)
     else:
         tally = _really(chosen, asking, to, seconds, speed)
     facts = _facts(tally) | {"seed": seed, "cpu_s": round(time.process_time() - began_s, 3)}
@@ -154,12 +157,18 @@ def _settings(tier: str, typical_latency: bool) -> SimSettings:
 
 
 def _virtually(
-    arrivals: Arrivals, asking: Asking, settings: SimSettings, through: Through, seconds: float, seed: int
+    arrivals: Arrivals,
+    asking: Asking,
+    settings: SimSettings,
+    scenario: str | None,
+    through: Through,
+    seconds: float,
+    seed: int,
 ) -> Tally:
     from headgate.load.play import play
     from headgate.load.wire import Wire
     from headgate.sim.virtual_time import memory_dial
-    from headgate.testing import virtual
+    from headgate.testing import ScenarioError, virtual
 
     async def scene(world: VirtualWorld) -> Tally:
         wire = Wire(world.base_url, memory_dial, world.clock, asking, api_key="sk-ant-load")
@@ -167,7 +176,11 @@ def _virtually(
         wire.close()
         return tally
 
-    return virtual(scene, settings=settings, through=through.value, seed=seed)
+    try:
+        return virtual(scene, settings=settings, scenario=scenario, through=through.value, seed=seed)
+    except ScenarioError as problem:
+        say(f"headgate load: {problem}")
+        raise typer.Exit(2) from None
 
 
 def _really(arrivals: Arrivals, asking: Asking, to: str, seconds: float, speed: float) -> Tally:
