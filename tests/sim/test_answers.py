@@ -197,3 +197,14 @@ def test_thinking_that_is_omitted_takes_its_time(make_sim):
     signed_s = next(at_s for at_s, chunk in reply.chunks if b"signature_delta" in chunk)
 
     assert signed_s == pytest.approx((thought - 1) / 10)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tool_call_share": 1.5}, {"most_calls": 0}, {"server_tool_passes": 0}, {"spread": -1.0},
+     {"grammar_compile_s": -1.0}, {"prompt_exponent": 9.0}, {"median_tokens": 0}],
+)  # fmt: skip
+def test_settings_of_answers_that_cannot_be_are_refused(wrong):
+    """When they are made, by name, and not when an answer meets them."""
+    with pytest.raises(ValueError, match=f"answers.{next(iter(wrong))} is"):
+        SimSettings(answers=Answers(**wrong))

@@ -176,6 +176,15 @@ def test_eager_streaming_holds_nothing_back(paced):
     assert {round(b - a, 3) for a, b in pairwise(times)} == {0.1}
 
 
+@pytest.mark.parametrize(("told", "pieces"), [(None, 16), (False, 4)])
+def test_the_old_beta_streams_eagerly_what_does_not_say_otherwise(paced, told, pieces):
+    """`fine-grained-tool-streaming-2025-05-14`, which the field of the tool has replaced."""
+    header = {"anthropic_beta": "fine-grained-tool-streaming-2025-05-14"}
+    reply = paced.ask(ASKED, header, tools=[{**FLOW, "name": "level", "eager_input_streaming": told}], stream=True)
+
+    assert len({at_s for at_s, _ in fragments(reply)}) == pieces
+
+
 def test_both_ways_take_as_long_and_cost_as_much(paced):
     """Buffering changes when something is seen, not what it is."""
     ends = []

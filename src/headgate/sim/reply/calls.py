@@ -43,11 +43,17 @@ def client_calls(ask: Ask, asked: Misbehaviour, rng: Random, settings: Answers) 
         if isinstance(tool.get("name"), str) and not is_server_tool(tool)
     }
     if asked.tools:
-        calls = [_call(tools.get(name, {}), name, given, rng) for name, given in asked.tools]
+        calls = [_call(tools.get(name, {}), name, given, rng, eager=ask.eager) for name, given in asked.tools]
     elif kind == "tool":
-        calls = [_call(tools[choice["name"]], choice["name"], None, rng)] if choice["name"] in tools else []
+        calls = (
+            [_call(tools[choice["name"]], choice["name"], None, rng, eager=ask.eager)]
+            if choice["name"] in tools
+            else []
+        )
     elif kind == "any" or _feels_like_it(body, rng, settings.tool_call_share):
-        calls = [_call(tools[name], name, None, rng) for name in _some(tools, rng, settings.most_calls)]
+        calls = [
+            _call(tools[name], name, None, rng, eager=ask.eager) for name in _some(tools, rng, settings.most_calls)
+        ]
     else:
         return []
     return calls[:1] if choice.get("disable_parallel_tool_use") is True else calls
@@ -72,9 +78,10 @@ def _some(tools: dict[str, dict[str, Any]], rng: Random, most: int) -> list[str]
     return [rng.choice(shown) for _ in range(rng.randint(1, most))]
 
 
-def _call(tool: dict[str, Any], name: str, given: dict[str, Any] | None, rng: Random) -> Call:
+def _call(tool: dict[str, Any], name: str, given: dict[str, Any] | None, rng: Random, *, eager: bool) -> Call:
     if given is None:
         own = next((value for kind, value in _OURS.items() if str(tool.get("type")).startswith(f"{kind}_20")), None)
         drawn = instance(tool.get("input_schema"), rng) if own is None else own
         given = drawn if isinstance(drawn, dict) else {}
-    return name, given, tool.get("eager_input_streaming") is True
+    told = tool.get("eager_input_streaming")
+    return name, given, eager if told is None else told is True

@@ -25,6 +25,8 @@ __all__ = ["Ask", "find_model", "validate"]
 
 FAST_BETA = "fast-mode-2026-02-01"
 LONG_BATCH_BETA = "output-300k-2026-03-24"
+FINE_GRAINED_BETA = "fine-grained-tool-streaming-2025-05-14"
+"""The header that `eager_input_streaming` has replaced; it holds for tools that leave the field out."""
 FAST_IGNORED = frozenset({"claude-opus-4-6"})
 """§13: the one model that takes `speed: fast` and answers at standard speed and price."""
 
@@ -51,6 +53,8 @@ class Ask:
     us: bool
     told: dict[str, Any] = field(default_factory=dict)
     """Fields of the answer's message that the request alone decides, such as `input_transformations`."""
+    eager: bool = False
+    """Input of tools that do not say otherwise is streamed eagerly (§7.2)."""
     signer: Signer | None = None
     """Signs the thoughts of the answer; there once the thoughts of the request are looked through."""
 
@@ -110,6 +114,7 @@ def validate(body: Any, rules: Rules) -> Ask:
         stream=body.get("stream") is True,
         fast=_check_speed(body, model, rules),
         us=_check_geography(body, model),
+        eager=FINE_GRAINED_BETA in rules.betas,
     )
 
 
