@@ -10,7 +10,7 @@ from anthropic.types.beta import BetaMessage
 from headgate.sim import SimSettings
 from headgate.sim.account.invoice import Terms, Usage, price_pico
 from headgate.sim.facts import FACTS, PoolLimits
-from headgate.sim.settings import Conditions, Fallbacks, Limits
+from headgate.sim.settings import Conditions, Fallbacks, Latency, Limits
 
 FIRST, SECOND, THIRD = "claude-fable-5-1", "claude-opus-5", "claude-opus-4-8"
 BETA = {"anthropic_beta": "server-side-fallback-2026-07-01"}
@@ -537,3 +537,23 @@ def test_without_a_stream_it_is_retried_and_the_next_model_calls_the_tool(sim):
 
     assert (message(reply).stop_reason, message(reply).model) == ("tool_use", SECOND)
     assert message(reply).content[-1].input == {"where": "upper basin"}
+
+
+@pytest.mark.parametrize(
+    ("said", "first_s", "boundary_s"), [("refusal", 2, 2), ("refusal; declines=2", 3, 3), ("refusal-mid", 1, 2)]
+)
+def test_the_time_of_a_declined_attempt_is_waited_for(make_sim, said, first_s, boundary_s):
+    """§5.2: time to the first byte includes it; in the middle of a stream the next model takes its time to begin."""
+    sim = make_sim(SimSettings(latency=Latency(ttft_s=1, spread=0)))
+    reply = ask(sim, f"[[sim: {said}; tokens=20]]", stream=True)
+    at_s = {kind: next(at for at, chunk in reply.chunks if kind in chunk) for kind in (b"message_start", b'"fallback"')}
+
+    assert (at_s[b"message_start"], at_s[b'"fallback"']) == (first_s, boundary_s)
+
+
+def test_without_a_stream_the_answer_takes_as_long_as_all_attempts(make_sim):
+    """Each begins when the one before has declined."""
+    sim = make_sim(SimSettings(latency=Latency(ttft_s=1, spread=0)))
+    ask(sim, "[[sim: refusal; declines=2]]")
+
+    assert sim.clock.elapsed_s == 3

@@ -130,7 +130,7 @@ class Messages:
         )
         if fingerprint is not None:
             world.diagnostics.keep(fingerprint, scope, tab.message_id)
-        tempo = self._pace(asked, tab.last)
+        tempo = self._tempo(asked, tab)
         if world.settings.answers.grammar_compile_s:
             tempo = self._after_compiling(tempo, visit, reading.ask.body)
         if stream:
@@ -145,6 +145,15 @@ class Messages:
             after_s = weather.overload_retry_after_s
             headers = [] if after_s is None else [(b"retry-after", b"%d" % ceil(after_s))]
             raise ApiError(529, "Overloaded", headers=headers)
+
+    def _tempo(self, asked: Misbehaviour, tab: Tab) -> Pace:
+        """That of the last pass, after the time that those took to begin of which nothing is seen."""
+        drawn = self._pace(asked, tab.last)
+        stream = tab.last.ask.stream
+        unseen = [one for one in tab.passes[:-1] if not (stream and one.answer.deltas)]
+        if not unseen:
+            return drawn
+        return replace(drawn, ttft_s=drawn.ttft_s + sum(self._pace(asked, one).ttft_s for one in unseen))
 
     def _pace(self, asked: Misbehaviour, one: Pass) -> Pace:
         world = self._world
