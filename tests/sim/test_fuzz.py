@@ -5,6 +5,7 @@ The requests are made by hypothesis: odd paths, headers and JSON, and good reque
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.json import decode, encode
 
-from headgate.sim import SimSettings
+from headgate.sim import SimSettings, serve
 from headgate.sim.settings import Thinking
 from headgate.sim.vocabulary import DIRECTIVES
 
@@ -243,3 +244,35 @@ def test_json_nested_ever_deeper_is_a_400(sim, target, depth):
         reply = sim.call("POST", target, body)
         check(reply)
         assert reply.status < 500
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00", 400), (b"GARBAGE\r\n\r\n", 405), (b"GET /v1/models HTTP/9.9\r\nhost: x\r\n\r\n", 400),
+        (b"GET /v1/models HTTP/1.1\r\n\r\n", 400), (b"GET /v1/models HTTP/1.1\r\nhost: x\r\nno colon\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n", 413),
+        (b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    ],
+)  # fmt: skip
+def test_what_is_no_http_is_refused_in_the_envelope(raw, status, caplog):
+    """On a socket: the edge before the API speaks its words too (§1), and no handler fails."""
+
+    async def main() -> bytes:
+        running = await serve(port=0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(raw)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        await writer.wait_closed()
+        await running.stop()
+        return answer
+
+    head, _, body = asyncio.run(main()).partition(b"\r\n\r\n")
+
+    assert int(head[9:12]) == status
+    assert decode(body)["type"] == "error"
+    assert not caplog.records
