@@ -139,6 +139,16 @@ def test_a_simulator_at_fifty_times_the_speed_is_loaded_at_fifty_times_the_speed
     assert log[-1]["at_s"] > 50
 
 
+def test_a_full_disk_ends_the_event_log_and_nothing_else(cli, tmp_path):
+    """The simulator goes on answering, and says once that its log does not."""
+    with Command("sim", "--port", "0", "--events", "/dev/full", folder=tmp_path) as sim:
+        ran = cli("load", "--to", sim.url, "--rate", "50", "--seconds", "1", "--json")
+        sim.stop()
+
+    assert ran.json["answered"] == ran.json["asked"] > 10
+    assert sim.said.count("the event log ends here, it cannot be written: No space left on device") == 1
+
+
 def test_events_that_cannot_be_written_are_said(cli, tmp_path):
     """Before anything listens."""
     ran = cli("sim", "--events", str(tmp_path / "no" / "such"))

@@ -40,6 +40,11 @@ async def work(world: VirtualWorld) -> None:
             await stream.until_done()
     await client.messages.count_tokens(model="claude-haiku-5-5", messages=[{"role": "user", "content": "hello"}])
     await client.models.list()
+    batch = await client.messages.batches.create(requests=[{"custom_id": "one", "params": asking()}])  # type: ignore[typeddict-item]
+    await asyncio.sleep(3_600)
+    async for _ in await client.messages.batches.results(batch.id):
+        pass
+    await client.beta.files.upload(file=("a.txt", b"water", "text/plain"))
     await asyncio.gather(*(client.messages.create(**asking(str(n))) for n in range(60)), return_exceptions=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +105,22 @@ def _list(scenarios: Mapping[str, str], *, json: bool) -> None:
     say_next("headgate sim --scenario storm")
 
 
+def _writing(log: RawIOBase) -> Callable[[bytes], None]:
+    """Writes lines until one cannot be written, which is said once: a full disk is no reason to answer wrongly."""
+    whole = True
+
+    def write(line: bytes) -> None:
+        nonlocal whole
+        if whole:
+            try:
+                log.write(line)
+            except OSError as problem:
+                whole = False
+                say(f"headgate sim: the event log ends here, it cannot be written: {problem.strerror}")
+
+    return write
+
+
 async def _until_told(
     settings: SimSettings,
     host: str,
@@ -121,7 +137,7 @@ async def _until_told(
 
     running = await serve(settings, host=host, port=port, seed=seed, scenario=scenario, clock=clock)
     if log is not None:
-        running.app.world.log_events(log.write)
+        running.app.world.log_events(_writing(log))
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
