@@ -264,3 +264,15 @@ def test_the_object_form_needs_the_newer_beta(sim, beta, status):
     token = ask(sim, FIRST, SAID, headers=REFUSE, beta=BETA).json["stop_details"]["fallback_credit_token"]
 
     assert again(sim, token, beta=beta).status == status
+
+
+def test_a_retry_that_is_nested_too_deeply_is_refused(sim, token):
+    """Whatever can be read can be compared, or is told that it cannot; the depth is that of this very stack."""
+    for depth in range(880, 1_000):
+        deep = b'{"a":' * depth + b"1" + b"}" * depth
+        body = (
+            b'{"model":"claude-opus-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}],'
+            b'"tools":[{"name":"look","input_schema":%s}],"fallback_credit_token":"%s"}' % (deep, token.encode())
+        )
+
+        assert sim.call("POST", "/v1/messages", body, anthropic_beta=BETA).status == 400, depth
