@@ -228,3 +228,19 @@ def test_what_a_web_search_found_is_cited(sim):
     assert citation["type"] == "web_search_result_location"
     assert (citation["url"], citation["title"]) in [(found["url"], found["title"]) for found in result["content"]]
     assert len(citation["cited_text"]) <= 150
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_a_page_that_was_fetched_is_cited_where_the_tool_says_so(sim, enabled):
+    """By characters, counted after the documents of the request; off unless the tool has citations on."""
+    tool = {"type": "web_fetch_20250910", "name": "web_fetch", "citations": {"enabled": enabled}}
+    question = [text_document(enabled=False), {"type": "text", "text": "[[sim: web-fetch=1]]"}]
+    reply = sim.ask(question, tools=[tool])
+    (result,) = [block for block in reply.json["content"] if block["type"] == "web_fetch_tool_result"]
+    page = result["content"]["content"]["source"]["data"]
+    citations = cited(reply)
+
+    assert bool(citations) is enabled
+    for citation in citations:
+        assert (citation["type"], citation["document_index"]) == ("char_location", 1)
+        assert page[citation["start_char_index"] : citation["end_char_index"]] == citation["cited_text"]

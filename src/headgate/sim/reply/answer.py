@@ -22,7 +22,7 @@ from headgate.sim.reply.dice import LENGTH, THOUGHT_LENGTH, THOUGHTS, WORDS, Dic
 from headgate.sim.reply.phrases import language_of
 from headgate.sim.reply.schema import instance
 from headgate.sim.reply.server_tools import ServerTools, may_serve, web_quotes
-from headgate.sim.request.citing import citing
+from headgate.sim.request.citing import citing, fetched
 from headgate.sim.request.prompt import Prompt
 from headgate.sim.request.tokenizer import Tokenizer
 from headgate.sim.request.validate import Ask
@@ -271,7 +271,10 @@ class _Composer:
         """What the answer cites: documents of the request, or what a web search found."""
         if self._exact is not None:
             return []
-        sources = citing(self._ask.body["messages"])
+        messages = self._ask.body["messages"]
+        sources = citing(messages)
+        if self._answer.web_fetches:
+            sources += fetched(messages, [block.opening() for block in self._answer.blocks if isinstance(block, Given)])
         if sources:
             return quotes(sources, self._dice.more("quotes"), self._outside.file)
         if not self._answer.web_searches:

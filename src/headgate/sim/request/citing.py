@@ -12,7 +12,7 @@ from typing import Any
 
 from headgate.sim.errors import invalid
 
-__all__ = ["Source", "check_citations", "citing"]
+__all__ = ["Source", "check_citations", "citing", "fetched"]
 
 _MAY_CITE = frozenset(("document", "search_result", "tool_result"))
 
@@ -55,6 +55,14 @@ def citing(messages: list[dict[str, Any]]) -> list[Source]:
             sources.append(Source(block, counts[block["type"]]))
         counts[block["type"]] += 1
     return sources
+
+
+def fetched(messages: list[dict[str, Any]], results: list[dict[str, Any]]) -> list[Source]:
+    """Of the pages that an answer fetched, those that may be cited; they count after the documents of the request."""
+    pages = [result["content"].get("content") for result in results if isinstance(result.get("content"), dict)]
+    before = sum(block["type"] == "document" for block in _citable(messages))
+    documents = [page for page in pages if isinstance(page, dict) and page.get("type") == "document"]
+    return [Source(page, before + number) for number, page in enumerate(documents) if _cites(page)]
 
 
 def _cites(block: dict[str, Any]) -> bool:
