@@ -155,7 +155,7 @@ def in_a_process(seed: int, hash_seed: str) -> bytes:
 @contextmanager
 def other_load() -> Iterator[None]:
     """Processes that keep the machine busy."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 2)]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(min(4, os.cpu_count() or 2))]
     try:
         yield
     finally:

@@ -97,11 +97,12 @@ class Watch:
         """How often, by `file:line in function: what`."""
 
     def __enter__(self) -> Watch:
+        self._before = sys.getprofile()
         sys.setprofile(self._look)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
+        sys.setprofile(self._before)
 
     def check(self) -> None:
         """Raise what was found.
