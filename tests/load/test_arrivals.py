@@ -70,6 +70,18 @@ def test_rows_of_one_session_are_one_conversation(tmp_path):
     assert (other.at_s, len(list(other.turns))) == (2, 1)
 
 
+def test_blocks_of_one_id_are_one_text(tmp_path):
+    """Whoever sends them: the last one holds what is left."""
+    trace = write(tmp_path, row(0, input_tokens=1_100, block_tokens=512, blocks=[0, 1, 2]),
+                  row(1, input_tokens=1_024, block_tokens=512, blocks=[0, 7]))  # fmt: skip
+
+    first, other = (next(iter(one.turns)).messages[0] for one in read_trace(trace))
+
+    assert [piece.tokens for piece in first] == [512, 512, 76]
+    assert first[0] == other[0]
+    assert first[1].name != other[1].name
+
+
 def test_a_tenant_is_a_workflow(tmp_path):
     """So that its share and its cost can be told apart."""
     (one,) = read_trace(write(tmp_path, row(0, tenant="c32")))
@@ -105,6 +117,10 @@ def test_a_trace_can_begin_again():
         ([row(0, input_tokens=-1)], r"trace\.jsonl:1: input_tokens is -1, and must be from 0"),
         ([row(0, input_tokens=10**9)], r"trace\.jsonl:1: input_tokens is 1000000000, and must be from 0 to 10000000"),
         ([row(0, shared_tokens=101)], r"trace\.jsonl:1: shared_tokens is 101, and must not pass input_tokens \(100\)"),
+        (
+            [row(0, blocks=[1, 2], block_tokens=16)],
+            r"trace\.jsonl:1: 2 blocks of block_tokens 16 do not make up input_tok",
+        ),
         (['{"arrival_s":1e999,"input_tokens":1,"output_tokens":1}'], r"trace\.jsonl:1: .*range"),
     ],
 )

@@ -1,8 +1,8 @@
 """Arrivals from a trace: rows of time, prompt length and answer length, as public traces have them.
 
 A trace is JSON lines, plain or gzip, sorted by arrival: `arrival_s`, `input_tokens`, `output_tokens`, and if known
-`tenant`, `session` (rows of one are turns of one conversation) and `shared_tokens` (how much of its prompt a turn
-repeats).
+`tenant`, `session` (rows of one are turns of one conversation), `shared_tokens` (how much of its prompt a turn repeats
+of the turn before) or, better, `blocks` of `block_tokens` each (equal ids are equal text, whoever sends it).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class _Row(msgspec.Struct):
     tenant: str | None = None
     session: int | str | None = None
     shared_tokens: int = 0
+    blocks: list[int | str] = []
+    block_tokens: int = 0
 
 
 def read_trace(source: str, *, again_after_s: float | None = None) -> list[Conversation]:
@@ -79,16 +81,27 @@ def _conversations(rows: list[tuple[int, _Row]], prefix: str) -> list[Conversati
 
 
 def _turn(row: _Row, name: str, before: Turn | None, at_s: float, asked_s: float) -> Turn:
-    shared = _first(before.messages[0], row.shared_tokens) if before is not None else ()
-    fresh = row.input_tokens - sum(piece.tokens for piece in shared)
+    if row.blocks:
+        prompt = _blocks(row)
+    else:
+        shared = _first(before.messages[0], row.shared_tokens) if before is not None else ()
+        fresh = row.input_tokens - sum(piece.tokens for piece in shared)
+        prompt = (*shared, Piece(name, max(1, fresh)))
     return Turn(
-        messages=((*shared, Piece(name, max(1, fresh))),),
+        messages=(prompt,),
         output_tokens=max(1, row.output_tokens),
         max_tokens=max(LEAST_MAX_TOKENS, row.output_tokens),
         gap_s=max(0.0, at_s - asked_s),
         workflow=row.tenant or "load",
         session=str(row.session) if row.session is not None else None,
     )
+
+
+def _blocks(row: _Row) -> tuple[Piece, ...]:
+    """Whole blocks, the last of which holds what is left."""
+    *whole, last = row.blocks
+    left = row.input_tokens - len(whole) * row.block_tokens
+    return (*(Piece(f"block {block}", row.block_tokens) for block in whole), Piece(f"block {last}", max(1, left)))
 
 
 def _first(pieces: tuple[Piece, ...], tokens: int) -> tuple[Piece, ...]:
@@ -134,6 +147,12 @@ def _check(source: str, number: int, row: _Row, last_s: float) -> None:
         value: Any = getattr(row, name)
         if not 0 <= value <= MOST_TOKENS:
             raise LoadError(f"{source}:{number}: {name} is {value}, and must be from 0 to {MOST_TOKENS}.")
+    room = len(row.blocks) * row.block_tokens
+    if row.blocks and not room - row.block_tokens < row.input_tokens <= room:
+        raise LoadError(
+            f"{source}:{number}: {len(row.blocks)} blocks of block_tokens {row.block_tokens} do not make up "
+            f"input_tokens ({row.input_tokens}); only the last block may be shorter."
+        )
     if row.shared_tokens > row.input_tokens:
         raise LoadError(
             f"{source}:{number}: shared_tokens is {row.shared_tokens}, and must not pass input_tokens "
