@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
-from headgate.sim import SimSettings
+from headgate.sim import PoolLimits, SimSettings
 from headgate.sim.scenario import ScenarioError, load_scenario, shipped
-from headgate.sim.settings import Latency, Limits
+from headgate.sim.settings import Latency, Limits, Workspace
 
 HELLO = {"model": "claude-haiku-5-5", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -297,6 +302,26 @@ def test_settings_in_a_scenario_change_what_they_name_and_nothing_else(load):
     assert settings.access.accepted_keys == {"a", "b"}
 
 
+def test_settings_inside_of_settings_are_built_as_they_are_in_python(load):
+    """Workspaces, pools and lines of models."""
+    settings, _ = load("""
+        [[settings.access.workspaces]]
+        id = "wrkspc_1"
+        name = "one"
+        [settings.limits.pools."haiku-5.5"]
+        rpm = 7
+        itpm = 8
+        otpm = 9
+        [settings.limits]
+        contract_spend_limit_usd = 5
+        rpm = "none"
+        """)
+
+    assert settings.access.workspaces == (Workspace(id="wrkspc_1", name="one"),)
+    assert settings.limits.pools["haiku-5.5"] == PoolLimits(7, 8, 9)
+    assert settings.limits.contract_spend_limit_usd == 5
+
+
 def test_a_scenario_may_begin_on_a_date_of_its_own(load):
     """With its zone."""
     assert load("start = 2026-11-30T23:00:00+01:00")[1].start == datetime(2026, 11, 30, 22, tzinfo=UTC)
@@ -328,6 +353,11 @@ WRONG = [
     ("[settings.limits]\nrmp = 3", 3, "there is no 'settings.limits.rmp'; did you mean 'settings.limits.rpm'?"),
     ("[settings.limits]\nrpm = \"3\"", 3, "settings.limits.rpm must be a whole number"),
     ("[settings.limits]\ndepth_s = 99", 2, "depth_s is 99.0, and must be from 1 to 60"),
+    ("[settings.limits.pools.haiku]\nrmp = 3", 3, "did you mean 'settings.limits.pools.haiku.rpm'?"),
+    ("[settings.limits.pools.haiku]\nrpm = 3", 2, "settings.limits.pools cannot be read: "),
+    ("[[settings.access.workspaces]]\nid = 3", 2, "settings.access.workspaces cannot be read: Expected `str`"),
+    ("[settings.latency]\nttft_s = nan", 3, "settings.latency.ttft_s must be a number"),
+    ("[settings.limits]\nrpm = 0", 2, "must be 1 or more: rpm, itpm and otpm"),
     ("settings = 3", 2, "settings must be a table"),
     ("start = 3", 2, "start must be a date and a time with its zone"),
     ("[[phase]]\nfrom = 3\nfrom = 4", None, "not TOML"),
@@ -369,3 +399,73 @@ def test_what_ships_can_be_loaded_and_says_what_it_is_about(name):
     assert scenario.phases
     assert 20 < len(scenario.about) < 110
     assert "\n" not in scenario.about
+
+
+# -- whatever is in a file ---------------------------------------------------------------------------------------------
+
+WHOLE = {
+    "about": "everything",
+    "start": "2026-11-30T22:00:00Z",
+    "settings": {
+        "limits": {"rpm": 5, "pools": {"haiku-5.5": {"rpm": 1, "itpm": 2, "otpm": 3}}, "enforced_spend_cap_usd": 1.5},
+        "access": {
+            "accepted_keys": ["key"], "workspaces": [{"id": "w", "limits": {"opus-5": {"requests_per_minute": 5}}}]},
+        "weather": {"overload_share": 0.5, "forecast": {"60": {"overload_share": 1}}},
+        "latency": {"ttft_s": 1},
+    },
+    "phase": [
+        {"name": "n", "from": "14:00", "to": "15:00", "repeat": "1d", "weather": {"latency_factor": [1, 3]}},
+        {"from": 5, "for": "1m", "weather": {"revoked_keys": ["k"]}, "requests": [
+            {"method": "POST", "path": "/v1/*", "model": "m", "key": "k", "workflow": "w", "text": "t", "stream": True,
+             "every": 2, "after": 1, "first": 3, "probability": [0, 1], "do": ["slow=5", "error=529"]}]},
+    ],
+}  # fmt: skip
+ODD = st.sampled_from(
+    [True, 0, -1, 10**30, 0.5, float("inf"), float("nan"), "", "none", "5m", "14:00", "2026-01-01", "☃", "\x00", "*[",
+     [], [[]], [0, "x"], [1, 2, 3], {}, {"a": {}}, [{}], [{"id": 5}], {"": 1}]
+)  # fmt: skip
+
+
+def toml(value):
+    """A value as TOML has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False) if "\x00" not in str(value) else '"\\u0000"'
+
+
+@settings_of_hypothesis(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_is_in_a_file_it_is_played_or_refused_with_its_place(tmp_path, make_sim, data):
+    """Never a traceback, neither when it is read nor when it is played."""
+    whole = copy.deepcopy(WHOLE)
+    holder, key = whole, data.draw(st.sampled_from(list(whole)))
+    while isinstance(holder[key], dict | list) and holder[key] and data.draw(st.booleans()):
+        holder = holder[key]
+        key = data.draw(st.sampled_from(list(holder) if isinstance(holder, dict) else range(len(holder))))
+    holder[key] = copy.deepcopy(data.draw(ODD))
+    file = tmp_path / "odd.toml"
+    file.write_text("\n".join(f"{name} = {toml(value)}" for name, value in whole.items()), encoding="utf-8")
+
+    try:
+        settings, scenario = load_scenario(file)
+    except ScenarioError as problem:
+        told = str(problem)
+    else:
+        told = f"{file}: it is played"
+        sim = make_sim(settings, scenario=scenario)
+        for _ in range(3):
+            assert 200 <= sim.ask().status < 600
+            sim.clock.advance(40_000)
+    assert told.startswith(f"{file}:")
+
+
+def test_everything_that_a_file_can_say_is_taken_together(tmp_path):
+    """Or what is odd above would hide behind something else."""
+    file = tmp_path / "whole.toml"
+    file.write_text("\n".join(f"{name} = {toml(value)}" for name, value in WHOLE.items()), encoding="utf-8")
+
+    assert len(load_scenario(file)[1].phases) == 2

@@ -182,7 +182,9 @@ class Limits:
             raise ValueError("ramp_growth must be 1 or more, and ramp_floor_share above 0 and at most 1")
         for model in FACTS.models:
             if model.rate_limit_pool is not None:
-                self.pool(model.rate_limit_pool)
+                limits = self.pool(model.rate_limit_pool)
+                if min(limits.rpm, limits.itpm, limits.otpm) < 1:
+                    raise ValueError(f"the limits of {model.rate_limit_pool} must be 1 or more: rpm, itpm and otpm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,13 +6,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
-from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from headgate.sim.errors import ApiError
 from headgate.sim.scenario.plan import Cue, Phase, Ramp, Scenario
+from headgate.sim.scenario.typed import members, setting
 from headgate.sim.settings import SimSettings
 from headgate.sim.vocabulary import parse
 from headgate.sim.weather import CHANGEABLE, checked
@@ -153,17 +153,32 @@ class _Reader:
         for name, given in told.items():
             where = ("settings", name)
             hints = get_type_hints(type(sections[name]))
-            readers = {item.name: _setting(hints[item.name]) for item in dataclasses.fields(sections[name])}
+            self.strangers(type(sections[name]), given, where)
+            readers = {item.name: setting(hints[item.name]) for item in dataclasses.fields(sections[name])}
+            values = self.table(given, where, readers)
             try:
-                changed[name] = dataclasses.replace(sections[name], **self.table(given, where, readers))
-            except ScenarioError:
-                raise
-            except (ValueError, TypeError) as problem:
+                changed[name] = dataclasses.replace(sections[name], **values)
+            except ValueError as problem:
                 raise self.fail(where, f"{dotted(where)}: {problem}") from None
         try:
             return dataclasses.replace(base, **changed)
         except ValueError as problem:
             raise self.fail(("settings",), str(problem)) from None
+
+    def strangers(self, kind: Any, value: Any, where: Where) -> None:
+        """Refuse keys that nobody knows, also in tables inside of tables."""
+        known = members(kind)
+        if known is None:
+            return
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(known, dict) and key not in known:
+                    names = {name: dotted((*where, name)) for name in known}
+                    raise self.fail((*where, key), f"there is no {dotted((*where, key))!r}{nearest(key, names)}")
+                self.strangers(known[key] if isinstance(known, dict) else known, item, (*where, key))
+        elif isinstance(value, list):
+            for number, item in enumerate(value):
+                self.strangers(known, item, (*where, number))
 
 
 # -- values; a reader raises ValueError with the end of a sentence that begins with the key --------------------------
@@ -287,25 +302,3 @@ def _directives(value: Any) -> tuple[str, ...]:
     except ApiError as problem:
         raise ValueError(f"cannot be read: {problem.message.removeprefix('x-sim: ')}") from None
     return tuple(lines)
-
-
-def _setting(kind: Any) -> Callable[[Any], Any]:
-    """Values of a setting as TOML has them, in the type that the setting has."""
-
-    def read(value: Any) -> Any:
-        text = str(kind)
-        if "Decimal" in text and isinstance(value, int | float) and not isinstance(value, bool):
-            return Decimal(str(value))
-        if get_origin(kind) is frozenset and isinstance(value, list):
-            return frozenset(value)
-        if "float" in text and type(value) is int:
-            return float(value)
-        wanted = next((plain for plain in (bool, int, float, str) if plain.__name__ in text.split(" | ")[0]), None)
-        if wanted is not None and type(value) is not wanted:
-            raise ValueError(f"must be {_WORDS[wanted]}")
-        return value
-
-    return read
-
-
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
