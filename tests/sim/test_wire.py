@@ -141,6 +141,11 @@ def test_raw_bytes_are_all_that_is_sent():
     assert on_the_wire('raw="HTTP/1.1 200 OK\\r\\n\\u00ff"') == b"HTTP/1.1 200 OK\r\n\xff"
 
 
+def test_raw_bytes_can_be_paced_and_cut_and_have_no_head_but_their_own():
+    """Whatever else is asked for."""
+    assert on_the_wire('raw="0123456789"; slice=3; cut-bytes=7; status=404; close; header=x-odd:1') == b"0123456"
+
+
 def test_a_stall_sends_the_headers_and_nothing_more():
     """faults.md A08."""
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Literal
 
 from headgate.clock import Clock
@@ -66,7 +67,7 @@ class Wire:
 
 
 def put_on_wire(response: Response, wire: Wire, clock: Clock) -> Response:
-    """`response` with everything that `wire` asks for."""
+    """`response` with everything that `wire` asks for; bytes that are a whole answer are only paced and cut."""
     if wire.lost or response.status == CLOSED:
         if response.stream is not None:
             response.stream.close()
@@ -79,6 +80,8 @@ def put_on_wire(response: Response, wire: Wire, clock: Clock) -> Response:
         source, length = _Pieces(_spoiled_lines(source, wire.lines), source.close), None
     if wire.in_pieces:
         source = _Pieces(_paced(source, wire, clock), source.close)
+    if response.bare:
+        return Response(response.status, stream=source, bare=True, close=True)
     if wire.by_hand or (wire.length_off is not None and length is None):
         return Response(status, stream=_Pieces(_written(status, headers, source, length, wire, clock), source.close),
                         bare=True, close=True)  # fmt: skip
@@ -94,13 +97,18 @@ def only_bytes(data: bytes) -> Response:
 
 def bomb(size: int) -> Response:
     """A compressed body of `size` bytes: one JSON object, nearly all of it blanks."""
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    return Response(200, headers, _packed(size))
+
+
+@lru_cache(maxsize=4)
+def _packed(size: int) -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     parts = [packer.compress(b'{"type":"message"')]
     for left in range(size, 0, -BOMB_STEP_BYTES):
         parts.append(packer.compress(b" " * min(left, BOMB_STEP_BYTES)))
     parts += [packer.compress(b"}"), packer.flush()]
-    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
-    return Response(200, headers, b"".join(parts))
+    return b"".join(parts)
 
 
 class CutBody:
