@@ -76,7 +76,8 @@ def test_the_simulator_prints_where_it_listens_as_one_line_of_json(tmp_path: Pat
         assert sim.url in sim.said
         assert sim.stop() == 0
 
-    assert json.loads(sim.out.read_text()) == {"event": "listening", "url": sim.url, "tier": "start", "seed": 7}
+    told = {"event": "listening", "url": sim.url, "tier": "start", "seed": 7, "scenario": None}
+    assert json.loads(sim.out.read_text()) == told
 
 
 def test_the_operators_address_is_announced_as_it_is(tmp_path: Path, sim: Command):
