@@ -93,7 +93,7 @@ class Batches:
         requests = read_frame(body)
         world.spend.check(visit.caller, visit.began_ms)
         self._check_queue(visit, len(requests))
-        self._make_room(len(body))
+        await self._make_room(len(body))
         batch_id = world.ids.new("msgbatch")
         chance = Random(world.seed + batch_id.encode())  # noqa: S311  # reproducible on purpose
         batch = _Batch(
@@ -159,10 +159,11 @@ class Batches:
 
     async def _find(self, visit: Visit, batch_id: str) -> _Batch:
         batch = self._batches.get(batch_id)
-        if batch is None or not _owns(visit.caller, batch):
-            raise ApiError(404, "Message batch not found.")
-        await self._settle(batch)
-        return batch
+        if batch is not None and _owns(visit.caller, batch):
+            await self._settle(batch)
+            if batch_id in self._batches:  # nobody deleted it meanwhile
+                return batch
+        raise ApiError(404, "Message batch not found.")
 
     def _check_queue(self, visit: Visit, count: int) -> None:
         """§10: a bound on requests that wait in all batches together."""
@@ -175,7 +176,7 @@ class Batches:
             text = f"This request would exceed your organization's limit of {most:,} queued batch requests."
             raise Limited("enqueued_batch_requests", text, wait_s, [])
 
-    def _make_room(self, size: int) -> None:
+    async def _make_room(self, size: int) -> None:
         """Drop the oldest batches that have ended, beyond what is kept.
 
         Raises:
@@ -184,6 +185,9 @@ class Batches:
         settings = self._world.settings.batches
         surplus = len(self._batches) + 1 - settings.kept
         held = size + sum(batch.bytes_held for batch in self._batches.values())
+        if surplus > 0 or held > settings.kept_bytes:
+            await self.settle_all()  # one that nobody looked at may have ended
+            held = size + sum(batch.bytes_held for batch in self._batches.values())
         for batch in [batch for batch in self._batches.values() if batch.ended]:
             if surplus <= 0 and held <= settings.kept_bytes:
                 break
