@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -93,6 +94,15 @@ def test_a_scenario_goes_wrong_in_virtual_time(cli):
         (["--rate", "1", "--virtual", "--tier", "nonsense"], "nonsense"),
         (["--rate", "1", "--virtual", "--scenario", "strom"], "strom"),
         (["--rate", "-1"], "the rate is -1.0, and must be above 0"),
+        (["--rate", "1", "--to", "127.0.0.1:8789"], "--to is '127.0.0.1:8789', and must be a base URL, such as http"),
+        (["--rate", "1", "--to", "http://127.0.0.1:99999"], "must be a base URL"),
+        (["--rate", "1", "--to", "nowhere", "--anywhere"], "must be a base URL"),
+        (["--rate", "1", "--scenario", "storm"], "--scenario goes with --virtual"),
+        (["--rate", "1", "--typical-latency"], "--typical-latency goes with --virtual"),
+        (["--rate", "1", "--from-hour", "3"], "--from-hour goes with --plant or --ledger, and there is --rate"),
+        (["--users", "1", "--again-after-s", "3"], "--again-after-s goes with --trace"),
+        (["--trace", os.devnull], "there is no row in it"),
+        (["--rate", "1", "--virtual", "--seconds", "inf"], "--seconds"),
     ],
 )
 def test_what_cannot_be_played_is_misuse(cli, arguments, said):
@@ -102,6 +112,15 @@ def test_what_cannot_be_played_is_misuse(cli, arguments, said):
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_where_nothing_answers_that_is_said_and_what_to_start(cli):
+    """Exit 1; the figures say that every turn failed, the last line what to do about it."""
+    ran = cli("load", "--users", "3", "--think-s", "1", "--seconds", "1", "--speed", "50", "--to", "http://127.0.0.1:1")
+
+    assert ran.code == 1
+    assert "failed: connect" in ran.out
+    assert "Nothing answers at http://127.0.0.1:1. Start `headgate sim`" in ran.err
 
 
 def test_a_ledger_that_is_not_there_is_said(cli):

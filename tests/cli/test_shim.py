@@ -58,7 +58,7 @@ def test_the_command_passes_bytes_on_and_is_changed_while_it_runs(echo):
             back = b""
             while len(back) < 5:
                 back += line.recv(5)
-            run.stdin.write("latency_s=soon\nnonsense=1\ndrop\n")
+            run.stdin.write("latency_s=soon\nlatency_s=inf\nlatency_s=none\ncut_after=1.5\nnonsense=1\ndrop\n")
             run.stdin.flush()
             with pytest.raises(ConnectionResetError):
                 line.recv(1)
@@ -66,17 +66,31 @@ def test_the_command_passes_bytes_on_and_is_changed_while_it_runs(echo):
         _, said = run.communicate(timeout=10)
 
     assert back == b"hello"
-    assert "headgate shim: could not convert" in said
-    assert "nonsense" in said
+    for told in (
+        "'latency_s=soon': the value must be a number",
+        "latency_s is inf",
+        "latency_s is None",
+        "cut_after is 1.5, and must be a whole number",
+        "'nonsense=1' means nothing: a line is NAME=VALUE",
+    ):
+        assert f"headgate shim: {told}" in said
     assert run.returncode == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
-    [(["--target", "nowhere"], 2, "host:port"), (["--target", "a:1", "--host", "203.0.113.1"], 1, "cannot listen")],
+    [
+        (["--target", "nowhere"], 2, "host:port"),
+        (["--target", "http://a:0"], 2, "host:port"),
+        (["--target", "a:1", "--port", "99999"], 2, "--port"),
+        (["--target", "a:1", "--certificate", "/nowhere.pem"], 2, "/nowhere.pem: cannot be read: No such file"),
+        (["--target", "a:1", "--certificate", __file__], 2, "not a certificate and its private key, in PEM"),
+        (["--target", "a:1", "--key", __file__], 2, "a key is of no use without its certificate"),
+        (["--target", "a:1", "--host", "203.0.113.1"], 1, "cannot listen"),
+    ],
 )
 def test_misuse_exits_with_what_is_wrong(arguments, code, words):
-    """2 for a target that cannot be, 1 for a port that cannot be had."""
+    """2 for a target or a certificate that cannot be, 1 for a port that cannot be had."""
     with start(*arguments) as run:
         _, said = run.communicate(timeout=10)
 

@@ -14,7 +14,7 @@ import pytest
 
 from headgate.clock import utc
 from headgate.sim.scenario import load_scenario
-from headgate.sim.virtual_time import EPOCH, Deadlock, run
+from headgate.sim.virtual_time import EPOCH, run
 from headgate.testing import RealTimeUsed, SimSettings, VirtualWorld, virtual
 from support.sdk import asking
 
@@ -136,13 +136,29 @@ def test_a_failure_says_its_seed_and_its_time():
 
 
 def test_a_run_that_would_hang_for_ever_ends():
-    """Nobody can wake anybody any more."""
+    """Nobody can wake anybody any more: the error says so, and when it was given up."""
 
     async def scene(world: VirtualWorld) -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises((Deadlock, TimeoutError)):
+    with pytest.raises(TimeoutError, match="has not ended after 86400 virtual seconds: it waits for what never comes"):
         virtual(scene, longest_s=86_400)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"through": "gatway"}, "through is 'gatway', and must be one of nothing, gateway, library"),
+        ({"through": "library", "keys": ()}, "keys is empty"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(options, said):
+    """Before anything runs, with what can be."""
+
+    async def scene(world: VirtualWorld) -> None: ...
+
+    with pytest.raises(ValueError, match=said):
+        virtual(scene, **options)
 
 
 def test_the_simulators_clock_can_be_put_forward_alone():

@@ -28,6 +28,9 @@ HERE = "http://127.0.0.1:8789"
 """Where `headgate sim` listens."""
 
 
+MOST_S = 365 * 86_400.0
+
+
 class Family(StrEnum):
     poisson = "poisson"
     gamma = "gamma"
@@ -62,7 +65,9 @@ def load(
     cv: Annotated[float, typer.Option(help="The gaps' deviation by their mean, for gamma and weibull.")] = 1.0,
     users: Annotated[int | None, typer.Option(min=1, help="So many users who ask, read, think, and ask again.")] = None,
     think_s: Annotated[float, typer.Option(min=0, help="How long they think on average.")] = 10.0,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to ask; answers are then waited for.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=MOST_S, help="How long to ask; answers are then waited for.")
+    ] = 60.0,
     model: Annotated[str, typer.Option(help="For turns that name no model.")] = "claude-haiku-5-5",
     stream: Annotated[bool, typer.Option("--stream", help="Ask for streams where a turn does not say.")] = False,
     mark_stable: Annotated[
@@ -101,8 +106,16 @@ def load(
             seed=seed, trace=trace, again_after_s=again_after_s, plant=plant, from_hour=from_hour, ledger=ledger,
             day=_day(day), rate_per_s=rate, family=arrivals.value, cv=cv, how_many_users=users, think_s=think_s,
         )  # fmt: skip
-        if not virtual and not anywhere:
-            _check_here(to)
+        if not virtual:
+            _check_address(to, anywhere=anywhere)
+            _check_not_given(
+                {
+                    "--through": through is not Through.gateway,
+                    "--tier": tier != "start",
+                    "--scenario": scenario is not None,
+                    "--typical-latency": typical_latency,
+                }
+            )
     except LoadError as problem:
         say(f"headgate load: {problem}")
         raise typer.Exit(2) from None
@@ -116,6 +129,10 @@ def load(
         print_json(facts)
     else:
         _tell(facts)
+    if tally.failed.get("connect") == tally.asked > 0 and not virtual:
+        say(f"Nothing answers at {to}. Start `headgate sim` in another terminal, or say where with --to.")
+    elif not json:
+        say_next("headgate load --virtual --plant '' --seconds 3600")
     if tally.asked and not tally.answered:
         raise typer.Exit(1)
 
@@ -129,21 +146,40 @@ def _day(text: str | None) -> date | None:
         raise LoadError(f"--day is {text!r}, and must be a day: YYYY-MM-DD.") from None
 
 
-def _check_here(to: str) -> None:
-    """Refuse what is not this machine.
+def _check_address(to: str, *, anywhere: bool) -> None:
+    """Refuse what is no address, or, unless `anywhere`, not this machine.
 
     Raises:
-        LoadError: it is not an address of this machine, or none at all.
+        LoadError: it is refused.
     """
     from headgate.load.problems import LoadError
 
-    host = urlsplit(to).hostname or ""
+    try:
+        parts = urlsplit(to)
+        host, sound = parts.hostname or "", parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        host, sound = "", False
+    if not host or not sound:
+        raise LoadError(f"--to is {to!r}, and must be a base URL, such as {HERE}.")
     try:
         here = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         here = False
-    if not here:
+    if not here and not anywhere:
         raise LoadError(f"{to} is not this machine; what answers there may cost money.  If that is meant: --anywhere.")
+
+
+def _check_not_given(in_virtual_time: dict[str, bool]) -> None:
+    """Refuse what would change nothing.
+
+    Raises:
+        LoadError: one is given.
+    """
+    from headgate.load.problems import LoadError
+
+    for option, given in in_virtual_time.items():
+        if given:
+            raise LoadError(f"{option} goes with --virtual; here it is `headgate sim`, or what else answers, to tell.")
 
 
 def _settings(tier: str, typical_latency: bool) -> SimSettings:
@@ -238,4 +274,3 @@ def _tell(facts: dict[str, Any]) -> None:
     rows.append(("tokens", f"{facts['input_tokens']:,} in, {facts['output_tokens']:,} out"))
     rows.append(("this process", f"{facts['cpu_s']:.1f} s of CPU, seed {facts['seed']}"))
     print_table(("load", ""), rows)
-    say_next("headgate load --virtual --plant '' --seconds 3600")

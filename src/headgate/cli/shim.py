@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,7 @@ DEFAULT_PORT = 8790
 def shim(
     target: Annotated[str, typer.Option(help="What is behind it: http://host:port or host:port.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = DEFAULT_PORT,
     latency_ms: Annotated[float, typer.Option(min=0, help="Every byte comes so much later.")] = 0.0,
     jitter_ms: Annotated[float, typer.Option(min=0, help="And up to so much more or less.")] = 0.0,
     bytes_per_s: Annotated[float | None, typer.Option(min=1, help="Bandwidth.")] = None,
@@ -69,7 +70,8 @@ def shim(
         if json:
             print_line({"event": "listening", "url": line.base_url, "target": target, "seed": seed})
         say(f"The line to {target} begins at {line.base_url}")
-        say(f"Point a client at it: ANTHROPIC_BASE_URL={line.base_url}")
+        if line.base_url.startswith("http"):
+            say(f"Point a client at it: ANTHROPIC_BASE_URL={line.base_url}")
         await _until_told(line)
         await line.stop()
 
@@ -105,7 +107,7 @@ async def _until_told(line: Shim) -> None:
             for each in lines:
                 try:
                     await _obey(line, each.decode(errors="replace"))
-                except (ValueError, TypeError) as problem:
+                except (ValueError, OSError) as problem:
                     say(f"headgate shim: {problem}")
 
     with suppress(OSError, ValueError):  # a file, or none at all: nobody is going to say anything
@@ -116,13 +118,15 @@ async def _until_told(line: Shim) -> None:
 
 
 _WORDS = {"none": None, "true": True, "false": False}
+_LINES = "a line is NAME=VALUE (with `up` before it for the way to the target), refuse, accept or drop"
 
 
 async def _obey(line: Shim, said: str) -> None:
     """One line: `refuse`, `accept`, `drop`, or faults as `name=value`, with `up` or `down` before them.
 
     Raises:
-        ValueError, TypeError: it means nothing.
+        ValueError: it means nothing, or a value cannot be; nothing has changed then.
+        OSError: the port to listen on again is taken.
     """
     words = said.split()
     if words in (["refuse"], ["accept"]):
@@ -131,10 +135,18 @@ async def _obey(line: Shim, said: str) -> None:
     if words == ["drop"]:
         await line.drop()
         return
+    from headgate.sim.shim import Faults
+
+    names = [item.name for item in fields(Faults)]
     up = words[:1] == ["up"]
     changes: dict[str, Any] = {}
     for word in words[1:] if words[:1] in (["up"], ["down"]) else words:
         name, _, value = word.partition("=")
-        number = _WORDS[value] if value in _WORDS else float(value)
-        changes[name] = int(number) if isinstance(number, float) and number == int(number) else number
+        if name not in names:
+            raise ValueError(f"{word!r} means nothing: {_LINES}. Names are {', '.join(names)}.")
+        try:
+            number = _WORDS[value] if value in _WORDS else float(value)
+        except ValueError:
+            raise ValueError(f"{word!r}: the value must be a number, true, false or none") from None
+        changes[name] = int(number) if isinstance(number, float) and number.is_integer() else number
     line.change("up" if up else "down", **changes)

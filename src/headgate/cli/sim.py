@@ -30,7 +30,7 @@ TIERS = "evaluation, start, build, scale, custom"
 
 def sim(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = DEFAULT_PORT,
     tier: Annotated[str, typer.Option(help=f"Usage tier whose limits apply: {TIERS}.")] = "start",
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute for every pool, over the tier's.")] = None,
     itpm: Annotated[int | None, typer.Option(min=1, help="Input tokens a minute, over the tier's.")] = None,

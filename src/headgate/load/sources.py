@@ -44,6 +44,14 @@ def arrivals_of(
         raise LoadError(
             f"one kind of arrivals is needed, and {what}: give --trace, --plant, --ledger, --rate or --users."
         )
+    needs = (
+        ("--again-after-s", again_after_s, ("--trace",)),
+        ("--from-hour", from_hour, ("--plant", "--ledger")),
+        ("--day", day, ("--ledger",)),
+    )
+    for option, value, kinds in needs:
+        if value is not None and chosen[0] not in kinds:
+            raise LoadError(f"{option} goes with {' or '.join(kinds)}, and there is {chosen[0]}.")
     if trace is not None:
         return read_trace(trace, again_after_s=again_after_s)
     if plant is not None:

@@ -52,8 +52,10 @@ def read_trace(source: str, *, again_after_s: float | None = None) -> list[Conve
         LoadError: naming file, line and remedy.
     """
     rows = list(_rows(source))
+    if not rows:
+        raise LoadError(f"{source}: there is no row in it. Give a file of JSON lines.")
     if again_after_s is not None:
-        if rows and rows[-1][1].arrival_s > again_after_s:
+        if rows[-1][1].arrival_s > again_after_s:
             raise LoadError(
                 f"{source}: lasts {rows[-1][1].arrival_s:g} s; it cannot begin again after {again_after_s:g} s"
             )

@@ -33,6 +33,7 @@ AHEAD = 16
 """Pieces that may be on their way, late, in one direction; more stops the sender."""
 Direction = Literal["down", "up"]
 _AT_ONCE = struct.pack("ii", 1, 0)
+_WHOLE = frozenset({"slice_bytes", "cut_after", "reset_after"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +59,16 @@ class Faults:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, bool) or value is None:
+            if item.name == "silent":
+                if not isinstance(value, bool):
+                    raise ValueError(f"silent is {value!r}, and must be true or false")
+                continue
+            if value is None and item.default is None:
                 continue
             least = 1 if item.name in ("bytes_per_s", "slice_bytes") else 0
-            if not isinstance(value, int | float) or not isfinite(value) or value < least:
-                raise ValueError(f"{item.name} is {value!r}, and must be a number, {least} or more")
+            kind, what = (int, "a whole number") if item.name in _WHOLE else (int | float, "a number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not isfinite(value) or value < least:
+                raise ValueError(f"{item.name} is {value!r}, and must be {what}, {least} or more")
 
 
 class Shim:
@@ -103,6 +109,8 @@ class Shim:
             ValueError: a value that cannot be; nothing has changed then.
             TypeError: a fault there is not.
         """
+        if direction not in self._faults:
+            raise ValueError(f"the direction is {direction!r}, and must be down or up")
         self._faults[direction] = replace(self._faults[direction], **changes)
 
     async def refuse(self, refused: bool = True) -> None:
@@ -319,13 +327,12 @@ async def start_shim(
         down: faults on the way to the client, by name, as in `Faults`.
 
     Raises:
-        ValueError: the target or a fault cannot be.
-        OSError: the port is taken, or a file is missing.
+        ValueError: the target, a fault, the certificate or its key cannot be.
+        OSError: the port is taken.
     """
-    tls = None
-    if certificate is not None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate, key)
+    if key is not None and certificate is None:
+        raise ValueError("a key is of no use without its certificate")
+    tls = None if certificate is None else _tls(certificate, key)
     shim = Shim(target, seed, clock or SystemClock(), tls)
     shim.change("down", **down)
     if up is not None:
@@ -334,13 +341,25 @@ async def start_shim(
     return shim
 
 
+def _tls(certificate: str | Path, key: str | Path | None) -> ssl.SSLContext:
+    told = str(certificate) if key is None else f"{certificate} with the key {key}"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except ssl.SSLError:
+        raise ValueError(f"{told}: not a certificate and its private key, in PEM") from None
+    except OSError as problem:
+        raise ValueError(f"{told}: cannot be read: {problem.strerror}") from None
+    return context
+
+
 def _address(target: str) -> tuple[str, str, int]:
     """Scheme, host and port of what is behind the shim."""
     parts = urlsplit(target if "://" in target else f"tcp://{target}")
     try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        port = {"http": 80, "https": 443}.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         port = None
-    if not parts.hostname or port is None:
+    if not parts.hostname or not port:
         raise ValueError(f"{target!r} cannot be a target: write http://host:port or host:port")
     return parts.scheme, parts.hostname, port

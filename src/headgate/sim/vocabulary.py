@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, cast, get_args
 
 from msgspec import DecodeError
@@ -27,6 +28,8 @@ FEW_DELTAS = 3
 MOST_TOKENS = 1_000_000
 MOST_BYTES = 256 * 1024 * 1024
 MOST_EVENTS = 1_000_000
+MOST_NAMED = 40
+"""Characters of what nobody knows, in an error about it."""
 MOST_SKEW_S = 100 * 365 * 86_400
 
 
@@ -42,12 +45,17 @@ def parse(sources: list[str]) -> Misbehaviour:
             name, _, value = directive.partition("=")
             known = _KNOWN.get(name.strip())
             if known is None:
-                raise invalid(f"x-sim: unknown directive. Known are: {'; '.join(DIRECTIVES)}.")
+                raise invalid(f"x-sim: {_unknown(name.strip())} Known are: {'; '.join(DIRECTIVES)}.")
             try:
                 known.apply(asked, value.strip())
             except (ValueError, DecodeError, RecursionError, OverflowError):
                 raise invalid(f"x-sim: {known.usage}: the value cannot be read. {known.help}") from None
     return asked
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name[:MOST_NAMED], _KNOWN, n=1)
+    return f"unknown directive {name[:MOST_NAMED]!a}{f', did you mean {near[0]!r}?' if near else '.'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from headgate.clock import Clock, LoopClock, ScaledClock
 from headgate.config.schema import AdminConfig, Config, GatewayConfig
@@ -134,14 +134,20 @@ def virtual(
         seed: decides everything that chance decides; a failure carries it as a note.
         epoch: the instant at which the run begins; default the scenario's, or a Saturday morning in November 2026.
         events: takes the simulator's event log, a JSON line each: a list's `append`, a file's `write`.
-        watch: names of modules that must not ask the machine for time, chance or threads ("headgate", "myapp"); slow.
+        watch: names of modules that must not ask the machine for time, chance or threads, nor wait by `asyncio.sleep`
+            instead of a clock they are given ("headgate", "myapp"); slow.
         longest_s: when a run that does not end is given up, in virtual seconds.
 
     Raises:
+        ValueError: `through` or `keys` cannot be.
         RealTimeUsed: a watched module did, or anybody slept for real or started a thread.
-        Deadlock: everybody waits and no timer is set.
+        TimeoutError: the scene has not ended after `longest_s`; it waits for what never comes.
         ScenarioError: there is no such scenario, or something in it is wrong.
     """
+    if through not in get_args(Through):
+        raise ValueError(f"through is {through!r}, and must be one of {', '.join(get_args(Through))}")
+    if not keys:
+        raise ValueError("keys is empty: Headgate needs one at least")
     played: Scenario | None = None
     if scenario is not None:
         settings, played = load_scenario(scenario, settings or SimSettings())
@@ -157,11 +163,18 @@ def virtual(
             if watching is not None:
                 block.enter_context(watching)
             try:
-                async with asyncio.timeout(longest_s):
+                async with asyncio.timeout(longest_s) as guard:
                     sim = SimulatedClaude(settings or SimSettings(), clock, _chance(seed), played)
                     if events is not None:
                         sim.world.log_events(events)
                     return await _play(scene, clock, sim, through, config, keys, seed)
+            except TimeoutError as problem:
+                if guard.expired() and not problem.args:
+                    raise TimeoutError(
+                        f"the scene has not ended after {longest_s:g} virtual seconds: it waits for what never comes, "
+                        "or longest_s is too short"
+                    ) from problem
+                raise
             finally:
                 at_s = asyncio.get_running_loop().time()
 
