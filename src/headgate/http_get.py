@@ -21,11 +21,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
 
 
-def get_json(url: str, *, timeout_s: float, token: Secret | None = None) -> dict[str, Any]:
+def get_json(url: str, *, timeout_s: float, token: Secret | None = None, body: Any = None) -> dict[str, Any]:
     """The JSON object at an http address.
 
     Args:
         token: sent as `Authorization: Bearer`.
+        body: sent as JSON, by POST.
 
     Raises:
         urllib.error.HTTPError: any status but 2xx, a redirect included.
@@ -33,6 +34,7 @@ def get_json(url: str, *, timeout_s: float, token: Secret | None = None) -> dict
         msgspec.DecodeError: it is no JSON object.
     """
     headers = {"authorization": f"Bearer {token.reveal()}"} if token is not None else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # the caller's own http address
+    data = None if body is None else msgspec.json.encode(body)
+    request = urllib.request.Request(url, data, headers)  # noqa: S310  # the caller's own http address
     with _opener.open(request, timeout=timeout_s) as response:
         return msgspec.json.decode(response.read(), type=dict[str, Any])

@@ -67,6 +67,19 @@ def test_the_first_call_of_the_readme_is_answered(language: str, tmp_path: Path)
     assert "stop_reason" in said
 
 
+def test_the_simulator_of_the_readme_answers(tmp_path: Path) -> None:
+    """Its last block of Python, which needs neither a gateway nor a terminal."""
+    readme = blocks_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    *_, block = (block for block in readme if block.kind == "python")
+    with Session(tmp_path) as session:
+        session.write("alone.py", block.text)
+
+        said = session.shell("python alone.py")
+
+    assert "simulated_claude" in block.text
+    assert "stop_reason" in said
+
+
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
 def test_settings_that_a_page_shows_are_taken(page: Path, tmp_path: Path) -> None:
     """Names, types and combinations: what a reader copies starts."""

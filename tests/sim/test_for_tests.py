@@ -5,7 +5,7 @@ from __future__ import annotations
 import anthropic
 import pytest
 
-from headgate.sim.settings import Limits
+from headgate.sim.settings import Batches, Limits
 from headgate.testing import Faults, ScenarioError, SimSettings, shim, simulated_claude
 
 ASK = {"model": "claude-haiku-5-5", "max_tokens": 500, "messages": [{"role": "user", "content": "hi"}]}
@@ -47,6 +47,25 @@ def test_settings_stay_where_the_scenario_says_nothing(tmp_path):
 
     assert headers["anthropic-ratelimit-requests-limit"] == "2"
     assert headers["anthropic-ratelimit-input-tokens-limit"] == "5000"
+
+
+def test_time_passes_when_it_is_told_to():
+    """A batch that takes an hour has ended an hour later, and nobody waited."""
+    batch = [{"custom_id": "one", "params": ASK}]
+    settings = SimSettings(batches=Batches(processing_s=3600))
+    with simulated_claude(settings) as claude, client(claude.base_url) as sdk:
+        made = sdk.messages.batches.create(requests=batch)
+        claude.advance(3601)
+        ended = sdk.messages.batches.retrieve(made.id)
+
+    assert (made.processing_status, ended.processing_status) == ("in_progress", "ended")
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), 1e12])
+def test_time_does_not_go_back(seconds):
+    """Nor on for ever: a ValueError that says how far."""
+    with simulated_claude() as claude, pytest.raises(ValueError, match="must be from 0 to 316224000"):
+        claude.advance(seconds)
 
 
 def test_a_scenario_with_an_error_starts_nothing():

@@ -9,6 +9,7 @@ from typing import Any
 
 from headgate.http_get import get_json
 from headgate.sim import RunningSim, SimSettings, serve
+from headgate.sim.endpoints.control import MOST_ADVANCE_S
 from headgate.sim.scenario import load_scenario
 from headgate.testing.in_thread import in_thread
 
@@ -30,6 +31,16 @@ class Claude:
     def stats(self) -> dict[str, Any]:
         """Requests by status, streams started, finished and aborted."""
         return get_json(self.base_url + "/sim/stats", timeout_s=10)
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass at once, for whoever waits for it too: a batch ends, a limit refills, a month begins.
+
+        Raises:
+            ValueError: time does not go back, nor on by more than ten years.
+        """
+        if not 0 <= seconds <= MOST_ADVANCE_S:
+            raise ValueError(f"seconds is {seconds}, and must be from 0 to {MOST_ADVANCE_S}")
+        get_json(self.base_url + "/sim/clock", timeout_s=10, body={"advance_s": seconds})
 
 
 @contextmanager

@@ -14,16 +14,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from msgspec import DecodeError
-from msgspec.json import decode, encode
+from msgspec.json import encode
 
 from headgate.net.server import Request, Response
 from headgate.sim.dates import rfc3339
 from headgate.sim.edge import json_headers
 from headgate.sim.errors import ApiError, invalid
+from headgate.sim.request.parsing import parsed
 from headgate.sim.world import World
 
-__all__ = ["BOOKS", "Control"]
+__all__ = ["BOOKS", "MOST_ADVANCE_S", "Control"]
 
 MOST_ADVANCE_S = 10 * 366 * 86_400
 """Ten years: prices and models beyond are nobody's guess."""
@@ -92,10 +92,7 @@ class Control:
 
     async def advance(self, request: Request) -> Response:
         """Put the clock forward, where it is one that can be."""
-        try:
-            body = decode(request.body)
-        except (DecodeError, UnicodeDecodeError, RecursionError):
-            raise invalid("The request body is not valid JSON.") from None
+        body = parsed(request.body)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MOST_ADVANCE_S:
             raise invalid(f"advance_s: seconds to let pass, from 0 to {MOST_ADVANCE_S}")
