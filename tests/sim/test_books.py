@@ -8,7 +8,8 @@ import contextlib
 import pytest
 
 from headgate.sim import SimSettings
-from headgate.sim.settings import Answers, BooksKept, Latency, Limits
+from headgate.sim.account import access
+from headgate.sim.settings import Access, Answers, BooksKept, Latency, Limits
 
 
 def leave(sim, turns, **fields):
@@ -103,6 +104,16 @@ def test_a_broken_stream_is_billed_its_input_and_what_was_sent(sim, fault, outpu
     assert entry["cost_pico"] > 0
 
 
+@pytest.mark.parametrize(("category", "free"), [("cyber", True), ("bio", False)])
+def test_a_refusal_before_output_costs_the_same_when_its_stream_breaks(sim, category, free):
+    """§5.2: free, but for three categories; nothing was said, and a line that breaks does not change that."""
+    sim.ask(f"[[sim: refusal={category}; cut=0]]", stream=True)
+    entry = sim.last_entry()
+
+    assert entry["outcome"] == "cut"
+    assert (entry["cost_pico"] == 0) == free
+
+
 @pytest.mark.parametrize("fault", ["midstream-error=0", "error=529", "reset", "error-200"])
 def test_what_never_began_is_not_billed(sim, fault):
     """No message_start, no bill."""
@@ -190,6 +201,18 @@ def test_sums_are_kept_by_workspace_and_key(sim):
     assert sorted(totals["requests"] for totals in books["by_key"].values()) == [2, 3]
     for sums in (books["by_workspace"], books["by_key"]):
         assert sum(totals["cost_pico"] for totals in sums.values()) == books["cost_pico"]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_whoever_makes_keys_up_fills_no_memory(make_sim, monkeypatch, apart):
+    """Beyond a bound all other keys are one, with one organisation where each key has its own."""
+    monkeypatch.setattr(access, "MOST_TOLD_APART", 3)
+    sim = make_sim(SimSettings(access=Access(organisation_per_key=apart)))
+    replies = [sim.ask(headers={"x_api_key": f"key-{number}"}) for number in (*range(9), 0)]
+    organisations = {reply.headers["anthropic-organization-id"] for reply in replies}
+
+    assert sorted(totals["requests"] for totals in sim.books()["by_key"].values()) == [1, 1, 2, 6]
+    assert len(organisations) == (4 if apart else 1)
 
 
 def test_entries_tell_when_and_whose(sim):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec.json import decode, encode
 
 from headgate.sim import SimSettings, serve
+from headgate.sim.request.parsing import MOST_DEPTH
 from headgate.sim.settings import Thinking
 from headgate.sim.vocabulary import DIRECTIVES
 
@@ -276,3 +277,39 @@ def test_what_is_no_http_is_refused_in_the_envelope(raw, status, caplog):
     assert int(head[9:12]) == status
     assert decode(body)["type"] == "error"
     assert not caplog.records
+
+
+@pytest.mark.parametrize("target", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_what_is_too_deep_depends_on_the_request_alone(sim, target):
+    """Not on the stack that happens to read, hash or compare it: one depth is taken everywhere, the next nowhere."""
+    around = 3  # the body, the list of system blocks, and the block
+    for inside, status in ((MOST_DEPTH - around, 200), (MOST_DEPTH - around + 1, 400), (970, 400), (974, 400)):
+        deep = b"[" * inside + b"]" * inside
+        body = (
+            b'{"model":"claude-haiku-5-5","max_tokens":5,"messages":[{"role":"user","content":"hi"}],'
+            b'"diagnostics":{"previous_message_id":null},'
+            b'"system":[{"type":"text","text":"a","x":%s,"cache_control":{"type":"ephemeral"}}]}' % deep
+        )
+
+        assert sim.call("POST", target, body).status == status, inside
+
+
+def test_an_item_that_is_nested_too_deeply_fails_alone(sim):
+    """The batch ends, and tells of it."""
+    items = [
+        b'{"custom_id":"item-%d","params":{"model":"claude-haiku-5-5","max_tokens":5,"messages":[{"role":"user",'
+        b'"content":"hi"}],"system":[{"type":"text","text":"a","x":%s,"cache_control":{"type":"ephemeral"}}]}}'
+        % (depth, b"[" * depth + b"]" * depth)
+        for depth in (1, *range(900, 990))
+    ]
+    statuses = []
+    for item in items:
+        created = sim.call("POST", "/v1/messages/batches", b'{"requests":[%s]}' % item)
+        if created.status == 200:
+            sim.clock.advance(86_400)
+            statuses.append(
+                sim.call("GET", f"/v1/messages/batches/{created.json['id']}/results").json["result"]["type"]
+            )
+
+    assert statuses[0] == "succeeded"
+    assert set(statuses[1:]) == {"errored"}

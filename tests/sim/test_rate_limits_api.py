@@ -294,6 +294,16 @@ def test_the_default_workspace_cannot_be_limited(sim):
     assert listed(sim, "/v1/organizations/workspaces/default/rate_limits") == []
 
 
+def test_overrides_can_be_set_for_as_many_workspaces_as_there_can_be(make_sim):
+    """§8.5: 100, where the settings name none; to look at one leaves nothing behind."""
+    sim = make_sim()
+    seen = [admin(sim, "GET", f"/v1/organizations/workspaces/seen_{number}/rate_limits") for number in range(200)]
+    statuses = [change(sim, ("requests_per_minute", 5), workspace=f"w{n}").status for n in (*range(101), 0)]
+
+    assert {reply.status for reply in seen} == {200}
+    assert statuses == [200] * 100 + [404, 200]
+
+
 def test_an_unknown_entry_is_a_404(sim):
     """So is an unknown workspace."""
     assert change(sim, ("requests_per_minute", 1), entry="rl_01x").status == 404

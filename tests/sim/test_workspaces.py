@@ -74,6 +74,26 @@ def test_without_any_configured_every_named_workspace_is_taken(make_sim):
     assert reply.headers["anthropic-workspace-id"] == "wrkspc_mine"
 
 
+def test_the_default_workspace_is_the_same_named_or_not(make_sim):
+    """Without any configured too: one cache, one line in the books."""
+    sim = make_sim()
+    sim.ask(system=SYSTEM)
+    reply = sim.ask(system=SYSTEM, headers=as_("key", "default"))
+
+    assert "anthropic-workspace-id" not in reply.headers
+    assert reply.json["usage"]["cache_read_input_tokens"] > 1_900
+    assert list(sim.books()["by_workspace"]) == [""]
+
+
+def test_more_workspaces_than_there_can_be_are_not_taken(make_sim):
+    """§8.5: at most 100; whoever makes names up fills no memory."""
+    sim = make_sim()
+    statuses = [sim.ask(headers=as_("key", f"wrkspc_{number}")).status for number in (*range(101), 0)]
+
+    assert statuses == [200] * 100 + [403, 200]
+    assert len(sim.books()["by_workspace"]) == 100
+
+
 @pytest.mark.parametrize(
     ("workspaces", "problem"),
     [

@@ -9,9 +9,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from msgspec import DecodeError
-from msgspec.json import decode
-
 from headgate.clock import Clock, utc
 from headgate.net.http import Headers
 from headgate.net.server import Request
@@ -27,11 +24,11 @@ from headgate.sim.account.spend import SpendLimits
 from headgate.sim.account.workspaces import WorkspaceLimits
 from headgate.sim.endpoints.files import FileStore
 from headgate.sim.endpoints.threads import ThreadStore
-from headgate.sim.errors import invalid
 from headgate.sim.event_log import EventLog
 from headgate.sim.ids import Ids
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.request.grammar import Grammars
+from headgate.sim.request.parsing import parsed
 from headgate.sim.settings import SimSettings
 from headgate.sim.weather import Weather
 
@@ -128,9 +125,6 @@ class Visit:
         """The body as JSON.
 
         Raises:
-            ApiError: 400 if it is not JSON.
+            ApiError: 400, as `parsed`.
         """
-        try:
-            return decode(self.request.body)
-        except (DecodeError, UnicodeDecodeError, RecursionError):
-            raise invalid("The request body is not valid JSON.") from None
+        return parsed(self.request.body)

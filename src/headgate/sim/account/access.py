@@ -8,12 +8,13 @@ from hashlib import blake2b
 from uuid import UUID
 
 from headgate.sim.errors import ApiError, invalid
-from headgate.sim.settings import DEFAULT_WORKSPACE, Access
+from headgate.sim.settings import DEFAULT_WORKSPACE, MOST_WORKSPACES, Access
 from headgate.sim.weather import Weather
 
 __all__ = ["ADMIN_PREFIX", "Caller", "Doorkeeper", "credential_of"]
 
-MOST_REMEMBERED = 10_000
+MOST_TOLD_APART = 10_000
+"""Callers beyond are one caller, so that inventing keys fills neither the books nor the limits."""
 ADMIN_PREFIX = "sk-ant-admin"
 """How a key for the Admin API begins."""
 
@@ -49,6 +50,8 @@ class Doorkeeper:
         self._seed = seed
         self._known: dict[tuple[str, str], Caller] = {}
         self._workspaces = frozenset(workspace.id for workspace in settings.workspaces)
+        self._named: set[str] = set()
+        """Workspaces that callers named, where the settings name none."""
         self._bound: dict[str, list[str]] = {}
         for workspace in settings.workspaces:
             for key in workspace.keys:
@@ -69,8 +72,10 @@ class Doorkeeper:
                 raise ApiError(403, "An admin key works with the Admin API only.")
             if self._settings.accepted_keys and key not in self._settings.accepted_keys:
                 raise ApiError(401, "invalid x-api-key")
-            caller = self._introduce(key, self._workspace(key, named))
-            self._remember((key, named), caller)
+            workspace = self._workspace(key, named)
+            if len(self._known) >= MOST_TOLD_APART:
+                return self._introduce("", workspace)
+            caller = self._known[key, named] = self._introduce(key, workspace)
         return caller
 
     def admit_admin(self, headers: Mapping[bytes, bytes]) -> Caller:
@@ -97,7 +102,7 @@ class Doorkeeper:
     def _workspace(self, key: str, named: str) -> str:
         """§1: the header chooses where the credential spans several workspaces, and must not contradict it."""
         if not self._workspaces:
-            return named
+            return "" if named == DEFAULT_WORKSPACE else self._any(named)
         own = self._bound.get(key)
         if own is None:
             if named in ("", DEFAULT_WORKSPACE):
@@ -111,10 +116,13 @@ class Doorkeeper:
             raise ApiError(403, "anthropic-workspace-id: the credential does not belong to this workspace.")
         return named
 
-    def _remember(self, known: tuple[str, str], caller: Caller) -> None:
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        self._known[known] = caller
+    def _any(self, named: str) -> str:
+        """Every workspace that is named, up to as many as there can be (§8.5)."""
+        if named and named not in self._named:
+            if len(self._named) >= MOST_WORKSPACES:
+                raise ApiError(403, f"anthropic-workspace-id: {MOST_WORKSPACES} other workspaces were named before.")
+            self._named.add(named)
+        return named
 
     def _introduce(self, key: str, workspace: str) -> Caller:
         credential = self._digest(key).hex()

@@ -33,7 +33,7 @@ PassKind = Literal["message", "compaction", "fallback_message"]
 
 
 def cost_pico(usage: Usage, terms: Terms, answer: Answer) -> int:
-    """The price of a whole pass; most refusals before any output are free (§5.2)."""
+    """The price of a pass; most refusals before any output are free (§5.2), heard to the end or not."""
     if answer.refused_unheard and refusal_is_free((answer.stop_details or {}).get("category"), terms.day):
         return 0
     return price_pico(usage, terms)
@@ -86,11 +86,7 @@ class Pass:
     def bill(self, sent: int | None = None) -> tuple[Terms, Usage, int]:
         """What it used, and what that costs: as a whole, or broken off after `sent` deltas."""
         usage = self.usage if sent is None else used(self.ask, self.split, self.answer, sent)
-        if self.prepaid:
-            return self.terms, usage, 0
-        if sent is None:
-            return self.terms, usage, cost_pico(usage, self.terms, self.answer)
-        return self.terms, usage, price_pico(usage, self.terms)
+        return self.terms, usage, 0 if self.prepaid else cost_pico(usage, self.terms, self.answer)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from headgate.sim.account.limiter_types import GROUP_TYPES, LIMITER_TYPES
 from headgate.sim.facts import FACTS
-from headgate.sim.settings import Access, Limits
+from headgate.sim.settings import MOST_WORKSPACES, Access, Limits
 
 __all__ = ["InForce", "WorkspaceLimits", "organisation_limits"]
 
@@ -52,8 +52,14 @@ class WorkspaceLimits:
         """Whether any workspace has limits; nearly always not."""
 
     def told(self, organisation: str, workspace: str, group: str) -> dict[str, int]:
-        """What is stored, in force or not."""
-        return self._find(organisation, workspace, group).values
+        """What is stored, in force or not; to look leaves nothing behind."""
+        stored = self._stored.get((organisation, workspace, group))
+        return self._given.get((workspace, group), {}) if stored is None else stored.values
+
+    def has_room_for(self, workspace: str) -> bool:
+        """Whether overrides of one more workspace can be: there are only so many workspaces (§8.5)."""
+        changed = {name for _, name, _ in self._stored}
+        return workspace in changed or len(changed) < MOST_WORKSPACES
 
     def change(
         self, organisation: str, workspace: str, group: str, changes: Mapping[str, int | None], now_s: float

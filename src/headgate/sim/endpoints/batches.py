@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from msgspec import DecodeError, Raw
-from msgspec.json import decode, encode
+from msgspec import Raw
+from msgspec.json import encode
 
 from headgate.net.server import Response
 from headgate.sim.account.access import Caller
@@ -31,6 +31,7 @@ from headgate.sim.errors import ApiError, envelope, invalid
 from headgate.sim.facts import FACTS
 from headgate.sim.pages import page
 from headgate.sim.reply.message import whole_message
+from headgate.sim.request.parsing import parsed
 from headgate.sim.request.reading import directives_of, read, rules_of
 from headgate.sim.request.rules import Rules
 from headgate.sim.vocabulary import parse
@@ -241,7 +242,7 @@ class Batches:
         organisation = batch.caller.organisation
         fails, hits = batch.chance.random() < settings.failed_share, batch.chance.random() < settings.cache_hit_share
         try:
-            params = _params(raw)
+            params = parsed(raw, "params")
             asked = parse(directives_of(params))
             if asked.error is not None:
                 raise asked_error(asked.error, asked, organisation, now_ms)
@@ -321,13 +322,6 @@ def _results_url(batch: _Batch, visit: Visit) -> str:
     scheme = visit.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
     host = visit.headers.get(b"host", b"localhost").decode("latin-1")
     return f"{scheme}://{host}/v1/messages/batches/{batch.id}/results"
-
-
-def _params(raw: Raw) -> Any:
-    try:
-        return decode(raw)
-    except (DecodeError, UnicodeDecodeError, RecursionError):
-        raise invalid("params: not valid JSON") from None
 
 
 class _Lines:

@@ -11,7 +11,7 @@ from headgate.sim.account.credit import CREDIT_BETAS, Redemption, redeem, refuse
 from headgate.sim.account.limits import Limited
 from headgate.sim.account.tab import Pass
 from headgate.sim.endpoints.sampling import Stage, sample
-from headgate.sim.errors import ApiError, invalid
+from headgate.sim.errors import ApiError
 from headgate.sim.facts import FACTS
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.reply.answer import Answer
@@ -163,12 +163,7 @@ def redeemed(world: World, visit: Visit, body: Any, asked: Misbehaviour) -> Rede
         return None  # and validation says what it thinks of the field
     model = FACTS.by_name.get(str(body.get("model")))
     model_id = model.id if model is not None else ""
-    try:
-        return redeem(
-            body, betas, visit.caller, visit.began_ms, model_id, world.seed, unavailable=asked.credit_unavailable
-        )
-    except RecursionError:
-        raise invalid("The request is nested too deeply.") from None
+    return redeem(body, betas, visit.caller, visit.began_ms, model_id, world.seed, unavailable=asked.credit_unavailable)
 
 
 def _warm_blocks(world: World, one: Pass) -> int:

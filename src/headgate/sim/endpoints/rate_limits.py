@@ -65,6 +65,8 @@ class RateLimitGroups:
         self._check(workspace)
         if workspace == DEFAULT_WORKSPACE:
             raise invalid("Rate limits cannot be set on the default workspace.")
+        if not self._world.workspaces.has_room_for(workspace):
+            raise ApiError(404, "Workspace not found.")
         organisation = visit.caller.organisation
         for group in self._groups({}):
             if self._entry_id(visit, group) == rate_limit_id:

@@ -61,13 +61,6 @@ def read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> 
     Raises:
         ApiError: what is wrong with it; also a prompt longer than the model's window (§6).
     """
-    try:
-        return _read(world, body, rules, caller, now_ms)
-    except RecursionError:
-        raise invalid("The request is nested too deeply.") from None
-
-
-def _read(world: World, body: Any, rules: Rules, caller: Caller, now_ms: int) -> Reading:
     if isinstance(body, dict) and body.get("compaction") is not None:
         rules = replace(rules, summarises=True)
     ask = validate(body, rules)
