@@ -45,6 +45,7 @@ def test_usage_that_grows_too_fast_is_a_429_of_its_own_kind(ramped):
     assert [reply.status for reply in replies] == [200] * 3 + [429] * 2
     assert refused.error["type"] == "rate_limit_error"
     assert refused.error["details"] == {"error_code": "ramp_limit_exceeded"}
+    assert int(refused.headers["retry-after"]) >= 1
     assert remaining(refused, "input-tokens") > 990_000
 
 

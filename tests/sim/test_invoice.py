@@ -22,7 +22,9 @@ def dollars(model, usage, day=DAY, **terms):
     [
         # input, output, 5m write, 1h write, read: the table of §13
         ("claude-fable-5-2", ("8", "40", "10", "16", "0.2")),
+        ("claude-mythos-5-2", ("8", "40", "10", "16", "0.2")),
         ("claude-fable-5-1", ("10", "50", "12.5", "20", "0.25")),
+        ("claude-mythos-5-1", ("10", "50", "12.5", "20", "0.25")),
         ("claude-fable-5", ("10", "50", "12.5", "20", "1")),
         ("claude-opus-5-5", ("4", "20", "5", "8", "0.2")),
         ("claude-opus-4-8", ("5", "25", "6.25", "10", "0.5")),

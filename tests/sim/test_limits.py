@@ -221,7 +221,9 @@ def test_a_single_pool_can_be_overridden(make_sim):
     assert sim.ask().headers["anthropic-ratelimit-requests-limit"] == "9"
 
 
-@pytest.mark.parametrize(("tier", "rpm", "itpm"), [("start", 1_000, 500_000), ("scale", 4_000, 4_000_000)])
+@pytest.mark.parametrize(
+    ("tier", "rpm", "itpm"), [("start", 1_000, 500_000), ("build", 2_000, 1_500_000), ("scale", 4_000, 4_000_000)]
+)
 def test_limits_come_from_the_tier(make_sim, tier, rpm, itpm):
     """The table of §8.2, here for the Fable pool."""
     reply = make_sim(limited(tier=tier)).ask(model="claude-fable-5-1")
@@ -315,9 +317,14 @@ def test_fast_tokens_do_not_draw_on_the_standard_ones(make_sim):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_limit_headers_come_with_every_kind_of_answer(sim, stream):
-    """Streams carry them at their start."""
-    assert len([name for name in sim.ask(stream=stream).headers if name.startswith("anthropic-ratelimit-")]) == 12
+def test_limit_headers_come_with_every_kind_of_answer(make_sim, stream):
+    """Streams carry them at their start, a 429 too."""
+    sim = make_sim(limited(rpm=1))
+    replies = [sim.ask(stream=stream) for _ in range(2)]
+    told = [[name for name in reply.headers if name.startswith("anthropic-ratelimit-")] for reply in replies]
+
+    assert [reply.status for reply in replies] == [200, 429]
+    assert [len(names) for names in told] == [12, 12]
 
 
 # -- other endpoints -----------------------------------------------------------------------------------------------
@@ -337,6 +344,7 @@ def test_batches_have_a_limit_of_their_own(sim):
     replies = [sim.call("GET", "/v1/messages/batches") for _ in range(1_001)]
 
     assert [reply.status for reply in replies[-2:]] == [200, 429]
+    assert remaining(sim.ask(), "requests") == 999
 
 
 # -- spend (§8.3) --------------------------------------------------------------------------------------------------
@@ -350,7 +358,9 @@ def test_the_cap_of_a_tier_is_a_429_without_retry_after(make_sim):
     assert [reply.status for reply in replies] == [200, 429]
     assert replies[1].error["details"]["error_code"] == "enforced_spend_limit_reached"
     assert "retry-after" not in replies[1].headers
-    sim.clock.advance(10 * 24 * 3600)
+    sim.clock.advance(9.5 * 24 * 3600 - 1)  # one second to midnight
+    assert sim.ask().status == 429
+    sim.clock.advance(1)
     assert sim.ask().status == 200
 
 

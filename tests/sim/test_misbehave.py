@@ -106,8 +106,8 @@ def test_a_tool_result_is_not_the_users_word(sim):
     ("status", "kind"),
     [(400, "invalid_request_error"), (401, "authentication_error"), (402, "billing_error"), (403, "permission_error"),
      (404, "not_found_error"), (409, "conflict_error"), (413, "request_too_large"), (429, "rate_limit_error"),
-     (500, "api_error"), (503, "api_error"), (504, "timeout_error"), (529, "overloaded_error"),
-     (418, "invalid_request_error"), (599, "api_error")],
+     (500, "api_error"), (501, "api_error"), (503, "api_error"), (504, "timeout_error"), (529, "overloaded_error"),
+     *((status, "invalid_request_error") for status in (408, 412, 418, 422, 431, 499)), (599, "api_error")],
 )  # fmt: skip
 def test_any_status_can_be_asked_for(sim, status, kind):
     """§6: with its type, in the envelope."""
@@ -307,11 +307,15 @@ def test_every_documented_ending_can_be_asked_for(sim, said, stop_reason, empty,
         assert (reply.json["content"] == []) == empty
 
 
-def test_a_refusal_names_its_category(sim):
-    """§5.2: `stop_details`."""
-    details = sim.ask("[[sim: refusal=cyber]]").json["stop_details"]
+@pytest.mark.parametrize("category", ["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms", None])
+def test_a_refusal_names_its_category(sim, category):
+    """§5.2: `stop_details`, of a 200."""
+    reply = sim.ask(f"[[sim: refusal={category}]]" if category else "[[sim: refusal]]")
+    details = reply.json["stop_details"]
 
-    assert (details["type"], details["category"]) == ("refusal", "cyber")
+    assert (reply.status, reply.json["stop_reason"]) == (200, "refusal")
+    assert (details["type"], details["category"]) == ("refusal", category)
+    assert details["explanation"]
 
 
 def test_a_paused_turn_completes_when_it_is_sent_back(sim):

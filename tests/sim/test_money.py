@@ -69,6 +69,8 @@ def test_the_commitment_and_the_ordinary_limits_are_drawn_from_together(make_sim
 
     assert left(reply) == 100_000 - used
     assert int(reply.headers["anthropic-ratelimit-requests-remaining"]) == 999
+    told = [int(reply.headers[f"anthropic-ratelimit-input-tokens-{what}"]) for what in ("limit", "remaining")]
+    assert told[0] - told[1] == pytest.approx(used, abs=500)
 
 
 def test_output_burns_the_commitment_too(make_sim):
@@ -306,6 +308,12 @@ def test_geography_is_not_to_be_had_before_4_6(sim, model):
     """§3."""
     assert sim.ask(model=model, inference_geo="global").status == 400
     assert sim.ask(model=model).json["usage"]["inference_geo"] == "not_available"
+
+
+@pytest.mark.parametrize("geography", ["us", "global", None])
+def test_the_answer_tells_where_it_ran(sim, geography):
+    """§4."""
+    assert sim.ask(inference_geo=geography).json["usage"]["inference_geo"] == (geography or "global")
 
 
 def test_geographies_share_one_pool(sim):

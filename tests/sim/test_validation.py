@@ -59,6 +59,7 @@ def test_every_answer_has_a_request_id_a_date_and_an_organisation(sim):
         assert reply.headers["request-id"].startswith("req_01")
         assert reply.headers["date"] == "Sat, 21 Nov 2026 12:00:00 GMT"
         assert reply.headers["anthropic-organization-id"]
+        assert reply.status == 200 or reply.json["request_id"] == reply.headers["request-id"]
 
 
 @pytest.mark.parametrize("target", ["/v1/nothing", "/", "/v1/messages/", "/v1/models/a/b", "/metrics"])
@@ -295,11 +296,16 @@ def test_prefill_is_refused_from_4_6_on(sim):
         ("claude-sonnet-5-5", "between_tools", 200),
         ("claude-sonnet-5", "between_tools", 400),
         ("claude-sonnet-5", "disabled", 200),
+        ("claude-opus-4-6", "enabled", 200),
+        ("claude-opus-4-7", "enabled", 400),
+        ("claude-haiku-5-5", "enabled", 400),
     ],
 )
 def test_thinking_types_depend_on_the_model(sim, model, kind, status):
     """§3 and the model rows of the facts."""
-    assert sim.ask(model=model, thinking={"type": kind}).status == status
+    budget = {"budget_tokens": 1_024} if kind == "enabled" else {}
+
+    assert sim.ask(model=model, max_tokens=2_000, thinking={"type": kind, **budget}).status == status
 
 
 @pytest.mark.parametrize(("budget", "status"), [(1_023, 400), (1_024, 200), (5_000, 400)])
@@ -332,14 +338,15 @@ def test_a_cache_prewarm_says_nothing_and_bills_no_output(sim):
     [
         {"stream": True},
         {"model": "claude-haiku-4-5", "thinking": {"type": "enabled", "budget_tokens": 1_024}},
-        {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "integer"}}}},
         {"tools": [TOOL], "tool_choice": {"type": "any"}},
     ],
     ids=str,
 )
 def test_a_cache_prewarm_stands_beside_nothing_that_needs_an_answer(sim, fields):
-    """§9.7."""
-    refused(sim.ask(max_tokens=0, **fields))
+    """§9.7: all of them stand beside any other number."""
+    assert refused(sim.ask(max_tokens=0, **fields)).startswith("max_tokens: 0 ")
+    assert sim.ask(max_tokens=2_000, **fields).status == 200
 
 
 def test_a_prompt_longer_than_the_window_is_refused(sim):
@@ -374,10 +381,12 @@ def test_geography_can_be_chosen_from_4_6_on(sim, model, status):
     ],
 )
 def test_fast_mode_depends_on_model_and_beta(sim, model, beta, status, speed):
-    """§13: general on Opus 5.5, beta on Opus 5, an error on 4.7, ignored on 4.6."""
+    """§13: general on Opus 5.5, beta on Opus 5, an error on 4.7, ignored on 4.6; `standard` is no mode."""
     reply = sim.ask(headers={"anthropic_beta": beta}, model=model, speed="fast")
+    slow = sim.ask(headers={"anthropic_beta": "fast-mode-2026-02-01"}, model=model, speed="standard")
 
     assert reply.status == status
+    assert slow.json["usage"]["speed"] == "standard"
     if speed:
         assert reply.json["usage"]["speed"] == speed
 
@@ -423,6 +432,20 @@ def test_stop_sequences_end_the_text_before_they_appear(sim):
     assert message["stop_reason"] == "stop_sequence"
     assert message["stop_sequence"] == f" {word}"
     assert f" {word}" not in "".join(block["text"] for block in message["content"])
+
+
+def test_counting_ignores_caching(sim):
+    """§11: what is marked counts like the rest, and nothing is written."""
+    long = {"type": "text", "text": "water" * 1_200}
+    plain, marked = (
+        {"model": "claude-haiku-5-5", "messages": HI, "system": [{**long, **more}]}
+        for more in ({}, {"cache_control": {"type": "ephemeral"}})
+    )
+    counts = [sim.call("POST", "/v1/messages/count_tokens", body).json for body in (plain, marked, marked)]
+    usage = sim.call("POST", "/v1/messages", {**marked, "max_tokens": 9}).json["usage"]
+
+    assert counts[0] == counts[1] == counts[2]
+    assert usage["cache_read_input_tokens"] == 0
 
 
 def test_count_tokens_counts_what_a_message_is_billed(sim):
