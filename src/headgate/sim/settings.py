@@ -6,7 +6,7 @@ What `claude-api.md` states is not here: it is behaviour.  What it leaves open i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from math import inf
@@ -14,6 +14,7 @@ from typing import Any
 
 from headgate.sim.account.limiter_types import LIMITER_TYPES
 from headgate.sim.facts import FACTS, PoolLimits
+from headgate.sim.plain_types import check_plain_types
 from headgate.sim.weather import CHANGEABLE, checked
 
 __all__ = [
@@ -597,6 +598,11 @@ class SimSettings:
         Raises:
             ValueError: naming the setting.
         """
+        for concept in fields(self):
+            group, kind = getattr(self, concept.name), concept.default_factory
+            if not isinstance(kind, type) or not isinstance(group, kind):
+                raise ValueError(f"{concept.name} is {group!r}, and must be a {getattr(kind, '__name__', kind)}(...)")
+            check_plain_types(group, concept.name)
         self.access.check()
         self.limits.check()
         self.answers.check()
