@@ -215,6 +215,14 @@ def test_whoever_makes_keys_up_fills_no_memory(make_sim, monkeypatch, apart):
     assert len(organisations) == (4 if apart else 1)
 
 
+def test_whoever_makes_error_codes_up_fills_no_memory(sim):
+    """A 429 that was asked for is one of its kind, unless its code is one of the API's own."""
+    for code in ("one", "two", "enforced_spend_limit_reached"):
+        sim.ask(f"[[sim: error=429:{code}]]")
+
+    assert sim.stats()["limited_by_kind"] == {"asked": 2, "enforced_spend_limit_reached": 1}
+
+
 def test_entries_tell_when_and_whose(sim):
     """By the simulated clock; a key goes by its id."""
     sim.clock.advance(61)

@@ -206,6 +206,18 @@ def test_a_server_tool_may_still_run_while_client_tools_are_called(sim):
     assert second.json["usage"]["server_tool_use"]["web_search_requests"] == 1
 
 
+@pytest.mark.parametrize(("late", "status"), [("; late-results", 400), ("", 200)])
+def test_while_a_server_tool_runs_only_tool_results_can_follow(sim, late, status):
+    """§5.1: nothing beside the results of the client's tools, for as long as the server's own is missing."""
+    question = {"role": "user", "content": f"[[sim: web-search=1; tool=level:{{}}{late}]]"}
+    first = sim.ask(messages=[question], tools=[SEARCH, LEVEL])
+    said = {"role": "assistant", "content": first.json["content"]}
+    result = {"type": "tool_result", "tool_use_id": blocks(first)[-1]["id"], "content": "7 m"}
+    told = {"role": "user", "content": [result, {"type": "text", "text": "Is that much?"}]}
+
+    assert sim.ask(messages=[question, said, told], tools=[SEARCH, LEVEL]).status == status
+
+
 def test_max_tokens_may_end_an_answer_before_a_server_call(sim):
     """A call that does not fit is not begun."""
     reply = sim.ask("[[sim: web-search=3]]", tools=[SEARCH], max_tokens=15)

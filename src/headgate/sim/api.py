@@ -18,6 +18,7 @@ from headgate.clock import Clock
 from headgate.net.server import BodyPlan, Request, Response
 from headgate.sim.account.access import Caller, Doorkeeper
 from headgate.sim.account.limits import Limited
+from headgate.sim.account.spend import ENFORCED
 from headgate.sim.dates import http_date
 from headgate.sim.edge import Edge, json_headers
 from headgate.sim.endpoints.batches import Batches
@@ -203,7 +204,8 @@ class SimulatedClaude:
             self.world.books.limit_violations[error.limiter] += 1
             kind = error.limiter
         else:
-            kind = error.details["error_code"] if error.details is not None else "asked"
+            code = None if error.details is None else error.details["error_code"]
+            kind = code if code in ENFORCED else "asked"  # for, under any code
         self.world.stats.by_429[kind] += 1
         if self.world.events is not None:
             after_s = next((value.decode() for name, value in error.headers if name == b"retry-after"), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headgate.sim.errors import invalid
@@ -200,6 +200,7 @@ def _check_order(messages: list[dict[str, Any]], *, prefill: bool) -> None:
     """What spans turns: every tool call is answered in the next turn, and the conversation does not end in words put
     into the model's mouth where it takes none (§3, §5.1).  Consecutive turns of one role count as one."""
     pending: set[str] = set()
+    serving = False
     previous = "user"
     for number, message in enumerate(messages):
         role = message["role"]
@@ -210,7 +211,10 @@ def _check_order(messages: list[dict[str, Any]], *, prefill: bool) -> None:
             pending = {block["id"] for block in blocks if block["type"] == "tool_use"} | (
                 pending if previous == "assistant" else set()
             )
+            serving = bool(pending) and _runs_server_tool(blocks)
         else:
+            if pending and serving and not (blocks and all(block["type"] == "tool_result" for block in blocks)):
+                raise invalid(f"messages.{number}: while a server tool runs, only `tool_result` blocks can stand here")
             answered = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
             if not answered <= pending:
                 raise invalid(f"messages.{number}: a `tool_result` block has no `tool_use` in the turn before it")
@@ -223,6 +227,12 @@ def _check_order(messages: list[dict[str, Any]], *, prefill: bool) -> None:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
+
+
+def _runs_server_tool(blocks: Sequence[dict[str, Any]]) -> bool:
+    """Whether a server tool was called whose result comes later (§5.1)."""
+    done = [block.get("tool_use_id") for block in blocks if block["type"].endswith("_tool_result")]
+    return any(block["type"] == "server_tool_use" and block.get("id") not in done for block in blocks)
 
 
 def _next_speaker(messages: list[dict[str, Any]], number: int) -> str:
