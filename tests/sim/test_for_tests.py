@@ -68,9 +68,10 @@ def test_time_does_not_go_back(seconds):
         claude.advance(seconds)
 
 
-def test_a_scenario_with_an_error_starts_nothing():
+@pytest.mark.parametrize("scenario", ["nonsense", "", "/"])
+def test_a_scenario_with_an_error_starts_nothing(scenario):
     """It is told where it is asked for."""
-    with pytest.raises(ScenarioError, match="no scenario"), simulated_claude(scenario="nonsense"):
+    with pytest.raises(ScenarioError, match="no scenario"), simulated_claude(scenario=scenario):
         pass
 
 

@@ -145,6 +145,18 @@ def test_a_run_that_would_hang_for_ever_ends():
         virtual(scene, longest_s=86_400)
 
 
+def test_a_virtual_run_is_not_started_from_an_async_function():
+    """It has a loop of its own; nothing is left unawaited."""
+
+    async def scene(world: VirtualWorld) -> None: ...
+
+    async def outer() -> None:
+        virtual(scene)
+
+    with pytest.raises(RuntimeError, match="call it from a plain function"):
+        asyncio.run(outer())
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -140,10 +140,13 @@ def virtual(
 
     Raises:
         ValueError: `through` or `keys` cannot be.
+        RuntimeError: it was called from an async function; it runs a loop of its own.
         RealTimeUsed: a watched module did, or anybody slept for real or started a thread.
         TimeoutError: the scene has not ended after `longest_s`; it waits for what never comes.
         ScenarioError: there is no such scenario, or something in it is wrong.
     """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("virtual() runs a loop of its own: call it from a plain function, not from an async one")
     if through not in get_args(Through):
         raise ValueError(f"through is {through!r}, and must be one of {', '.join(get_args(Through))}")
     if not keys:

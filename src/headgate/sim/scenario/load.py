@@ -51,7 +51,7 @@ def load_scenario(source: str | Path, settings: SimSettings | None = None) -> tu
     """
     files = _shipped_files()
     path = files.get(str(source)) or Path(source)
-    if not path.exists():
+    if not path.exists() or path.is_dir():
         likely = nearest(str(source), {name: name for name in files})
         raise ScenarioError(f"there is no scenario {str(source)!r}, and no file of that name{likely}")
     try:
