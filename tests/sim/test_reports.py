@@ -343,3 +343,19 @@ def test_costs_tell_of_code_execution_by_the_day(sim):
     assert [CostResult.model_validate(result).amount for result in code[1]] == ["15"]
     (whole,) = results(sim, COSTS, TODAY)
     assert Decimal(whole["amount"]) == cents(sim) + 15
+
+
+def test_code_execution_shows_five_minutes_late_too(make_sim):
+    """§13: like everything of the reports."""
+    sim = make_sim()
+    organisation = sim.ask().headers["anthropic-organization-id"]
+    tools = [{"type": "code_execution_20260521", "name": "code_execution"}]
+    for number in range(1_551 * 12):  # one hour more than is free
+        sim.app.world.containers.use(organisation, f"container_{number}", tools, sim.clock.unix_ms())
+    sim.clock.advance(290)
+    early = results(sim, COSTS, TODAY)
+    sim.clock.advance(70)
+    (late,) = results(sim, COSTS, TODAY)
+
+    assert early == []
+    assert Decimal(late["amount"]) == cents(sim) + 5

@@ -54,7 +54,7 @@ class World:
         self.diagnostics = CacheDiagnostics(settings.diagnostics)
         self.grammars = Grammars()
         self.commitments = Commitments(settings.priority, settings.limits.depth_s)
-        self.containers = Containers()
+        self.containers = Containers(settings.books.reports_late_s)
         self.routes = StickyRoutes(settings.fallbacks)
         self.books = Books(settings.books, clock.unix_ms)
         self.spend = SpendLimits(settings.access.workspaces, self.weather, self.books)

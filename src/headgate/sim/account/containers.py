@@ -7,7 +7,7 @@ requests share it.  Free beside the web tools of 2026; else a price an hour beyo
 from __future__ import annotations
 
 import re
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from typing import Any
 
 from headgate.clock import utc
@@ -27,7 +27,11 @@ _FREED_SINCE = "20260209"
 class Containers:
     """What all organisations used of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, told_late_s: float = 0.0) -> None:
+        """Days are told of so many seconds late."""
+        self._late_ms = told_late_s * 1000
+        self._fresh: deque[tuple[int, str, int]] = deque()
+        """What no day tells of yet: when it was, whose, milliseconds."""
         self._until_ms: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._used_ms: Counter[tuple[str, int, int]] = Counter()
         self._days: dict[str, Counter[int]] = {}
@@ -45,14 +49,21 @@ class Containers:
             self._until_ms.popitem(last=False)
         today, used_ms = utc(now_ms), max(0, until_ms - begun_ms)
         self._used_ms[organisation, today.year, today.month] += used_ms
-        self._days.setdefault(organisation, Counter())[now_ms // DAY_MS] += used_ms
+        self._fresh.append((now_ms, organisation, used_ms))
+        self._catch_up(now_ms)
 
     def cost_pico(self, organisation: str, year: int, month: int) -> int:
         """What the month costs, in whole pico-dollars, the last one begun rounded up."""
         return _cost_pico(self._used_ms[organisation, year, month])
 
-    def cost_by_day(self, organisation: str) -> dict[int, int]:
+    def _catch_up(self, now_ms: int) -> None:
+        while self._fresh and self._fresh[0][0] + self._late_ms <= now_ms:
+            at_ms, organisation, used_ms = self._fresh.popleft()
+            self._days.setdefault(organisation, Counter())[at_ms // DAY_MS] += used_ms
+
+    def cost_by_day(self, organisation: str, now_ms: int) -> dict[int, int]:
         """Day since 1970 → what that day added to the cost of its month, whose free hours come first."""
+        self._catch_up(now_ms)
         used_ms: Counter[tuple[int, int]] = Counter()
         costs = {}
         for day, more_ms in sorted(self._days.get(organisation, Counter()).items()):

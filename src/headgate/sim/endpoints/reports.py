@@ -125,7 +125,7 @@ class Reports:
         groups = _groups(query, ("workspace_id", "description", "inference_geo"))
         minutes = await self._minutes(visit)
         asked = self._range(query, WIDTHS["1d"])
-        containers = self._world.containers.cost_by_day(visit.caller.organisation)
+        containers = self._world.containers.cost_by_day(visit.caller.organisation, visit.began_ms)
         return _answer(
             asked, minutes, lambda used, begin: _cost_results(used, groups, containers.get(begin // DAY_MINUTES, 0))
         )
