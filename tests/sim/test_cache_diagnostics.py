@@ -137,3 +137,12 @@ def test_nothing_would_have_been_read_where_nothing_was_cached(sim):
 def test_an_id_is_a_string_or_null(sim, previous):
     """Anything else is a 400."""
     assert sim.ask(diagnostics={"previous_message_id": previous}).status == 400
+
+
+def test_what_is_remembered_is_no_text(sim):
+    """However large a schema is, and whatever stands in it."""
+    schema = {"type": "integer", "description": "a secret word" * 1_000}
+    sim.ask("a secret word", diagnostics={}, system="a secret word", output_config={"format": {"schema": schema}})
+    (kept,) = sim.app.world.diagnostics._kept.values()
+
+    assert "secret" not in repr(kept)

@@ -54,7 +54,7 @@ class Fingerprint:
             model=(ask.model.id, ask.fast),
             system=_digest(b"".join(blocks[prompt.system_at : prompt.messages_at])),
             tools=_digest(b"".join(blocks[: prompt.system_at])),
-            parameters=encode((ask.body.get("tool_choice"), ask.body.get("thinking"), ask.body.get("output_config"))),
+            parameters=_digest(encode([ask.body.get(name) for name in ("tool_choice", "thinking", "output_config")])),
             turns=b"".join(_digest(block) for block in blocks[prompt.messages_at :]),
             before_system=ends[prompt.system_at],
             ends=ends[prompt.messages_at :],
