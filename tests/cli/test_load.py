@@ -97,6 +97,7 @@ def test_a_scenario_goes_wrong_in_virtual_time(cli):
         (["--rate", "1", "--to", "127.0.0.1:8789"], "--to is '127.0.0.1:8789', and must be a base URL, such as http"),
         (["--rate", "1", "--to", "http://127.0.0.1:99999"], "must be a base URL"),
         (["--rate", "1", "--to", "nowhere", "--anywhere"], "must be a base URL"),
+        (["--rate", "1", "--to", "http://127.0.0.1:8789/v1"], "must be the base URL before /v1"),
         (["--rate", "1", "--scenario", "storm"], "--scenario goes with --virtual"),
         (["--rate", "1", "--typical-latency"], "--typical-latency goes with --virtual"),
         (["--rate", "1", "--from-hour", "3"], "--from-hour goes with --plant or --ledger, and there is --rate"),

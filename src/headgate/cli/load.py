@@ -161,6 +161,8 @@ def _check_address(to: str, *, anywhere: bool) -> None:
         host, sound = "", False
     if not host or not sound:
         raise LoadError(f"--to is {to!r}, and must be a base URL, such as {HERE}.")
+    if parts.path.rstrip("/").endswith("/v1"):
+        raise LoadError(f"--to is {to!r}, and must be the base URL before /v1.")
     try:
         here = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
