@@ -343,7 +343,7 @@ WRONG = [
     ("[[phase]]\nweather = { overload_share = [0, 1] }", 2, "needs a `to` or a `for`"),
     ("[phase]\nfrom = 3", 2, "phase must be a list of tables, each begun by its name in double brackets"),
     ("[[phase]]\n[[phase.requests]]\nmodel = \"x\"", 3, "phase[0].requests[0].do is missing"),
-    ("[[phase]]\n[[phase.requests]]\ndo = \"eror=529\"", 4, "unknown directive 'eror', did you mean 'error'? Known"),
+    ("[[phase]]\n[[phase.requests]]\ndo = \"eror=529\"", 4, "unknown directive; did you mean 'error'? Known"),
     ("[[phase]]\n[[phase.requests]]\ndo = \"error=777\"", 4, "do cannot be read: error=STATUS:CODE: the value"),
     ("[[phase]]\n[[phase.requests]]\ndo = 3", 4, "must be directives, such as"),
     ("[[phase]]\n[[phase.requests]]\nevery = 0\ndo = \"reset\"", 4, "must be a whole number, 1 or more"),

@@ -28,8 +28,8 @@ FEW_DELTAS = 3
 MOST_TOKENS = 1_000_000
 MOST_BYTES = 256 * 1024 * 1024
 MOST_EVENTS = 1_000_000
-MOST_NAMED = 40
-"""Characters of what nobody knows, in an error about it."""
+MOST_COMPARED = 40
+"""Characters of an unknown name that are compared with the known ones."""
 MOST_SKEW_S = 100 * 365 * 86_400
 
 
@@ -54,8 +54,9 @@ def parse(sources: list[str]) -> Misbehaviour:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name[:MOST_NAMED], _KNOWN, n=1)
-    return f"unknown directive {name[:MOST_NAMED]!a}{f', did you mean {near[0]!r}?' if near else '.'}"
+    """The name itself is not repeated: it may be a piece of a prompt, and clients log error messages."""
+    near = get_close_matches(name[:MOST_COMPARED], _KNOWN, n=1)
+    return f"unknown directive{f'; did you mean {near[0]!r}?' if near else '.'}"
 
 
 @dataclass(frozen=True, slots=True)
