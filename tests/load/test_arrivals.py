@@ -198,6 +198,8 @@ def test_arrivals_of_a_plant_are_in_order_and_its_seeds():
         (("turns = [1, 6]", "turns = [6, 1]"), r"tool\[2\]\.turns: from 6 to 1; turn them round"),
         (("[plant]", "[plants]"), r"plants: there is no such setting; did you mean 'plant'"),
         (("0.10, 0.10, 0.05, 0.05]", "0.10]"), r"plant\.hourly: Expected `array` of length .*24"),
+        (("days = 7", "days = -4"), r"plant\.days: Expected `int` >= 1"),
+        (('tier = "start"', 'tier = "gold"'), r"plant\.tier: Invalid enum value"),
     ],
 )
 def test_a_bad_plant_is_named_by_file_line_and_remedy(tmp_path, change, message):

@@ -13,7 +13,7 @@ from importlib import resources
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -56,10 +56,11 @@ class _Plant(msgspec.Struct, forbid_unknown_fields=True):
     hourly: Annotated[list[Annotated[float, Meta(ge=0, le=1)]], Meta(min_length=HOURS, max_length=HOURS)]
     model: str | None = None
     burst_spread_s: Annotated[float, Meta(ge=0, le=3_600)] = 0.0
-    days: int = 7
-    timezone: str = "UTC"
-    tier: str = "start"
-    peak_requests_per_minute: float | None = None
+    days: Annotated[int, Meta(ge=1, le=366)] = 7
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    tier: Literal["evaluation", "start", "build", "scale", "custom"] = "start"
+    peak_requests_per_minute: Annotated[float, Meta(gt=0)] | None = None
+    """These four are for who reads the plan: the week begins at its own Monday, and repeats as long as it is played."""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
