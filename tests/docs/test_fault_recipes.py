@@ -21,6 +21,7 @@ from headgate.clock import ScaledClock
 from headgate.sim import serve
 from headgate.sim.scenario import load_scenario, shipped
 from headgate.sim.shim import start_shim
+from headgate.sim.wire import bomb
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "howto" / "inject-faults.md"
@@ -416,6 +417,12 @@ ONE_REQUEST: dict[tuple[str, str], Ask] = {
         == {"good": "succeeded", "poisoned": "errored"}, on="item"),
     ("J04", 'error=500; message="bad key sk-ant-canary"'): Ask(lambda seen: "sk-ant-canary" in seen.error["message"]),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _the_bomb_is_packed():
+    """Packing the one of the page takes longer than silence may; the simulator keeps it."""
+    bomb(200_000_000)
 
 
 @pytest.mark.parametrize(("row", "recipe"), recipes("For one request"))

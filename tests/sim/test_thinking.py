@@ -174,8 +174,8 @@ def test_older_models_strip_thinking_when_a_user_turn_without_tool_results_follo
     talk = Conversation(sim, model)
     talk.say("one")
     with_it = counted(talk).json["input_tokens"]
-    without = deepcopy(talk)
-    without.sim = sim
+    without = Conversation(sim, model)
+    without.messages = deepcopy(talk.messages)
     without.messages[1]["content"] = without.messages[1]["content"][1:]
 
     assert (with_it > counted(without).json["input_tokens"]) == kept
