@@ -19,6 +19,9 @@ __all__ = ["check", "is_loopback"]
 
 Place = Callable[..., str]
 
+MOST_HEADROOM = 0.9
+"""Of all lanes together: the others need something to wait for."""
+
 
 def check(config: Config, place: Place) -> None:
     """Raise `ConfigError` for the first thing that is wrong.  `place(*path)` tells where a setting was made."""
@@ -110,10 +113,16 @@ def _check_numbers(config: Config, place: Place) -> None:
     for name, lane in config.lanes.items():
         for field in lane.__dataclass_fields__:
             value = getattr(lane, field)
-            zero_ok = field in ("max_wait_s", "max_queue")
+            zero_ok = field in ("max_wait_s", "max_queue", "headroom")
             if not 0 <= value < float("inf") or (value == 0 and not zero_ok):
                 bound = "of 0 or more" if zero_ok else "above 0"
                 raise ConfigError(f"{place('lanes', name, field)}: lanes.{name}.{field} must be a number {bound}")
+    if sum(lane.headroom for lane in config.lanes.values()) > MOST_HEADROOM:
+        first = next(name for name, lane in config.lanes.items() if lane.headroom)
+        raise ConfigError(
+            f"{place('lanes', first, 'headroom')}: lanes.*.headroom must not be more than {MOST_HEADROOM:g} together, "
+            "or nothing is left for the other lanes"
+        )
     gateway = config.gateway
     for section, port in (("gateway", gateway.port), ("admin", config.admin.port)):
         if not 0 <= port <= 65535:
@@ -123,7 +132,7 @@ def _check_numbers(config: Config, place: Place) -> None:
                     "max_connections_per_address", "body_bytes_per_s", "stall_timeout_s", "ping_interval_s"),
         "upstream": ("max_connections", "keepalive_s"),
         "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s"),
-        "limits": ("burst_s",),
+        "limits": ("first_burst_s", "burst_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "log": ("content_chars",),
     }  # fmt: skip

@@ -152,6 +152,9 @@ class LaneConfig:
 
     weight: float = 1.0
     """Share against other lanes that have calls waiting; 2.0 gets twice what 1.0 gets."""
+    headroom: float = 0.0
+    """Share of what may go at once that other lanes leave alone, so that a call of this one finds room when they are
+    busy.  It takes nothing from their rate.  A lane that has been quiet for ten minutes lends it."""
     max_wait_s: float = 60.0
     """Longest a call may wait for its turn.  0 refuses at once."""
     max_queue: int = 10_000
@@ -195,9 +198,14 @@ class PoolCeiling:
 class LimitsConfig:
     """How admission treats the account's limits."""
 
-    burst_s: float = 5.0
-    """How many seconds of refill may go at once.  The API does not publish the depth of its own buckets; this is halved
-    whenever a 429 proves it too much, down to one second, and regains a tenth in every minute without one."""
+    first_burst_s: float = 1.0
+    """How many seconds of refill may go at once, to begin with.  The API does not publish the depth of its own buckets;
+    while calls wait a little more is tried at a time, until the API says that it is too much."""
+    burst_s: float = 60.0
+    """The most that is ever tried.  A lower one keeps traffic smooth; the rate is the same."""
+    share_by: Literal["workflow", "caller", "user"] = "workflow"
+    """Who shares a lane fairly: workflows, caller keys or users.  Within one of them first come is first served, but
+    for prompts whose beginning the prompt cache holds."""
     pools: dict[str, PoolCeiling] = field(default_factory=dict)
     """Ceilings by pool: `[limits.pools."sonnet-5.5"]`.  `headgate limits` and limits.md name the pools; fast mode has
     its own, with `:fast` behind the name, and a model that Headgate does not know is a pool of its own."""
@@ -251,7 +259,7 @@ class WorkflowConfig:
 
 def _lanes() -> dict[str, LaneConfig]:
     return {
-        "interactive": LaneConfig(weight=4.0, max_wait_s=30.0, first_byte_timeout_s=60.0),
+        "interactive": LaneConfig(weight=4.0, headroom=0.25, max_wait_s=30.0, first_byte_timeout_s=60.0),
         "standard": LaneConfig(weight=2.0, max_wait_s=120.0),
         "bulk": LaneConfig(weight=1.0, max_wait_s=3600.0, first_byte_timeout_s=300.0, total_timeout_s=14_400.0),
     }

