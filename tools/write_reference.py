@@ -36,7 +36,7 @@ from headgate import errors, records, testing
 from headgate.cli.main import app as cli
 from headgate.clock import SystemClock
 from headgate.config import load
-from headgate.config.schema import Config
+from headgate.config.schema import Config, LaneConfig
 from headgate.core.catalog import Catalog
 from headgate.core.classify import _BY_STATUS, _SERVER_ERRORS
 from headgate.core.price import KINDS, PriceRow
@@ -294,7 +294,7 @@ def _default(value: object) -> str:
 
 def _lane_table() -> str:
     lanes = Config().lanes
-    names = [item.name for item in fields(next(iter(lanes.values())))]
+    names = [item.name for item in fields(LaneConfig) if item.type in ("int", "float")]
     return _table(
         ["setting", *(_code(lane) for lane in lanes)],
         [[_code(name), *(f"{getattr(lane, name):g}" for lane in lanes.values())] for name in names],

@@ -246,6 +246,10 @@ class Reason(StrEnum):
     """As many calls wait as the lane's `max_queue`.
 
     Come back after `retry-after`, send less, or raise the lane's `max_queue`."""
+    LANE_CLOSED = "lane_closed"
+    """The lane is closed (`open`) for longer than the call may wait.
+
+    Come back after `retry-after`, use another lane, or raise the lane's `max_wait_s`."""
     WAIT_TOO_LONG = "wait_too_long"
     """The limits leave no room within the lane's `max_wait_s`, or within the call's deadline.
 

@@ -35,6 +35,9 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[lanes.bulk]\nmax_wait_s = -1", "lanes.bulk.max_wait_s must be a number of 0 or more"),
         ("[lanes.bulk]\nmax_wait_s = nan", "lanes.bulk.max_wait_s must be a number of 0 or more"),
         ("[lanes.bulk]\ntotal_timeout_s = inf", "lanes.bulk.total_timeout_s must be a number above 0"),
+        ("[lanes.bulk]\nopen = ['Mon-Fri 20-6']", "lanes.bulk: 'Mon-Fri 20-6' must look like \"Mon-Fri 20:00-06:00\""),
+        ("[lanes.bulk]\nopen = ['20:00-06:00']\ntime_zone = 'Berlin'", "'Berlin' is no time zone"),
+        ("[lanes.bulk]\nopen = ['20:00-06:00']\nholidays = ['25.12.']", "'25.12.' must be a date"),
         # numbers
         ("[gateway]\nport = 65536", "gateway.port must be between 0 and 65535"),
         ("[admin]\nport = -1", "admin.port must be between 0 and 65535"),
@@ -84,6 +87,7 @@ def test_what_is_not_safe_to_start_is_told_with_its_line_and_a_remedy(refuse, to
         "[upstream]\nbase_url = 'http://[::1]:8789'",
         "[upstream]\nbase_url = 'https://proxy.example/anthropic'",
         "[lanes.bulk]\nmax_wait_s = 0\nmax_queue = 0",
+        "[lanes.bulk]\nopen = ['Sat,Sun 00:00-24:00']\ntime_zone = 'Europe/Berlin'\nholidays = ['2026-12-25']",
         "[gateway]\nport = 0\n[admin]\nport = 0",
         "[gateway]\nhost = '127.9.9.9'",
         "[gateway]\nhost = '[::1]'",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
+from headgate.config.opening_hours import opening_hours
 from headgate.config.schema import Config
 from headgate.core.catalog import Catalog
 from headgate.data import read_data
@@ -95,6 +96,11 @@ def _check_lanes(config: Config, place: Place) -> None:
             raise ConfigError(
                 f"{place('workflows', name, 'lane')}: there is no lane {workflow.lane!r}; lanes are {known}"
             )
+    for name, lane_config in config.lanes.items():
+        try:
+            opening_hours(lane_config)
+        except ValueError as problem:
+            raise ConfigError(f"{place('lanes', name, 'open')}: the opening hours of lanes.{name}: {problem}") from None
     for index, key in enumerate(config.gateway.keys):
         where = place("gateway", "keys", index)
         for lane in (*key.lanes, *((key.lane,) if key.lane else ())):
@@ -113,6 +119,8 @@ def _check_numbers(config: Config, place: Place) -> None:
     for name, lane in config.lanes.items():
         for field in lane.__dataclass_fields__:
             value = getattr(lane, field)
+            if not isinstance(value, int | float):
+                continue
             zero_ok = field in ("max_wait_s", "max_queue", "headroom")
             if not 0 <= value < float("inf") or (value == 0 and not zero_ok):
                 bound = "of 0 or more" if zero_ok else "above 0"

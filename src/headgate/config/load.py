@@ -174,7 +174,7 @@ def _build(value: Any, kind: Any, where: Where, sources: Mapping[Where, str]) ->
         return kind(**{key: _build(inner, known[key], (*where, key), sources) for key, inner in value.items()})
     if get_origin(kind) is dict and isinstance(value, dict):
         return {key: _build(inner, get_args(kind)[1], (*where, key), sources) for key, inner in value.items()}
-    if get_origin(kind) is tuple and isinstance(value, list):
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):  # a tuple is a default
         return tuple(_build(inner, get_args(kind)[0], (*where, index), sources) for index, inner in enumerate(value))
     if kind is Secret and isinstance(value, str):
         return Secret(value)

@@ -159,6 +159,15 @@ class LaneConfig:
     """Longest a call may wait for its turn.  0 refuses at once."""
     max_queue: int = 10_000
     """Calls that may wait at the same time."""
+    open: tuple[str, ...] = ()
+    """When calls of this lane are sent, such as `["Mon-Fri 20:00-06:00", "Sat,Sun 00:00-24:00"]`: days and times on the
+    clock of `time_zone`.  A window belongs to the day on which it begins; without days it is every day's.  Empty:
+    always.  While a lane is closed its calls wait, those whose patience ends before it opens are refused at once."""
+    time_zone: str = "UTC"
+    """Whose clock `open` is read by: `Europe/Berlin`, `America/New_York`."""
+    holidays: tuple[str, ...] = ()
+    """Dates, such as `"2026-12-25"`, on which the windows of a Sunday are in force instead of the day's own.  A window
+    that began the evening before still lasts until its end."""
     connect_timeout_s: float = 5.0
     """Finding the address, connecting and the TLS handshake together."""
     first_byte_timeout_s: float = 120.0
