@@ -22,12 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import bodies
 import processes
+import rivals
 import targets
 from report import Results, as_dict, render
 
@@ -330,6 +331,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10000), help="for the order of the targets")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value of every round here")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument(
+        "--no-rivals", dest="rivals", action="store_false", help="leave out the SDK and LiteLLM's Router in real time"
+    )
     parser.add_argument("--install-peers", action="store_true", help="install LiteLLM and Portkey into .peers, and end")
     parsed = parser.parse_args(arguments)
 
@@ -376,15 +380,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
             Bench(parsed, Path(folder), results).run(parsed.targets)
+        real_time = measure_rivals(parsed)
     except (CannotRun, targets.Missing, subprocess.CalledProcessError) as error:
         say(f"run.py: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
     if parsed.json:
-        parsed.json.write_text(json.dumps(as_dict(results), indent=2) + "\n")
+        told = as_dict(results) | {"rivals": {name: asdict(run) for name, run in real_time[0].items()}}
+        parsed.json.write_text(json.dumps(told, indent=2) + "\n")
     print(render(results, markdown=parsed.markdown))
+    if parsed.rivals:
+        print("\n## At half the limits that are needed\n")
+        print("\n".join(rivals.table(*real_time)))
     return 0
+
+
+def measure_rivals(parsed: argparse.Namespace) -> tuple[dict[str, rivals.Told], dict[str, str]]:
+    """The SDK, LiteLLM's Router and Headgate's library on one short trace; rivals.py says how."""
+    if not parsed.rivals:
+        return {}, {}
+    say("rivals on a short trace, in real time")
+    os.sched_setaffinity(0, set(parsed.cores))
+    return rivals.measure(seconds=15.0 if parsed.quick else 40.0)
 
 
 if __name__ == "__main__":
