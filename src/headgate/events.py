@@ -246,6 +246,14 @@ class Reason(StrEnum):
     """As many calls wait as the lane's `max_queue`.
 
     Come back after `retry-after`, send less, or raise the lane's `max_queue`."""
+    USER_LIMIT = "user_limit"
+    """The user has made as many calls a minute as `per_user_rpm` allows.
+
+    Come back after `retry-after`, send less, or raise the limit."""
+    SESSION_LIMIT = "session_limit"
+    """The session has made as many calls a minute as `per_session_rpm` allows.
+
+    Come back after `retry-after`, send less, or raise the limit."""
     LANE_CLOSED = "lane_closed"
     """The lane is closed (`open`) for longer than the call may wait.
 

@@ -144,6 +144,18 @@ def _check_numbers(config: Config, place: Place) -> None:
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "log": ("content_chars",),
     }  # fmt: skip
+    for field in ("per_user_rpm", "per_session_rpm"):
+        value = getattr(config.limits, field)
+        if value is not None and value <= 0:
+            raise ConfigError(f"{place('limits', field)}: limits.{field} must be a whole number above 0")
+    for name, workflow in config.workflows.items():
+        for field, least in (("per_user_rpm", 0), ("per_session_rpm", 0), ("max_concurrency", 1)):
+            value = getattr(workflow, field)
+            if value is not None and value < least:
+                raise ConfigError(
+                    f"{place('workflows', name, field)}: workflows.{name}.{field} must be a whole number of {least} "
+                    "or more"
+                )
     for section, names in positive.items():
         for field in names:
             if not 0 < getattr(getattr(config, section), field) < float("inf"):

@@ -215,6 +215,11 @@ class LimitsConfig:
     share_by: Literal["workflow", "caller", "user"] = "workflow"
     """Who shares a lane fairly: workflows, caller keys or users.  Within one of them first come is first served, but
     for prompts whose beginning the prompt cache holds."""
+    per_user_rpm: int | None = None
+    """Calls a minute that each user may make; more are refused at once.  So many may be made together, and one more
+    every 60 s divided by it.  Unset: any number.  Calls that name no user are not counted."""
+    per_session_rpm: int | None = None
+    """The same for each session."""
     pools: dict[str, PoolCeiling] = field(default_factory=dict)
     """Ceilings by pool: `[limits.pools."sonnet-5.5"]`.  `headgate limits` and limits.md name the pools; fast mode has
     its own, with `:fast` behind the name, and a model that Headgate does not know is a pool of its own."""
@@ -264,6 +269,13 @@ class WorkflowConfig:
     """Its lane unless a call says otherwise."""
     log_content: bool | None = None
     """Overrides log.content for this workflow."""
+    per_user_rpm: int | None = None
+    """Instead of limits.per_user_rpm, for calls of this workflow, which are counted by themselves; 0 is any number."""
+    per_session_rpm: int | None = None
+    """Instead of limits.per_session_rpm, likewise."""
+    max_concurrency: int | None = None
+    """Calls of this workflow that may be under way at the same time in one pool of models; more wait their turn, and
+    leave the limits to others meanwhile.  Unset: any number."""
 
 
 def _lanes() -> dict[str, LaneConfig]:

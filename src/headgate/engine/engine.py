@@ -21,6 +21,7 @@ from headgate.engine.guard import Guard
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
 from headgate.engine.pipeline import path
+from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
@@ -84,10 +85,12 @@ class Engine:
             longest_freeze_s=retry.retry_after_cap_s,
         )
         observe = Observe(ledger, log, clock, content)
+        quota = Quota(config.limits, config.workflows, clock)
         filters = path(
             observe,
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
+            None if quota.limits_nobody else quota,
             Affinity(ledger, keyring, clock),
             Retry(retry, keyring, clock, rng),
             self._admit,

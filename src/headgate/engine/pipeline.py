@@ -15,6 +15,7 @@ from headgate.engine.filter import Filter
 from headgate.engine.guard import Guard
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
+from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 
 __all__ = ["path"]
@@ -24,16 +25,18 @@ def path(
     observe: Observe,
     deadline: Deadline,
     guard: Guard,
+    quota: Quota | None,
     affinity: Affinity,
     retry: Retry,
     admit: Admit,
     meter: Meter,
 ) -> Sequence[Filter]:
-    """The filters in the order a call meets them."""
-    return (
+    """The filters in the order a call meets them.  One that has nothing to do is None, and costs nothing."""
+    filters = (
         observe,  # first: refusals are news too, so whatever happens below leaves exactly one record
         deadline,  # before every wait, since every wait counts against it; all attempts share it
         guard,  # refuse before anything is spent or queued
+        quota,  # a user's or a session's own limit: refuse before anything is spent, once it is known who calls
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
         # Shape: the workflow's policy changes the call, so it stands before anything that prices it
         # PromptCache: changes the price and what admission has to reserve
@@ -46,3 +49,4 @@ def path(
         admit,  # the only filter that queues; permits are trued up on the way back
         meter,  # next to the wire: true usage, of broken streams too
     )
+    return [each for each in filters if each is not None]
