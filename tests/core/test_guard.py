@@ -43,7 +43,7 @@ def test_e01_what_people_nest_passes(form):
     """E01: a tool schema of a hundred levels."""
     body = form.format("[" * 100 + "]" * 100).encode()
 
-    assert parse_strict(body)["a"]
+    assert parse_strict(body)[0]["a"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_e04_a_shorter_one_is_read_exactly(digits, form):
     """E04: never rounded; what it means is the API's to judge."""
     body = form.format("9" * digits).encode()
 
-    assert parse_strict(body) == {"a": 10**digits - 1}
+    assert parse_strict(body)[0] == {"a": 10**digits - 1}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_e10_odd_characters_pass(text, ascii_only):
     """E10: NUL, bidi controls and the like are the API's to judge; logs escape them."""
     body = json.dumps({"a": text, text: 1}, ensure_ascii=ascii_only).encode()
 
-    assert parse_strict(body) == {"a": text, text: 1}
+    assert parse_strict(body)[0] == {"a": text, text: 1}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_inv_16_a_refusal_quotes_nothing_of_the_body(body):
 )
 def test_e08_unknown_fields_and_any_layout_pass(body):
     """E08, INV-17: features come before we know them."""
-    assert parse_strict(body) == json.loads(body)
+    assert parse_strict(body)[0] == json.loads(body)
 
 
 JSON = st.recursive(
@@ -181,7 +181,7 @@ def test_every_json_object_is_read_as_pythons_reader_reads_it(document, indent, 
     """Whatever its layout: there is one meaning."""
     body = json.dumps(document, indent=indent, ensure_ascii=ascii_only, separators=separators).encode()
 
-    assert parse_strict(body) == document
+    assert parse_strict(body)[0] == document
 
 
 @given(OBJECTS.filter(bool), st.sampled_from([(",", ":"), (", ", ": ")]), st.data())
@@ -199,7 +199,7 @@ def test_e02_a_key_repeated_anywhere_is_found(document, separators, data):
 def test_no_body_breaks_the_reader(body):
     """An object, or a refusal."""
     with suppress(BadRequest):
-        assert isinstance(parse_strict(body), dict)
+        assert isinstance(parse_strict(body)[0], dict)
 
 
 # -- the three fields that policies depend on ------------------------------------------------------------------------

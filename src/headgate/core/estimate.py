@@ -11,15 +11,27 @@ from typing import Any
 
 from headgate.usage import Usage
 
-__all__ = ["Estimator", "Habit", "size_of"]
+__all__ = ["Estimator", "Habit", "size_of", "surplus_of"]
 
-BYTES_PER_TOKEN = {"claude-4.7": 2.9, "pre-4.7": 4.2}
-"""Where nothing is learned yet: English JSON, by tokenizer family (claude-api.md §11: the newer makes about 30 %
-more)."""
-IMAGE_BYTES = 4_500
-"""What a base64 image counts as: about 1,600 tokens, whatever its size in bytes."""
+BYTES_PER_TOKEN = {"claude-4.7": 3.1, "pre-4.7": 4.0}
+"""Of text, where nothing is learned yet, by tokenizer family (claude-api.md §11: the newer makes about 30 % more).  The
+bytes of UTF-8: of Chinese, a character is three of them and about one token."""
+IMAGE_BYTES = 5_500
+"""What an image counts as: about 1,600 tokens, whatever its size in bytes and wherever it is kept."""
 DOCUMENT_SHARE = 1 / 10
-"""Of a base64 document: a page of a PDF is about 130 kB of base64 and makes about 4,000 tokens."""
+"""Of a base64 document: a page of a PDF is about 67 kB of base64 and makes about 2,000 tokens."""
+DOCUMENT_BYTES = 7_000
+"""What a document counts as that is kept elsewhere: one page, until more is learned."""
+TOOLS_BYTES = 1_200
+"""What a request with tools has besides: a prompt of the API's own, of about 300 to 800 tokens (§12)."""
+MESSAGE_BYTES = 12
+"""What marks the beginning and the end of a turn is about four tokens."""
+_ENVELOPE = 60
+"""Of a request: the names and values of the fields that make no tokens."""
+_FRAME = 29
+"""`{"role":"user","content":""},`"""
+_BLOCK = 25
+"""What `{"type":"text","text":""}` adds to a turn beside its text."""
 FIRST_OUTPUT = 400.0
 WEIGHT = 0.2
 """Of the newest observation: about the last ten calls decide."""
@@ -76,29 +88,57 @@ class Estimator:
         return habit
 
 
-def size_of(document: dict[str, Any], length: int) -> int:
-    """The bytes of a request that make tokens: `length`, the whole body's, with every inline image and document counted
-    at what it costs and not at what it weighs."""
-    if length < IMAGE_BYTES:
-        return length
-    stack: list[Any] = [document.get("messages"), document.get("system")]
+def size_of(document: dict[str, Any], compact: bytes) -> int:
+    """The bytes of a request that make tokens, if all that is not text is put in bytes of text: without its frame, with
+    what a string holds and not how JSON writes it, and with every image and document counted at what it costs and not
+    at what it weighs.  `compact` is the JSON of `document` without blanks and without escapes that need not be."""
+    size = len(compact) - compact.count(b"\\") - _ENVELOPE
+    messages = document.get("messages")
+    if isinstance(messages, list):
+        size -= (_FRAME - MESSAGE_BYTES) * len(messages)
+        for message in messages:
+            content = message.get("content") if isinstance(message, dict) else None
+            if isinstance(content, list):
+                size -= _BLOCK * len(content) + surplus_of(content)
+    system = document.get("system")
+    if isinstance(system, list):
+        size -= surplus_of(system)
+    if document.get("tools"):
+        size += TOOLS_BYTES
+    return max(size, MESSAGE_BYTES)
+
+
+def surplus_of(content: list[Any]) -> int:
+    """The bytes in blocks beyond those that make tokens; less than nothing for what is kept elsewhere and only named
+    here."""
+    surplus = 0
+    stack = content
     while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack += value
-        elif isinstance(value, dict):
-            source = value.get("source")
-            if isinstance(source, dict):
-                data = source.get("data")
-                if source.get("type") == "base64" and isinstance(data, str):
-                    length -= _overweight(value.get("type"), len(data))
-                stack.append(source.get("content"))
-            stack.append(value.get("content"))
-    return length
+        deeper: list[Any] = []
+        for block in stack:
+            if isinstance(block, dict) and block.get("type") != "text":
+                source = block.get("source")
+                if isinstance(source, dict):
+                    surplus += _overweight(block.get("type"), source)
+                    _go_on(deeper, source.get("content"))
+                _go_on(deeper, block.get("content"))
+        stack = deeper
+    return surplus
 
 
-def _overweight(kind: object, weight: int) -> int:
-    """The bytes of base64 beyond those that make tokens."""
+def _go_on(deeper: list[Any], content: Any) -> None:
+    if isinstance(content, list):
+        deeper += content
+
+
+def _overweight(kind: object, source: dict[str, Any]) -> int:
+    data = source.get("data")
+    weight = len(data) if isinstance(data, str) else 0
+    where = source.get("type")
     if kind == "image":
-        return max(0, weight - IMAGE_BYTES)
-    return round(weight * (1 - DOCUMENT_SHARE)) if kind == "document" else 0
+        return weight - IMAGE_BYTES
+    if kind == "document" and where == "base64":
+        return round(weight * (1 - DOCUMENT_SHARE))
+    if kind == "document" and where in ("url", "file"):
+        return -DOCUMENT_BYTES
+    return 0

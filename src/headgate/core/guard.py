@@ -28,8 +28,8 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def parse_strict(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`.
+def parse_strict(body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON object in `body`, and the compact JSON of it, which `body` itself mostly is.
 
     Raises:
         BadRequest: with a fixed text; nothing of the body is in it.
@@ -38,7 +38,8 @@ def parse_strict(body: bytes) -> dict[str, Any]:
         document = _decode(body)
         # What the encoder writes has no duplicate keys.  Compact JSON, which is what SDKs send, comes out as it went
         # in, so equality proves that the body has none either, for a third of what looking for them would cost.
-        same = _encode(document) == body
+        compact = _encode(document)
+        same = compact == body
     except RecursionError:
         raise BadRequest("the request body nests too deeply", reason=Reason.BAD_JSON) from None
     except UnicodeDecodeError:
@@ -49,7 +50,7 @@ def parse_strict(body: bytes) -> dict[str, Any]:
         raise BadRequest("the request body must be a JSON object", reason=Reason.BAD_JSON)
     if not same:
         _refuse_duplicate_keys(body)
-    return document
+    return document, compact
 
 
 def check_fields(document: dict[str, Any]) -> tuple[str, int | None, bool]:

@@ -37,10 +37,11 @@ class Guard:
         kind = call.kind
         if kind is Kind.MESSAGES or kind is Kind.COUNT_TOKENS:
             record = call.record
-            call.document = document = parse_strict(call.body)
+            document, compact = parse_strict(call.body)
+            call.document = document
             model, record.max_tokens, stream = check_fields(document)
             record.model = model
-            call.size = size_of(document, len(call.body))
+            call.size = size_of(document, compact)
             call.fast = document.get("speed") == "fast"
             geo = document.get("inference_geo")
             if isinstance(geo, str):
