@@ -33,7 +33,8 @@ def test_the_headers_of_a_standard_call():
     """§8.4: three limiters.  Remaining tokens are rounded to the thousand, so the truth may be 500 above; requests are
     exact."""
     assert read_rate_headers(STANDARD) == (
-        Reading(1000, 998), Reading(2_000_000, 1_893_500), Reading(400_000, 399_500),
+        Reading(1000, 998, 1.5), Reading(2_000_000, 1_893_500, 107_000, 500),
+        Reading(400_000, 399_500, 1_000, 500),
     )  # fmt: skip
 
 
@@ -41,13 +42,13 @@ def test_a_full_bucket_is_not_more_than_full():
     """§8.4: rounding leaves 500 open, but never beyond the limit itself."""
     full = STANDARD | {b"anthropic-ratelimit-input-tokens-remaining": b"2000000"}
 
-    assert read_rate_headers(full)[1] == Reading(2_000_000, 2_000_000)
+    assert read_rate_headers(full)[1] == Reading(2_000_000, 2_000_000, 0, 500)
 
 
 def test_the_headers_of_a_fast_call():
     """§8.4: the token headers have other names; the request headers are the same."""
     assert read_rate_headers(FAST, fast=True) == (
-        Reading(20_000, 19_999), Reading(2_000_000, 1_929_500), Reading(400_000, None),
+        Reading(20_000, 19_999, 0.5), Reading(2_000_000, 1_929_500, 71_000, 500), Reading(400_000, None),
     )  # fmt: skip
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from headgate.core.classify import ResponseHeaders
 
-__all__ = ["LIMITERS", "Reading", "read_rate_headers"]
+__all__ = ["LIMITERS", "WINDOW_S", "Reading", "read_rate_headers"]
 
 LIMITERS = ("requests", "input", "output")
 """The three limiters of a pool, in the order used everywhere."""
+WINDOW_S = 60.0
+"""What limits are counted in.  Nothing takes longer to refill, unless it is a debt."""
 
 _ROUNDING = 500.0
-"""Token counts are rounded to the nearest thousand: the truth may be this much above."""
+"""Token counts are rounded to the nearest thousand: the truth may be this much above or below."""
 
 
 class Reading(NamedTuple):
@@ -21,26 +25,37 @@ class Reading(NamedTuple):
     limit: int | None
     remaining: float | None
     """The most that can be left, rounding considered."""
+    missing: float | None = None
+    """From a full bucket, however deep it is: `limit - remaining`, which is all that the headers tell exactly.  The
+    truth is at most `slack` away, except that of a debt no more than the limit is told."""
+    slack: float = 0.5
+    full_in_s: float | None = None
+    """Until the bucket is full, give or take a second: read from `-reset` only where nothing better is said."""
 
 
-_STANDARD = (
-    (b"anthropic-ratelimit-requests-limit", b"anthropic-ratelimit-requests-remaining", 0.0),
-    (b"anthropic-ratelimit-input-tokens-limit", b"anthropic-ratelimit-input-tokens-remaining", _ROUNDING),
-    (b"anthropic-ratelimit-output-tokens-limit", b"anthropic-ratelimit-output-tokens-remaining", _ROUNDING),
+_STANDARD = tuple(
+    (name + b"-limit", name + b"-remaining", name + b"-reset", rounding)
+    for name, rounding in (
+        (b"anthropic-ratelimit-requests", 0.0),
+        (b"anthropic-ratelimit-input-tokens", _ROUNDING),
+        (b"anthropic-ratelimit-output-tokens", _ROUNDING),
+    )
 )
 _FAST = (
     _STANDARD[0],
-    (b"anthropic-fast-input-tokens-limit", b"anthropic-fast-input-tokens-remaining", _ROUNDING),
-    (b"anthropic-fast-output-tokens-limit", b"anthropic-fast-output-tokens-remaining", _ROUNDING),
+    *(
+        (name + b"-limit", name + b"-remaining", name + b"-reset", _ROUNDING)
+        for name in (b"anthropic-fast-input-tokens", b"anthropic-fast-output-tokens")
+    ),
 )
 
 
 def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[Reading, Reading, Reading]:
     """Requests, input and output, from the header set of standard or of fast mode."""
-    requests, input_, output = (
-        _reading(_count(headers.get(limit)), _count(headers.get(remaining)), slack)
-        for limit, remaining, slack in (_FAST if fast else _STANDARD)
-    )
+    requests, input_, output = [
+        _reading(headers, limit, remaining, reset, rounding)
+        for limit, remaining, reset, rounding in (_FAST if fast else _STANDARD)
+    ]
     return requests, input_, output
 
 
@@ -50,9 +65,31 @@ def _count(value: bytes | None) -> int | None:
     return int(value)
 
 
-def _reading(limit: int | None, remaining: int | None, slack: float) -> Reading:
+def _reading(
+    headers: ResponseHeaders, limit_name: bytes, remaining_name: bytes, reset_name: bytes, rounding: float
+) -> Reading:
+    limit, remaining = _count(headers.get(limit_name)), _count(headers.get(remaining_name))
     if remaining is None:
-        return Reading(limit, None)
-    # What is full is not more than full, however it was rounded.
-    most = remaining + slack if limit is None or remaining > limit else min(remaining + slack, float(limit))
-    return Reading(limit, most)
+        return Reading(limit, None, full_in_s=_full_in_s(headers, reset_name))
+    if limit is None:
+        return Reading(None, remaining + rounding)
+    if remaining > limit:
+        return Reading(limit, remaining + rounding)
+    if rounding:
+        # What is full is not more than full, however it was rounded.
+        return Reading(limit, min(remaining + rounding, float(limit)), float(limit - remaining), rounding)
+    # Requests come back continuously and are told in whole ones: up to one more may be left.
+    return Reading(limit, float(remaining), limit - remaining - 0.5, 0.5)
+
+
+def _full_in_s(headers: ResponseHeaders, name: bytes) -> float | None:
+    """By the API's own clock, which its `Date` tells: ours may be off.  At most one window."""
+    reset, date = headers.get(name), headers.get(b"date")
+    if reset is None or date is None:
+        return None
+    try:
+        at = datetime.fromisoformat(reset.decode("ascii"))
+        seconds = (at - parsedate_to_datetime(date.decode("ascii"))).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), WINDOW_S)

@@ -1,0 +1,82 @@
+"""How deep the API's buckets are, in seconds of refill: learned, since it is not published (claude-api.md §8.1, §17.2).
+
+Starts careful.  What was let in proves a depth; while calls wait, a little more than what is proven is tried; a 429
+sets a bound that stands for long.  So every depth costs a handful of 429s once, and a long backlog still gets nearly
+all of the burst that there is.  Pure: seconds of one monotonic clock are handed in.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+__all__ = ["STEP", "Depth"]
+
+STEP = 1 / 20
+"""Tried beyond what is proven, or one call where that is more."""
+FIRST_DOUBT_S = 1800.0
+LONGEST_DOUBT_S = 4 * 3600.0
+"""A bound is doubted after the first, then after twice as long each time, at most the second: depths hardly change."""
+
+
+class Depth:
+    """Seconds of refill that may be missing from a bucket when a call goes."""
+
+    __slots__ = ("_doubt_s", "_grain_s", "_least_s", "_most_s", "bound_s", "bound_until_s", "proven_s")
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        """`first_s` is taken as given; more than `most_s` is never tried."""
+        self._least_s = min(first_s, most_s)
+        self._most_s = most_s
+        self.proven_s = self._least_s
+        self.bound_s = inf
+        """Known to be too much."""
+        self.bound_until_s = inf
+        self._doubt_s = FIRST_DOUBT_S
+        self._grain_s = 0.0
+
+    @property
+    def allowed_s(self) -> float:
+        """What may be missing, before the step into the unknown."""
+        proven, bound = self.proven_s, self.bound_s
+        if bound == inf or bound <= proven * (1 + 2 * STEP) or bound - proven <= self._grain_s:
+            return proven
+        return (proven + bound) / 2
+
+    @property
+    def exploring(self) -> bool:
+        """Whether a step beyond `allowed_s` may be tried."""
+        return self.bound_s == inf and self.proven_s < self._most_s
+
+    def prove(self, seconds: float) -> bool:
+        """A call was let in with so much missing, its own need included.  Returns whether that is news."""
+        if seconds <= self.proven_s:
+            return False
+        if seconds >= self.bound_s:
+            if seconds < self.bound_s * 1.25:
+                return False  # the bound may be a little off, and so may this
+            self.bound_s = inf
+        self.proven_s = min(seconds, self._most_s)
+        return True
+
+    def refuse(self, seconds: float, now_s: float, *, grain_s: float = 0.0) -> bool:
+        """A call was refused with so much missing, its own need included.  Returns whether anything follows from it.
+
+        Args:
+            grain_s: what such a call needs: the bound is not narrowed to less than that.
+        """
+        seconds = max(seconds, self._least_s)
+        if seconds >= self.bound_s * (1 - STEP) or (seconds <= self._least_s and self.proven_s <= self._least_s):
+            return False
+        self.bound_s = seconds
+        self._grain_s = grain_s
+        self.bound_until_s = now_s + self._doubt_s
+        self.proven_s = max(self._least_s, min(self.proven_s, seconds * (1 - STEP)))
+        return True
+
+    def look(self, now_s: float) -> bool:
+        """Doubt a bound that has stood for long.  Returns whether that happened."""
+        if now_s < self.bound_until_s:
+            return False
+        self.bound_s = self.bound_until_s = inf
+        self._doubt_s = min(2 * self._doubt_s, LONGEST_DOUBT_S)
+        return True

@@ -1,0 +1,177 @@
+"""One limiter of an account as we believe it to be: what is missing from the API's bucket, and how fast it refills.
+
+The API tells `limit - remaining`, which is what is missing from its bucket however deep that is; so that is what is
+counted here, and how much may be missing is a separate question (core/depth.py).  Others may use the account too: what
+they take shows as a bucket that refills more slowly than it should.  Times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from headgate.core.limits import Limit
+from headgate.core.rate_headers import Reading
+
+__all__ = ["Limiter"]
+
+SMOOTHING = 0.3
+"""Weight of a new measurement of what others take."""
+LEAST_SHARE = 0.02
+"""Of the refill, that we count on even if others seem to take everything: somebody has to go and see."""
+HOLD_S = 1.0
+"""What is owed for output does not shrink for so long after it was told: calls under way go on writing."""
+
+
+class Limiter:
+    """Mutable, and without validation: it is asked several times for every call."""
+
+    __slots__ = (
+        "_full_refill_per_s",
+        "_patience_s",
+        "_spent",
+        "_window",
+        "at_s",
+        "largest",
+        "largest_at_s",
+        "limit",
+        "missing",
+        "name",
+        "others_per_s",
+        "pace",
+        "refill_per_s",
+        "room",
+        "step",
+        "told",
+        "told_at_s",
+    )
+
+    def __init__(self, name: str, limit: Limit, now_s: float, *, patience_s: float) -> None:
+        """`patience_s`: over how long what others take is measured."""
+        self.name = name
+        self.limit = limit
+        self.missing = 0.0
+        """At `at_s`, by our own books and never less than told.  More than `room`: a debt."""
+        self.at_s = now_s
+        self.room = 1.0
+        """Permits that may be missing when a call goes, its own need included."""
+        self.step = 0.0
+        """Beyond that, to see whether there is more room."""
+        self.others_per_s = 0.0
+        """What others take of the refill, measured; a little above and below zero when there are none."""
+        self.pace = 1.0
+        """Share of the refill that we dare to use: below 1 after 429s that nothing explains."""
+        self.told: Reading | None = None
+        self.told_at_s = now_s
+        self.largest = 0.0
+        """The largest need of late, at `largest_at_s`; shrinks as the bucket refills."""
+        self.largest_at_s = now_s
+        self._patience_s = patience_s
+        self._spent = 0.0
+        self._window: tuple[float, float, float] | None = None
+        """When it began, what was missing as told, and `_spent` then."""
+        self._full_refill_per_s = self.refill_per_s = limit.per_minute / 60
+        self._set_refill(now_s)
+
+    # -- permits ------------------------------------------------------------------------------------------------
+
+    def missing_at(self, now_s: float) -> float:
+        missing = self.missing - (now_s - self.at_s) * self.refill_per_s
+        return missing if missing > 0.0 else 0.0
+
+    def take(self, permits: float, now_s: float) -> None:
+        """Permits leave the bucket (negative: come back), whether they are there or not."""
+        missing = self.missing - (now_s - self.at_s) * self.refill_per_s
+        missing = (missing if missing > 0.0 else 0.0) + permits
+        self.missing = missing if missing > 0.0 else 0.0
+        self.at_s = now_s
+        self._spent += permits
+
+    def note_need(self, permits: float, now_s: float) -> None:
+        largest = self.largest - (now_s - self.largest_at_s) * self.refill_per_s
+        if permits > largest:
+            largest = permits
+        self.largest = largest
+        self.largest_at_s = now_s
+
+    def least_missing(self, now_s: float) -> float:
+        """What is missing for certain: as told last, with all of the refill since."""
+        if self.told is None or self.told.missing is None:
+            return 0.0
+        return self.told.missing - self.told.slack - (now_s - self.told_at_s) * self._full_refill_per_s
+
+    def owed_at(self, now_s: float) -> float:
+        """What was told to be missing, for output that is still being written: it shrinks only if nothing is heard."""
+        if self.told is None or self.told.missing is None:
+            return 0.0
+        silent_s = now_s - self.told_at_s - HOLD_S
+        return self.told.missing - max(0.0, silent_s) * self.refill_per_s
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    def hear(self, reading: Reading, now_s: float) -> bool:
+        """What the headers of an answer say.  Returns whether the limit is another one now."""
+        changed = reading.limit is not None and reading.limit > 0 and self._hear_limit(float(reading.limit), now_s)
+        if reading.missing is not None:
+            self.limit.remaining = reading.remaining
+            self.limit.remaining_at_s = now_s
+            self.told = reading
+            self.told_at_s = now_s
+            least = reading.missing - reading.slack
+            # Others may use the account too: there is never more than the API says is left.
+            if least > self.missing_at(now_s):
+                self.missing = least
+                self.at_s = now_s
+            self._measure_others(reading, now_s)
+        return changed
+
+    def _hear_limit(self, said: float, now_s: float) -> bool:
+        if not self.limit.hear(said, "headers", now_s):
+            return False
+        self.relimit(now_s)
+        return True
+
+    def relimit(self, now_s: float) -> None:
+        """The limit is another one now."""
+        self._full_refill_per_s = self.limit.per_minute / 60
+        self.told = self._window = None
+        self._set_refill(now_s)
+
+    def slow(self, factor: float, now_s: float) -> None:
+        self.pace = factor
+        self._set_refill(now_s)
+
+    def _measure_others(self, reading: Reading, now_s: float) -> None:
+        """Compare what is told to be missing over a while with what we took ourselves."""
+        told, slack = reading.missing, reading.slack
+        assert told is not None
+        window = self._window
+        full = told <= 2 * slack
+        if window is None or full or told >= self.limit.per_minute - 2 * slack:
+            self._window = None if full else (now_s, told, self._spent)
+            if full and self.others_per_s > 0.0:  # a full bucket: nobody takes much
+                self.others_per_s /= 2
+                self._set_refill(now_s)
+            return
+        began_s, told_before, spent_before = window
+        seconds = now_s - began_s
+        if seconds < self._patience_s:
+            return
+        self._window = (now_s, told, self._spent)
+        if seconds > 4 * self._patience_s:
+            return  # it may have been full in between
+        others = (told - told_before - (self._spent - spent_before)) / seconds + self._full_refill_per_s
+        most = self._full_refill_per_s
+        others = min(max(others, -most / 2), most)
+        self.others_per_s += SMOOTHING * (others - self.others_per_s)
+        self._set_refill(now_s)
+
+    def _set_refill(self, now_s: float) -> None:
+        missing = self.missing_at(now_s)
+        self.missing = missing
+        self.at_s = now_s
+        full = self._full_refill_per_s
+        others = self.others_per_s
+        left = full if others < full * NOISE else full - others
+        self.refill_per_s = max(left, full * LEAST_SHARE) * self.pace
+
+
+NOISE = 0.05
+"""Others who take a smaller share than this cannot be told from our own errors, and headers correct for them anyway."""
