@@ -9,8 +9,9 @@ the real ones.  Where it comes from, and its licences: src/headgate/data/load/LI
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +35,32 @@ def main(data: Path) -> None:
 
 
 def _cut(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The columns that a replay needs.  Blocks become the length of what a turn repeats of the one before it."""
-    before: dict[int, list[int]] = {}
+    """The columns that a replay needs.  Blocks that are always sent together become one part."""
+    joins = Counter(pair for row in rows for pair in pairwise([*row.get("blocks", ()), None]))
+    sent = Counter(block for row in rows for block in row.get("blocks", ()))
+    numbers: dict[int, int] = {}
     for row in rows:
         told = {"arrival_s": round(row["arrival_s"], 3)}
         told |= {name: row[name] for name in ("input_tokens", "output_tokens", "tenant", "session") if name in row}
         if "blocks" in row:
-            blocks = row["blocks"]
-            shared = _shared(before.get(row["session"], []), blocks)
-            told["shared_tokens"] = min(shared * row["block_tokens"], row["input_tokens"])
-            before[row["session"]] = blocks
+            told["parts"] = _parts(row, joins, sent, numbers)
         yield told
 
 
-def _shared(one: list[int], other: list[int]) -> int:
-    count = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+def _parts(
+    row: dict[str, Any], joins: Counter[tuple[int, int | None]], sent: Counter[int], numbers: dict[int, int]
+) -> list[list[int]]:
+    """Pairs of a number and its tokens, cut wherever two prompts part or one ends."""
+    parts: list[list[int]] = []
+    left, tokens = row["input_tokens"], 0
+    for block, after in pairwise([*row["blocks"], None]):
+        size = min(row["block_tokens"], left)
+        left -= size
+        tokens += size
+        if after is None or joins[block, after] < sent[block]:
+            parts.append([numbers.setdefault(block, len(numbers)), tokens])
+            tokens = 0
+    return parts
 
 
 def _spread(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -36,11 +36,11 @@ LAYERS = (
     ("edge",),
     ("gateway", "client"),
     ("http_get",),
-    ("cli", "demo", "load", "testing", "__main__"),
+    ("cli", "demo", "load", "replay", "testing", "__main__"),
 )
 """What is further down may import what is further up, and its own row; never the other way."""
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
-FOR_THE_SIMULATOR = {"cli", "demo", "testing"}
+FOR_THE_SIMULATOR = {"cli", "demo", "replay", "testing"}
 
 CORE_MAY_USE = {
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "email.utils", "fractions",

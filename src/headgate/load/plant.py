@@ -75,6 +75,17 @@ class Plant:
     _plant: _Plant
     _tools: list[_Tool]
 
+    def scaled(self, times: float, tools: int | None = None) -> Plant:
+        """With every rate `times` as high; with the first `tools` only.
+
+        Raises:
+            LoadError: there are not so many.
+        """
+        if tools is not None and not 1 <= tools <= len(self._tools):
+            raise LoadError(f"the plan has {len(self._tools)} tools; so many, or fewer, can be asked for.")
+        chosen = self._tools[:tools]
+        return Plant(self._plant, [msgspec.structs.replace(tool, peak_rpm=tool.peak_rpm * times) for tool in chosen])
+
     def arrivals(self, seed: int, *, from_hour: float = 8.0) -> Iterator[Conversation]:
         """Conversations without end, from `from_hour` of the Monday on; the week repeats."""
         return merge(

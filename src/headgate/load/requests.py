@@ -11,7 +11,7 @@ from msgspec.json import encode
 
 from headgate.load.turns import Piece, Turn
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "words"]
 
 _UNSENDABLE = re.compile(r"[^\x20-\x7e]")
 """In a header: a trace may name its tenants as it likes."""
@@ -87,12 +87,18 @@ class Asking:
         return [{"type": "text", "text": self._text(piece)} for piece in pieces]
 
     def _text(self, piece: Piece) -> str:
-        """Words of about so many tokens.  They begin with the name, so that no two texts begin alike unless they
-        should, and a longer piece of a name begins as a shorter one does."""
-        name = f"{piece.name}: "
-        size = max(1, round(piece.tokens * self.bytes_per_token)) - len(name)
-        start = crc32(name.encode()) % (_CORPUS_CHARS // 2)
-        text = _CORPUS[start : start + size] if size > 0 else ""
-        while len(text) < size:
-            text += _CORPUS[: size - len(text)]
-        return name[: max(1, len(name) + size)] + text if size < 0 else name + text
+        """About so many tokens.  They begin with the name, so that no two texts begin alike unless they should, and a
+        longer piece of a name begins as a shorter one does."""
+        return words(f"{piece.name}: ", max(1, round(piece.tokens * self.bytes_per_token)))
+
+
+def words(name: str, chars: int) -> str:
+    """`name` and words after it, `chars` long together: equal names begin alike at any length."""
+    size = chars - len(name)
+    if size < 0:
+        return name[:chars]
+    start = crc32(name.encode()) % (_CORPUS_CHARS // 2)
+    text = _CORPUS[start : start + size]
+    while len(text) < size:
+        text += _CORPUS[: size - len(text)]
+    return name + text

@@ -1,8 +1,9 @@
 """Arrivals from a trace: rows of time, prompt length and answer length, as public traces have them.
 
 A trace is JSON lines, plain or gzip, sorted by arrival: `arrival_s`, `input_tokens`, `output_tokens`, and if known
-`tenant`, `session` (rows of one are turns of one conversation), `shared_tokens` (how much of its prompt a turn repeats
-of the turn before) or, better, `blocks` of `block_tokens` each (equal ids are equal text, whoever sends it).
+`tenant`, `lane`, `session` (rows of one are turns of one conversation), `shared_tokens` (how much of its prompt a turn
+repeats of the turn before) or, better, `blocks` of `block_tokens` each (equal ids are equal text, whoever sends it), or
+`parts`, which are blocks of any length: pairs of an id and its tokens.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Iterator
 from importlib import resources
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from headgate.load.problems import LoadError
 from headgate.load.turns import Conversation, Piece, Turn
 
-__all__ = ["SHIPPED", "read_trace"]
+__all__ = ["SHIPPED", "Asked", "read_asked", "read_trace"]
 
 SHIPPED = ("azure-code", "azure-chat", "mooncake-chat", "mooncake-synthetic", "servegen-tenants")
 """Slices that come along; where they are from: data/load/LICENSES.md."""
@@ -33,10 +34,29 @@ class _Row(msgspec.Struct):
     input_tokens: int
     output_tokens: int
     tenant: str | None = None
+    lane: str | None = None
     session: int | str | None = None
     shared_tokens: int = 0
     blocks: list[int | str] = []
     block_tokens: int = 0
+    parts: list[tuple[int | str, int]] = []
+
+
+class Asked(NamedTuple):
+    """One row: when, what, and the place of the turn before it in its session."""
+
+    at_s: float
+    turn: Turn
+    before: int | None
+
+
+def read_asked(source: str) -> list[Asked]:
+    """Every row of a shipped trace, by name, or of a file, in its order.
+
+    Raises:
+        LoadError: naming file, line and remedy.
+    """
+    return _asked(_all_rows(source), "")
 
 
 def read_trace(source: str, *, again_after_s: float | None = None) -> list[Conversation]:
@@ -51,9 +71,7 @@ def read_trace(source: str, *, again_after_s: float | None = None) -> list[Conve
     Raises:
         LoadError: naming file, line and remedy.
     """
-    rows = list(_rows(source))
-    if not rows:
-        raise LoadError(f"{source}: there is no row in it. Give a file of JSON lines.")
+    rows = _all_rows(source)
     if again_after_s is not None:
         if rows[-1][1].arrival_s > again_after_s:
             raise LoadError(
@@ -67,24 +85,37 @@ def read_trace(source: str, *, again_after_s: float | None = None) -> list[Conve
 
 
 def _conversations(rows: list[tuple[int, _Row]], prefix: str) -> list[Conversation]:
-    begun: dict[int | str, tuple[list[Turn], float]] = {}
+    turns_of: list[list[Turn]] = []
     found: list[Conversation] = []
-    for number, row in rows:
-        before = begun.get(row.session) if row.session is not None else None
+    for at_s, turn, before in _asked(rows, prefix):
         if before is None:
-            turns = [_turn(row, f"{prefix}{number}", None, row.arrival_s, row.arrival_s)]
-            found.append(Conversation(row.arrival_s, turns))
+            turns_of.append([turn])
+            found.append(Conversation(at_s, turns_of[-1]))
         else:
-            turns, asked_s = before
-            turns.append(_turn(row, f"{prefix}{number}", turns[-1], row.arrival_s, asked_s))
-        if row.session is not None:
-            begun[row.session] = (turns, row.arrival_s)
+            turns_of.append(turns_of[before])
+            turns_of[before].append(turn)
     return found
 
 
-def _turn(row: _Row, name: str, before: Turn | None, at_s: float, asked_s: float) -> Turn:
+def _asked(rows: list[tuple[int, _Row]], prefix: str) -> list[Asked]:
+    last: dict[int | str, int] = {}
+    found: list[Asked] = []
+    for place, (number, row) in enumerate(rows):
+        before = last.get(row.session) if row.session is not None else None
+        asked = found[before] if before is not None else None
+        gap_s = row.arrival_s - asked.at_s if asked is not None else 0.0
+        turn = _turn(row, f"{prefix}{number}", asked.turn if asked is not None else None, gap_s)
+        found.append(Asked(row.arrival_s, turn, before))
+        if row.session is not None:
+            last[row.session] = place
+    return found
+
+
+def _turn(row: _Row, name: str, before: Turn | None, gap_s: float) -> Turn:
     if row.blocks:
         prompt = _blocks(row)
+    elif row.parts:
+        prompt = tuple(Piece(f"part {part}", tokens) for part, tokens in row.parts)
     else:
         shared = _first(before.messages[0], row.shared_tokens) if before is not None else ()
         fresh = row.input_tokens - sum(piece.tokens for piece in shared)
@@ -93,8 +124,9 @@ def _turn(row: _Row, name: str, before: Turn | None, at_s: float, asked_s: float
         messages=(prompt,),
         output_tokens=max(1, row.output_tokens),
         max_tokens=max(LEAST_MAX_TOKENS, row.output_tokens),
-        gap_s=max(0.0, at_s - asked_s),
+        gap_s=gap_s,
         workflow=row.tenant or "load",
+        lane=row.lane,
         session=str(row.session) if row.session is not None else None,
     )
 
@@ -116,6 +148,13 @@ def _first(pieces: tuple[Piece, ...], tokens: int) -> tuple[Piece, ...]:
         found.append(Piece(piece.name, min(tokens, piece.tokens)))
         tokens -= piece.tokens
     return tuple(found)
+
+
+def _all_rows(source: str) -> list[tuple[int, _Row]]:
+    rows = list(_rows(source))
+    if not rows:
+        raise LoadError(f"{source}: there is no row in it. Give a file of JSON lines.")
+    return rows
 
 
 def _rows(source: str) -> Iterator[tuple[int, _Row]]:
@@ -154,6 +193,10 @@ def _check(source: str, number: int, row: _Row, last_s: float) -> None:
         raise LoadError(
             f"{source}:{number}: {len(row.blocks)} blocks of block_tokens {row.block_tokens} do not make up "
             f"input_tokens ({row.input_tokens}); only the last block may be shorter."
+        )
+    if row.parts and (sum(tokens for _, tokens in row.parts) != row.input_tokens or min(t for _, t in row.parts) < 1):
+        raise LoadError(
+            f"{source}:{number}: parts must have 1 token each at least and make up input_tokens ({row.input_tokens})."
         )
     if row.shared_tokens > row.input_tokens:
         raise LoadError(
