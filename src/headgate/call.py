@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headgate.core.estimate import Habit
     from headgate.upstream.keyring import Credential
 
-__all__ = ["Attempt", "Call", "Kind", "Reply", "ReplyStream"]
+__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream"]
 
 
 class Kind(StrEnum):
@@ -53,6 +53,14 @@ class Attempt(msgspec.Struct, eq=False):
     facts: MessageFacts | None = None
     habit: Habit | None = None
     """What calls like this one use, to be corrected by what this one does."""
+    served: float | None = None
+    """Tokens of the prompt that the prompt cache was expected to serve; None if nobody knew."""
+    on_begun: Callable[[], None] | None = None
+    """Called once when the answer begins, `facts` holding what it then says of the input: before any content of a
+    stream, at the whole of an answer that is none.  Not called if no answer comes."""
+    on_growth: Callable[[int], None] | None = None
+    """Called with the output tokens of a stream so far, once they pass what it was admitted for, and again whenever
+    they have grown by a few hundred."""
 
 
 class Call(msgspec.Struct, eq=False, kw_only=True):
@@ -150,6 +158,15 @@ class ReplyStream(Protocol):
         ...
 
 
+class OwnAnswer(msgspec.Struct, eq=False):
+    """What there is to say of an answer that Headgate gave itself, so that no attempt tells it."""
+
+    model: str | None = None
+    """The model whose words they are, if a model's."""
+    ticket: str | None = None
+    """By which to ask for the answer that is still to come."""
+
+
 class Reply(msgspec.Struct, eq=False):
     """What came of an attempt, and in the end of the call.
 
@@ -165,3 +182,5 @@ class Reply(msgspec.Struct, eq=False):
     length: int | None = None
     """Of a stream, where the API said it."""
     failure: Failure | None = None
+    own: OwnAnswer | None = None
+    """Set where Headgate gave the answer, in place of one by the API."""

@@ -6,11 +6,14 @@ sums are derived (claude-api.md §4).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import msgspec
 
 from headgate.records import AttemptRecord, BatchItemRecord
 
-__all__ = ["Iteration", "MessageFacts", "Usage"]
+__all__ = ["Hop", "Iteration", "MessageFacts", "Usage"]
 
 
 class Iteration(msgspec.Struct, eq=False):
@@ -58,14 +61,15 @@ class Usage(msgspec.Struct, eq=False):
         at the top)."""
         if not self.iterations:
             return self
-        total = Usage()
-        for part in (iteration.usage for iteration in self.iterations):
-            total.input += part.input
-            total.output += part.output
-            total.cache_read += part.cache_read
-            total.cache_write_5m += part.cache_write_5m
-            total.cache_write_1h += part.cache_write_1h
-        return total
+        return _sum(iteration.usage for iteration in self.iterations)
+
+    @property
+    def own(self) -> Usage:
+        """The counts over the passes of the model that was asked for: without those that took over from it, and without
+        its advisor."""
+        if not self.iterations:
+            return self
+        return _sum(iteration.usage for iteration in self.iterations if iteration.type not in _OTHERS)
 
     def write_to(self, record: AttemptRecord | BatchItemRecord) -> None:
         """Put the token counts of all passes into a record."""
@@ -75,6 +79,29 @@ class Usage(msgspec.Struct, eq=False):
         record.cache_read_tokens = total.cache_read
         record.cache_write_5m_tokens = total.cache_write_5m
         record.cache_write_1h_tokens = total.cache_write_1h
+
+
+_OTHERS = frozenset(("fallback_message", "advisor_message"))
+
+
+def _sum(parts: Iterable[Usage]) -> Usage:
+    total = Usage()
+    for part in parts:
+        total.input += part.input
+        total.output += part.output
+        total.cache_read += part.cache_read
+        total.cache_write_5m += part.cache_write_5m
+        total.cache_write_1h += part.cache_write_1h
+    return total
+
+
+class Hop(NamedTuple):
+    """What one model used of a request: its own limits count it (§5.2, §8.1)."""
+
+    model: str
+    counted_input: int
+    output: int
+    cache_read: int
 
 
 class MessageFacts(msgspec.Struct, eq=False):
@@ -90,3 +117,17 @@ class MessageFacts(msgspec.Struct, eq=False):
     compacted: bool = False
     """It holds a summary, which is a pass of its own."""
     usage: Usage | None = None
+
+    def hops(self, requested: str) -> list[Hop]:
+        """What each model used, in the order they ran: several where a server-side fallback handed over (§5.2).  A pass
+        that does not name its model ran on the one that was asked for.  None if nothing is known of what was used."""
+        usage = self.usage
+        if usage is None:
+            return []
+        if not usage.iterations:
+            return [Hop(self.model or requested, usage.counted_input, usage.output, usage.cache_read)]
+        parts: dict[str, list[Usage]] = {}
+        for iteration in usage.iterations:
+            parts.setdefault(iteration.model or requested, []).append(iteration.usage)
+        sums = {model: _sum(of_model) for model, of_model in parts.items()}
+        return [Hop(model, sum_.counted_input, sum_.output, sum_.cache_read) for model, sum_ in sums.items()]

@@ -13,7 +13,7 @@ from headgate.core.guard import parse_strict
 from headgate.sim.facts import FACTS
 from headgate.sim.request.prompt import Prompt
 from headgate.sim.request.tokenizer import Tokenizer
-from headgate.usage import Usage
+from headgate.usage import Iteration, Usage
 
 
 def expected_input(estimator: Estimator, workflow: str, bytes_: int = 1_000) -> float:
@@ -222,17 +222,103 @@ def test_max_tokens_bounds_what_is_expected():
     assert habit.expect(400, 100_000)[1] == habit.output
 
 
-def test_a_cached_prompt_soon_costs_little_to_admit():
+def test_input_is_the_whole_prompt_less_what_the_prompt_cache_serves():
     """§8.1: what is read from the cache does not count against the input limit."""
     habit = Habit(0.25)
-    before, _ = habit.expect(40_000, None)
+
+    assert habit.expect(40_000, None, served=9_000)[0] == 1_000
+    assert habit.expect(40_000, None, served=0)[0] == 10_000
+    assert habit.expect(40_000, None, served=12_000)[0] == 0
+
+
+def test_what_is_learned_is_the_whole_prompt_whether_it_was_cached_or_not():
+    """So that a call that finds nothing in the cache is not admitted for the little that others of its kind cost."""
+    habit = Habit(0.25)
+    for _ in range(20):
+        habit.observe(40_000, Usage(input=50, cache_read=9_950, output=100), deltas=None, served=9_950)
+
+    assert habit.expect(40_000, None, served=0)[0] == pytest.approx(10_000)
+
+
+def test_a_cache_that_serves_less_than_expected_is_trusted_less():
+    """Another account, a prompt too short for the model, entries that went early: whatever the reason is."""
+    habit = Habit(0.25)
+    for _ in range(20):
+        expected = 40_000 * habit.cached_tokens_per_byte
+        habit.observe(40_000, Usage(input=7_500, cache_read=2_500, output=100), deltas=None, served=expected)
+
+    assert 40_000 * habit.cached_tokens_per_byte == pytest.approx(2_500, rel=0.05)
+
+
+def test_trust_comes_back():
+    """It is never so low that a cache that serves again goes unseen."""
+    habit = Habit(0.25)
+    for found in [0] * 50 + [9_000] * 50:
+        usage = Usage(input=10_000 - found, cache_read=found, output=100)
+        habit.observe(40_000, usage, deltas=None, served=9_000 * habit.trust)
+
+    assert habit.trust == pytest.approx(1, rel=0.05)
+
+
+def test_who_knows_nothing_of_the_cache_goes_by_the_share_that_counted():
+    """A cached prompt soon costs little to admit."""
+    habit = Habit(0.25)
     for _ in range(20):
         habit.observe(40_000, Usage(input=50, cache_read=9_950, output=100), deltas=None)
 
-    after, _ = habit.expect(40_000, None)
+    assert habit.expect(40_000, None)[0] < 200
 
-    assert before == 10_000
-    assert after < 200
+
+def test_a_short_call_says_little_about_a_long_one():
+    """What the API adds to every call is most of a short one's tokens, and next to nothing of a long one's."""
+    habit = Habit(0.25)
+    habit.observe(100, Usage(input=525, output=10), None)
+
+    assert habit.expect(100_000, None, served=0)[0] < 50_000
+
+
+def test_what_another_model_used_is_no_habit_of_this_one():
+    """A model that took over, or gave advice, has its own tokenizer and its own limits (§4, §5.2)."""
+    habit = Habit(0.25)
+    own = Iteration("message", None, Usage(input=1_000, output=400))
+    others = [
+        Iteration(kind, "m", Usage(input=9_000, output=9_000)) for kind in ("fallback_message", "advisor_message")
+    ]
+
+    habit.observe(4_000, Usage(input=9_000, output=9_000, iterations=[own, *others]), None)
+
+    assert habit.expect(4_000, None, served=0) == pytest.approx((1_000, 400))
+
+
+def test_a_habit_is_calibrated_once_its_estimates_were_right_three_times():
+    """Before that a large prompt is better counted than guessed."""
+    habit = Habit(0.25)
+    seen = []
+    for _ in range(3):
+        habit.observe(4_000, Usage(input=1_050, output=10), None)
+        seen.append(habit.calibrated)
+
+    assert seen == [False, False, True]
+
+
+def test_a_habit_whose_estimates_miss_is_not_calibrated():
+    """By more than fifteen percent on average, however many they are."""
+    habit = Habit(0.25)
+    for tokens in [500, 1_500] * 20:
+        habit.observe(4_000, Usage(input=tokens, output=10), None)
+
+    assert not habit.calibrated
+
+
+@pytest.mark.parametrize(("outputs", "spread"), [([100] * 60, 0), ([0, 200] * 60, 100)])
+def test_the_spread_of_the_output_is_known(outputs, spread):
+    """How much an answer may differ from what answers are on average."""
+    habit = Habit(0.25)
+    for output in outputs:
+        habit.observe(100, Usage(input=10, output=output), None)
+
+    assert habit.output == pytest.approx(100, abs=15)
+    assert habit.spread == pytest.approx(spread, abs=5)
 
 
 @pytest.mark.parametrize(("per_delta", "tokens"), [(1, 50), (4, 200)])
@@ -251,4 +337,4 @@ def test_a_habit_of_empty_bodies_is_not_learned_from():
 
     habit.observe(0, Usage(input=10, output=10), deltas=0)
 
-    assert habit.input_per_byte == 0.25
+    assert habit.tokens_per_byte == 0.25

@@ -1,12 +1,14 @@
 """What a call will probably use, learned from what calls like it used.
 
-Input is what the input limit counts (cache reads are free), so a workflow whose prompt is cached soon costs little to
-admit.  Output is what the workflow really produces; `max_tokens` is only a bound.  claude-api.md §8.1, §11.
+Input is what the input limit counts: the whole prompt, by its bytes and by what real usage said of calls like it, less
+what the prompt cache will serve.  Output is what the workflow really produces; `max_tokens` is only a bound.
+claude-api.md §8.1, §11.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import sqrt
 from typing import Any
 
 from headgate.usage import Usage
@@ -33,8 +35,15 @@ _FRAME = 29
 _BLOCK = 25
 """What `{"type":"text","text":""}` adds to a turn beside its text."""
 FIRST_OUTPUT = 400.0
+PRIOR_BYTES = 4_000.0
+"""The first guess weighs as much as a call of this size: a short call, most of which may be what the API adds to it,
+says little about a long one."""
 WEIGHT = 0.2
 """Of the newest observation: about the last ten calls decide."""
+LEAST_TRUST = 0.05
+CALIBRATED_AFTER = 3
+CALIBRATED_ERROR = 0.15
+"""Mean error of the last estimates, as a share of the truth, up to which they are good enough for large prompts too."""
 HABITS_KEPT = 4096
 """Kinds of calls remembered; the least used is forgotten.  Workflow names come from callers."""
 
@@ -42,26 +51,86 @@ HABITS_KEPT = 4096
 class Habit:
     """What calls of one workflow to one model use."""
 
-    __slots__ = ("input_per_byte", "output", "tokens_per_delta")
+    __slots__ = (
+        "_bytes", "_tokens", "_variance", "counted_share", "error", "observations", "output", "tokens_per_byte",
+        "tokens_per_delta", "trust",
+    )  # fmt: skip
 
-    def __init__(self, input_per_byte: float) -> None:
-        self.input_per_byte = input_per_byte
+    def __init__(self, tokens_per_byte: float) -> None:
+        self.tokens_per_byte = tokens_per_byte
+        """Of the whole prompt, whether it is cached or not."""
         self.output = FIRST_OUTPUT
+        """The mean of what they produce."""
+        self.counted_share = 1.0
+        """The share of the prompt that the input limit counts, for who knows nothing of the prompt cache."""
+        self.trust = 1.0
+        """The share of what the prompt cache was expected to serve that it serves."""
+        self.error = 0.0
+        """Of the last estimates of whole prompts, on average, as a share of the truth."""
         self.tokens_per_delta = 1.0
+        self.observations = 0
+        self._bytes = PRIOR_BYTES
+        self._tokens = PRIOR_BYTES * tokens_per_byte
+        self._variance = FIRST_OUTPUT**2
 
-    def expect(self, body_bytes: int, max_tokens: int | None) -> tuple[float, float]:
-        """Input and output tokens of a call that is about to be made, as the limits count them."""
+    @property
+    def calibrated(self) -> bool:
+        """Whether its estimates are known to be good."""
+        return self.observations >= CALIBRATED_AFTER and self.error <= CALIBRATED_ERROR
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the output."""
+        return sqrt(self._variance)
+
+    @property
+    def cached_tokens_per_byte(self) -> float:
+        """Tokens that the prompt cache serves of each byte that it holds."""
+        return self.tokens_per_byte * self.trust
+
+    def expect(self, size: int, max_tokens: int | None, *, served: float | None = None) -> tuple[float, float]:
+        """Input and output tokens of a call that is about to be made, as the limits count them.
+
+        Args:
+            size: `size_of` its body.
+            served: what the prompt cache will give of it, 0 for nothing; None if nobody knows.
+        """
+        prompt = size * self.tokens_per_byte
+        counted = prompt * self.counted_share if served is None else max(0.0, prompt - served)
         output = self.output
-        return body_bytes * self.input_per_byte, output if max_tokens is None or max_tokens > output else max_tokens
+        return counted, output if max_tokens is None or max_tokens > output else max_tokens
 
-    def observe(self, body_bytes: int, usage: Usage, deltas: int | None) -> None:
-        """Learn from a call that ended well.  `deltas`: content deltas of its stream, None if it was not streamed."""
-        total = usage.total
-        if body_bytes:
-            self.input_per_byte += WEIGHT * (total.counted_input / body_bytes - self.input_per_byte)
-        self.output += WEIGHT * (total.output - self.output)
+    def observe(self, size: int, usage: Usage, deltas: int | None, *, served: float | None = None) -> None:
+        """Learn from a call that ended well.
+
+        Args:
+            usage: of which only what the model that was asked for used counts here.
+            deltas: content deltas of its stream, None if it was not streamed.
+            served: what it was expected to find in the prompt cache, as for `expect`.
+        """
+        total = usage.own
+        self.calibrate(size, total.prompt)
+        if total.prompt:
+            self.counted_share += WEIGHT * (total.counted_input / total.prompt - self.counted_share)
+        if served:
+            found = min(1.0, self.trust * total.cache_read / served)
+            self.trust = max(LEAST_TRUST, self.trust + WEIGHT * (found - self.trust))
+        weight = max(WEIGHT, 1 / (self.observations + 1))  # the first guess counts as one observation
+        off = total.output - self.output
+        self.output += weight * off
+        self._variance = (1 - weight) * (self._variance + weight * off * off)
         if deltas:
             self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
+
+    def calibrate(self, size: int, prompt_tokens: int) -> None:
+        """Learn how many tokens a whole prompt of `size` has."""
+        if size and prompt_tokens:
+            self.observations += 1
+            off = abs(size * self.tokens_per_byte - prompt_tokens) / prompt_tokens
+            self.error += max(WEIGHT, 1 / self.observations) * (off - self.error)
+            self._bytes += size - WEIGHT * self._bytes
+            self._tokens += prompt_tokens - WEIGHT * self._tokens
+            self.tokens_per_byte = self._tokens / self._bytes
 
     def output_of_broken_stream(self, deltas: int) -> int:
         """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -11,9 +12,10 @@ import msgspec
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds, utc_day
 from headgate.core.classify import classify_event
+from headgate.core.error_words import ApiErrorText, error_event
 from headgate.core.message import StreamFacts, has_untold_passes, read_message
 from headgate.core.price import PriceBook
-from headgate.core.sse import EventTooLarge, Splitter
+from headgate.core.sse import EventTooLarge, Splitter, before_event
 from headgate.engine.batch_results import BatchResults
 from headgate.engine.filter import Proceed
 from headgate.events import ErrorClass, UsageSource
@@ -27,6 +29,8 @@ __all__ = ["Meter"]
 
 TEXT_KEPT_BYTES = 1024 * 1024
 """Of a stream whose text is to be logged; the log cuts it shorter."""
+GROWTH_TOKENS = 256
+"""Of a stream that is longer than expected: told to admission whenever it has grown by so much."""
 WIND_UP_S = 1.0
 """How long the end of a body may lag behind its last event before the connection is given up."""
 
@@ -44,11 +48,14 @@ class Meter:
     to the ledger's journal: what cannot be recorded is not sent.
     """
 
-    def __init__(self, prices: PriceBook, ledger: Ledger, clock: Clock, *, hold_s: float) -> None:
+    def __init__(
+        self, prices: PriceBook, ledger: Ledger, clock: Clock, *, hold_s: float, api_error_text: ApiErrorText
+    ) -> None:
         self._prices = prices
         self._ledger = ledger
         self._clock = clock
         self._hold_s = hold_s
+        self._api_error_text = api_error_text
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         attempt = call.attempts[-1]
@@ -100,6 +107,8 @@ class Meter:
             self._gone(call, attempt, failure)
             return failure
         attempt.facts = facts
+        if attempt.on_begun is not None:
+            attempt.on_begun()
         self.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
         _learn(call, attempt, None)
         return None
@@ -133,6 +142,12 @@ class Meter:
             record.cost_pico, record.cost_problem = None, record.cost_problem or expected.problem
         else:
             record.unconfirmed_pico = expected.pico
+
+    def told(self, call: Call, attempt: Attempt, failure: Failure, whole: bytes) -> bytes:
+        """Events that end with the API's error, as the caller may see them."""
+        if self._api_error_text.passes(call.record.workflow, failure.error):
+            return whole
+        return before_event(whole, b"error") + error_event(failure, attempt.record.upstream_request_id)
 
     def _ended(self, attempt: Attempt, failure: Failure | None) -> None:
         attempt.ended_s = self._clock.now_s()
@@ -176,7 +191,7 @@ def _learn(call: Call, attempt: Attempt, deltas: int | None) -> None:
     """From an answer that is whole."""
     usage = attempt.facts.usage if attempt.facts is not None else None
     if usage is not None and attempt.habit is not None and not usage.anomalies:
-        attempt.habit.observe(call.size, usage, deltas)
+        attempt.habit.observe(call.size, usage, deltas, served=attempt.served)
 
 
 def _write_down(usage: Usage, record: AttemptRecord) -> None:
@@ -196,8 +211,8 @@ class MessageStream:
     """
 
     __slots__ = (
-        "_attempt", "_call", "_callbacks", "_clock", "_ended", "_facts", "_handed_over", "_held", "_hold_s", "_meter",
-        "_source", "_splitter", "cut", "failure",
+        "_attempt", "_begun", "_call", "_callbacks", "_clock", "_ended", "_facts", "_handed_over", "_held", "_hold_s",
+        "_meter", "_outgrown_at", "_source", "_splitter", "cut", "failure",
     )  # fmt: skip
 
     def __init__(
@@ -218,6 +233,10 @@ class MessageStream:
         self.failure: Failure | None = None
         self.cut = False
         attempt.facts = self._facts.facts
+        self._begun = attempt.on_begun is None
+        self._outgrown_at = (
+            inf if attempt.on_growth is None else self._deltas_of(attempt.record.estimated_output_tokens)
+        )
 
     @property
     def error(self) -> bytes | None:
@@ -289,13 +308,41 @@ class MessageStream:
             record = self._call.record
             if record.first_byte_ms is None and facts.progressed:
                 record.first_byte_ms = milliseconds(self._clock.now_s() - self._call.arrived_s)
+        if not self._begun and facts.started:
+            self._begin()
+        if facts.deltas > self._outgrown_at:
+            self._outgrow()
         if facts.finished:
             self._finish()
         elif facts.error is not None and (facts.progressed or self._handed_over):
-            # The API's own error event is in `whole` and goes to the caller as it is.
-            self._end(classify_event(facts.error))
-            whole = self._source.without_key(whole)
+            failure = classify_event(facts.error)
+            self._end(failure)
+            whole = self._meter.told(self._call, self._attempt, failure, self._source.without_key(whole))
         return whole
+
+    # -- what admission is told on the way ----------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._attempt.on_begun is not None:
+            self._attempt.on_begun()
+
+    def _outgrow(self) -> None:
+        """The answer is longer than it was admitted for, and the API counts output as it is made (§8.1)."""
+        tokens = self._tokens_so_far()
+        self._outgrown_at = self._deltas_of(tokens + GROWTH_TOKENS)
+        if self._attempt.on_growth is not None:
+            self._attempt.on_growth(tokens)
+
+    def _tokens_so_far(self) -> int:
+        habit = self._attempt.habit
+        assert habit is not None
+        return habit.output_of_broken_stream(self._facts.deltas)
+
+    def _deltas_of(self, tokens: int) -> float:
+        habit = self._attempt.habit
+        assert habit is not None
+        return tokens / max(1.0, habit.tokens_per_delta)
 
     # -- the end, which comes once ------------------------------------------------------------------------------
 
@@ -335,9 +382,7 @@ class MessageStream:
             usage = self._facts.facts.usage
             if usage is None:
                 usage = self._facts.facts.usage = Usage(anomalies=["usage"])
-            habit = self._attempt.habit
-            assert habit is not None
-            usage.output = max(usage.output, habit.output_of_broken_stream(self._facts.deltas))
+            usage.output = max(usage.output, self._tokens_so_far())
         self._meter.price(self._call, self._attempt, source)
 
     def _over(self) -> None:

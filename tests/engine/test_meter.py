@@ -1,0 +1,162 @@
+"""What the meter tells of an attempt while it runs and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from headgate.call import Attempt, Call, Reply
+from headgate.engine.filter import Proceed
+from headgate.engine.meter import GROWTH_TOKENS, Meter
+from headgate.usage import Hop
+from support.world import World, play
+
+MARK = {"type": "ephemeral"}
+HANDBOOK = "The gate at the head of a canal decides how much of the river enters, and who gets it first. " * 400
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str, Any]]:
+    """What admission would be told, with the time: of every attempt, in order."""
+    seen: list[tuple[float, str, Any]] = []
+    meter = Meter.__call__
+
+    async def watched(self: Meter, call: Call, proceed: Proceed) -> Reply:
+        attempt = call.attempts[-1]
+        attempt.on_begun = lambda: seen.append((now_s(), "begun", counted(attempt)))
+        attempt.on_growth = lambda tokens: seen.append((now_s(), "growth", tokens))
+        return await meter(self, call, proceed)
+
+    monkeypatch.setattr(Meter, "__call__", watched)
+    return seen
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def counted(attempt: Attempt) -> int | None:
+    facts = attempt.facts
+    return facts.usage.counted_input if facts is not None and facts.usage is not None else None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_true_input_is_told_when_the_answer_begins(told, stream):
+    """Not at its end: until then the limits would go by an estimate.  Once, and before a stream's content."""
+
+    async def scene(world: World) -> int:
+        answer = await world.ask(stream=stream, text=HANDBOOK)
+        return answer.call.attempt.record.input_tokens
+
+    truth = play(scene)
+
+    assert [(what, input_) for _, what, input_ in told] == [("begun", truth)]
+
+
+def test_a_stream_begins_long_before_it_ends(told):
+    """What it writes into the prompt cache can be read by others from then on (§9.8)."""
+
+    async def scene(world: World) -> float:
+        await world.ask("drip=200:50", stream=True)
+        return now_s()
+
+    over_s = play(scene)
+
+    assert told[0][0] < 1 < 9 < over_s
+
+
+@pytest.mark.parametrize("sim", ["error=529", "reset", "error=400"])
+def test_what_is_not_answered_has_not_begun(told, sim):
+    """Nor has it written anything into the prompt cache."""
+
+    async def scene(world: World) -> None:
+        await world.ask(sim, stream=True)
+
+    play(scene)
+
+    assert told == []
+
+
+def test_a_stream_that_outgrows_what_it_was_admitted_for_tells_so(told):
+    """The API counts output as it is made (§8.1): a long answer must not come as a surprise at its end."""
+
+    async def scene(world: World) -> tuple[int, int]:
+        answer = await world.ask("drip=2000:10", stream=True, max_tokens=4_000)
+        record = answer.call.attempt.record
+        return record.estimated_output_tokens, record.output_tokens
+
+    admitted_for, output = play(scene)
+    grown = [tokens for _, what, tokens in told if what == "growth"]
+
+    assert admitted_for < grown[0] < admitted_for + 10
+    assert all(0 < later - earlier <= GROWTH_TOKENS + 10 for earlier, later in pairwise(grown))
+    assert output - GROWTH_TOKENS <= grown[-1] <= output
+
+
+def test_a_stream_that_keeps_within_it_tells_nothing(told):
+    """Which is most of them."""
+
+    async def scene(world: World) -> None:
+        await world.ask("drip=100:10", stream=True, max_tokens=4_000)
+
+    play(scene)
+
+    assert [what for _, what, _ in told] == ["begun"]
+
+
+# -- what each model used --------------------------------------------------------------------------------------------
+
+FALLS_BACK = {"fallbacks": [{"model": "claude-opus-5"}]}
+
+
+def test_each_hop_of_a_fallback_is_told_with_its_model():
+    """§5.2: each draws on its own model's limits."""
+
+    async def scene(world: World) -> list[Hop]:
+        call = world.make("refusal-mid", model="claude-opus-5-5", body=FALLS_BACK)
+        call.headers.append((b"anthropic-beta", b"server-side-fallback-2026-07-01"))
+        answer = await world.send(call)
+        facts = answer.call.attempt.facts
+        assert facts is not None
+        return facts.hops("claude-opus-5-5")
+
+    hops = play(scene)
+
+    assert [hop.model for hop in hops] == ["claude-opus-5-5", "claude-opus-5"]
+    assert all(hop.counted_input > 0 for hop in hops)
+
+
+def test_a_plain_answer_is_one_hop():
+    """Of the model that answered."""
+
+    async def scene(world: World) -> tuple[list[Hop], Any]:
+        call = (await world.ask()).call
+        facts = call.attempt.facts
+        assert facts is not None
+        return facts.hops("claude-sonnet-5-5"), call.attempt.record
+
+    (hop,), record = play(scene)
+
+    assert hop == Hop("claude-sonnet-5-5", record.input_tokens, record.output_tokens, 0)
+
+
+def test_a_model_that_took_over_does_not_spoil_the_habit_of_the_one_that_was_asked():
+    """Its tokens are its own."""
+
+    async def scene(world: World) -> tuple[float, float]:
+        bytes_ = []
+        for sim in ("", "refusal-mid"):
+            call = world.make(sim, model="claude-opus-5-5", text=HANDBOOK, body=FALLS_BACK)
+            call.headers.append((b"anthropic-beta", b"server-side-fallback-2026-07-01"))
+            await world.send(call)
+            habit = call.attempt.habit
+            assert habit is not None
+            bytes_.append(habit.tokens_per_byte)
+        return bytes_[0], bytes_[1]
+
+    before, after = play(scene)
+
+    assert after == pytest.approx(before, rel=0.02)
