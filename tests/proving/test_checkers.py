@@ -1,0 +1,178 @@
+"""Each checker of the proving ground can fail: a defect is planted, and it is the one that finds it.
+
+Most defects are an engine that is configured otherwise than its judge believes, or a ledger that lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from headgate.core import retry
+from headgate.core.retry import RETRYABLE
+from headgate.events import ErrorClass
+from headgate.records import AttemptRecord, CallRecord
+from headgate.sim.scenario.plan import Cue, Phase, Scenario
+from headgate.sim.settings import Limits, SimSettings
+from headgate.testing.proving import CHECKERS, Mode, Setting, draw, prove
+from headgate.testing.proving.draw import Planned
+from headgate.testing.proving.watch import Watch, WatchedLedger
+
+QUIET = SimSettings(limits=Limits(tier="build"))
+
+
+def trouble(*directives: str, probability: float = 1.0, until_s: float = 600.0) -> Scenario:
+    """All requests meet the same."""
+    cues = tuple(Cue(do=(directive,), probability=probability) for directive in directives)
+    return Scenario(name="planted", about="planted", phases=(Phase(length_s=until_s, cues=cues),))
+
+
+def setting(
+    count: int = 12,
+    *,
+    mode: Mode = "safety",
+    scenario: Scenario | None = None,
+    sim: SimSettings = QUIET,
+    **plan: object,
+) -> Setting:
+    """So many plain calls, one every tenth of a second, in front of an account that has room."""
+    drawn = draw(1, mode)
+    calls = tuple(
+        replace(
+            Planned(
+                number=number, at_s=number / 10, lane="standard", workflow="chat", user="ada",
+                model="claude-sonnet-5-5", stream=number % 2 == 0, max_tokens=64, words=5, prefix=None, fault="",
+                leaves_after_s=None, deadline_s=None, caller_attempts=0,
+            ),
+            **plan,  # type: ignore[arg-type]
+        )
+        for number in range(count)
+    )  # fmt: skip
+    lanes = {name: replace(lane, max_wait_s=300.0, max_queue=1000) for name, lane in drawn.config.lanes.items()}
+    config = replace(drawn.config, lanes=lanes, retry=replace(drawn.config.retry, max_attempts=4, max_elapsed_s=150.0))
+    return replace(drawn, sim=sim, scenario=scenario, config=config, keys=("sk-ant-test-1",), calls=calls, healed_s=5.0)
+
+
+def found(
+    setting: Setting, judged_by: Setting | None = None, ledger: Callable[[Watch], WatchedLedger] = WatchedLedger
+) -> set[str]:
+    """The rules that were broken."""
+    verdict = prove(setting, judged_by=judged_by, ledger=ledger)
+    return {violation.rule for violation in verdict.violations}
+
+
+def with_lanes(setting: Setting, **changes: float) -> Setting:
+    lanes = {name: replace(lane, **changes) for name, lane in setting.config.lanes.items()}  # type: ignore[arg-type]
+    return replace(setting, config=replace(setting.config, lanes=lanes))
+
+
+def with_retry(setting: Setting, **changes: float) -> Setting:
+    return replace(
+        setting,
+        config=replace(setting.config, retry=replace(setting.config.retry, **changes)),  # type: ignore[arg-type]
+    )
+
+
+def test_where_nothing_is_wrong_nothing_is_found():
+    """Or the tests below would prove nothing."""
+    assert found(setting()) == set()
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_inv_02_a_call_without_a_record_or_with_two_is_found(times):
+    """INV-02: exactly one."""
+
+    class Lying(WatchedLedger):
+        def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+            number = self._watch.numbers[call.call_id]
+            for _ in range(times if number == 3 else 1):
+                super().record(call, attempts)
+
+    assert "INV-02" in found(setting(), ledger=Lying)
+
+
+def test_inv_03_an_attempt_without_a_row_is_found():
+    """INV-03: what went out is written down."""
+
+    class Lying(WatchedLedger):
+        def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+            super().record(call, attempts[:-1])
+
+    assert "INV-03" in found(setting(), ledger=Lying)
+
+
+def test_inv_04_a_cost_that_is_wrong_by_one_pico_dollar_is_found():
+    """INV-04: the ledger equals the API's books."""
+
+    class Lying(WatchedLedger):
+        def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+            for attempt in attempts:
+                attempt.cost_pico = (attempt.cost_pico or 0) + 1
+            super().record(call, attempts)
+
+    assert "INV-04" in found(setting(), ledger=Lying)
+
+
+def test_inv_05_a_call_that_outlives_its_deadline_is_found():
+    """INV-05: an engine that gives calls more time than its judge allows."""
+    slow = setting(fault="slow=9000")
+
+    assert "INV-05" in found(slow, judged_by=with_lanes(slow, total_timeout_s=5.0))
+
+
+def test_inv_05_a_call_that_waits_for_longer_than_its_lane_allows_is_found():
+    """INV-05: the lane's patience."""
+    tight = setting(sim=SimSettings(limits=Limits(rpm=10, itpm=100_000, otpm=10_000, depth_s=1)))
+
+    assert "INV-05" in found(tight, judged_by=with_lanes(tight, max_wait_s=1.0))
+
+
+def test_inv_06_a_call_that_is_tried_too_often_is_found():
+    """INV-06: as often as configured, and no more."""
+    failing = setting(fault="error=500")
+
+    assert "INV-06" in found(failing, judged_by=with_retry(failing, max_attempts=2))
+
+
+def test_inv_07_a_call_that_is_repeated_although_it_was_wrong_is_found(monkeypatch):
+    """INV-07: a 400 stays a 400."""
+    monkeypatch.setattr(retry, "RETRYABLE", RETRYABLE | {ErrorClass.INVALID_REQUEST})
+
+    assert "INV-07" in found(setting(fault="error=400"))
+
+
+def test_inv_09_a_request_that_comes_too_early_is_found():
+    """INV-09: an engine that caps the API's wish at a second, and a judge who does not."""
+    pushed_back = setting(scenario=trouble("error=429; retry-after=8", probability=0.3))
+
+    assert "INV-09" in found(
+        with_retry(pushed_back, retry_after_cap_s=1.0), judged_by=with_retry(pushed_back, retry_after_cap_s=3600.0)
+    )
+
+
+def test_inv_22_a_reason_that_is_not_in_the_list_is_found():
+    """INV-22: reasons are codes of a closed list."""
+
+    class Lying(WatchedLedger):
+        def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+            call.reason = "because"
+            super().record(call, attempts)
+
+    assert "INV-22" in found(setting(), ledger=Lying)
+
+
+def test_a_call_that_gets_no_answer_although_all_is_well_is_found():
+    """Liveness: a storm that goes on after its judge believes it over."""
+    stormy = setting(mode="liveness", scenario=trouble("error=529", until_s=5_000.0), at_s=300.0)
+
+    assert "LIVE" in found(stormy)
+
+
+def test_every_checker_has_a_rule():
+    """What it guards has a name that tests, pages and reports share."""
+    rules = [checker.rule for checker in CHECKERS]
+
+    assert all(rules)
+    assert len(set(rules)) == len(rules)
