@@ -105,6 +105,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     """The `inference_geo` that was asked for."""
     size: int = 0
     """Bytes of the body that make tokens: without what stands for images and files."""
+    counted: tuple[str | None, int] | None = None
+    """A model, and the input tokens of this call as the API counted them for it."""
     owner: Resource | None = None
     """What is known of `resource_id`, or of the thread the call continues."""
     credential: str | None = None
@@ -120,6 +122,12 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     def attempt(self) -> Attempt:
         """The one under way, or the last."""
         return self.attempts[-1]
+
+    @property
+    def counted_tokens(self) -> int | None:
+        """The input tokens of the whole prompt, if the API counted them for the model that is asked now."""
+        counted = self.counted
+        return counted[1] if counted is not None and counted[0] == self.record.model else None
 
 
 class ReplyStream(Protocol):

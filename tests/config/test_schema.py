@@ -63,7 +63,7 @@ def test_a_unit_stands_last_in_the_name(cls):
             "itpm", "otpm", "headroom", "max_concurrency"}  # fmt: skip
     numbers = {item.name for item in fields(cls) if item.type in ("int", "float", "int | None", "float | None")}
 
-    assert all(name in bare or name.endswith(("_s", "_mb", "_chars", "_per_s", "_rpm")) for name in numbers)
+    assert all(name in bare or name.endswith(("_s", "_mb", "_chars", "_per_s", "_rpm", "_tokens")) for name in numbers)
 
 
 def test_every_field_without_a_default_must_be_set():

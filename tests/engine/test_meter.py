@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partialmethod
 from itertools import pairwise
 from typing import Any
 
@@ -105,6 +106,56 @@ def test_a_stream_that_keeps_within_it_tells_nothing(told):
     play(scene)
 
     assert [what for _, what, _ in told] == ["begun"]
+
+
+# -- how good estimates are ------------------------------------------------------------------------------------------
+
+
+class Errors:
+    """Remembers what was expected and what came."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, float, float]] = []
+
+    def estimate_error(self, pool: str, what: str, expected: float, actual: float) -> None:
+        self.seen.append((pool, what, expected, actual))
+
+    def prompt_counted(self, outcome: str) -> None:
+        raise AssertionError("nothing was counted here")
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> Errors:
+    watching = Errors()
+    monkeypatch.setattr(Meter, "__init__", partialmethod(Meter.__init__, estimates=watching))
+    return watching
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_e12_the_error_of_every_estimate_is_told(errors, stream):
+    """E12: what the call was admitted for, and what the limits counted, for input and output."""
+
+    async def scene(world: World) -> Any:
+        return (await world.ask("tokens=50", stream=stream, text=HANDBOOK)).call.attempt.record
+
+    record = play(scene)
+
+    assert errors.seen == [
+        ("sonnet-5.5", "input", record.estimated_input_tokens, record.input_tokens),
+        ("sonnet-5.5", "output", record.estimated_output_tokens, 50),
+    ]
+
+
+@pytest.mark.parametrize("sim", ["cut=5", "error=500", "no-usage", "bad-usage=huge"])
+def test_an_answer_that_is_not_whole_says_nothing_of_estimates(errors, sim):
+    """What it used is not known for certain."""
+
+    async def scene(world: World) -> None:
+        await world.ask(sim, stream=True)
+
+    play(scene)
+
+    assert errors.seen == []
 
 
 # -- what each model used --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from headgate.call import Kind
 from headgate.config.opening_hours import opening_hours
 from headgate.config.schema import Config
 from headgate.core.catalog import Catalog
+from headgate.core.fallback import read_policy
 from headgate.data import read_data
 from headgate.errors import ConfigError
 from headgate.toml_file import nearest
@@ -31,6 +32,7 @@ def check(config: Config, place: Place) -> None:
     _check_lanes(config, place)
     _check_numbers(config, place)
     _check_pools(config, place, [*catalog.pools, *_OTHER_POOLS])
+    _check_fallbacks(config, place)
     _check_listeners(config, place)
 
 
@@ -141,6 +143,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         "upstream": ("max_connections", "keepalive_s"),
         "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s"),
         "limits": ("first_burst_s", "burst_s"),
+        "memo": ("max_mb", "stale_max_age_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "log": ("content_chars",),
     }  # fmt: skip
@@ -160,7 +163,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         for field in names:
             if not 0 < getattr(getattr(config, section), field) < float("inf"):
                 raise ConfigError(f"{place(section, field)}: {section}.{field} must be a number above 0")
-    for section, field in (("gateway", "drain_s"), ("retry", "hold_s")):
+    for section, field in (("gateway", "drain_s"), ("retry", "hold_s"), ("estimates", "count_from_tokens")):
         if not 0 <= getattr(getattr(config, section), field) < float("inf"):
             raise ConfigError(f"{place(section, field)}: {section}.{field} must be a number of 0 or more")
     if config.gateway.buffered_mb < config.gateway.max_body_mb:
@@ -185,6 +188,27 @@ def _check_pools(config: Config, place: Place, known: list[str]) -> None:
             value = getattr(pool, field)
             if value is not None and value <= 0:
                 raise ConfigError(f"{place('limits', 'pools', name, field)}: {field} must be a whole number above 0")
+
+
+def _check_fallbacks(config: Config, place: Place) -> None:
+    for name, workflow in config.workflows.items():
+        for field in ("fallbacks", "fallbacks_on"):
+            steps = workflow.fallbacks if field == "fallbacks" else ()
+            by_trigger = workflow.fallbacks_on if field == "fallbacks_on" else {}
+            try:
+                policy = read_policy(steps, by_trigger)
+            except ValueError as problem:
+                raise ConfigError(f"{place('workflows', name, field)}: workflows.{name}.{field}: {problem}") from None
+            if policy.lists("canned") and not workflow.canned:
+                raise ConfigError(
+                    f'{place("workflows", name, field)}: workflows.{name}.{field} lists "canned", and there is no '
+                    f"text to answer with; set workflows.{name}.canned"
+                )
+        if "{ticket}" not in workflow.queued:
+            raise ConfigError(
+                f"{place('workflows', name, 'queued')}: workflows.{name}.queued must say {{ticket}} where the ticket "
+                "is to stand"
+            )
 
 
 def _check_listeners(config: Config, place: Place) -> None:

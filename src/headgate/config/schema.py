@@ -17,11 +17,13 @@ __all__ = [
     "CallerKey",
     "Config",
     "CredentialConfig",
+    "EstimatesConfig",
     "GatewayConfig",
     "LaneConfig",
     "LedgerConfig",
     "LimitsConfig",
     "LogConfig",
+    "MemoConfig",
     "PoolCeiling",
     "PricesConfig",
     "RetryConfig",
@@ -226,6 +228,25 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EstimatesConfig:
+    """How much a call will use, before it is made."""
+
+    count_from_tokens: int = 50_000
+    """A prompt estimated at so many tokens is counted by the API before it is admitted, as long as little is known of
+    calls like it.  Counting is free and has a limit of its own.  0 counts none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoConfig:
+    """Answers kept in memory for the workflows whose fallbacks list `stale`."""
+
+    max_mb: int = 64
+    """Most memory for them.  The longest unused go first."""
+    stale_max_age_s: float = 86_400.0
+    """No answer older than this is given again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LedgerConfig:
     """Where every call is recorded."""
 
@@ -269,6 +290,20 @@ class WorkflowConfig:
     """Its lane unless a call says otherwise."""
     log_content: bool | None = None
     """Overrides log.content for this workflow."""
+    fallbacks: tuple[str, ...] = ()
+    """What to do, in this order, when a call cannot be answered: `stale` (the last good answer to the same request),
+    `model:NAME` (ask another model), `canned` (the text below), `queue` (make it a job).  Not for a request that is
+    wrong itself, nor for one that a model declines."""
+    fallbacks_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Another list for one kind of trouble: an error class (`overloaded`), a reason why Headgate does not send the call
+    (`wait_too_long`), or `refusal` (the model declines).  An empty list does nothing."""
+    canned: str | None = None
+    """The text that `canned` answers with."""
+    queued: str = "Your request is queued and will be answered later. Ticket: {ticket}"
+    """The text that `queue` answers with; `{ticket}` stands for the ticket."""
+    api_error_text: bool | None = None
+    """Whether callers get the API's own words when it fails.  Unset: only where the request itself is wrong; of errors
+    of the service or the account, which may name your organisation, they get Headgate's words."""
     per_user_rpm: int | None = None
     """Instead of limits.per_user_rpm, for calls of this workflow, which are counted by themselves; 0 is any number."""
     per_session_rpm: int | None = None
@@ -300,6 +335,8 @@ class Config:
     """For calls that name none and whose workflow has none."""
     retry: RetryConfig = field(default_factory=RetryConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    estimates: EstimatesConfig = field(default_factory=EstimatesConfig)
+    memo: MemoConfig = field(default_factory=MemoConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     log: LogConfig = field(default_factory=LogConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)

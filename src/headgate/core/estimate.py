@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import sqrt
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from headgate.usage import Usage
 
-__all__ = ["Estimator", "Habit", "size_of", "surplus_of"]
+__all__ = ["EstimateObserver", "Estimator", "Habit", "size_of", "surplus_of"]
 
 BYTES_PER_TOKEN = {"claude-4.7": 3.1, "pre-4.7": 4.0}
 """Of text, where nothing is learned yet, by tokenizer family (claude-api.md §11: the newer makes about 30 % more).  The
@@ -88,17 +88,20 @@ class Habit:
         """Tokens that the prompt cache serves of each byte that it holds."""
         return self.tokens_per_byte * self.trust
 
-    def expect(self, size: int, max_tokens: int | None, *, served: float | None = None) -> tuple[float, float]:
+    def expect(
+        self, size: int, max_tokens: int | None, *, served: float | None = None, counted: int | None = None
+    ) -> tuple[float, float]:
         """Input and output tokens of a call that is about to be made, as the limits count them.
 
         Args:
             size: `size_of` its body.
             served: what the prompt cache will give of it, 0 for nothing; None if nobody knows.
+            counted: tokens of the whole prompt, where the API counted them.
         """
-        prompt = size * self.tokens_per_byte
-        counted = prompt * self.counted_share if served is None else max(0.0, prompt - served)
+        prompt = size * self.tokens_per_byte if counted is None else counted
+        input_ = prompt * self.counted_share if served is None else max(0.0, prompt - served)
         output = self.output
-        return counted, output if max_tokens is None or max_tokens > output else max_tokens
+        return input_, output if max_tokens is None or max_tokens > output else max_tokens
 
     def observe(self, size: int, usage: Usage, deltas: int | None, *, served: float | None = None) -> None:
         """Learn from a call that ended well.
@@ -136,6 +139,18 @@ class Habit:
         """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least
         one token, and in streams that ended well it held as many as was learned."""
         return round(deltas * max(1.0, self.tokens_per_delta))
+
+
+class EstimateObserver(Protocol):
+    """Is told how good estimates are.  Never raises."""
+
+    def estimate_error(self, pool: str, what: Literal["input", "output"], expected: float, actual: float) -> None:
+        """An answer is whole: the tokens it was admitted for, and those that the limits counted."""
+        ...
+
+    def prompt_counted(self, outcome: str) -> None:
+        """The API was asked to count a large prompt: `counted`, `failed` or `timeout`."""
+        ...
 
 
 class Estimator:

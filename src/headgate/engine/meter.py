@@ -13,6 +13,7 @@ from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds, utc_day
 from headgate.core.classify import classify_event
 from headgate.core.error_words import ApiErrorText, error_event
+from headgate.core.estimate import EstimateObserver
 from headgate.core.message import StreamFacts, has_untold_passes, read_message
 from headgate.core.price import PriceBook
 from headgate.core.sse import EventTooLarge, Splitter, before_event
@@ -49,13 +50,21 @@ class Meter:
     """
 
     def __init__(
-        self, prices: PriceBook, ledger: Ledger, clock: Clock, *, hold_s: float, api_error_text: ApiErrorText
+        self,
+        prices: PriceBook,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        hold_s: float,
+        api_error_text: ApiErrorText,
+        estimates: EstimateObserver | None = None,
     ) -> None:
         self._prices = prices
         self._ledger = ledger
         self._clock = clock
         self._hold_s = hold_s
         self._api_error_text = api_error_text
+        self._estimates = estimates
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         attempt = call.attempts[-1]
@@ -110,7 +119,7 @@ class Meter:
         if attempt.on_begun is not None:
             attempt.on_begun()
         self.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
-        _learn(call, attempt, None)
+        self.learn(call, attempt, None)
         return None
 
     def _gone(self, call: Call, attempt: Attempt, failure: Failure) -> None:
@@ -154,6 +163,18 @@ class Meter:
         if failure is not None:
             note_failure(attempt, failure)
 
+    def learn(self, call: Call, attempt: Attempt, deltas: int | None) -> None:
+        """From an answer that is whole: how many tokens calls like it have, and how good the estimate was."""
+        usage = attempt.facts.usage if attempt.facts is not None else None
+        if usage is None or attempt.habit is None or usage.anomalies:
+            return
+        attempt.habit.observe(call.size, usage, deltas, served=attempt.served)
+        if self._estimates is not None:
+            own = usage.own
+            record = attempt.record
+            self._estimates.estimate_error(record.pool, "input", record.estimated_input_tokens, own.counted_input)
+            self._estimates.estimate_error(record.pool, "output", record.estimated_output_tokens, own.output)
+
     def price(self, call: Call, attempt: Attempt, source: UsageSource) -> None:
         """Put a price on `attempt.facts`, and write both down."""
         facts = attempt.facts
@@ -185,13 +206,6 @@ def note_failure(attempt: Attempt, failure: Failure) -> None:
     record.error_code = failure.code
     if failure.retry_after_s is not None:
         record.retry_after_ms = round(failure.retry_after_s * 1000)
-
-
-def _learn(call: Call, attempt: Attempt, deltas: int | None) -> None:
-    """From an answer that is whole."""
-    usage = attempt.facts.usage if attempt.facts is not None else None
-    if usage is not None and attempt.habit is not None and not usage.anomalies:
-        attempt.habit.observe(call.size, usage, deltas, served=attempt.served)
 
 
 def _write_down(usage: Usage, record: AttemptRecord) -> None:
@@ -351,7 +365,7 @@ class MessageStream:
             return
         self._price()
         if self._facts.final:
-            _learn(self._call, self._attempt, self._facts.deltas)
+            self._meter.learn(self._call, self._attempt, self._facts.deltas)
         self._over()
 
     def _fail(self, failure: Failure) -> None:
