@@ -1,0 +1,232 @@
+"""In what order one tenant's calls go: by what Claude's prompt cache holds of them, and who waits for a write.
+
+Pure: time is an argument, in seconds on any clock that never goes back.  Every waiting ticket is found under the digest
+of each beginning of its prompt.  A beginning that becomes readable is put on a heap of its line, the longest on top;
+what is on the heap is checked when it comes to the top, so nothing is walked when an entry of the cache expires.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
+
+from headgate.core.prefix import Prefix
+from headgate.core.prefix_heat import PrefixHeat
+from headgate.core.ticket import Ticket
+
+__all__ = ["Line", "PrefixOrder"]
+
+LOOKED_AT = 64
+"""Tickets that one decision puts aside or brings back at most; the rest have theirs with the next one."""
+LEAST_REBUILT = 64
+
+
+class Line:
+    """Waiting tickets among which this order decides: one tenant's, of those that can go the same way."""
+
+    __slots__ = ("back", "head", "head_since_s", "hot", "hot_most", "order", "returned", "warm")
+
+    def __init__(self) -> None:
+        self.order: OrderedDict[Ticket, None] = OrderedDict()
+        """As they came, and anybody can leave at once."""
+        self.returned: OrderedDict[Ticket, None] = OrderedDict()
+        """Were put aside, and are no longer: ahead of those in `order`."""
+        self.back: OrderedDict[Ticket, None] = OrderedDict()
+        """Had their turn and were sent back by the API: ahead of all."""
+        self.hot: list[tuple[float, int, bytes]] = []
+        """A heap of beginnings that the cache may hold: minus tokens, place of the first ticket with it, digest."""
+        self.warm: set[bytes] = set()
+        """The digests in `hot`."""
+        self.hot_most = LEAST_REBUILT
+        self.head: Ticket | None = None
+        self.head_since_s = 0.0
+
+    def forget(self) -> None:
+        """Nobody waits here: nothing is kept that only those who waited need."""
+        self.hot.clear()
+        self.warm.clear()
+        self.head = None
+
+
+class PrefixOrder:
+    """The order inside all lines of one queue."""
+
+    def __init__(
+        self, heat: PrefixHeat, *, follow_s: float, longest_passed_s: float, on_ready: Callable[[Line], None]
+    ) -> None:
+        self._heat = heat
+        self._follow_s = follow_s
+        self._longest_passed_s = longest_passed_s
+        self._on_ready = on_ready
+        self._index: dict[bytes, Ticket | dict[Line, OrderedDict[Ticket, None]]] = {}
+        """By digest: the one ticket with such a beginning, or several by line.  Most have one."""
+        self._aside: list[tuple[float, int, Ticket]] = []
+        """A heap of those that follow a write, by when their patience ends; some have gone since."""
+        heat.watch(self._readable, self._failed)
+
+    def add(self, line: Line, ticket: Ticket, now_s: float, *, first: bool) -> None:
+        queue = line.back if first else line.order
+        queue[ticket] = None
+        ticket.queue = queue
+        if ticket.prefixes and not first:
+            self._put_in_index(line, ticket, now_s)
+
+    def remove(self, line: Line, ticket: Ticket) -> None:
+        if ticket.queue is not None:
+            del ticket.queue[ticket]
+            ticket.queue = None
+        ticket.follows = None
+        if ticket.prefixes:
+            self._take_from_index(line, ticket, inf)
+
+    def next(self, line: Line, now_s: float) -> Ticket | None:
+        """The ticket of `line` that is to go next; None if all of them follow, or, if some are not aside yet, so many
+        that it takes another look."""
+        if line.back:
+            return next(iter(line.back))
+        for _ in range(LOOKED_AT):
+            head = next(iter(line.returned or line.order), None)
+            ticket = head
+            if line.hot:
+                if head is not line.head:
+                    line.head, line.head_since_s = head, now_s
+                if head is None or now_s - line.head_since_s < self._longest_passed_s:
+                    ticket = self._hottest(line, now_s) or head
+            if ticket is None or not ticket.prefixes or now_s >= ticket.follow_until_s:
+                return ticket
+            write = self._heat.write_of(ticket.prefixes, now_s)
+            if write is None or self._follow_s <= 0.0:
+                return ticket
+            self._put_aside(line, ticket, write, now_s)
+        return None
+
+    # -- followers ------------------------------------------------------------------------------------------------
+
+    def bring_back(self, now_s: float) -> None:
+        """Those whose patience with a write is at its end are no longer aside."""
+        for _ in range(LOOKED_AT):
+            if self.next_back_s(now_s) > 0.0:
+                break
+            _, _, ticket = heappop(self._aside)
+            self._release(ticket, now_s)
+
+    def next_back_s(self, now_s: float) -> float:
+        """Seconds until somebody's patience with a write is at its end."""
+        aside = self._aside
+        while aside and aside[0][2].follows is None:
+            heappop(aside)
+        return max(0.0, aside[0][0] - now_s) if aside else inf
+
+    def _put_aside(self, line: Line, ticket: Ticket, write: Prefix, now_s: float) -> None:
+        """It is found under what it follows and what is longer, so that it goes as soon as that can be read."""
+        if ticket.queue is not None:
+            del ticket.queue[ticket]
+            ticket.queue = None
+            if ticket.follow_until_s == inf:
+                ticket.follow_until_s = now_s + self._follow_s
+            heappush(self._aside, (ticket.follow_until_s, ticket.place, ticket))
+        ticket.follows = write.digest
+        self._take_from_index(line, ticket, write.tokens)
+
+    def _release(self, ticket: Ticket, now_s: float) -> None:
+        line: Line = ticket.flow
+        ticket.follows = None
+        line.returned[ticket] = None
+        ticket.queue = line.returned
+        self._put_in_index(line, ticket, now_s)
+        self._on_ready(line)
+
+    def _readable(self, prefixes: Sequence[Prefix]) -> None:
+        for digest, tokens, _, _ in prefixes:
+            for line, first in self._firsts(digest):
+                self._warm_up(line, digest, tokens, first.place)
+                self._on_ready(line)
+
+    def _failed(self, prefixes: Sequence[Prefix]) -> None:
+        """One follower of each line may write instead; the others follow that."""
+        for digest, _, _, _ in prefixes:
+            for _, first in list(self._firsts(digest)):
+                if first.follows == digest:
+                    self._release(first, -inf)
+
+    # -- the index ------------------------------------------------------------------------------------------------
+
+    def _put_in_index(self, line: Line, ticket: Ticket, now_s: float) -> None:
+        index = self._index
+        readable = self._heat.readable
+        for digest, tokens, _, _ in ticket.prefixes:
+            found = index.get(digest)
+            if found is None:
+                index[digest] = ticket
+            elif found is not ticket:
+                if isinstance(found, Ticket):
+                    index[digest] = found = {found.flow: OrderedDict(((found, None),))}
+                same = found.get(line)
+                if same is None:
+                    found[line] = OrderedDict(((ticket, None),))
+                else:
+                    same[ticket] = None
+            if digest not in line.warm and readable(digest, now_s):
+                self._warm_up(line, digest, tokens, ticket.place)
+
+    def _take_from_index(self, line: Line, ticket: Ticket, below_tokens: float) -> None:
+        """Under its beginnings that are shorter than `below_tokens` it is no longer found."""
+        index = self._index
+        for digest, tokens, _, _ in ticket.prefixes:
+            if tokens >= below_tokens:
+                break
+            found = index.get(digest)
+            if found is ticket:
+                del index[digest]
+            elif isinstance(found, dict):
+                same = found.get(line)
+                if same is not None and ticket in same:
+                    del same[ticket]
+                    if not same:
+                        del found[line]
+                        if not found:
+                            del index[digest]
+
+    def _firsts(self, digest: bytes) -> Iterable[tuple[Line, Ticket]]:
+        """Each line with tickets that begin so, and the first of these."""
+        found = self._index.get(digest)
+        if isinstance(found, dict):
+            return [(line, next(iter(same))) for line, same in found.items()]
+        return ((found.flow, found),) if found is not None else ()
+
+    def _first(self, line: Line, digest: bytes) -> Ticket | None:
+        found = self._index.get(digest)
+        if isinstance(found, dict):
+            same = found.get(line)
+            return next(iter(same)) if same is not None else None
+        return found if found is not None and found.flow is line else None
+
+    # -- heat -----------------------------------------------------------------------------------------------------
+
+    def _warm_up(self, line: Line, digest: bytes, tokens: float, place: int) -> None:
+        if digest in line.warm:
+            return
+        line.warm.add(digest)
+        heappush(line.hot, (-tokens, place, digest))
+        if len(line.hot) > line.hot_most:
+            line.hot = [each for each in line.hot if self._first(line, each[2]) is not None]
+            line.warm = {each[2] for each in line.hot}
+            line.hot_most = max(LEAST_REBUILT, 2 * len(line.hot))
+            heapify(line.hot)
+
+    def _hottest(self, line: Line, now_s: float) -> Ticket | None:
+        """The first of those of whose prompt the cache holds most."""
+        hot = line.hot
+        while hot:
+            tokens, place, digest = hot[0]
+            first = self._first(line, digest)
+            if first is None or not self._heat.readable(digest, now_s):
+                heappop(hot)
+                line.warm.discard(digest)
+            elif first.place != place:
+                heapreplace(hot, (tokens, first.place, digest))
+            else:
+                return first
+        return None
