@@ -92,6 +92,7 @@ def models(sheet: dict[str, Any]) -> list[str]:
             f"aliases = {json.dumps(model['aliases'])}\n",
             f'pool = "{model["rate_limit_pool"] or model["id"]}"\n',
             f'tokenizer = "{model["tokenizer"]}"\n',
+            f"min_cacheable_tokens = {model['min_cacheable_tokens']}\n",
         ]
     return lines
 

@@ -68,3 +68,9 @@ def test_an_unknown_model_is_a_pool_of_its_own_with_the_lowest_limits():
 
     assert (model.pool, model.tokenizer) == ("claude-next-1", "claude-4.7")
     assert CATALOG.limits("start", model.pool) == FABLE["start"]
+
+
+@pytest.mark.parametrize("model", FACTS.models, ids=lambda model: model.id)
+def test_what_is_too_short_to_be_cached_is_known(model):
+    """§9.4: from 512 to 4,096 tokens."""
+    assert CATALOG.model(model.id).min_cacheable_tokens == model.min_cacheable_tokens

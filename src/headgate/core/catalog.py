@@ -1,4 +1,4 @@
-"""Which models share a limit, which tokenizer they have, and what each usage tier allows (claude-api.md §8.2, §13)."""
+"""Which models share a limit, how they read a prompt, and what each tier allows (claude-api.md §8.2, §9.4, §13)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ class Model:
     id: str
     pool: str
     tokenizer: str
+    min_cacheable_tokens: int
+    """Shorter beginnings of a prompt are not cached (§9.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Catalog:
     def __init__(self, models_toml: str, tiers_toml: str) -> None:
         self._models: dict[str, Model] = {}
         for entry in tomllib.loads(models_toml)["model"]:
-            model = Model(entry["id"], entry["pool"], entry["tokenizer"])
+            model = Model(entry["id"], entry["pool"], entry["tokenizer"], entry["min_cacheable_tokens"])
             for name in (model.id, *entry["aliases"]):
                 self._models[name] = model
         self._tiers = tomllib.loads(tiers_toml)
@@ -47,7 +49,7 @@ class Catalog:
     def model(self, name: str) -> Model:
         """The model of that id or alias.  One that is not in the catalogue is a pool of its own, with the
         tokenizer that makes more tokens."""
-        return self._models.get(name) or Model(name, name, "claude-4.7")
+        return self._models.get(name) or Model(name, name, "claude-4.7", 1_024)
 
     def limits(self, tier: str, pool: str) -> PoolLimits:
         """The tier's limits of a pool of models; for an unknown pool the lowest that the tier has."""
