@@ -1,0 +1,262 @@
+"""The figures of traffic: what Headgate makes of real traffic under limits, storms and strangers, beside its rivals.
+
+    python bench/traffic.py                   all of it
+    python bench/traffic.py --quick           a first look: one seed, the beginnings of the slices
+    python bench/traffic.py --only storm      worlds whose name begins so
+    python bench/traffic.py --write           and write the tables into docs/explanation/traffic.md
+
+Virtual time: the production gateway and the simulated API on one event loop, so a figure is the same on every machine
+(but for the CPU of a decision, which is measured for real).  It reports and judges nothing: the exit code is 0 unless
+it could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+import traffic_worlds as worlds
+from traffic_worlds import Found
+
+from headgate.replay.policies import POLICIES, PolicyName
+
+BENCH = Path(__file__).resolve().parent
+PAGE = BENCH.parent / "docs/explanation/traffic.md"
+HEAD = {"headgate": "Headgate", "fifo": "first come", "sdk": "SDK", "fixed-retry": "fixed retry",
+        "semaphore": "semaphore", "fixed-minute": "fixed minute"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A line of the table: one metric over all worlds whose name begins with `of`, the worst of them against a goal."""
+
+    title: str
+    of: str
+    metric: str
+    goal: float
+    at_most: bool = True
+    shown: Callable[[float], str]
+
+    @property
+    def reach(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.shown(self.goal)}"
+
+    def worst(self, values: Sequence[float]) -> float:
+        return max(values) if self.at_most else min(values)
+
+    def met(self, values: Sequence[float]) -> bool:
+        worst = self.worst(values)
+        return worst <= self.goal if self.at_most else worst >= self.goal
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.2f} %" if value < 0.05 else f"{value * 100:.1f} %"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _seconds(value: float) -> str:
+    if value == inf:
+        return "never"
+    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}"
+
+
+FIGURES = (
+    Figure(title="429s ÷ attempts, after the first minute", of="slice", metric="late_429", goal=0.001, shown=_percent),
+    Figure(title="makespan ÷ fluid bound", of="slice", metric="stretch", goal=1.01, shown=_ratio),
+    Figure(title="makespan ÷ ideal-cache bound", of="cached", metric="stretch", goal=1.03, shown=_ratio),
+    Figure(title="interactive wait, p95", of="lanes", metric="interactive_p95_s", goal=1, shown=_seconds),
+    Figure(title="bulk's share of the rest", of="lanes", metric="bulk_share", goal=0.97, at_most=False, shown=_percent),
+    Figure(title="Jain index, 24 tenants", of="tenants", metric="jain", goal=0.99, at_most=False, shown=_ratio),
+    Figure(title="attempts ÷ calls", of="storm", metric="attempts", goal=1.2, shown=_times),
+    Figure(title="full service after, in probe intervals", of="storm", metric="recovery", goal=2, shown=_times),
+    Figure(title="waiting jobs, at most", of="retry-storm", metric="most_queued", goal=780, shown=_whole),
+    Figure(title="throughput ÷ limit while jobs wait", of="retry-storm", metric="throughput", goal=0.95, at_most=False,
+           shown=_percent),
+    Figure(title="interactive wait after the bad minute, p95", of="retry-storm", metric="interactive_p95_s", goal=1,
+           shown=_seconds),
+    Figure(title="429s ÷ attempts", of="hidden", metric="share_429", goal=0.005, shown=_percent),
+    Figure(title="used of the rest", of="hidden", metric="used", goal=0.97, at_most=False, shown=_percent),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run."""
+
+    world: str
+    policy: PolicyName
+    seed: int
+    quick: bool
+
+    def run(self) -> tuple[Task, Found, float]:
+        began_s = time.process_time()
+        found = worlds.WORLDS[self.world](self.policy, self.seed, self.quick)
+        return self, found, time.process_time() - began_s
+
+
+def measure(tasks: Sequence[Task], jobs: int) -> dict[Task, Found]:
+    """Every run, in as many processes."""
+    told: dict[Task, Found] = {}
+
+    def take(done: Iterable[tuple[Task, Found, float]]) -> None:
+        for task, found, cpu_s in done:
+            told[task] = found
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+            say(f"{task.world}, {task.policy}, seed {task.seed}: {figures} ({cpu_s:.0f} s of CPU)")
+
+    if jobs == 1:
+        take(map(Task.run, tasks))
+        return told
+    with ProcessPoolExecutor(jobs) as pool:
+        take(pool.map(Task.run, tasks))
+    return told
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def tables(found: dict[Task, Found]) -> list[str]:
+    """One line a figure: the worst run of each policy, and what was to be reached."""
+    present = [policy for policy in POLICIES if any(task.policy == policy for task in found)]
+    lines = [
+        f"| figure | in | reach | {' | '.join(HEAD[policy] for policy in present)} |",
+        f"| --- | --- | ---: | {' | '.join('---:' for _ in present)} |",
+    ]
+    for figure in FIGURES:
+        names = [name for name in worlds.WORLDS if name.startswith(figure.of)]
+        cells = [_cell(figure, found, names, policy) for policy in present]
+        if any(cell != "" for cell in cells):
+            lines.append(f"| {figure.title} | {_worlds(names)} | {figure.reach} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(figure: Figure, found: dict[Task, Found], names: Sequence[str], policy: str) -> str:
+    runs = [told for task, told in found.items() if task.world in names and task.policy == policy]
+    values = [told[figure.metric] for told in runs if figure.metric in told]
+    if not values:
+        return ""
+    worst, middle = figure.worst(values), statistics.median(values)
+    cell = figure.shown(worst) if len(values) == 1 or worst == middle else (
+        f"{figure.shown(middle)} (worst {figure.shown(worst)})"
+    )  # fmt: skip
+    failed = max(told.get("failed", 0.0) for told in runs)
+    if failed >= 0.0005:
+        cell += f", {_percent(failed)} failed"
+    if policy == "headgate":
+        cell = f"**{cell}**" if figure.met(values) else f"{cell} (missed)"
+    return cell
+
+
+def _worlds(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 2 else f"{len(names)} worlds"
+
+
+def every_run(found: dict[Task, Found]) -> list[str]:
+    """One line a world and policy: each metric's median and range over the seeds."""
+    lines = ["| world | policy | what came of it |", "| --- | --- | --- |"]
+    for world in worlds.WORLDS:
+        for policy in POLICIES:
+            runs = [told for task, told in found.items() if (task.world, task.policy) == (world, policy)]
+            if not runs:
+                continue
+            metrics = []
+            for metric in runs[0]:
+                values = [run[metric] for run in runs]
+                low, middle, high = min(values), statistics.median(values), max(values)
+                spread = f" ({low:.4g}–{high:.4g})" if low != high else ""
+                metrics.append(f"{metric} {middle:.4g}{spread}")
+            lines.append(f"| {world} | {policy} | {', '.join(metrics)} |")
+    return lines
+
+
+def decision_table() -> list[str]:
+    """The CPU of one admission decision, by bench/admission.py."""
+    done = subprocess.run(
+        [sys.executable, BENCH / "admission.py", "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        return [f"bench/admission.py: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}"]
+    return ["```json", json.dumps(json.loads(done.stdout)), "```"]
+
+
+def write(found: dict[Task, Found], decision: list[str]) -> None:
+    """Put the tables into the page, between its marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    for mark, lines in (("figures", tables(found)), ("runs", every_run(found)), ("decision", decision)):
+        if lines:
+            text = _put(text, mark, "\n".join(lines))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _put(text: str, mark: str, lines: str) -> str:
+    begin, end = f"<!-- {mark}: written by bench/traffic.py -->\n", f"\n<!-- end of {mark} -->"
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise SystemExit(f"traffic.py: {PAGE.name} has no place for {mark}")
+    return f"{before}{begin}{lines}{end}{after}"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="The figures of traffic, beside Headgate's rivals, in virtual time.")
+    parser.add_argument("--quick", action="store_true", help="a first look: one seed, the beginnings of the slices")
+    parser.add_argument("--only", default="", help="worlds whose name begins so: " + ", ".join(worlds.WORLDS))
+    parser.add_argument("--policies", default=",".join(POLICIES), help="default: %(default)s")
+    parser.add_argument("--seeds", type=int, help="how many, default 3, with --quick 1")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
+    parser.add_argument("--no-decision", action="store_true", help="leave out the CPU of a decision")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every run here")
+    parser.add_argument("--write", action="store_true", help=f"write the tables into {PAGE.name}")
+    parsed = parser.parse_args(arguments)
+    named = [name.strip() for name in parsed.policies.split(",") if name.strip()]
+    if unknown := [name for name in named if name not in POLICIES]:
+        parser.error(f"unknown policy {unknown[0]!r}: choose from {', '.join(POLICIES)}")
+    policies = [policy for policy in POLICIES if policy in named]
+    chosen = [name for name in worlds.WORLDS if name.startswith(parsed.only)]
+    if not chosen:
+        parser.error(f"no world begins with {parsed.only!r}; there are {', '.join(worlds.WORLDS)}")
+    seeds = range(parsed.first, parsed.first + (parsed.seeds or (1 if parsed.quick else 3)))
+    tasks = [
+        Task(world, policy, seed, parsed.quick)
+        for world in chosen
+        for policy in policies
+        for seed in (seeds if policy == "headgate" else seeds[:1])
+    ]
+    found = measure(tasks, parsed.jobs)
+    decision = [] if parsed.no_decision or parsed.only else decision_table()
+    if parsed.json:
+        parsed.json.write_text(json.dumps([{**vars(task), **told} for task, told in found.items()], indent=1) + "\n")
+    if parsed.write:
+        write(found, decision)
+    print("\n".join(["", *tables(found), "", *every_run(found), "", *decision]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
