@@ -50,7 +50,10 @@ def setting(
         )
         for number in range(count)
     )  # fmt: skip
-    lanes = {name: replace(lane, max_wait_s=300.0, max_queue=1000) for name, lane in drawn.config.lanes.items()}
+    lanes = {
+        name: replace(lane, max_wait_s=300.0, max_queue=1000, total_timeout_s=1200.0)
+        for name, lane in drawn.config.lanes.items()
+    }
     config = replace(drawn.config, lanes=lanes, retry=replace(drawn.config.retry, max_attempts=4, max_elapsed_s=150.0))
     return replace(drawn, sim=sim, scenario=scenario, config=config, keys=("sk-ant-test-1",), calls=calls, healed_s=5.0)
 
@@ -150,6 +153,21 @@ def test_inv_09_a_request_that_comes_too_early_is_found():
     assert "INV-09" in found(
         with_retry(pushed_back, retry_after_cap_s=1.0), judged_by=with_retry(pushed_back, retry_after_cap_s=3600.0)
     )
+
+
+def test_inv_11_a_lane_that_gets_less_than_its_share_is_found():
+    """INV-11: an engine for which bulk is worth next to nothing, and a judge for whom it is worth most."""
+    busy = setting(60, sim=SimSettings(limits=Limits(rpm=60, itpm=500_000, otpm=50_000, depth_s=1)), at_s=0.0)
+    calls = tuple(replace(call, lane="bulk" if call.number >= 57 else "standard") for call in busy.calls)
+    busy = replace(busy, calls=calls)
+    lanes = busy.config.lanes
+
+    def weighing(bulk: float) -> Setting:
+        weights = {**lanes, "bulk": replace(lanes["bulk"], weight=bulk)}
+        return replace(busy, config=replace(busy.config, lanes=weights))
+
+    assert "INV-11" not in found(weighing(2.0))
+    assert "INV-11" in found(weighing(0.001), judged_by=weighing(10.0))
 
 
 def test_inv_22_a_reason_that_is_not_in_the_list_is_found():

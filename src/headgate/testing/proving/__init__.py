@@ -9,7 +9,8 @@ is about to pass, and at the end.  In `safety` everything fails until the end; i
 on, and then whoever may still wait must be answered.
 """
 
-from headgate.testing.proving.checkers import CHECKERS, Violation
+from headgate.testing.proving.checker import Violation
+from headgate.testing.proving.checkers import CHECKERS
 from headgate.testing.proving.draw import Mode, Setting, draw
 from headgate.testing.proving.run import Verdict, prove
 

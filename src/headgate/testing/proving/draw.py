@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Literal
 
-from headgate.config.schema import Config, LaneConfig, LimitsConfig, PoolCeiling, RetryConfig, UpstreamConfig
+from headgate.config.schema import (
+    Config,
+    LaneConfig,
+    LimitsConfig,
+    PoolCeiling,
+    RetryConfig,
+    UpstreamConfig,
+    WorkflowConfig,
+)
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.settings import Access, Answers, Conditions, Latency, Limits, SimSettings
 
@@ -156,6 +164,7 @@ def _config(rng: Random, live: bool) -> Config:
             total_timeout_s=14_400.0 if live else rng.choice((30.0, 300.0, 1200.0)),
         )
 
+    nightly = rng.choice(((), (), (), ("08:02-24:00",), ("00:00-08:01", "08:03-24:00")))
     ceiling = {}
     if rng.random() < 0.2:
         ceiling["sonnet-5.5"] = PoolCeiling(rpm=rng.choice((None, 30)), itpm=rng.choice((None, 50_000)))
@@ -164,14 +173,16 @@ def _config(rng: Random, live: bool) -> Config:
         lanes={
             "interactive": lane(rng.choice((1.0, 4.0)), rng.choice((0.0, 0.1, 0.3))),
             "standard": lane(2.0, 0.0),
-            "bulk": lane(rng.choice((0.2, 1.0)), 0.0),
+            "bulk": replace(lane(rng.choice((0.2, 1.0)), 0.0), open=nightly),
         },
         limits=LimitsConfig(
             first_burst_s=rng.choice((1.0, 5.0)),
             burst_s=rng.choice((5.0, 60.0)),
             share_by=rng.choice(("workflow", "user")),
             pools=ceiling,
+            per_user_rpm=None if live else rng.choice((None, None, None, 10)),
         ),
+        workflows={"agents": WorkflowConfig(max_concurrency=rng.choice((None, 1, 3)))},
         retry=RetryConfig(
             max_attempts=rng.choice((3, 4, 6) if live else (1, 2, 4, 6)),
             base_s=rng.choice((0.1, 0.5)),

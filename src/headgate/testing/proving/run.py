@@ -22,7 +22,8 @@ from headgate.sim.service import LIMITS
 from headgate.sim.virtual_time import EPOCH, Deadlock, VirtualLoop, memory_dial
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
-from headgate.testing.proving.checkers import CHECKERS, Checker, Scene, Violation
+from headgate.testing.proving.checker import Checker, Scene, Violation
+from headgate.testing.proving.checkers import CHECKERS
 from headgate.testing.proving.draw import Planned, Setting
 from headgate.testing.proving.watch import MARK, Story, Watch, WatchedApi, WatchedLedger
 from headgate.testing.virtual import engine_in_memory

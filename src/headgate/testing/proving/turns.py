@@ -1,0 +1,195 @@
+"""What must hold of waiting: each gets its share, nobody waits who could go, and in the end everybody has gone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from headgate.records import AttemptRecord
+from headgate.sim.virtual_time import EPOCH
+from headgate.testing.proving.checker import QUANTUM_S, Checker, Scene
+from headgate.testing.proving.draw import CALM_S
+from headgate.testing.proving.watch import Sent, Story
+
+__all__ = [
+    "AllIsWellAgain",
+    "CapsAreKept",
+    "ClosedLanesAreQuiet",
+    "NobodyStarves",
+    "PermitsComeBack",
+    "WorkIsConserved",
+]
+
+
+class NobodyStarves(Checker):
+    """While a call waits, others get no more of the pool than their share.
+
+    Counted in seconds of the API's own limits that were really used, and generously: of what goes out meanwhile, its
+    tenant must get what its lane's weight says among the lanes that are busy, divided by the lane's busy tenants, or
+    nearly.  What it waits for by itself (the queue of its own tenant, which may be put in another order for the prompt
+    cache) is not held against the others.
+    """
+
+    rule = "INV-11"
+    times = 2.0
+    slack = 4.0
+    """So many of the largest calls more, as they were admitted: who holds the pool at the moment counts as large as it
+    was thought to be."""
+
+    def over(self) -> None:
+        rows = {(self.scene.watch.numbers[row.call_id], row.attempt): row for row in self.scene.ledger.attempts}
+        sent = self.scene.watch.sent
+        used_s = {}
+        for each in sent:
+            row = rows.get((each.number, each.attempt))
+            used_s[each] = self._work_s(each, _used(row)) if row is not None else 0.0
+        for each in sent:
+            if each.at_s - each.asked_s >= 1.0:
+                since = [one for one in sent if one.pool == each.pool and each.asked_s < one.at_s <= each.at_s]
+                self._look(each, since, used_s)
+
+    def _look(self, sent: Sent, since: list[Sent], used_s: dict[Sent, float]) -> None:
+        others = sum([used_s[one] for one in since if (one.lane, one.tenant) != (sent.lane, sent.tenant)])
+        mine = sum([used_s[one] for one in since if (one.lane, one.tenant) == (sent.lane, sent.tenant)])
+        largest = max([self._work_s(one, one.needs) for one in since])
+        lanes = self.setting.config.lanes
+        busy = sum([lanes[lane].weight for lane in {one.lane for one in since}])
+        share = lanes[sent.lane].weight / busy / len({one.tenant for one in since if one.lane == sent.lane})
+        most = self.times * mine * (1 - share) / share + self.slack * largest
+        self.check(
+            others <= most,
+            f"call {sent.number} of {sent.lane} waited until {sent.at_s:.3f} s while others used {others:.1f} s of the "
+            f"pool; its share was {share:.3f}, its own part {mine:.1f} s",
+        )
+
+    def _work_s(self, sent: Sent, needs: tuple[float, float, float]) -> float:
+        limits = self.setting.sim.limits.pool(sent.pool)
+        return max(
+            [need / limit * 60 for need, limit in zip(needs, (limits.rpm, limits.itpm, limits.otpm), strict=True)]
+        )
+
+
+def _used(row: AttemptRecord) -> tuple[float, float, float]:
+    return 1.0, float(row.input_tokens + row.cache_write_5m_tokens), float(row.output_tokens)
+
+
+class CapsAreKept(Checker):
+    """Of a workflow with `max_concurrency` no more attempts are under way at a time, in each pool."""
+
+    rule = "CAPS"
+
+    def sent(self, sent: Sent) -> None:
+        stories = self.scene.watch.stories
+        workflow = stories[sent.number].planned.workflow
+        policy = self.setting.config.workflows.get(workflow)
+        if policy is None or policy.max_concurrency is None:
+            return
+        under_way = 1
+        for story in stories.values():
+            if story.planned.workflow == workflow and story.call is not None and story.call.attempts:
+                last = story.call.attempts[-1]
+                under_way += last.sent_s is not None and last.ended_s is None and last.record.pool == sent.pool
+        self.check(under_way <= policy.max_concurrency, f"{under_way} attempts of {workflow} are under way")
+
+
+class ClosedLanesAreQuiet(Checker):
+    """Nothing of a lane goes out while it is closed."""
+
+    rule = "OPEN"
+
+    def sent(self, sent: Sent) -> None:
+        windows = self.setting.config.lanes[sent.lane].open
+        minutes = (EPOCH.hour * 60 + EPOCH.minute) + sent.at_s / 60
+        slack = QUANTUM_S / 60
+        is_open = not windows or any(
+            begin - slack <= minutes <= end + slack for begin, end in (_minutes(window) for window in windows)
+        )
+        self.check(is_open, f"call {sent.number} goes out although {sent.lane} is closed")
+
+
+def _minutes(window: str) -> list[int]:
+    """Of a window of every day: its beginning and its end after midnight."""
+    return [int(hours) * 60 + int(minutes) for hours, minutes in (part.split(":") for part in window.split("-"))]
+
+
+class WorkIsConserved(Checker):
+    """Nobody waits who could go: whenever time is about to pass, another look at the queues would grant nothing.
+
+    Looks at copies, so that looking changes nothing; at some moments only, because copies are dear.
+    """
+
+    rule = "INV-12"
+    every = 7
+    most = 60
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._looks = self._copies = 0
+
+    def settled(self) -> None:
+        engine = getattr(self.scene, "engine", None)
+        if engine is None or self._copies >= self.most:
+            return
+        for state in engine.gates():
+            if state.gate.waiting:
+                self._looks += 1
+                if self._looks % self.every == 0:
+                    self._copies += 1
+                    self._look(state)
+
+    def _look(self, state: Any) -> None:
+        granted, _ = copy.deepcopy(state.gate).pump(self.scene.now_s())
+        self.check(not granted, f"{len(granted)} of {state.gate.waiting} wait for {state.pool} although they could go")
+
+
+class PermitsComeBack(Checker):
+    """When all is over nothing is held and nobody waits."""
+
+    rule = "INV-20"
+
+    def over(self) -> None:
+        for state in self.scene.engine.gates():
+            self.check(not state.gate.under_way, f"{state.gate.under_way} permits of {state.pool} are still held")
+            self.check(not state.gate.waiting, f"{state.gate.waiting} still wait for {state.pool}")
+
+
+class AllIsWellAgain(Checker):
+    """Of a liveness run: when the trouble is over, whoever may still wait is answered, and in time.
+
+    A call of the trouble's own time may have failed in it; it must have ended.  One that asks when all has been well
+    for a while must be answered.
+    """
+
+    rule = "LIVE"
+    times = 2.0
+
+    def over(self) -> None:
+        if self.setting.mode != "liveness":
+            return
+        calm_s = self.setting.healed_s + CALM_S
+        for story in self.stories():
+            number = story.planned.number
+            self.check(story.ended_s is not None, f"call {number} has never ended")
+            if story.planned.at_s >= calm_s:
+                why = story.refusal.reason if story.refusal else self._why(story)
+                self.check(story.ok, f"call {number} asked when all was well, and got no answer: {why}")
+        ended_s = max([story.ended_s or 0.0 for story in self.stories()], default=0.0)
+        most_s = calm_s + self.setting.healed_s + self.times * self._work_s() + 300.0
+        self.check(ended_s <= most_s, f"the last answer came at {ended_s:.0f} s, and {most_s:.0f} s would do")
+
+    def _why(self, story: Story) -> str:
+        return story.call.record.outcome if story.call is not None else "it was not made"
+
+    def _work_s(self) -> float:
+        """How long the API needs for all of it, if it does nothing else: by the scarcest of the three limits."""
+        longest_s = 0.0
+        for pool in ("sonnet-5.5", "haiku-5.5"):
+            limits = self.setting.sim.limits.pool(pool)
+            rows = [row for row in self.scene.ledger.attempts if row.pool == pool]
+            used = (
+                (len(rows), limits.rpm),
+                (sum([row.input_tokens + row.cache_write_5m_tokens for row in rows]), limits.itpm),
+                (sum([row.output_tokens for row in rows]), limits.otpm),
+            )
+            longest_s = max(longest_s, *[amount / limit * 60 for amount, limit in used])
+        return longest_s
