@@ -240,6 +240,10 @@ class FairQueue:
         """Nothing of `lane` goes before `until_s`.  It is owed nothing for that time."""
         self._lanes[lane].closed_until_s = until_s
 
+    def closed_for_s(self, lane: str, now_s: float) -> float:
+        """Seconds until `lane` opens; 0 if it is open."""
+        return max(0.0, self._lanes[lane].closed_until_s - now_s)
+
     def open(self, lane: str) -> None:
         self._open(self._lanes[lane])
 
