@@ -28,6 +28,8 @@ class Ticket(msgspec.Struct, eq=False):
     """Of the whole prompt, what the prompt cache will serve included."""
     only: str | None = None
     """The one backend that will do."""
+    call_id: str = ""
+    """For those who look."""
     backend: Any = None
     granted: bool = False
     probe: bool = False
