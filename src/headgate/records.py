@@ -171,6 +171,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     """Expected cost, in pico-dollars, if nothing tells what it used; not in `cost_pico`, and no bound."""
     price_row: str | None = None
     """The price row used: model and the row's first day."""
+    hops: str | None = None
+    """Where several models took part in one answer: a JSON list with `model`, the five token counts and `cost_pico` of
+    each, in the order they ran, which add up to those of the attempt; else NULL."""
     queue_ms: float = 0.0
     """Milliseconds of waiting for the account's limits."""
     connect_ms: float = 0.0

@@ -71,6 +71,13 @@ class Usage(msgspec.Struct, eq=False):
             return self
         return _sum(iteration.usage for iteration in self.iterations if iteration.type not in _OTHERS)
 
+    def by_model(self, unnamed: str) -> dict[str, Usage]:
+        """The counts of each model's passes, in the order they ran; `unnamed` is the model of those that name none."""
+        parts: dict[str, list[Usage]] = {}
+        for iteration in self.iterations:
+            parts.setdefault(iteration.model or unnamed, []).append(iteration.usage)
+        return {model: _sum(of_model) for model, of_model in parts.items()}
+
     def write_to(self, record: AttemptRecord | BatchItemRecord) -> None:
         """Put the token counts of all passes into a record."""
         total = self.total
@@ -126,8 +133,5 @@ class MessageFacts(msgspec.Struct, eq=False):
             return []
         if not usage.iterations:
             return [Hop(self.model or requested, usage.counted_input, usage.output, usage.cache_read)]
-        parts: dict[str, list[Usage]] = {}
-        for iteration in usage.iterations:
-            parts.setdefault(iteration.model or requested, []).append(iteration.usage)
-        sums = {model: _sum(of_model) for model, of_model in parts.items()}
-        return [Hop(model, sum_.counted_input, sum_.output, sum_.cache_read) for model, sum_ in sums.items()]
+        parts = usage.by_model(requested)
+        return [Hop(model, part.counted_input, part.output, part.cache_read) for model, part in parts.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,39 @@ def test_sums_by_each_dimension_are_exact(cli, tmp_path: Path, by: str, sums: di
     assert told["total"]["cost_pico"] == sum(sums.values())
     assert Decimal(told["total"]["cost_usd"]) == Decimal(sum(sums.values())) / 10**12
     assert (told["total"]["calls"], told["total"]["answered"], told["total"]["attempts"]) == (3, 2, 6)
+
+
+def hop(model: str, cost_pico: int, **tokens: int) -> dict[str, Any]:
+    kinds = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+    return {"model": model, "cost_pico": cost_pico} | dict.fromkeys(kinds, 0) | tokens
+
+
+def test_each_model_bears_what_it_used_itself(cli, tmp_path: Path):
+    """§5.2: where one model took over from another, in one answer or in another attempt, both have their share; the
+    call counts with the one that answered."""
+    hops = [hop("claude-opus-5-5", 70, input_tokens=10), hop("claude-opus-5", 30, input_tokens=20, output_tokens=5)]
+    taken_over = call("call_1", model_answered="claude-opus-5", cost_pico=100, input_tokens=30, output_tokens=5)
+    asked_another = call("call_2", model_answered="claude-haiku-5-5", cost_pico=9, attempts=2)
+    path = tmp_path / "ledger.db"
+
+    async def main() -> None:
+        ledger = SqliteLedger(path, lambda attempt: 0)
+        ledger.record(taken_over, attempts_of(taken_over, hops=json.dumps(hops)))
+        attempts = attempts_of(asked_another)
+        attempts[0].cost_pico, attempts[0].model_answered = 2, "claude-opus-5-5"
+        attempts[1].cost_pico = 7
+        ledger.record(asked_another, attempts)
+        await ledger.close()
+
+    asyncio.run(main())
+    told = cli("cost", "--by", "model", "--ledger", "ledger.db", "--json").json
+
+    assert {row["name"]: (row["calls"], row["attempts"], row["cost_pico"]) for row in told["rows"]} == {
+        "claude-haiku-5-5": (1, 1, 7),
+        "claude-opus-5": (1, 1, 30),
+        "claude-opus-5-5": (0, 1, 72),
+    }
+    assert told["total"] == cli("cost", "--ledger", "ledger.db", "--json").json["total"]
 
 
 def test_sums_pass_what_64_bits_hold(cli, tmp_path: Path):

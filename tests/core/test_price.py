@@ -265,6 +265,29 @@ def passed(kind: str, model: str | None = None, **usage: int) -> Iteration:
     return Iteration(kind, model, Usage(**usage))
 
 
+def test_what_each_model_cost_is_told_where_several_took_part():
+    """§5.2: each hop at its own model's price; searches with the model that answered.  Together it is the whole."""
+    iterations = [
+        passed("message", "claude-opus-5-5", input=1_000, output=200),
+        passed("fallback_message", "claude-opus-5", input=1_100, output=500),
+    ]
+
+    told = bill("claude-opus-5", iterations=iterations, web_searches=1, fallback_triggers=[("claude-opus-5-5", "bio")])
+
+    assert dict(told.parts) == {
+        "claude-opus-5-5": (1_000 * 4 + 200 * 20) * 10**6,
+        "claude-opus-5": (1_100 * 5 + 500 * 25) * 10**6 + 10**10,
+    }
+    assert sum(pico for _, pico in told.parts) == told.pico
+
+
+def test_an_answer_of_one_model_has_no_parts():
+    """A summary and the answer after it were made by the same one."""
+    iterations = [passed("compaction", input=150_000, output=2_000), passed("message", input=2_400, output=300)]
+
+    assert bill("claude-opus-5", iterations=iterations).parts == ()
+
+
 def test_a_compaction_is_billed_although_the_totals_leave_it_out():
     """§4: where `iterations` is present, it is the sum over them that is billed, not the top-level counts."""
     iterations = [passed("compaction", input=150_000, output=2_000), passed("message", input=2_400, output=300)]

@@ -7,6 +7,7 @@ from functools import partialmethod
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from headgate.call import Attempt, Call, Reply
@@ -178,6 +179,27 @@ def test_each_hop_of_a_fallback_is_told_with_its_model():
 
     assert [hop.model for hop in hops] == ["claude-opus-5-5", "claude-opus-5"]
     assert all(hop.counted_input > 0 for hop in hops)
+
+
+@pytest.mark.parametrize("sim", ["refusal", "refusal-mid", "refusal-mid; declines=2"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_ledger_says_what_each_model_used_and_cost(sim, stream):
+    """It adds up to what the attempt used and cost, and that is what the API's books say."""
+
+    async def scene(world: World) -> tuple[Any, int]:
+        body = {"fallbacks": [{"model": "claude-opus-5"}, {"model": "claude-opus-4-8"}]}
+        call = world.make(sim, model="claude-opus-5-5", stream=stream, body=body)
+        call.headers.append((b"anthropic-beta", b"server-side-fallback-2026-07-01"))
+        record = (await world.send(call)).call.attempt.record
+        (booked,) = world.sim.world.books.entries
+        return record, booked.cost_pico
+
+    record, booked_pico = play(scene)
+    hops = msgspec.json.decode(record.hops)
+
+    assert [hop.pop("model") for hop in hops][-1] == record.model_answered
+    assert {key: sum(hop[key] for hop in hops) for key in hops[0]} == {key: getattr(record, key) for key in hops[0]}
+    assert record.cost_pico == booked_pico
 
 
 def test_a_plain_answer_is_one_hop():

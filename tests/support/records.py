@@ -31,11 +31,15 @@ def call(call_id: str = "call_1", **fields: Any) -> CallRecord:
 
 def attempts_of(record: CallRecord, **fields: Any) -> list[AttemptRecord]:
     """As many attempts as the call says; the last has what the call has."""
+    last = {
+        name: getattr(record, name)
+        for name in ("status", "model_answered", "cost_pico", "unconfirmed_pico", "input_tokens", "output_tokens",
+                     "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+    }  # fmt: skip
     return [
         AttemptRecord(
             call_id=record.call_id, attempt=number, started_ms=record.started_ms, credential="default",
-            pool="haiku-5.5", status=record.status if number == record.attempts else 529,
-            cost_pico=record.cost_pico if number == record.attempts else 0, **fields,
+            pool="haiku-5.5", **(({"status": 529} if number < record.attempts else last) | fields),
         )
         for number in range(1, record.attempts + 1)
     ]  # fmt: skip

@@ -79,6 +79,8 @@ class Charge(NamedTuple):
     """The id of the row of the model that answered."""
     problem: str | None = None
     """What the book does not know, for example `geo:eu`."""
+    parts: tuple[tuple[str, int], ...] = ()
+    """Where several models took part: what each of them cost; the one that answered also bears the tools."""
 
 
 class _Unknown(Exception):
@@ -192,13 +194,14 @@ class PriceBook:
             if facts.stop_reason == "refusal" and not facts.has_content and not _billed(facts.refusal_category, day):
                 return Charge(0, row_id)
             if usage.iterations:
-                total = self._iterations(facts, usage, answered, day, requested_geo, request)
+                parts = self._iterations(facts, usage, answered, day, requested_geo, request)
             else:
-                total = self._tokens(usage, usage, answered, day, requested_geo)
-            total += self._server_tools(usage, day)
+                parts = {answered: self._tokens(usage, usage, answered, day, requested_geo)}
+            parts[answered] = parts.get(answered, 0) + self._server_tools(usage, day)
         except _Unknown as unknown:
             return Charge(None, row_id, str(unknown))
-        return _charge(total, row_id)
+        charge = _charge(sum(parts.values()), row_id)
+        return charge if len(parts) == 1 or charge.pico is None else charge._replace(parts=_split(parts, charge.pico))
 
     def expected(
         self, model: str, day: date, input_tokens: int, output_tokens: int, *, fast: bool = False, us: bool = False
@@ -226,10 +229,11 @@ class PriceBook:
         day: date,
         requested_geo: str | None,
         request: Mapping[str, Any] | None,
-    ) -> int | Fraction:
-        """The passes of one request, each at the price of its own model; a hop that declined before output is free."""
+    ) -> dict[str, int | Fraction]:
+        """The passes of one request, each at the price of its own model, by model; a hop that declined before output is
+        free."""
         free = self._declined_unbilled(facts, answered, day)
-        total: int | Fraction = 0
+        parts: dict[str, int | Fraction] = {}
         for iteration in usage.iterations:
             kind, name, part = iteration.type, iteration.model, iteration.usage
             # An advisor is another model; so may be the hop of a fallback.
@@ -237,12 +241,13 @@ class PriceBook:
             if kind not in _ITERATIONS or (name is None and needs_name):
                 raise _Unknown(f"iteration:{kind}" if _printable(kind) else "iteration")
             name = name or answered
+            parts.setdefault(name, 0)
             if part.output == 0 and kind in _HOPS and self._canonical(name) in free:
                 continue
             last = request is None or self._canonical(name) == self._canonical(answered)
             fast = None if last else self._asked_fast(name, request or {}, day)
-            total += self._tokens(part, usage, name, day, requested_geo, fast)
-        return total
+            parts[name] += self._tokens(part, usage, name, day, requested_geo, fast)
+        return parts
 
     def _asked_fast(self, model: str, request: Mapping[str, Any], day: date) -> bool:
         """Whether a model that declined ran in fast mode: as its entry of `fallbacks` says, else as the request does,
@@ -384,6 +389,12 @@ def _at_rates(part: Usage, rates: Rates) -> int | Fraction:
 def _charge(total: int | Fraction, row_id: str | None) -> Charge:
     pico = total if isinstance(total, int) else _round(total)
     return Charge(pico, row_id) if pico <= LARGEST_PICO else Charge(None, row_id, "too_large")
+
+
+def _split(parts: dict[str, int | Fraction], pico: int) -> tuple[tuple[str, int], ...]:
+    """`pico` by model, in whole pico-dollars; what rounding leaves over goes to the last."""
+    *before, last = [(model, int(part)) for model, part in parts.items()]
+    return (*before, (last[0], pico - sum(part for _, part in before)))
 
 
 def _billed(category: str | None, day: date) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds, utc_day
 from headgate.core.classify import classify_event
-from headgate.core.error_words import ApiErrorText, error_event
+from headgate.core.error_words import ApiErrorText, error_event, own_request_id
 from headgate.core.estimate import EstimateObserver
 from headgate.core.message import StreamFacts, has_untold_passes, read_message
 from headgate.core.price import PriceBook
@@ -156,7 +156,9 @@ class Meter:
         """Events that end with the API's error, as the caller may see them."""
         if self._api_error_text.passes(call.record.workflow, failure.error):
             return whole
-        return before_event(whole, b"error") + error_event(failure, attempt.record.upstream_request_id)
+        return before_event(whole, b"error") + error_event(
+            failure, attempt.record.upstream_request_id or own_request_id(call.record.call_id)
+        )
 
     def _ended(self, attempt: Attempt, failure: Failure | None) -> None:
         attempt.ended_s = self._clock.now_s()
@@ -195,6 +197,8 @@ class Meter:
         usage = facts.usage
         if usage is not None:
             _write_down(usage, record)
+            if charge.parts:
+                record.hops = _hops(usage.by_model(facts.model or model), dict(charge.parts))
 
 
 def note_failure(attempt: Attempt, failure: Failure) -> None:
@@ -216,6 +220,26 @@ def _write_down(usage: Usage, record: AttemptRecord) -> None:
     record.speed = usage.speed
     record.inference_geo = usage.inference_geo
     record.usage_anomaly = ",".join(usage.anomalies) or None
+
+
+def _hops(parts: dict[str, Usage], costs: dict[str, int]) -> str:
+    """What each model used and cost, as the ledger keeps it."""
+    none = Usage()
+    rows = []
+    for model, cost_pico in costs.items():
+        part = parts.get(model, none)  # the model that answered may bear the tools only
+        rows.append(
+            {
+                "model": model,
+                "input_tokens": part.input,
+                "output_tokens": part.output,
+                "cache_read_tokens": part.cache_read,
+                "cache_write_5m_tokens": part.cache_write_5m,
+                "cache_write_1h_tokens": part.cache_write_1h,
+                "cost_pico": cost_pico,
+            }
+        )
+    return _encode(rows).decode()
 
 
 class MessageStream:
