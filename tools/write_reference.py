@@ -46,7 +46,7 @@ from headgate.edge import headers as edge_headers
 from headgate.engine import engine as engine_module
 from headgate.engine import observe
 from headgate.engine import retry as engine_retry
-from headgate.events import ErrorClass, Outcome, Reason, UsageSource
+from headgate.events import FALLBACKS, ErrorClass, Outcome, Reason, UsageSource
 from headgate.gateway import app
 from headgate.gateway import paths as gateway_paths
 from headgate.net.http import HOP_BY_HOP
@@ -237,7 +237,7 @@ def _section(path: tuple[str, ...], kind: type, title: str, about: str = "") -> 
             variable = _variable(where)
             own = f"A list of tables. As JSON in {_code(variable)}. {_line(_doc(kind, item.name))}"
             below.append(_section((*path, item.name), inner, f"[[{dotted}]]", own))
-        elif get_origin(hint) is dict:
+        elif get_origin(hint) is dict and is_dataclass(get_args(hint)[1]):
             below.append(
                 _section((*where, "POOL"), get_args(hint)[1], f'[{dotted}."POOL"]', _line(_doc(kind, item.name)))
             )
@@ -275,6 +275,8 @@ def _type_name(kind: Any) -> str:
         return _type_name(next(arg for arg in get_args(kind) if arg is not type(None)))
     if get_origin(kind) is tuple:
         return "list of strings"
+    if get_origin(kind) is dict:
+        return "table of lists of strings"
     return {str: "string", int: "whole number", float: "number", bool: "true or false", Secret: "string, never shown"}[
         kind
     ]
@@ -534,7 +536,8 @@ def _errors() -> str:
     for reason in Reason:
         meaning, do = _two(Reason, reason.name)
         status = raised.get(reason.name)
-        facts = " or ".join(f"{code} `{type_}`" for code, type_ in status) if status else "as the API answered"
+        as_it_comes = "200" if reason in FALLBACKS else "as the API answered"
+        facts = " or ".join(f"{code} `{type_}`" for code, type_ in status) if status else as_it_comes
         parts.append(f"### `{reason}`\n\n{meaning}\n\nStatus: {facts}. **What to do:** {do}")
     parts += [
         "## Error classes",

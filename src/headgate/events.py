@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ErrorClass", "Outcome", "Reason", "UsageSource"]
+__all__ = ["FALLBACKS", "ErrorClass", "Outcome", "Reason", "UsageSource"]
 
 
 class ErrorClass(StrEnum):
@@ -190,8 +190,8 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why Headgate refused, delayed or repeated a call: the values of `x-headgate-reason`.  A docstring's second
-    paragraph says what to do."""
+    """Why Headgate refused, delayed or repeated a call, or answered it otherwise: the values of `x-headgate-reason`.
+    A docstring's second paragraph says what to do."""
 
     QUEUED = "queued"
     """It waited for the account's limits.
@@ -275,6 +275,15 @@ class Reason(StrEnum):
     """It failed as often as `retry.max_attempts`, the caller's own tries counted.
 
     Come back later; `attempts` in the ledger tells what failed each time."""
+    RETRY_BUDGET = "retry_budget"
+    """It failed, and as many calls are being retried already as the upstream is asked to bear: a fifth of those in
+    flight, and at least three.
+
+    Come back later; where many calls fail at once, trying all of them again would make it worse."""
+    BREAKER_OPEN = "breaker_open"
+    """The API keeps failing, so nothing is sent for the moment but now and then a call to see whether it is back.
+
+    Come back after `retry-after`, or give the workflow fallbacks.  `headgate limits` shows what is open."""
     RETRY_TIME_SPENT = "retry_time_spent"
     """It failed, and the next attempt would start later than `retry.max_elapsed_s`.
 
@@ -307,10 +316,30 @@ class Reason(StrEnum):
     """Too many connections, or too many bytes of bodies (`gateway.buffered_mb`).
 
     Come back after `retry-after`, send less at the same time, or raise the bound."""
+    FALLBACK_STALE = "fallback_stale"
+    """It could not be answered anew, so the last good answer to the same request was given again.
+
+    Nothing; the header `age` says how old it is.  The error class in the ledger tells why."""
+    FALLBACK_MODEL = "fallback_model"
+    """The model that was asked for could not answer, so another one did: `x-headgate-model` names it.
+
+    Nothing.  The attempts in the ledger tell why."""
+    FALLBACK_CANNED = "fallback_canned"
+    """It could not be answered, so the workflow's own words were given; no model wrote them.
+
+    Ask again later.  The error class in the ledger tells why."""
+    FALLBACK_QUEUED = "fallback_queued"
+    """It could not be answered now, so it was queued as a job; `x-headgate-ticket` names it.
+
+    Ask for the answer by the ticket."""
     INTERNAL = "internal"
     """A defect of Headgate.
 
     Look at Headgate's standard error, and report it."""
+
+
+FALLBACKS = frozenset((Reason.FALLBACK_STALE, Reason.FALLBACK_MODEL, Reason.FALLBACK_CANNED, Reason.FALLBACK_QUEUED))
+"""The answer is not the one that was asked for."""
 
 
 class UsageSource(StrEnum):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import msgspec
 import pytest
 
-from headgate.config.schema import Config
+from headgate.config.schema import Config, WorkflowConfig
 from support.edge import CALLER_KEY, MESSAGE, MODEL, OUR_KEY, body_of, envelope_of, play, sse
 from support.world import lanes
 
@@ -343,22 +344,72 @@ ERROR = (
 )
 
 
+CALLERS_OWN = [(400, b"invalid_request_error"), (404, b"not_found_error"), (409, b"conflict_error"),
+               (413, b"request_too_large"), (418, b"teapot_error"), (422, b"invalid_request_error")]  # fmt: skip
+OF_THE_SERVICE = [(401, b"authentication_error"), (402, b"billing_error"), (403, b"permission_error"),
+                  (429, b"rate_limit_error"), (500, b"api_error"), (503, b"api_error"), (504, b"timeout_error"),
+                  (529, b"overloaded_error"), (599, b"api_error")]  # fmt: skip
+
+
+def own_words(asked: bool | None) -> Config:
+    """Settings in which callers have, or have not, asked for the API's own words."""
+    return Config(workflows={"unset": WorkflowConfig(api_error_text=asked)})
+
+
+def failed(status: int, type: bytes, **settings):
+    """The reply to a call that the API answers with `ERROR`."""
+    told = {"x-should-retry": "true", "x-new": "1"}
+    return answer_of(lambda exchange: exchange.answer(ERROR % type, status, told), **settings)
+
+
 @pytest.mark.parametrize(
-    ("status", "type"),
-    [(400, b"invalid_request_error"), (401, b"authentication_error"), (402, b"billing_error"),
-     (403, b"permission_error"), (404, b"not_found_error"), (409, b"conflict_error"), (413, b"request_too_large"),
-     (418, b"teapot_error"), (422, b"invalid_request_error"), (429, b"rate_limit_error"), (500, b"api_error"),
-     (503, b"api_error"), (504, b"timeout_error"), (529, b"overloaded_error"), (599, b"api_error")],
-)  # fmt: skip
-def test_b10_b20_an_error_of_the_api_comes_back_in_its_own_words(status, type):
-    """The body byte for byte, its details too, the same status and `request-id`; only who should try
-    again is ours to say, since we have tried already."""
-    reply = answer_of(lambda exchange: exchange.answer(ERROR % type, status, {"x-should-retry": "true", "x-new": "1"}))
+    ("status", "type", "asked"), [*((*each, None) for each in CALLERS_OWN), *((*each, True) for each in OF_THE_SERVICE)]
+)
+def test_b10_b20_an_error_of_the_api_comes_back_in_its_own_words(status, type, asked):
+    """Where it is about the request, or the workflow asks for it.  The body byte for byte, its details too, the same
+    status and `request-id`; only who should try again is ours to say, since we have tried already."""
+    reply = failed(status, type, config=own_words(asked))
 
     assert (reply.status, reply.body) == (status, ERROR % type)
     assert (reply.header("request-id"), reply.header("x-new")) == ("req_up", "1")
     assert reply.header("x-should-retry") == "false"
     assert reply.header("content-type") == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("status", "type", "asked"),
+    [*((*each, None) for each in OF_THE_SERVICE), *((*each, False) for each in CALLERS_OWN)],
+)
+def test_no_other_words_of_the_api_reach_the_caller(status, type, asked):
+    """Errors of the service and the account are told in ours: status, type, code and `request-id` stay."""
+    reply = failed(status, type, config=own_words(asked))
+
+    error = json.loads(reply.body)
+    assert (reply.status, error["error"]["type"], error["error"]["details"]) == (
+        status, type.decode(), {"error_code": "x_new"},
+    )  # fmt: skip
+    assert (reply.header("request-id"), error["request_id"], reply.header("x-new")) == ("req_up", "req_up", "1")
+    assert b"max_tokens" not in reply.body
+
+
+@pytest.mark.parametrize(("asked", "words"), [(None, b"is overloaded"), (True, b"Org acme")])
+def test_nor_do_they_in_the_middle_of_a_stream(asked, words):
+    """The events before the error are the API's, byte for byte."""
+    events = b'event: content_block_delta\ndata: {"type":"content_block_delta"}\n\n'
+    error = b'{"type":"error","error":{"type":"overloaded_error","message":"Org acme is out"},"request_id":"req_up"}'
+
+    async def stream(exchange):
+        await exchange.open_stream()
+        await exchange.event(events + b"event: error\ndata: " + error + b"\n\n")
+        await exchange.end_stream()
+
+    reply = answer_of(stream, body_of(stream=True), config=own_words(asked))
+
+    told = reply.body.removeprefix(events)
+    assert told.startswith(b"event: error\ndata: ")
+    assert told.endswith(b"\n\n")
+    assert words in told
+    assert json.loads(told[19:])["error"]["type"] == "overloaded_error"
 
 
 def test_b21_an_error_without_a_request_id_gets_ours():

@@ -10,26 +10,28 @@ from typing import Any
 import pytest
 from anthropic import OverloadedError, beta_async_tool, beta_tool
 
-from headgate.config.schema import LimitsConfig, PoolCeiling, RetryConfig
+from headgate.config.schema import LimitsConfig, PoolCeiling, RetryConfig, WorkflowConfig
 from headgate.sim.settings import Batches, SimSettings
 from headgate.testing import Claude, simulated_claude
 from support.edge import gateway_to
 from support.sdk import SideBySide, asking, once, plain_async_client, plain_client
-from support.sdk_calls import ANSWERS, ERRORS, batch_flow, file_flow
+from support.sdk_calls import ANSWERS, ERRORS, OF_THE_SERVICE, batch_flow, but_for_words, file_flow
 from support.world import lanes
 
+OWN_WORDS = {"plain": WorkflowConfig(api_error_text=True)}
+PLAIN = {"extra_headers": {"x-headgate-workflow": "plain"}}
 TOOL = '[[sim: tool=level:{"gate": "north"}]]'
 
 
 @pytest.fixture
 def side_by_side() -> Iterator[SideBySide]:
     """Plain clients on both sides; on one of them their base URL is the gateway's.  It tries once, so that both
-    simulators see the same requests."""
+    simulators see the same requests.  Those of the workflow `plain` are told the API's errors in its own words."""
     settings = SimSettings(batches=Batches(processing_s=0))
     with (
         simulated_claude(settings, seed=3) as direct,
         simulated_claude(settings, seed=3) as through,
-        gateway_to(through.base_url, retry=RetryConfig(max_attempts=1)) as gateway,
+        gateway_to(through.base_url, retry=RetryConfig(max_attempts=1), workflows=OWN_WORDS) as gateway,
     ):
         sides = SideBySide(direct, Claude(gateway), sync=plain_client, asynchronous=plain_async_client)
         sides.upstream = through
@@ -54,11 +56,22 @@ def test_an_answer_is_the_same_through_the_gateway(compare, use):
 
 @pytest.mark.parametrize(("text", "more"), ERRORS.values(), ids=ERRORS.keys())
 def test_an_error_is_the_same_through_the_gateway(compare, text, more):
-    """Class, message, status, request id, body."""
-    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more)))
+    """Class, message, status, request id, body: for a workflow that asks for the API's own words."""
+    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more | PLAIN)))
 
     assert through == direct
     assert direct[0]["class"].endswith("Error")
+
+
+@pytest.mark.parametrize("name", OF_THE_SERVICE)
+def test_an_error_of_the_service_differs_in_its_words_only(compare, name):
+    """What the API says of the account is nothing for an end user; what programs act on is the same."""
+    text, more = ERRORS[name]
+
+    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more)))
+
+    assert but_for_words(through[0]) == but_for_words(direct[0])
+    assert through[0]["message"] != direct[0]["message"]
 
 
 @pytest.mark.parametrize("flow", [batch_flow, file_flow])

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from headgate.config.schema import Config, WorkflowConfig
 from headgate.events import ErrorClass, Outcome, UsageSource
 from support.raw_upstream import (
     CLOSE,
@@ -38,11 +39,11 @@ async def ask_of(world: World, *scripts: Script, stream: bool = True) -> tuple[A
     return answer, upstream
 
 
-def answered(*scripts: Script, stream: bool = True) -> tuple[Answer, RawUpstream, World]:
+def answered(*scripts: Script, stream: bool = True, config: Config | None = None) -> tuple[Answer, RawUpstream, World]:
     async def scene(world: World) -> tuple[Answer, RawUpstream, World]:
         return *await ask_of(world, *scripts, stream=stream), world
 
-    return play(scene)
+    return play(scene, config=config)
 
 
 def error_of(body: bytes) -> str:
@@ -130,21 +131,24 @@ def test_c02_an_error_as_the_first_event_that_would_come_again_is_the_answer():
     )
 
 
-def test_c03_an_error_after_content_goes_to_the_caller_as_it_is():
-    """Committed: no second try, and not a success."""
-    broken = b"".join(EVENTS[:3]) + event("error", error={"type": "overloaded_error", "message": "later"})
+def test_c03_an_error_after_content_goes_to_the_caller():
+    """Committed: no second try, and not a success.  What came before is untouched; the error is told in our words."""
+    error = event("error", error={"type": "overloaded_error", "message": "Org acme: later"})
 
-    answer, upstream, world = answered((sse_head(), broken, CLOSE), WHOLE)
+    answer, upstream, world = answered((sse_head(), b"".join(EVENTS[:3]) + error, CLOSE), WHOLE)
 
-    assert (answer.ok, answer.body, len(upstream.seen)) == (False, broken, 1)
+    told = answer.body.removeprefix(b"".join(EVENTS[:3]))
+    assert (answer.ok, error_of(told), b"acme" in told, len(upstream.seen)) == (False, "overloaded_error", False, 1)
     assert world.attempts() == [(ErrorClass.OVERLOADED, None)]
 
 
 @pytest.mark.parametrize("end", [CLOSE, HANG])
 def test_c03_an_error_after_the_hold_ends_the_stream_although_no_content_came(end):
-    """What was held is with the caller, so the error is its answer: in the API's words, without our key, at once."""
+    """What was held is with the caller, so the error is its answer: at once, and without our key where its workflow
+    has the API's own words."""
     error = event("error", error={"type": "overloaded_error", "message": f"Overloaded {KEY}"})
-    answer, upstream, _ = answered((sse_head(), EVENTS[0], Pause(10), error, end))
+    config = Config(workflows={"test": WorkflowConfig(api_error_text=True)})
+    answer, upstream, _ = answered((sse_head(), EVENTS[0], Pause(10), error, end), config=config)
 
     assert answer.body == EVENTS[0] + error.replace(KEY.encode(), b"***")
     assert (answer.record.error, answer.record.input_tokens) == (ErrorClass.OVERLOADED, 21)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from support.sdk import MODEL, Flow, asking, said
 
-__all__ = ["ANSWERS", "ERRORS", "batch_flow", "file_flow"]
+__all__ = ["ANSWERS", "ERRORS", "OF_THE_SERVICE", "batch_flow", "but_for_words", "file_flow"]
 
 
 class Level(BaseModel):
@@ -73,6 +75,16 @@ ERRORS = {
     "error event after content": ("[[sim: midstream-error=2]]", {"stream": True}),
 }
 """What asks for it, and further arguments."""
+OF_THE_SERVICE = (
+    "401", "402", "403", "429", "429 spend limit", "500", "503", "504", "529", "error event after content",
+)  # fmt: skip
+"""Those of which callers are told in Headgate's words."""
+
+
+def but_for_words(told: dict[str, Any]) -> dict[str, Any]:
+    """An error without the sentence in it; no details are the same as none told."""
+    error = {name: value for name, value in told["body"]["error"].items() if name != "message" and value is not None}
+    return told | {"message": None, "body": told["body"] | {"error": error}}
 
 
 def batch_flow() -> Flow:

@@ -23,6 +23,7 @@ from headgate.call import Call, Reply, ReplyStream
 from headgate.client.intake import Intake
 from headgate.client.portal import Portal, running, shared
 from headgate.client.portal_call import AsyncPortalCall, Stopped, SyncPortalCall
+from headgate.core.error_words import ApiErrorText
 from headgate.edge import answers
 from headgate.engine.engine import Engine
 from headgate.errors import HeadgateError, Refused, Unavailable
@@ -78,7 +79,7 @@ class AsyncTransport(_AsyncBase):
         except (HeadgateError, Stopped) as problem:
             return _not_made(http, request, record, problem)
         if reply.stream is None:
-            return _whole(http, request, call, reply)
+            return _whole(http, request, call, reply, intake.engine.api_error_text)
         own_loop = portal is None
         stream = http.OwnLoopStream(reply.stream, timeout_s) if own_loop else http.AsyncStream(portal_call, timeout_s)
         return _streamed(http, request, call, reply, stream)
@@ -102,7 +103,7 @@ class Transport(_SyncBase):
         except (HeadgateError, Stopped) as problem:
             return _not_made(http, request, record, problem)
         if reply.stream is None:
-            return _whole(http, request, call, reply)
+            return _whole(http, request, call, reply, portal.engine.api_error_text)
         return _streamed(http, request, call, reply, http.SyncStream(portal_call, timeout_s))
 
 
@@ -152,14 +153,14 @@ def _not_made(http: Any, request: Any, record: CallRecord | None, problem: Headg
     return response
 
 
-def _whole(http: Any, request: Any, call: Call, reply: Reply) -> httpx2.Response:
+def _whole(http: Any, request: Any, call: Call, reply: Reply, api_error_text: ApiErrorText) -> httpx2.Response:
     failure = reply.failure
     if failure is None:
         status, lines, body = reply.status, answers.answered(call, reply), reply.body
     elif failure.status is None and not reply.body:
         raise _exception(http, failure, request)
     else:
-        status, lines, body = answers.failed(call, reply)
+        status, lines, body = answers.failed(call, reply, api_error_text)
     response: httpx2.Response = http.Response(status, headers=HeaderBlock(lines).items(), content=body, request=request)
     return response
 

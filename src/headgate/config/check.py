@@ -141,7 +141,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         "gateway": ("max_body_mb", "max_batch_mb", "max_file_mb", "buffered_mb", "max_connections", "head_timeout_s",
                     "max_connections_per_address", "body_bytes_per_s", "stall_timeout_s", "ping_interval_s"),
         "upstream": ("max_connections", "keepalive_s"),
-        "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s"),
+        "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s", "buffer_mb"),
         "limits": ("first_burst_s", "burst_s"),
         "memo": ("max_mb", "stale_max_age_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),

@@ -191,6 +191,9 @@ class RetryConfig(RetryPolicy):
     hold_s: float = 5.0
     """A stream's opening frames are held until its content starts, so that a failure before can be retried unseen;
     at most this long."""
+    buffer_mb: int = 64
+    """Memory for the streams of all workflows with `stream = "buffered"`.  A stream that finds none left goes out as it
+    comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +217,9 @@ class LimitsConfig:
     while calls wait a little more is tried at a time, until the API says that it is too much."""
     burst_s: float = 60.0
     """The most that is ever tried.  A lower one keeps traffic smooth; the rate is the same."""
+    ramp_growth: float | None = None
+    """How many times as much input a pool may take in one minute as in the minute before, after it was idle.  Unset:
+    any, until the API says that traffic grows too fast (`ramp_limit_exceeded`); then 1.5, for an hour."""
     share_by: Literal["workflow", "caller", "user"] = "workflow"
     """Who shares a lane fairly: workflows, caller keys or users.  Within one of them first come is first served, but
     for prompts whose beginning the prompt cache holds."""
@@ -290,6 +296,9 @@ class WorkflowConfig:
     """Its lane unless a call says otherwise."""
     log_content: bool | None = None
     """Overrides log.content for this workflow."""
+    stream: Literal["live", "buffered"] = "live"
+    """`buffered`: a stream goes out only when it is complete, so that a break anywhere in it is tried again and never
+    seen; until then its caller gets nothing, not even headers."""
     fallbacks: tuple[str, ...] = ()
     """What to do, in this order, when a call cannot be answered: `stale` (the last good answer to the same request),
     `model:NAME` (ask another model), `canned` (the text below), `queue` (make it a job).  Not for a request that is

@@ -15,7 +15,14 @@ import msgspec
 from headgate.events import ErrorClass
 from headgate.failure import Failure
 
-__all__ = ["ResponseHeaders", "classify_event", "classify_response", "parse_retry_after"]
+__all__ = ["CALLERS_OWN", "ResponseHeaders", "classify_event", "classify_response", "parse_retry_after"]
+
+CALLERS_OWN = frozenset(
+    (ErrorClass.INVALID_REQUEST, ErrorClass.NOT_FOUND, ErrorClass.CONFLICT, ErrorClass.TOO_LARGE,
+     ErrorClass.CLIENT_ERROR, ErrorClass.UNSENDABLE)
+)  # fmt: skip
+"""About the request itself: it is wrong wherever it is sent, and the API's words tell its author what to mend.  All
+others are about the service or the account."""
 
 RETRY_AFTER_CAP_S = 10 * 365 * 86_400.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["EventTooLarge", "Splitter", "events"]
+__all__ = ["EventTooLarge", "Splitter", "before_event", "events"]
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 _BORDER = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
@@ -82,6 +82,16 @@ def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
             event = _read(block)
             if event is not None:
                 yield event
+
+
+def before_event(whole: bytes, name: bytes) -> bytes:
+    """What stands in `whole` before its first event of that name: all of it, if there is none."""
+    start = 0
+    for border in _BORDER.finditer(whole):
+        if any(found == name for found, _ in events(whole[start : border.end()])):
+            return whole[:start]
+        start = border.end()
+    return whole
 
 
 def _read(block: bytes) -> tuple[bytes, bytes] | None:

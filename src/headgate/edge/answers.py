@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import ceil
 
-import msgspec
-
-from headgate.call import Call, Kind, Reply
+from headgate.call import Call, Kind, OwnAnswer, Reply
+from headgate.core.error_words import ApiErrorText, error_body, own_request_id, words_for
 from headgate.core.price import usd_text
 from headgate.errors import Refused
 from headgate.events import ErrorClass
@@ -15,8 +14,6 @@ from headgate.failure import Failure
 from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
-
-_encode = msgspec.json.Encoder().encode
 
 _TYPES = {
     400: "invalid_request_error",
@@ -34,10 +31,7 @@ _TYPES = {
 
 def envelope(status: int, message: str, request_id: str, *, type: str | None = None) -> bytes:
     """An error body.  `request_id` is the same as the `request-id` header's."""
-    type = type or type_of(status)
-    return _encode(
-        {"type": "error", "error": {"type": type, "message": message, "details": None}, "request_id": request_id}
-    )
+    return error_body(type or type_of(status), message, request_id)
 
 
 def type_of(status: int) -> str:
@@ -48,7 +42,7 @@ def type_of(status: int) -> str:
 def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -> tuple[int, Headers, bytes]:
     """The answer to a call that Headgate does not send.  `correlation_id` is plain ASCII; without it the call id stands
     in."""
-    request_id = _request_id(call_id)
+    request_id = own_request_id(call_id)
     headers = [
         (b"content-type", b"application/json"),
         (b"request-id", request_id.encode()),
@@ -62,28 +56,30 @@ def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -
     return refusal.status, headers, envelope(refusal.status, str(refusal), request_id, type=refusal.type)
 
 
-def _request_id(call_id: str) -> str:
-    """Ours, where the API gave none: the call id with the prefix that such ids have."""
-    return "req_" + call_id.removeprefix("call_")
-
-
-def failed(call: Call, reply: Reply) -> tuple[int, bytes, bytes]:
-    """The answer to a call that failed after all we tried: the API's own words where it gave any."""
+def failed(call: Call, reply: Reply, api_error_text: ApiErrorText) -> tuple[int, bytes, bytes]:
+    """The answer to a call that failed after all we tried: the API's own words where it gave any and callers may have
+    them, and always its status and type."""
     failure = reply.failure
     assert failure is not None
     record = call.record
-    apis_own = call.attempts[-1].record.upstream_request_id if call.attempts else None
-    request_id = apis_own or _request_id(record.call_id)
+    told = reply.headers.get(b"request-id")
+    apis_own = call.attempts[-1].record.upstream_request_id if call.attempts and not told else None
+    request_id = told.decode("latin-1")[:128] if told else apis_own or own_request_id(record.call_id)
     steer = _retry_headers(False, failure.retry_after_s)
     ours = lines_of(call) + header_lines([(b"request-id", request_id.encode("latin-1")), *steer])
     in_words = failure.type is not None or (failure.status is not None and failure.error not in _NOT_THE_API)
-    if in_words and reply.body and failure.status is not None and failure.status >= 400:
-        return failure.status, _passed_back(reply.headers, _REPLACED) + ours, reply.body
     status = _status_of(failure)
-    if in_words and reply.body:
-        # Words that came with status 200: as the first event of a stream, or in place of a message.
-        return status, _passed_back(reply.headers, _REPLACED_WITH_TYPE) + ours + _JSON, reply.body
-    return status, ours + _JSON, envelope(status, _WORDS[failure.error], request_id)
+    if not (in_words and reply.body):
+        return status, ours + _JSON, envelope(status, words_for(failure.error), request_id)
+    passes = api_error_text.passes(record.workflow, failure.error)
+    if failure.status is not None and failure.status >= 400:
+        status = failure.status
+        if passes:
+            return status, _passed_back(reply.headers, _REPLACED) + ours, reply.body
+    # Words can also come with status 200: as the first event of a stream, or in place of a message.
+    own = error_body(failure.type or type_of(status), words_for(failure.error), request_id, failure.code)
+    body = reply.body if passes else own
+    return status, _passed_back(reply.headers, _REPLACED_WITH_TYPE) + ours + _JSON, body
 
 
 _NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id"}
@@ -94,9 +90,9 @@ _JSON = b"content-type: application/json\r\n"
 
 def answered(call: Call, reply: Reply) -> bytes:
     """The headers of an answer: the API's, and what we have to say of the way it took."""
-    lines = _passed_back(reply.headers, _NOT_PASSED_BACK) + lines_of(call)
-    if call.record.upstream_request_id is None and call.attempts[-1].record.upstream_request_id is None:
-        lines += f"request-id: {_request_id(call.record.call_id)}\r\n".encode()
+    lines = _passed_back(reply.headers, _NOT_PASSED_BACK) + lines_of(call, reply.own)
+    if not reply.headers.get(b"request-id"):
+        lines += f"request-id: {own_request_id(call.record.call_id)}\r\n".encode()
     return lines
 
 
@@ -113,7 +109,7 @@ def _passed_back(headers: HeaderBlock, dropped: Collection[bytes]) -> bytes:
 _USUAL = frozenset((b"keep-alive", b"close"))
 
 
-def lines_of(call: Call) -> bytes:
+def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
     """What a reply says of the way it took: for a stream, as far as it has come."""
     record = call.record
     attempts = call.attempts
@@ -123,8 +119,11 @@ def lines_of(call: Call) -> bytes:
         f"x-headgate-wait-ms: {waited_ms:.0f}\r\nx-correlation-id: {record.correlation_id}\r\n"
     )
     facts = attempts[-1].facts if attempts else None
-    if facts is not None and facts.model is not None and facts.model.isascii() and facts.model.isprintable():
-        text += f"x-headgate-model: {facts.model[:128]}\r\n"
+    model = own.model if own is not None else facts.model if facts is not None else None
+    if model is not None and model.isascii() and model.isprintable():
+        text += f"x-headgate-model: {model[:128]}\r\n"
+    if own is not None and own.ticket is not None:
+        text += f"x-headgate-ticket: {own.ticket}\r\n"
     cost_pico = record.cost_pico if not record.unconfirmed_pico else None
     if record.outcome and cost_pico is not None and call.kind is Kind.MESSAGES:
         text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"
@@ -170,27 +169,6 @@ _STATUS = {
     ErrorClass.IDLE_TIMEOUT: 504,
     ErrorClass.PROGRESS_TIMEOUT: 504,
     ErrorClass.DEADLINE: 504,
-}
-
-_WORDS = {
-    **dict.fromkeys(ErrorClass, "The Claude API answered with an error that it did not explain."),
-    ErrorClass.DNS: "Headgate cannot reach the Claude API: its name cannot be resolved.",
-    ErrorClass.CONNECT: "Headgate cannot reach the Claude API: no connection.",
-    ErrorClass.CONNECT_TIMEOUT: "Headgate cannot reach the Claude API: connecting took too long.",
-    ErrorClass.TLS: "Headgate does not trust what answers at the Claude API's address: TLS failed.",
-    ErrorClass.EGRESS_DENIED: "Headgate does not connect: the Claude API's name leads to a private address.",
-    ErrorClass.UNSENDABLE: "A header, the path or the API key holds a line break or a NUL; nothing was sent.",
-    ErrorClass.POOL_TIMEOUT: "Headgate had no free connection to the Claude API in time.",
-    ErrorClass.RESET: "The Claude API closed the connection before it answered.",
-    ErrorClass.PROTOCOL: "The Claude API's answer could not be understood.",
-    ErrorClass.REDIRECT: "The Claude API's address answered with a redirect, which Headgate does not follow.",
-    ErrorClass.INTERMEDIARY: "Something between Headgate and the Claude API answered in its place, with a web page.",
-    ErrorClass.FIRST_BYTE_TIMEOUT: "The Claude API did not begin to answer in time.",
-    ErrorClass.IDLE_TIMEOUT: "The Claude API stopped in the middle of its answer.",
-    ErrorClass.PROGRESS_TIMEOUT: "The Claude API's stream stopped making progress.",
-    ErrorClass.DEADLINE: "The call's deadline passed before the Claude API had answered.",
-    ErrorClass.STREAM_CUT: "The Claude API broke off its answer.",
-    ErrorClass.MALFORMED: "The Claude API's answer is not a message.",
 }
 
 

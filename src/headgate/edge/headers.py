@@ -46,6 +46,8 @@ RESPONSE = {
     "x-headgate-attempts": "Trips to the API so far.",
     "x-headgate-wait-ms": "Milliseconds of waiting for the account's limits.",
     "x-headgate-model": "The model that answered, where it is known when the headers are sent.",
+    "x-headgate-ticket": "Of a call that was queued as a job: by which to ask for its answer.",
+    "age": "Of an old answer that was given again: how many seconds old it is.",
     "x-headgate-cost-usd": (
         "Exact cost in US dollars, so not where a part of it is unconfirmed.  Not on streams: their headers go out "
         "before the cost is known."

@@ -49,7 +49,7 @@ class Affinity:
             call.credential = await self._account_of_files(call.body)
         reply = await proceed(call)
         if reply.failure is None:
-            if thread is not None and several:
+            if thread is not None and several and reply.own is None:
                 self._follow_thread(call, reply)
             elif call.method == "POST" and call.resource_id is None and call.kind in (Kind.BATCHES, Kind.FILES):
                 self._remember(call, _made(reply.body))

@@ -10,14 +10,19 @@ from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
+from headgate.core.error_words import ApiErrorText
 from headgate.core.estimate import Estimator
+from headgate.core.memo import Memo
 from headgate.core.price import PriceBook
 from headgate.data import read_data
-from headgate.engine.admit import Admit, GateState
+from headgate.engine.admit import Admit, PoolGate
 from headgate.engine.affinity import Affinity
 from headgate.engine.deadline import Deadline
+from headgate.engine.fallback import Fallback, fallback_policies
 from headgate.engine.filter import compose
 from headgate.engine.guard import Guard
+from headgate.engine.jobs import JobQueue
+from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
 from headgate.engine.pipeline import path
@@ -51,12 +56,16 @@ class Engine:
         clock: Clock,
         rng: Random,
         dial: Dial,
+        jobs: JobQueue | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
         self.ledger = ledger
         self.prices = prices
         self.keyring = keyring
+        self.api_error_text = ApiErrorText(
+            {n: w.api_error_text for n, w in config.workflows.items() if w.api_error_text is not None}
+        )
         self._log = log
         self._rng = rng
         estimator = Estimator()
@@ -74,27 +83,34 @@ class Engine:
             max_connections=config.upstream.max_connections,
             keepalive_s=config.upstream.keepalive_s,
         )
-        self._admit = Admit(
-            keyring,
-            catalog,
-            estimator,
-            clock,
-            tier=config.upstream.tier,
-            lanes=config.lanes,
-            limits=config.limits,
-            longest_freeze_s=retry.retry_after_cap_s,
-        )
+        self._admit = Admit(keyring, catalog, estimator, clock, rng, config)
         observe = Observe(ledger, log, clock, content)
         quota = Quota(config.limits, config.workflows, clock)
+        policies = fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=jobs)
+        answers = KeepAnswers(
+            Memo(config.memo.max_mb * 1024 * 1024, config.memo.stale_max_age_s),
+            frozenset(name for name, policy in policies.items() if policy.lists("stale")),
+            clock,
+        )
         filters = path(
             observe,
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
             None if quota.limits_nobody else quota,
             Affinity(ledger, keyring, clock),
-            Retry(retry, keyring, clock, rng),
+            answers if answers.workflows else None,
+            Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
+            Retry(
+                retry,
+                keyring,
+                clock,
+                rng,
+                config.lanes,
+                buffered=[name for name, workflow in config.workflows.items() if workflow.stream == "buffered"],
+                buffer_bytes=retry.buffer_mb * 1024 * 1024,
+            ),
             self._admit,
-            Meter(prices, ledger, clock, hold_s=retry.hold_s),
+            Meter(prices, ledger, clock, hold_s=retry.hold_s, api_error_text=self.api_error_text),
         )
         self.call = compose(filters, self._upstream.send)
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
@@ -115,6 +131,7 @@ class Engine:
         clock = SystemClock()
         keyring = Keyring(load_credentials(config, environ, required=not in_process), clock)
         prices = load_prices(config.prices.file)
+        fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=None)  # before anything is opened
         dial = TcpDial(
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )
@@ -155,7 +172,7 @@ class Engine:
         """Unique, and in the order of time: `call_`, eleven hex digits of Unix milliseconds, sixteen of chance."""
         return f"call_{now_ms:011x}{self._rng.getrandbits(64):016x}"
 
-    def gates(self) -> list[GateState]:
+    def gates(self) -> list[PoolGate]:
         """The state of admission, for those who look."""
         return self._admit.states()
 

@@ -56,9 +56,9 @@ class Observe:
         stream = reply.stream
         if stream is None:
             call.record.bytes_out = len(reply.body)
-            self._over(call, reply, reply.status, _outcome(call, reply.failure))
+            self._over(call, reply, reply.status, _outcome(call, reply, reply.failure))
         else:
-            stream.on_end(lambda: self._over(call, reply, reply.status, _outcome(call, stream.failure, streamed=True)))
+            stream.on_end(lambda: self._over(call, reply, reply.status, _outcome(call, reply, stream.failure)))
         return reply
 
     def record_refusal(self, record: CallRecord, status: int, reason: Reason) -> None:
@@ -197,11 +197,14 @@ _OUTCOMES = {
 }
 
 
-def _outcome(call: Call, failure: Failure | None, *, streamed: bool = False) -> Outcome:
+def _outcome(call: Call, reply: Reply, failure: Failure | None) -> Outcome:
     if failure is not None:
         outcome = _OUTCOMES.get(failure.error, Outcome.UPSTREAM_ERROR)
-        return Outcome.TRUNCATED if streamed and outcome is Outcome.UPSTREAM_ERROR else outcome
-    facts = call.attempts[-1].facts if call.attempts else None
+        return Outcome.TRUNCATED if reply.stream is not None and outcome is Outcome.UPSTREAM_ERROR else outcome
+    if reply.own is not None:
+        return Outcome.OK
+    # The last attempt, unless that was one with another model which failed.
+    facts = next((attempt.facts for attempt in reversed(call.attempts) if attempt.failure is None), None)
     if facts is not None and facts.stop_reason == "refusal":
         return Outcome.REFUSED
     return Outcome.OK

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.deadline import Deadline
+from headgate.engine.fallback import Fallback
 from headgate.engine.filter import Filter
 from headgate.engine.guard import Guard
+from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
 from headgate.engine.quota import Quota
@@ -27,6 +29,8 @@ def path(
     guard: Guard,
     quota: Quota | None,
     affinity: Affinity,
+    keep_answers: KeepAnswers | None,
+    fallback: Fallback | None,
     retry: Retry,
     admit: Admit,
     meter: Meter,
@@ -41,8 +45,9 @@ def path(
         # Shape: the workflow's policy changes the call, so it stands before anything that prices it
         # PromptCache: changes the price and what admission has to reserve
         # Memo: an answer we already have costs nothing
+        keep_answers,  # what the caller gets in the end, for when there is no answer any more
         # Budget: one hold for the whole call, adjusted per attempt
-        # Fallback: each model passes everything below again
+        fallback,  # each model passes everything below again
         # Validate: a repair is another attempt
         retry,  # each attempt passes everything below again
         # Breaker: refuse before waiting for a slot

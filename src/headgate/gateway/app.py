@@ -172,7 +172,7 @@ class GatewayApp:
 
     def _respond(self, request: Request, call: Call, reply: Reply) -> Response:
         if reply.failure is not None:
-            status, lines, body = answers.failed(call, reply)
+            status, lines, body = answers.failed(call, reply, self._engine.api_error_text)
             return Response(status, body=body, lines=lines)
         lines = answers.answered(call, reply)
         stream = reply.stream

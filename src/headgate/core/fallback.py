@@ -1,0 +1,135 @@
+"""What is done for a call that could not be answered: the steps its workflow lists, by what went wrong.  Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from headgate.core.classify import CALLERS_OWN
+from headgate.events import ErrorClass, Reason
+
+__all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy", "with_model"]
+
+REFUSAL = "refusal"
+"""The trigger of an answer in which the model declined (`stop_reason: refusal`)."""
+
+_NAMES = frozenset(
+    ("lane_full", "lane_closed", "wait_too_long", "never_fits", "breaker_open", "no_credential", "ledger_unavailable")
+)
+_REFUSALS_OF_OURS = frozenset(reason for reason in Reason if reason in _NAMES)
+"""Reasons for which Headgate does not send a call that is right in itself."""
+_FAILURES = frozenset(ErrorClass) - CALLERS_OWN - {ErrorClass.CANCELLED}
+
+TRIGGERS = frozenset((*map(str, _FAILURES), *_REFUSALS_OF_OURS, REFUSAL))
+"""What can be fallen back on.  A request that is wrong is not among it: it is wrong everywhere."""
+
+
+_Plain = Literal["stale", "canned", "queue"]
+_PLAIN: tuple[_Plain, ...] = ("stale", "canned", "queue")
+
+
+class Step(NamedTuple):
+    """One way to answer after all."""
+
+    kind: _Plain | Literal["model"]
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """The steps of one workflow."""
+
+    steps: tuple[Step, ...] = ()
+    """For whatever `by_trigger` does not name; not for a refusal, which is an answer."""
+    by_trigger: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+
+    def steps_for(self, trigger: str) -> tuple[Step, ...]:
+        """In the order to try them; none for what is not to be fallen back on."""
+        if trigger in self.by_trigger:
+            return self.by_trigger[trigger]
+        return self.steps if trigger in TRIGGERS and trigger != REFUSAL else ()
+
+    def lists(self, kind: str) -> bool:
+        """Whether a step of this kind is taken for anything."""
+        return any(step.kind == kind for step in self.all_steps())
+
+    def all_steps(self) -> list[Step]:
+        """Every step that may ever be taken."""
+        return [*self.steps, *(step for steps in self.by_trigger.values() for step in steps)]
+
+
+def read_policy(steps: Sequence[str], by_trigger: Mapping[str, Sequence[str]]) -> FallbackPolicy:
+    """The policy that settings name.
+
+    Raises:
+        ValueError: a name means nothing; with those that do.
+    """
+    for trigger in by_trigger:
+        if trigger in CALLERS_OWN:
+            raise ValueError(
+                f"{trigger!r} says that the request itself is wrong, which no fallback mends; take it out of the list"
+            )
+        if trigger not in TRIGGERS:
+            raise ValueError(f"{trigger!r} is nothing to fall back on; there are {', '.join(sorted(TRIGGERS))}")
+    return FallbackPolicy(
+        tuple(map(_read_step, steps)),
+        {trigger: tuple(map(_read_step, listed)) for trigger, listed in by_trigger.items()},
+    )
+
+
+def _read_step(name: str) -> Step:
+    for plain in _PLAIN:
+        if name == plain:
+            return Step(plain)
+    kind, _, model = name.partition(":")
+    if kind == "model" and model:
+        return Step("model", model)
+    raise ValueError(f'{name!r} is no fallback; there are "stale", "model:NAME", "canned" and "queue"')
+
+
+# -- the request -------------------------------------------------------------------------------------------------------
+
+
+def promises_a_form(document: Mapping[str, Any]) -> bool:
+    """Whether the caller will read the answer by program: it forces a tool, or gives a schema.  A text of ours would be
+    taken for a broken answer of Claude's."""
+    choice = document.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool"):
+        return True
+    config = document.get("output_config")
+    format_ = config.get("format") if isinstance(config, dict) else None
+    return format_ is not None or document.get("output_format") is not None
+
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
+_TO_STRING = re.compile(rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """`body`, a JSON object without duplicate keys, with another `model`; every other byte as it was.
+
+    Raises:
+        ValueError: it has no `model` that is a string.
+    """
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        first = body[token.start()]
+        if first in b"{[":
+            depth += 1
+        elif first in b"}]":
+            depth -= 1
+        elif depth == 1 and _is_model(token[0]):
+            value = _TO_STRING.match(body, token.end())  # none where the word is a value itself
+            if value is not None:
+                return body[: value.start(1)] + msgspec.json.encode(model) + body[value.end(1) :]
+    raise ValueError("the body has no model")
+
+
+def _is_model(key: bytes) -> bool:
+    """A key may be written with escapes."""
+    return key == b'"model"' or (b"\\" in key and json.loads(key) == "model")

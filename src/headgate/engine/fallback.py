@@ -1,0 +1,210 @@
+"""Answer after all: an old answer, another model, fixed words, or a place in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from headgate.call import Call, Kind, OwnAnswer, Reply, ReplyStream
+from headgate.clock import Clock
+from headgate.config.schema import Config, WorkflowConfig
+from headgate.core.canned import canned_message, without_usage
+from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy, with_model
+from headgate.core.price import PriceBook
+from headgate.engine.filter import Proceed
+from headgate.engine.jobs import JobQueue
+from headgate.engine.memo import KeepAnswers
+from headgate.engine.own_answer import OwnStream, own_reply
+from headgate.errors import ConfigError, Refused
+from headgate.events import Reason
+
+__all__ = ["Fallback", "fallback_policies"]
+
+_decode = msgspec.json.Decoder().decode
+
+
+def fallback_policies(
+    config: Config, prices: PriceBook, day: date, *, jobs: JobQueue | None
+) -> dict[str, FallbackPolicy]:
+    """By workflow, of those that have any.
+
+    Raises:
+        ConfigError: one would ask a model that has no price, or queue calls where nothing takes them.
+    """
+    policies = {}
+    for name, workflow in config.workflows.items():
+        policy = read_policy(workflow.fallbacks, workflow.fallbacks_on)
+        if policy.lists("queue") and jobs is None:
+            raise ConfigError(
+                f'workflows.{name}: the fallback "queue" needs a job store, and this Headgate has none yet; take it '
+                "out of the list"
+            )
+        for step in policy.all_steps():
+            unpriced = step.kind == "model" and prices.find(step.model, day) is None
+            if unpriced and config.prices.unknown_model == "refuse":
+                raise ConfigError(
+                    f"workflows.{name}: the fallback 'model:{step.model}' has no price, so it would never be asked; "
+                    "`headgate prices` lists the models that have one"
+                )
+        if policy.all_steps():
+            policies[name] = policy
+    return policies
+
+
+class Fallback:
+    """Takes the steps that a workflow lists when a call cannot be answered, until one of them answers.
+
+    Above Retry: another model passes everything below again, with its own limits and breaker, while attempts count
+    together, so that what the first model used up the next one has not; each listed model has one attempt at least.
+    Never after content has gone to the caller.  If no step answers, the caller gets what it would have got without any.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, FallbackPolicy],
+        workflows: Mapping[str, WorkflowConfig],
+        answers: KeepAnswers,
+        jobs: JobQueue | None,
+        clock: Clock,
+    ) -> None:
+        self._policies = policies
+        self._workflows = workflows
+        self._answers = answers
+        self._jobs = jobs
+        self._clock = clock
+
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        policy = self._policies.get(call.record.workflow)
+        if policy is None or call.kind is not Kind.MESSAGES:
+            return proceed(call)
+        return self._answer(call, policy, proceed)
+
+    async def _answer(self, call: Call, policy: FallbackPolicy, proceed: Proceed) -> Reply:
+        first: Reply | None = None
+        problem: Refused | None = None
+        try:
+            first = await proceed(call)
+        except Refused as refusal:
+            problem = refusal
+            trigger: str | None = refusal.reason
+        else:
+            trigger = _trouble(call, first)
+        steps = policy.steps_for(trigger) if trigger is not None else ()
+        reason = call.record.reason
+        if steps and first is not None and first.stream is not None:
+            first.stream = await _drained(call, first.stream)
+        for step in steps:
+            reply = await self._take(step, call, trigger, proceed)
+            if reply is not None:
+                return reply
+            call.record.reason = reason
+        if problem is not None:
+            raise problem
+        assert first is not None
+        return first
+
+    async def _take(self, step: Step, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
+        """The answer that a step gives; None if it gives none."""
+        if step.kind == "model":
+            reply = await self._ask(step.model, call, trigger, proceed)
+            reason = Reason.FALLBACK_MODEL
+        elif step.kind == "stale":
+            reply = self._stale(call)
+            reason = Reason.FALLBACK_STALE
+        elif promises_a_form(call.document or {}):
+            return None
+        elif step.kind == "canned":
+            reply = self._canned(call, self._workflows[call.record.workflow].canned or "", OwnAnswer())
+            reason = Reason.FALLBACK_CANNED
+        else:
+            reply = await self._queue(call)
+            reason = Reason.FALLBACK_QUEUED
+        if reply is not None:
+            call.record.reason = reason
+        return reply
+
+    # -- another model ------------------------------------------------------------------------------------------
+
+    async def _ask(self, model: str, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
+        """The answer of another model.  While it is asked the call is one for that model, in price, limits and
+        record; afterwards its record says again what was asked for."""
+        document, body, size, asked_for = call.document, call.body, call.size, call.record.model
+        assert document is not None
+        if model == asked_for or document.get("fallbacks") is not None or self._clock.now_s() >= call.deadline_s:
+            return None
+
+        def restore() -> None:
+            call.document, call.body, call.size, call.record.model = document, body, size, asked_for
+
+        call.document = document | {"model": model}
+        call.body = with_model(body, model)
+        call.size = size + len(call.body) - len(body)
+        call.record.model = model
+        try:
+            reply = await proceed(call)
+        except Refused:
+            restore()
+            return None
+        except BaseException:
+            restore()
+            raise
+        if reply.failure is not None or (trigger == REFUSAL and _trouble(call, reply) == REFUSAL):
+            if reply.stream is not None:
+                await _drained(call, reply.stream)
+            restore()
+            return None
+        if reply.stream is None:
+            restore()
+        else:
+            reply.stream.on_end(restore)
+        return reply
+
+    # -- answers of our own -------------------------------------------------------------------------------------
+
+    def _stale(self, call: Call) -> Reply | None:
+        answer = self._answers.recall(call)
+        if answer is None:
+            return None
+        message = without_usage(_decode(answer.body))
+        age_s = int(self._clock.now_s() - answer.at_s)
+        return own_reply(call, message, OwnAnswer(model=message["model"]), headers=b"age: %d\r\n" % age_s)
+
+    def _canned(self, call: Call, text: str, own: OwnAnswer) -> Reply:
+        assert call.record.model is not None
+        return own_reply(call, canned_message(text, model=call.record.model, call_id=call.record.call_id), own)
+
+    async def _queue(self, call: Call) -> Reply | None:
+        assert self._jobs is not None
+        try:
+            ticket = await self._jobs.submit(call)
+        except Refused:
+            return None
+        text = self._workflows[call.record.workflow].queued.replace("{ticket}", ticket)
+        return self._canned(call, text, OwnAnswer(ticket=ticket))
+
+
+def _trouble(call: Call, reply: Reply) -> str | None:
+    """What is wrong with a reply of which the caller has seen nothing yet; None if it is an answer."""
+    if reply.failure is not None:
+        return reply.failure.error
+    facts = call.attempt.facts
+    if facts is None or facts.stop_reason != "refusal":
+        return None
+    return REFUSAL if reply.stream is None or not facts.has_content else None
+
+
+async def _drained(call: Call, stream: ReplyStream) -> OwnStream:
+    """A stream read to its end, which is near, so that its permits are free; and to be read again."""
+    pieces = []
+    try:
+        while data := await stream.read():
+            pieces.append(data)
+    finally:
+        stream.close()
+    call.record.bytes_out = 0
+    if call.text_kept is not None:
+        call.text_kept.clear()
+    return OwnStream(call, b"".join(pieces), failure=stream.failure, cut=stream.cut)
