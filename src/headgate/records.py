@@ -81,7 +81,8 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_pico: int | None = 0
     """Cost of all attempts in pico-dollars (10^-12 USD); NULL if a part of it has no known price."""
     cost_problem: str | None = None
-    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
+    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used;
+    `other_payer`, beside a cost of 0, if `billing_policy` has another organisation billed."""
     unconfirmed_pico: int = 0
     """Expected cost, in pico-dollars, of attempts that nothing tells the usage of; not in `cost_pico`, and no bound."""
     price_row: str | None = None
@@ -166,7 +167,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     cost_pico: int | None = 0
     """Cost in pico-dollars (10^-12 USD); NULL if it has no known price."""
     cost_problem: str | None = None
-    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used."""
+    """What the price book does not know, for example `geo:eu`; `unmetered` if nobody tells what was used;
+    `other_payer`, beside a cost of 0, if `billing_policy` has another organisation billed."""
     unconfirmed_pico: int = 0
     """Expected cost, in pico-dollars, if nothing tells what it used; not in `cost_pico`, and no bound."""
     price_row: str | None = None

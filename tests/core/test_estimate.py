@@ -269,6 +269,15 @@ def test_who_knows_nothing_of_the_cache_goes_by_the_share_that_counted():
     assert habit.expect(40_000, None)[0] < 200
 
 
+def test_calls_whose_cache_is_known_say_nothing_of_those_that_are_not_cached():
+    """A workflow may do both."""
+    habit = Habit(0.25)
+    for _ in range(20):
+        habit.observe(40_000, Usage(input=50, cache_read=9_950, output=100), deltas=None, served=9_950)
+
+    assert habit.expect(40_000, None)[0] == pytest.approx(10_000)
+
+
 def test_a_short_call_says_little_about_a_long_one():
     """What the API adds to every call is most of a short one's tokens, and next to nothing of a long one's."""
     habit = Habit(0.25)

@@ -13,6 +13,9 @@ import pytest
 from headgate.call import Attempt, Call, Reply
 from headgate.engine.filter import Proceed
 from headgate.engine.meter import GROWTH_TOKENS, Meter
+from headgate.records import CallRecord
+from headgate.sim import SimSettings
+from headgate.sim.settings import Billing
 from headgate.usage import Hop
 from support.world import World, play
 
@@ -107,6 +110,29 @@ def test_a_stream_that_keeps_within_it_tells_nothing(told):
     play(scene)
 
     assert [what for _, what, _ in told] == ["begun"]
+
+
+# -- who pays --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bill_to", "ours"), [("user_profile", False), ("self", True)])
+@pytest.mark.parametrize("sim", ["", "cut=2"])
+def test_what_another_organisation_is_billed_for_is_no_cost_of_ours(bill_to, ours, sim):
+    """§3: and it is marked, so that nobody takes it for free.  Its tokens count as ever: the limits are ours."""
+
+    async def scene(world: World) -> CallRecord:
+        body = {"billing_policy": {"type": "billing_policy", "bill_to": bill_to}}
+        call = world.make(sim, stream=True, body=body)
+        call.headers += [
+            (b"anthropic-beta", b"user-profiles-billing-2026-10-01"), (b"anthropic-user-profile-id", b"uprof_1"),
+        ]  # fmt: skip
+        return (await world.send(call)).record
+
+    record = play(scene, sim=SimSettings(billing=Billing(profiles={"uprof_1": "org_of_the_customer"})))
+
+    assert record.output_tokens > 0
+    assert ((record.cost_pico or 0) > 0, record.cost_problem) == (ours, None if ours else "other_payer")
+    assert record.unconfirmed_pico == 0
 
 
 # -- how good estimates are ------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class Habit:
         """
         total = usage.own
         self.calibrate(size, total.prompt)
-        if total.prompt:
+        if total.prompt and served is None:
             self.counted_share += WEIGHT * (total.counted_input / total.prompt - self.counted_share)
         if served:
             found = min(1.0, self.trust * total.cache_read / served)

@@ -15,7 +15,7 @@ from headgate.core.classify import classify_event
 from headgate.core.error_words import ApiErrorText, error_event, own_request_id
 from headgate.core.estimate import EstimateObserver
 from headgate.core.message import StreamFacts, has_untold_passes, read_message
-from headgate.core.price import PriceBook
+from headgate.core.price import Charge, PriceBook
 from headgate.core.sse import EventTooLarge, Splitter, before_event
 from headgate.engine.batch_results import BatchResults
 from headgate.engine.filter import Proceed
@@ -34,6 +34,9 @@ GROWTH_TOKENS = 256
 """Of a stream that is longer than expected: told to admission whenever it has grown by so much."""
 WIND_UP_S = 1.0
 """How long the end of a body may lag behind its last event before the connection is given up."""
+
+OTHER_PAYER = "other_payer"
+"""Stands beside a cost of nothing where `billing_policy` has another organisation billed."""
 
 _COSTLY = frozenset((Kind.MESSAGES, Kind.UNMETERED))
 """All others are free: models, token counts, and managing files, batches, skills and user profiles.  What a batch
@@ -139,6 +142,9 @@ class Meter:
 
     def _estimate(self, call: Call, record: AttemptRecord) -> None:
         """Note what an attempt of unknown cost probably cost, unconfirmed."""
+        if _is_billed_to_another(call):
+            record.cost_problem = call.record.cost_problem = OTHER_PAYER
+            return
         expected = self._prices.expected(
             call.record.model or "",
             utc_day(call.record.started_ms),
@@ -192,13 +198,23 @@ class Meter:
         record.cost_pico = charge.pico
         record.cost_problem = charge.problem
         record.price_row = charge.row
-        if charge.pico is None:
+        if _is_billed_to_another(call):
+            charge = Charge(0, charge.row, OTHER_PAYER)
+            record.cost_pico, record.cost_problem = charge.pico, charge.problem
+            call.record.cost_problem = charge.problem
+        elif charge.pico is None:
             self._estimate(call, record)
         usage = facts.usage
         if usage is not None:
             _write_down(usage, record)
             if charge.parts:
                 record.hops = _hops(usage.by_model(facts.model or model), dict(charge.parts))
+
+
+def _is_billed_to_another(call: Call) -> bool:
+    """Whether the request has the API bill the organisation behind a user profile; it never bills us instead (§3)."""
+    policy = call.document.get("billing_policy") if call.document is not None else None
+    return isinstance(policy, dict) and policy.get("bill_to") == "user_profile"
 
 
 def note_failure(attempt: Attempt, failure: Failure) -> None:
