@@ -69,6 +69,14 @@ def test_a_stream_that_is_not_whole_or_not_understood_makes_no_message(change):
     assert message_of(stream) is None
 
 
+def test_a_stream_that_began_anew_makes_the_message_of_its_second_half():
+    """What was read of the first is void."""
+    whole = events_of(MESSAGE)
+    broken = whole[: whole.index(b'event: content_block_stop\ndata: {"type":"content_block_stop","index":2}')]
+
+    assert message_of(broken + whole) == MESSAGE
+
+
 def test_pings_and_several_counts_are_taken_as_they_are():
     """§7.1: counts are totals, the last one counts; a null changes nothing."""
     usage = b'{"output_tokens":9,"input_tokens":null}'

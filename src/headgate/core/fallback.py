@@ -18,10 +18,10 @@ __all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "
 REFUSAL = "refusal"
 """The trigger of an answer in which the model declined (`stop_reason: refusal`)."""
 
-_NAMES = frozenset(
-    ("lane_full", "lane_closed", "wait_too_long", "never_fits", "breaker_open", "no_credential", "ledger_unavailable")
-)
-_REFUSALS_OF_OURS = frozenset(reason for reason in Reason if reason in _NAMES)
+_REFUSALS_OF_OURS = frozenset(
+    (Reason.LANE_FULL, Reason.LANE_CLOSED, Reason.WAIT_TOO_LONG, Reason.NEVER_FITS, Reason.BREAKER_OPEN,
+     Reason.NO_CREDENTIAL, Reason.LEDGER_UNAVAILABLE)
+)  # fmt: skip
 """Reasons for which Headgate does not send a call that is right in itself."""
 _FAILURES = frozenset(ErrorClass) - CALLERS_OWN - {ErrorClass.CANCELLED}
 

@@ -60,7 +60,7 @@ def message_of(stream: bytes) -> dict[str, Any] | None:
                 continue
             event = _decode(data)
             if name == b"message_start":
-                message = event["message"]
+                message, content = event["message"], []  # a stream that broke can begin anew
             elif name == b"content_block_start":
                 content.append(event["content_block"])
             elif name == b"content_block_delta":
