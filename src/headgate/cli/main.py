@@ -14,7 +14,9 @@ from headgate.cli.keys import app as keys_app
 from headgate.cli.limits import limits
 from headgate.cli.load import load
 from headgate.cli.output import say
+from headgate.cli.plan import plan
 from headgate.cli.prices import prices
+from headgate.cli.replay import replay
 from headgate.cli.serve import serve
 from headgate.cli.shim import shim
 from headgate.cli.sim import sim
@@ -36,6 +38,8 @@ app.command()(sim)
 app.command()(shim)
 app.command(short_help="See it work on real traffic, without a key.")(demo)
 app.command()(load)
+app.command()(replay)
+app.command()(plan)
 app.command()(limits)
 app.command()(cost)
 app.command()(prices)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from headgate.replay.bounds import fluid_bound_s
 from headgate.replay.fairness import jain_of
 from headgate.replay.run import Outcome, Run
 
-__all__ = ["bound_s_of", "figures_of", "percentile"]
+__all__ = ["bound_s_of", "cost_usd_of", "figures_of", "percentile"]
 
 LIMITED = 429
 
@@ -49,6 +50,12 @@ def bound_s_of(run: Run) -> float:
         ),
         default=0.0,
     )
+
+
+def cost_usd_of(run: Run) -> Decimal:
+    """What the simulated API bills for the answers."""
+    pico = sum(outcome.answer.cost_pico for outcome in run.outcomes if outcome.answer is not None)
+    return round(Decimal(pico) / 10**12, 2)
 
 
 def _lane(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -29,12 +29,14 @@ class Observed:
     Attributes:
         admitted_s: when the request came that was answered.
         input_tokens: as the limit counts them, without what the cache gave.
+        cost_pico: pico-dollars, as the simulated API bills it.
     """
 
     admitted_s: float
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    cost_pico: int
 
 
 class Observer:
@@ -63,7 +65,7 @@ class Observer:
         if response.status == 200 and entry is not None and number not in self.answers:
             usage = entry.usage
             counted = usage.prompt - usage.cache_read
-            self.answers[number] = Observed(attempt.at_s, counted, usage.cache_read, usage.output)
+            self.answers[number] = Observed(attempt.at_s, counted, usage.cache_read, usage.output, entry.cost_pico)
             self.last_answer_s = self._clock.now_s()
         return response
 

@@ -95,7 +95,7 @@ class FixedRetry:
 class FixedMinute:
     """First come first served, a limit's worth in every minute of the clock, and the SDK's retries.
 
-    Input counts in full when a call goes, and as it was charged once the answer has come.
+    Input counts in full: it does not know what the cache will give.
     """
 
     def __init__(

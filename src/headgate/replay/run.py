@@ -9,7 +9,7 @@ from random import Random
 from typing import Literal
 
 from headgate.clock import Clock, LoopClock
-from headgate.config.schema import LaneConfig
+from headgate.config.schema import Config, LaneConfig
 from headgate.net.server import Server
 from headgate.replay.observer import Attempt, Observed, Observer
 from headgate.replay.policies import Policy, PolicyName, Terms, policy_of
@@ -65,6 +65,18 @@ class Setup:
         limits = Limits(tier=self.tier, rpm=self.rpm, itpm=self.itpm, otpm=self.otpm, depth_s=self.depth_s)
         return SimSettings(limits=limits, latency=TYPICAL_LATENCY if self.latency == "typical" else Latency())
 
+    def check(self, workload: Workload) -> None:
+        """Find out before a long run what cannot be.
+
+        Raises:
+            ScenarioError: there is no such scenario.
+            LookupError, ValueError: the limits cannot be.
+        """
+        self.settings().limits.check()
+        self.per_minute(workload)
+        if self.scenario is not None:
+            load_scenario(self.scenario, self.settings())
+
     def per_minute(self, workload: Workload) -> dict[str, tuple[float, float, float]]:
         """Requests, input and output tokens a minute, by pool that the workload asks."""
         limits = self.settings().limits
@@ -107,12 +119,7 @@ class Run:
 
 
 def play(workload: Workload, setup: Setup) -> Run:
-    """Play `workload` under `setup`, to its end.
-
-    Raises:
-        ScenarioError: there is no such scenario.
-        LookupError, ValueError: the limits cannot be.
-    """
+    """Play `workload` under `setup`, which is in order, to its end."""
     settings, scenario = setup.settings(), None
     if setup.scenario is not None:
         settings, scenario = load_scenario(setup.scenario, settings)
@@ -123,10 +130,7 @@ def play(workload: Workload, setup: Setup) -> Run:
         marked=setup.marked and workload.shared,
         workers=setup.workers,
         seed=setup.seed,
-        lanes={
-            name: setup.lanes.get(name, LaneConfig()) for name in (*workload.lanes, *setup.lanes) if name not in _OWN
-        }
-        | {name: lane for name, lane in setup.lanes.items() if name in _OWN},
+        lanes={name: LaneConfig() for name in workload.lanes if name not in Config().lanes} | dict(setup.lanes),
         max_wait_s=setup.max_wait_s,
     )
 
@@ -145,9 +149,6 @@ def play(workload: Workload, setup: Setup) -> Run:
 
     outcomes, attempts = run(main())
     return Run(workload, setup, per_minute, outcomes, attempts)
-
-
-_OWN = frozenset(("interactive", "standard", "bulk"))
 
 
 class _Player:

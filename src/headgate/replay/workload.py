@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from random import Random
 
 from headgate.load.from_ledger import read_day
 from headgate.load.plant import read_plant
 from headgate.load.problems import LoadError
 from headgate.load.traces import Asked, read_asked
-from headgate.load.turns import Conversation, Turn
+from headgate.load.turns import Conversation, Piece, Turn
 from headgate.replay.prompts import Prompt, body_of, prompts_of
 from headgate.sim.facts import FACTS, Model
 
-__all__ = ["MODEL", "Ask", "Workload", "from_ledger", "from_plant", "from_trace"]
+__all__ = ["MODEL", "Ask", "Changes", "Workload", "from_ledger", "from_plant", "from_trace"]
 
 MODEL = "claude-sonnet-5-5"
 """Of calls that name none."""
 LANE = "standard"
+LATER_S = 60.0
+"""A copy of a session comes at most so much later."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,50 +80,62 @@ class Workload:
         return list(dict.fromkeys(str(ask.model.rate_limit_pool) for ask in self.asks))
 
 
-def from_trace(source: str, *, model: str | None = None) -> Workload:
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What if.
+
+    Attributes:
+        model: that every call asks for; None leaves it.
+        traffic: times as much of it; a plan's rates, or so many times as many sessions, up to a minute later.
+        tools: only so many: the first of a plan, else those that call most.
+        lane_of: lanes of workflows, over what the calls say.
+        seed: decides which sessions, and when.
+    """
+
+    model: str | None = None
+    traffic: float = 1.0
+    tools: int | None = None
+    lane_of: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+
+NO_CHANGES = Changes()
+
+
+def from_trace(source: str, changes: Changes = NO_CHANGES) -> Workload:
     """Every row of a shipped trace or a file.
 
     Raises:
         LoadError: naming file, line and remedy.
     """
-    return _workload(source, read_asked(source), model)
+    return _workload(source, _changed(read_asked(source), changes), changes)
 
 
-def from_ledger(path: Path, day: date, *, from_hour: float | None = None, model: str | None = None) -> Workload:
+def from_ledger(path: Path, day: date, changes: Changes = NO_CHANGES, *, from_hour: float | None = None) -> Workload:
     """The calls of a past day.
 
     Raises:
         LoadError, LedgerError: it cannot be read, or there were none.
     """
-    return _workload(f"{path} {day}", _unrolled(read_day(path, day, from_hour=from_hour)), model)
+    asked = _unrolled(read_day(path, day, from_hour=from_hour))
+    return _workload(f"{path} {day}", _changed(asked, changes), changes)
 
 
 def from_plant(
-    path: Path | None,
-    seed: int,
-    *,
-    hours: float,
-    from_hour: float = 8.0,
-    times: float = 1.0,
-    tools: int | None = None,
-    model: str | None = None,
+    path: Path | None, changes: Changes = NO_CHANGES, *, hours: float = 1.0, from_hour: float = 8.0
 ) -> Workload:
     """Some hours of a plan of tools, from `from_hour` of the Monday on.
-
-    Args:
-        times: every tool's rate by so much.
-        tools: only the first so many of the plan.
 
     Raises:
         LoadError: naming file, line and remedy.
     """
-    plant = read_plant(path).scaled(times, tools)
+    plant = read_plant(path).scaled(changes.traffic, changes.tools)
     until_s = hours * 3_600
-    begun = takewhile(lambda one: one.at_s < until_s, plant.arrivals(seed, from_hour=from_hour))
-    asked = [one for one in _unrolled(begun) if one.at_s < until_s]
+    begun = takewhile(lambda one: one.at_s < until_s, plant.arrivals(changes.seed, from_hour=from_hour))
+    asked = _unrolled(begun)
     if not asked:
         raise LoadError(f"the plan asks nothing in {hours:g} h from hour {from_hour:g} on. Choose another time of day.")
-    return _workload(str(path or "plant"), asked, model)
+    return _workload(str(path or "plant"), asked, changes)
 
 
 def _unrolled(conversations: Iterable[Conversation]) -> list[Asked]:
@@ -136,14 +151,79 @@ def _unrolled(conversations: Iterable[Conversation]) -> list[Asked]:
     return [Asked(at_s, turn, where.get((number, place - 1))) for at_s, number, place, turn in begun]
 
 
-def _workload(name: str, asked: list[Asked], model: str | None) -> Workload:
+# -- what if -----------------------------------------------------------------------------------------------------------
+
+
+def _changed(asked: list[Asked], changes: Changes) -> list[Asked]:
+    if changes.tools is not None:
+        calls = Counter(one.turn.workflow for one in asked)
+        if not 1 <= changes.tools <= len(calls):
+            raise LoadError(f"there are {len(calls)} workflows; so many, or fewer, can be asked for.")
+        kept = {workflow for workflow, _ in calls.most_common(changes.tools)}
+        asked = _copies(asked, lambda one: [(0.0, "")] if one.turn.workflow in kept else [])
+    if changes.traffic != 1:
+        rng = Random(changes.seed)  # noqa: S311  # reproducible on purpose
+
+        def copies(_: Asked) -> list[tuple[float, str]]:
+            count = int(changes.traffic) + (rng.random() < changes.traffic % 1)
+            return [
+                (rng.uniform(0.0, LATER_S) if copy else 0.0, f"copy {copy} of " * (copy > 0)) for copy in range(count)
+            ]
+
+        asked = _copies(asked, copies)
+        if not asked:
+            raise LoadError(f"nothing is left at {changes.traffic:g} times the traffic. Ask for more.")
+    return asked
+
+
+def _copies(asked: list[Asked], copies: Callable[[Asked], list[tuple[float, str]]]) -> list[Asked]:
+    """Each session as often as `copies` of its first call says, each time so much later and under such a name.
+
+    What several sessions share stays shared by their copies; the rest of a copy is text of its own.
+    """
+    roots: list[int] = []
+    for number, one in enumerate(asked):
+        roots.append(number if one.before is None else roots[one.before])
+    owners: dict[Piece, int] = {}
+    shared: set[Piece] = set()
+    for root, one in zip(roots, asked, strict=True):
+        for piece in (*one.turn.system, *(piece for message in one.turn.messages for piece in message)):
+            if owners.setdefault(piece, root) != root:
+                shared.add(piece)
+    of_root = {root: copies(asked[root]) for root in dict.fromkeys(roots)}
+    found = []
+    for number, (root, one) in enumerate(zip(roots, asked, strict=True)):
+        for copy, (later_s, prefix) in enumerate(of_root[root]):
+            turn = _renamed(one.turn, prefix, shared) if prefix else one.turn
+            found.append((one.at_s + later_s, number, copy, turn))
+    found.sort(key=lambda one: one[:3])
+    where = {(number, copy): index for index, (_, number, copy, _) in enumerate(found)}
+    return [
+        Asked(at_s, turn, None if (before := asked[number].before) is None else where[before, copy])
+        for at_s, number, copy, turn in found
+    ]
+
+
+def _renamed(turn: Turn, prefix: str, shared: set[Piece]) -> Turn:
+    def own(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        return tuple(piece if piece in shared else Piece(prefix + piece.name, piece.tokens) for piece in pieces)
+
+    session = None if turn.session is None else prefix + turn.session
+    return replace(turn, system=own(turn.system), messages=tuple(map(own, turn.messages)), session=session)
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+
+def _workload(name: str, asked: list[Asked], changes: Changes) -> Workload:
     turns = [one.turn for one in asked]
-    models = [_model(model or turn.model or MODEL) for turn in turns]
+    models = [_model(changes.model or turn.model or MODEL) for turn in turns]
     prompts = prompts_of(turns, min_tokens=max((one.min_cacheable_tokens for one in models), default=0))
     asks: list[Ask] = []
-    for number, (one, prompt, of) in enumerate(zip(asked, prompts, models, strict=True)):
+    for number, (one, prompt, model) in enumerate(zip(asked, prompts, models, strict=True)):
         before = asks[one.before] if one.before is not None else None
-        asks.append(Ask(number, one.at_s, one.turn, prompt, of, one.turn.lane or LANE, before))
+        lane = changes.lane_of.get(one.turn.workflow) or one.turn.lane or LANE
+        asks.append(Ask(number, one.at_s, one.turn, prompt, model, lane, before))
     return Workload(
         name,
         asks,
@@ -153,8 +233,7 @@ def _workload(name: str, asked: list[Asked], model: str | None) -> Workload:
 
 
 def _model(name: str) -> Model:
-    known: dict[str, Any] = FACTS.by_name
-    model = known.get(name)
+    model = FACTS.by_name.get(name)
     if model is None or model.rate_limit_pool is None:
         raise LoadError(f"the simulator does not serve the model {name!r}. Name one that it does with --model.")
-    return model  # type: ignore[no-any-return]
+    return model
