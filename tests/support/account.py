@@ -31,14 +31,16 @@ Learned = tuple[Reading, Reading, Reading]
 class Free:
     """A breaker, a concurrency limit and a ramp that hold nobody up."""
 
+    taken = 0
+
     def wait_s(self, *_: float) -> float:
         return 0.0
 
     def take(self, *_: float) -> bool:
         return False
 
-    def ended(self, *_: Any) -> None:
-        pass
+    def ended(self, *_: Any, **__: Any) -> bool:
+        return False
 
     def hit(self, *_: Any) -> None:
         pass

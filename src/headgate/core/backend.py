@@ -8,18 +8,20 @@ larger than was reserved) and `settle` (it is over).  Nothing is refused here: a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import inf
+from math import inf, sqrt
 from random import Random
-from typing import Literal, Protocol
+from typing import Protocol
 
-from headgate.core.depth import STEP, Depth
+from headgate.core.breaker import Breaker, OutcomeKind
+from headgate.core.concurrency import Concurrency
+from headgate.core.depth import Depth
+from headgate.core.emission import Emission
 from headgate.core.limiter import Limiter
 from headgate.core.limits import Limit
+from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import LIMITERS, Reading
 
-__all__ = ["Backend", "Holder", "Outcome"]
-
-Outcome = Literal["ok", "failing", "overloaded", "limited", "ramp", "neutral"]
+__all__ = ["Backend", "Holder"]
 
 REQUESTS, INPUT, OUTPUT = range(3)
 LEAST_FREEZE_S = 1.0
@@ -31,9 +33,22 @@ begins, and output only comes while it is written."""
 CERTAIN = 0.9
 """A 429 with less missing than this share of what is proven is not about depth."""
 SLOWER = 0.85
-LEAST_PACE = 0.05
+LEAST_SHARE = 0.05
+SIGMAS = (3.0, 8.0)
+BIAS_SMOOTHING = 0.02
+FIRST_ERROR = 0.1
+"""Of estimates of input, as a share, until some are known.  What is kept free for errors of the estimates that are not
+yet corrected is their mean error and at first three standard deviations of it, more after a 429."""
 FASTER_PER_S = 1 / 600
-"""A 429 that nothing explains slows by the first; it takes ninety seconds to forget one."""
+"""A 429 that nothing explains slows by the first; it takes ninety seconds to forget one.  Of one that comes although
+the depth is known the same holds for the room of the limiter that it came from."""
+LEAST_STEP = (2.0, 1_500.0, 2_000.0)
+"""Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
+LOOK_AHEAD_EVERY_S = 0.25
+LEAST_LOOK_S = 0.02
+"""Between two looks at whether output is left: what is written meanwhile is only predicted."""
+STEP_SLACKS = 4.0
+"""The least step of output, which is only seen rounded, in roundings."""
 SETTLED_AFTER_S = 5.0
 """After a 429 headers prove no depth for so long: the API may count what it refused."""
 
@@ -43,23 +58,6 @@ class Holder(Protocol):
 
     needs: tuple[float, float, float]
     probe: bool
-
-
-class Breaker(Protocol):
-    def wait_s(self, now_s: float) -> float: ...
-    def take(self, now_s: float) -> bool: ...
-    def ended(self, kind: Outcome, probe: bool, now_s: float, retry_after_s: float | None) -> None: ...
-
-
-class Concurrency(Protocol):
-    def has_room(self, under_way: int) -> bool: ...
-    def ended(self, kind: Outcome, under_way: int, now_s: float) -> None: ...
-
-
-class Ramp(Protocol):
-    def wait_s(self, input_tokens: float, now_s: float) -> float: ...
-    def take(self, input_tokens: float, now_s: float) -> None: ...
-    def hit(self, now_s: float, retry_after_s: float | None) -> None: ...
 
 
 class Backend:
@@ -100,8 +98,14 @@ class Backend:
         self._rng = rng
         self._longest_freeze_s = longest_freeze_s
         self._held: dict[Holder, _Hold] = {}
+        self._emission = Emission()
+        self._looked_ahead_s = -inf
+        self._unsure_sum = self._unsure_squares = 0.0
+        self._sigmas = SIGMAS[0]
+        self._bias, self._variance = 0.0, FIRST_ERROR * FIRST_ERROR
         self._refused_s = -inf
-        self._pace_at_s = now_s
+        self._recovered_s = now_s
+        self._shy = False
         self._widen()
 
     @property
@@ -132,32 +136,50 @@ class Backend:
         if wait > longest:
             longest = wait
         for limiter, need in zip(self.limiters, needs, strict=True):
-            room = limiter.room
             step = limiter.step
-            if headroom and not step:
-                room *= 1.0 - headroom
-            # The step into the unknown is one call, or a twentieth where that is more.
-            if need < room:
+            if step:
+                # The step into the unknown is one call, or a little where that is more.
+                room = limiter.room + (step if step > need else need)
+                if room > limiter.most:
+                    room = limiter.most
                 room -= need
-                if step:
-                    room += step if step > need else need
-            elif not step:
-                room = 0.0
+                if room < 0.0:
+                    room = 0.0
+            else:
+                room = limiter.room
+                if headroom:
+                    room *= 1.0 - headroom
+                need *= limiter.caution
+                room = (room - need if need < room else 0.0) - limiter.margin
             short = limiter.missing - (now_s - limiter.at_s) * limiter.refill_per_s - room
             # Rounding: a millionth of a permit is not worth a timer that fires again and again.
             if short > 1e-6:
                 wait = short / limiter.refill_per_s
                 if wait > longest:
                     longest = wait
-        if longest <= 0.0:
-            # The API lets a call in while any output is left; what calls under way still write is told as they go on.
-            limiter = self.limiters[OUTPUT]
-            if limiter.told is not None:
-                short = limiter.owed_at(now_s) + 1.0 - limiter.room - limiter.step
-                if short > 1e-6:
-                    return short / limiter.refill_per_s
+        # The API lets a call in while any output is left; what is reserved for it only keeps debts short.
+        wait = self._owed_wait_s(now_s)
+        if wait > longest:
+            longest = wait
+        return longest if longest > 0.0 else 0.0
+
+    def _owed_wait_s(self, now_s: float) -> float:
+        """Seconds until some output is left for certain: what was told, and what was written and refilled since."""
+        outputs = self.limiters[OUTPUT]
+        told = outputs.told
+        if told is None or told.missing is None or not told.missing:
             return 0.0
-        return longest
+        room = outputs.room
+        slack = told.slack
+        if outputs.step:
+            room = min(room + max(outputs.step, slack * STEP_SLACKS), outputs.most)
+        elif slack > room / 3:
+            slack = room / 3
+        shrinks_per_s = outputs.refill_per_s - self._emission.tokens_per_s * len(self._held)
+        short = told.missing + slack + 1.0 - room - (now_s - outputs.told_at_s) * shrinks_per_s
+        if short <= 0.0:
+            return 0.0
+        return max(short / max(shrinks_per_s, outputs.refill_per_s * LEAST_SHARE), LEAST_LOOK_S)
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which nothing goes, however small: frozen, or the breaker is open."""
@@ -184,7 +206,8 @@ class Backend:
         """A granted ticket's permits leave the buckets."""
         needs = ticket.needs
         requests, inputs, outputs = self.limiters
-        hold = _Hold(needs)
+        hold = _Hold(needs, now_s)
+        self._unsure(needs[INPUT], 1)
         if inputs.told is not None:
             least = inputs.least_missing(now_s)
             if least > 0.0:
@@ -198,6 +221,8 @@ class Backend:
         outputs.take(needs[OUTPUT], now_s)
         inputs.note_need(needs[INPUT], now_s)
         ticket.probe = self.breaker.take(now_s)
+        hold.number = self.breaker.taken
+        hold.number = self.breaker.taken
         self.ramp.take(needs[INPUT], now_s)
 
     # -- settling ---------------------------------------------------------------------------------------------------
@@ -208,9 +233,8 @@ class Backend:
         hold = self._held.get(ticket)
         if hold is None:
             return
-        if used_so_far[INPUT] > 0.0:
-            self._charge(hold, INPUT, used_so_far[INPUT], now_s)
-            self._prove(hold, now_s)
+        if used_so_far[INPUT] > 0.0 and hold.input_expected:
+            self._sure(hold, used_so_far[INPUT], now_s)
         if used_so_far[OUTPUT] > hold.charged[OUTPUT]:
             self._charge(hold, OUTPUT, used_so_far[OUTPUT], now_s)
 
@@ -223,10 +247,42 @@ class Backend:
         hold = self._held.pop(ticket, None)
         if hold is None:
             return
-        for index in (REQUESTS, INPUT, OUTPUT):
-            self._charge(hold, index, used[index], now_s)
-        if used[INPUT] > 0.0:
-            self._prove(hold, now_s)
+        self._charge(hold, REQUESTS, used[REQUESTS], now_s)
+        self._charge(hold, OUTPUT, used[OUTPUT], now_s)
+        self._emission.ended(used[OUTPUT], now_s - hold.since_s)
+        if hold.input_expected:
+            self._sure(hold, used[INPUT], now_s)
+        else:
+            self._charge(hold, INPUT, used[INPUT], now_s)
+
+    def spent(self, used: Sequence[float], now_s: float) -> None:
+        """Permits were used that nobody had taken here."""
+        for limiter, amount in zip(self.limiters, used, strict=True):
+            limiter.take(amount, now_s)
+
+    def _unsure(self, expected: float, sign: int) -> None:
+        """The API has charged, or will, what it takes this call's input to be: not quite what we expect."""
+        self._unsure_sum = max(0.0, self._unsure_sum + sign * expected)
+        self._unsure_squares = max(0.0, self._unsure_squares + sign * expected * expected)
+        sum_, squares = self._unsure_sum, self._unsure_squares
+        self.limiters[INPUT].margin = (
+            max(0.0, self._bias) * sum_ + self._sigmas * sqrt(self._variance * squares) if squares > 0.0 else 0.0
+        )
+
+    def _sure(self, hold: _Hold, input_tokens: float, now_s: float) -> None:
+        """What a call's input is has been said; 0 if it was not let in."""
+        expected = hold.input_expected
+        hold.input_expected = 0.0
+        if input_tokens > 0.0:
+            error = min(input_tokens / expected, 4.0) - 1.0
+            self._bias += BIAS_SMOOTHING * (error - self._bias)
+            self._variance += BIAS_SMOOTHING * (error * error - self._variance)
+            self.limiters[INPUT].caution = 1.0 + max(0.0, self._bias) + self._sigmas * sqrt(self._variance)
+        self._unsure(expected, -1)
+        self._charge(hold, INPUT, input_tokens, now_s)
+        if input_tokens > 0.0:
+            self.limiters[INPUT].note_need(input_tokens, now_s)
+            self._prove(hold)
 
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
         more = total - hold.charged[index]
@@ -242,14 +298,16 @@ class Backend:
         for limiter, reading in zip(self.limiters, readings, strict=True):
             if limiter.hear(reading, now_s):
                 changed = True
+        if now_s - self._looked_ahead_s >= LOOK_AHEAD_EVERY_S:
+            self._look_ahead(now_s)
         if now_s - self._refused_s > SETTLED_AFTER_S and self._prove_by_headers(now_s):
             changed = True
         if changed:
             self._widen()
-        if self.limiters[REQUESTS].pace < 1.0:
+        if self._shy:
             self._recover(now_s)
 
-    def outcome(self, kind: Outcome, ticket: Holder, now_s: float, retry_after_s: float | None = None) -> None:
+    def outcome(self, kind: OutcomeKind, ticket: Holder, now_s: float, retry_after_s: float | None = None) -> None:
         """How an attempt went, as far as others are concerned; after `learn`.
 
         `limited` is a 429 for a limit, `ramp` one for growth, `overloaded` a 529, `failing` the API's own fault,
@@ -266,8 +324,13 @@ class Backend:
             self._freeze(max(retry_after_s or 0.0, LEAST_FREEZE_S), kind, now_s)
         elif kind == "overloaded" and retry_after_s is not None:
             self._freeze(retry_after_s, kind, now_s)
-        self.breaker.ended(kind, ticket.probe, now_s, retry_after_s)
-        self.concurrency.ended(kind, len(self._held), now_s)
+        hold = self._held.get(ticket)
+        began_s = hold.since_s if hold is not None else None
+        number = hold.number if hold is not None else None
+        if self.breaker.ended(kind, ticket.probe, now_s, retry_after_s, number=number):
+            self.concurrency.begin_slowly(now_s)
+        elif not ticket.probe:
+            self.concurrency.ended(kind, len(self._held), now_s, began_s=began_s)
 
     def _freeze(self, seconds: float, why: str, now_s: float) -> None:
         """Nothing goes for so long: the API asked for it."""
@@ -281,10 +344,10 @@ class Backend:
         headers do not tell all."""
         hold = self._held.get(ticket)
         self._refused_s = now_s
-        deepest_s = 0.0
+        deepest, deepest_s = None, 0.0
         edge_s = self.depth.proven_s * CERTAIN
         for index, limiter in enumerate(self.limiters):
-            need = (hold.charged[index] if hold is not None else 0.0) if index != OUTPUT else 1.0
+            need = (hold.charged[index] if hold is not None else 0.0) * limiter.caution if index != OUTPUT else 1.0
             told = limiter.told
             if told is not None and told.missing is not None and limiter.told_at_s == now_s:
                 missing = told.missing + told.slack
@@ -293,25 +356,55 @@ class Backend:
                 missing = max(0.0, limiter.missing_at(now_s) - (need if hold is not None else 0.0))
             per_s = limiter.limit.per_minute / 60
             if missing + min(need, edge_s * per_s) >= edge_s * per_s:
-                deepest_s = max(deepest_s, (missing + need) / per_s)
+                seconds = (missing + need) / per_s
+                if seconds > deepest_s:
+                    deepest, deepest_s = limiter, seconds
         grain_s = 0.0
-        if hold is not None:
-            grain_s = max(hold.charged[index] * 60 / self.limiters[index].limit.per_minute for index in (0, 1))
-        if deepest_s and self.depth.refuse(deepest_s, now_s, grain_s=grain_s):
-            self._widen()
-            return
+        if deepest is not None and hold is not None:
+            needs = (*hold.charged[:OUTPUT], 1.0)
+            grain_s = max([need * 60 / each.limit.per_minute for need, each in zip(needs, self.limiters, strict=True)])
+            if deepest.told is not None:
+                grain_s = max(grain_s, deepest.told.slack * STEP_SLACKS * 60 / deepest.limit.per_minute)
         self._recover(now_s)
-        for limiter in self.limiters:
-            limiter.slow(max(LEAST_PACE, limiter.pace * SLOWER), now_s)
+        if deepest is None:
+            for limiter in self.limiters:
+                limiter.slow(max(LEAST_SHARE, limiter.pace * SLOWER), now_s)
+            self._shy = True
+            return
+        if not self.depth.refuse(deepest_s, now_s, grain_s=grain_s):
+            deepest.trust = max(LEAST_SHARE, deepest.trust * SLOWER)
+            if deepest is self.limiters[INPUT]:
+                self._sigmas = min(self._sigmas + 1.0, SIGMAS[1])
+            self._shy = True
+        self._widen()
 
     def _recover(self, now_s: float) -> None:
-        pace = self.limiters[REQUESTS].pace
-        if pace < 1.0 and now_s - self._pace_at_s >= 1.0:
-            pace = min(1.0, pace + (now_s - self._pace_at_s) * FASTER_PER_S)
-            for limiter in self.limiters:
-                limiter.slow(pace, now_s)
-        if now_s - self._pace_at_s >= 1.0 or pace >= 1.0:
-            self._pace_at_s = now_s
+        """Forget a little of what made us shy."""
+        seconds = now_s - self._recovered_s
+        if seconds < 1.0:
+            return
+        self._recovered_s = now_s
+        if not self._shy:
+            return
+        self._shy = False
+        for limiter in self.limiters:
+            if limiter.pace < 1.0:
+                limiter.slow(min(1.0, limiter.pace + seconds * FASTER_PER_S), now_s)
+            limiter.trust = min(1.0, limiter.trust + seconds * FASTER_PER_S)
+            if limiter.pace < 1.0 or limiter.trust < 1.0:
+                self._shy = True
+        self._widen()
+
+    def _look_ahead(self, now_s: float) -> None:
+        """Output is missing as told, and as much more as the answers under way will write faster than it refills."""
+        outputs = self.limiters[OUTPUT]
+        told = outputs.told
+        if not self._emission.tokens_per_s or told is None or told.missing is None or outputs.told_at_s != now_s:
+            return
+        self._looked_ahead_s = now_s
+        answers = [(hold.since_s, hold.charged[OUTPUT]) for hold in self._held.values()]
+        outputs.missing = told.missing + self._emission.ahead(answers, outputs.refill_per_s, now_s)
+        outputs.at_s = now_s
 
     def _prove_by_headers(self, now_s: float) -> bool:
         """More is missing than any single call could have left as a debt: so it was let in, and the bucket holds it."""
@@ -324,11 +417,11 @@ class Backend:
         if told is not None and told.missing is not None and inputs.told_at_s == now_s:
             least = told.missing - told.slack
             largest = inputs.largest - (now_s - inputs.largest_at_s) * inputs.refill_per_s
-            if least > largest * 1.1:
+            if least > largest * 2:
                 deepest_s = max(deepest_s, least * 60 / inputs.limit.per_minute)
-        return self.depth.prove(deepest_s)
+        return self.depth.prove(deepest_s, surely=False)
 
-    def _prove(self, hold: _Hold, now_s: float) -> None:
+    def _prove(self, hold: _Hold) -> None:
         """A call was let in with so much missing, as headers had told before, and this is what it truly needed."""
         _, inputs, outputs = self.limiters
         deepest_s = 0.0
@@ -337,16 +430,17 @@ class Backend:
         if hold.output_before > 0.0:
             deepest_s = max(deepest_s, (hold.output_before + 1.0) * 60 / outputs.limit.per_minute)
         hold.input_before = hold.output_before = 0.0
-        if deepest_s and self.depth.prove(deepest_s):
+        if deepest_s and self.depth.prove(deepest_s, surely=True):
             self._widen()
 
     def _widen(self) -> None:
         """Give every limiter the room that the depth allows."""
         allowed_s, exploring = self.depth.allowed_s, self.depth.exploring
-        for limiter in self.limiters:
+        for index, limiter in enumerate(self.limiters):
             per_s = limiter.limit.per_minute / 60
-            limiter.room = max(1.0, per_s * allowed_s)
-            limiter.step = limiter.room * STEP if exploring else 0.0
+            limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
+            limiter.most = max(1.0, per_s * self.depth.most_s)
+            limiter.step = LEAST_STEP[index] if exploring else 0.0
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -360,9 +454,14 @@ class Backend:
 class _Hold:
     """What a ticket holds, and what headers had told to be missing when it went."""
 
-    __slots__ = ("charged", "input_before", "output_before")
+    __slots__ = ("charged", "input_before", "input_expected", "number", "output_before", "since_s")
 
-    def __init__(self, needs: Sequence[float]) -> None:
+    def __init__(self, needs: Sequence[float], now_s: float) -> None:
         self.charged = list(needs)
+        self.since_s = now_s
+        self.number = 0
+        """By which the breaker knows it."""
+        self.input_expected = needs[INPUT]
+        """0 once it is known."""
         self.input_before = 0.0
         self.output_before = 0.0

@@ -21,12 +21,13 @@ LONGEST_DOUBT_S = 4 * 3600.0
 class Depth:
     """Seconds of refill that may be missing from a bucket when a call goes."""
 
-    __slots__ = ("_doubt_s", "_grain_s", "_least_s", "_most_s", "bound_s", "bound_until_s", "proven_s")
+    __slots__ = ("_doubt_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s")
 
     def __init__(self, first_s: float, most_s: float) -> None:
         """`first_s` is taken as given; more than `most_s` is never tried."""
         self._least_s = min(first_s, most_s)
-        self._most_s = most_s
+        self.most_s = most_s
+        """Never more than this is tried."""
         self.proven_s = self._least_s
         self.bound_s = inf
         """Known to be too much."""
@@ -45,17 +46,21 @@ class Depth:
     @property
     def exploring(self) -> bool:
         """Whether a step beyond `allowed_s` may be tried."""
-        return self.bound_s == inf and self.proven_s < self._most_s
+        return self.bound_s == inf and self.proven_s < self.most_s
 
-    def prove(self, seconds: float) -> bool:
-        """A call was let in with so much missing, its own need included.  Returns whether that is news."""
+    def prove(self, seconds: float, *, surely: bool) -> bool:
+        """A call was let in with so much missing, its own need included.  Returns whether that is news.
+
+        Args:
+            surely: it is known of one call, and not only likely.
+        """
         if seconds <= self.proven_s:
             return False
         if seconds >= self.bound_s:
-            if seconds < self.bound_s * 1.25:
-                return False  # the bound may be a little off, and so may this
+            if not surely:
+                return False
             self.bound_s = inf
-        self.proven_s = min(seconds, self._most_s)
+        self.proven_s = min(seconds, self.most_s)
         return True
 
     def refuse(self, seconds: float, now_s: float, *, grain_s: float = 0.0) -> bool:

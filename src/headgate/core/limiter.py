@@ -16,8 +16,6 @@ SMOOTHING = 0.3
 """Weight of a new measurement of what others take."""
 LEAST_SHARE = 0.02
 """Of the refill, that we count on even if others seem to take everything: somebody has to go and see."""
-HOLD_S = 1.0
-"""What is owed for output does not shrink for so long after it was told: calls under way go on writing."""
 
 
 class Limiter:
@@ -29,10 +27,13 @@ class Limiter:
         "_spent",
         "_window",
         "at_s",
+        "caution",
         "largest",
         "largest_at_s",
         "limit",
+        "margin",
         "missing",
+        "most",
         "name",
         "others_per_s",
         "pace",
@@ -41,6 +42,7 @@ class Limiter:
         "step",
         "told",
         "told_at_s",
+        "trust",
     )
 
     def __init__(self, name: str, limit: Limit, now_s: float, *, patience_s: float) -> None:
@@ -54,10 +56,18 @@ class Limiter:
         """Permits that may be missing when a call goes, its own need included."""
         self.step = 0.0
         """Beyond that, to see whether there is more room."""
+        self.most = 1.0
+        """However much is tried."""
+        self.caution = 1.0
+        """What a call may need, as a multiple of what is expected."""
+        self.margin = 0.0
+        """Of the room, kept free for what is not known well."""
         self.others_per_s = 0.0
         """What others take of the refill, measured; a little above and below zero when there are none."""
         self.pace = 1.0
         """Share of the refill that we dare to use: below 1 after 429s that nothing explains."""
+        self.trust = 1.0
+        """Share of the room that we dare to use: below 1 after 429s although the depth is known."""
         self.told: Reading | None = None
         self.told_at_s = now_s
         self.largest = 0.0
@@ -96,13 +106,6 @@ class Limiter:
         if self.told is None or self.told.missing is None:
             return 0.0
         return self.told.missing - self.told.slack - (now_s - self.told_at_s) * self._full_refill_per_s
-
-    def owed_at(self, now_s: float) -> float:
-        """What was told to be missing, for output that is still being written: it shrinks only if nothing is heard."""
-        if self.told is None or self.told.missing is None:
-            return 0.0
-        silent_s = now_s - self.told_at_s - HOLD_S
-        return self.told.missing - max(0.0, silent_s) * self.refill_per_s
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
