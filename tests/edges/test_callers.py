@@ -168,9 +168,22 @@ def test_a_token_is_asked_for_where_there_is_one(headers, status):
     assert operators_get("/healthz", config=config).status == 200
 
 
+def test_a_monitor_reads_the_metrics_from_the_operators_listener_only():
+    """In Prometheus' format, and with the token where there is one."""
+    config = Config(admin=AdminConfig(token=Secret(TOKEN)))
+
+    reply = operators_get("/metrics")
+
+    assert reply.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert b'headgate_attempts_total{pool="haiku-5.5",outcome="ok"} 1\n' in reply.body
+    assert operators_get("/metrics", gateway=True).status == 404
+    assert operators_get("/metrics", config=config).status == 401
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
-    [({"path": "/"}, 404), ({"path": "/api/../healthz"}, 404), ({"path": "/api/limits", "method": "DELETE"}, 405),
+    [({"path": "/"}, 404), ({"path": "/api/../healthz"}, 404), ({"path": "/metrics", "method": "POST"}, 405),
+     ({"path": "/api/limits", "method": "DELETE"}, 405),
      ({"path": "/api/limits", "headers": {"host": "evil.example"}}, 400)],
     ids=str,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from headgate.call import Kind
 from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
@@ -25,6 +26,7 @@ from headgate.engine.jobs import JobQueue
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
+from headgate.engine.oracle import Oracle, ask_through
 from headgate.engine.pipeline import path
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
@@ -34,6 +36,7 @@ from headgate.secret import Secret
 from headgate.stores.base import Ledger
 from headgate.stores.sqlite import SqliteLedger
 from headgate.telemetry.call_log import CallLog, FileCallLog
+from headgate.telemetry.counters import Counters
 from headgate.upstream.dial import TcpDial
 from headgate.upstream.keyring import Credential, Keyring
 from headgate.upstream.send import Upstream, parse_base_url
@@ -84,7 +87,16 @@ class Engine:
             keepalive_s=config.upstream.keepalive_s,
         )
         self._admit = Admit(keyring, catalog, estimator, clock, rng, config)
-        observe = Observe(ledger, log, clock, content)
+        self.counters = Counters(config.lanes, [*catalog.pools, *(f"{pool}:fast" for pool in catalog.pools), *Kind])
+        observe = Observe(ledger, log, self.counters, clock, content)
+        oracle = Oracle(
+            ask_through(compose([self._admit], self._upstream.send), clock),
+            estimator,
+            catalog,
+            clock,
+            from_tokens=config.estimates.count_from_tokens,
+            observer=self.counters,
+        )
         quota = Quota(config.limits, config.workflows, clock)
         policies = fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=jobs)
         answers = KeepAnswers(
@@ -100,6 +112,7 @@ class Engine:
             Affinity(ledger, keyring, clock),
             answers if answers.workflows else None,
             Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
+            oracle if config.estimates.count_from_tokens else None,
             Retry(
                 retry,
                 keyring,
@@ -110,7 +123,14 @@ class Engine:
                 buffer_bytes=retry.buffer_mb * 1024 * 1024,
             ),
             self._admit,
-            Meter(prices, ledger, clock, hold_s=retry.hold_s, api_error_text=self.api_error_text),
+            Meter(
+                prices,
+                ledger,
+                clock,
+                hold_s=retry.hold_s,
+                api_error_text=self.api_error_text,
+                estimates=self.counters,
+            ),
         )
         self.call = compose(filters, self._upstream.send)
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""

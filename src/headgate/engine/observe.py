@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ from headgate.engine.filter import Proceed
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.failure import Failure
-from headgate.records import CallRecord
+from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
 
 __all__ = ["CallSink", "Observe"]
@@ -26,14 +27,23 @@ class CallSink(Protocol):
     def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
 
 
+class Tally(Protocol):
+    """Something that counts finished calls.  Never raises."""
+
+    def call_over(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None: ...
+
+
 class Observe:
     """Writes the call's record to the ledger and to the log when it is over: answered, refused, failed, or left.
 
     First of all filters, because refusals are news too.
     """
 
-    def __init__(self, ledger: Ledger, sink: CallSink | None, clock: Clock, content: ContentPolicy) -> None:
+    def __init__(
+        self, ledger: Ledger, sink: CallSink | None, tally: Tally, clock: Clock, content: ContentPolicy
+    ) -> None:
         self._ledger = ledger
+        self._tally = tally
         self._sink = sink
         self._clock = clock
         self._content = content
@@ -70,6 +80,7 @@ class Observe:
         record.status = status
         record.reason = reason
         record.outcome = _outcome_of_refusal(status)
+        self._tally.call_over(record, ())
         if self._sink is not None:
             self._sink.write(record, None)
 
@@ -85,7 +96,9 @@ class Observe:
         record.upstream_ms = milliseconds(upstream_s)
         known_s = (record.queue_ms + record.connect_ms) / 1000 + upstream_s + call.backed_off_s
         record.overhead_ms = milliseconds(total_s - known_s) if total_s > known_s else 0.0
-        self._ledger.record(record, [attempt.record for attempt in call.attempts])
+        attempts = [attempt.record for attempt in call.attempts]
+        self._ledger.record(record, attempts)
+        self._tally.call_over(record, attempts)
         if self._sink is not None:
             self._sink.write(record, self._content.of(call, reply))
 

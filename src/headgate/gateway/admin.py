@@ -9,13 +9,15 @@ import msgspec
 
 from headgate.config.schema import AdminConfig
 from headgate.config.secrets import read_secret_file
-from headgate.core.admission import UNLIMITED
-from headgate.engine.admit import GateState
+from headgate.core.backend import Backend
+from headgate.core.limits import UNLIMITED
+from headgate.engine.admit import PoolGate
 from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.gateway.app import HostCheck
 from headgate.net.server import BodyPlan, Request, Response
 from headgate.secret import Secret
+from headgate.telemetry.counters import CONTENT_TYPE
 
 __all__ = ["AdminApp", "limits_of"]
 
@@ -24,7 +26,7 @@ _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")
 
 
 class AdminApp:
-    """Serves `/healthz` and `/api/limits`."""
+    """Serves `/healthz`, `/metrics` and `/api/limits`."""
 
     def __init__(self, engine: Engine, config: AdminConfig) -> None:
         self._engine = engine
@@ -43,7 +45,7 @@ class AdminApp:
             return BodyPlan(0)
         if not self._may(request):
             return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
-        if request.path != "/api/limits":
+        if request.path not in ("/api/limits", "/metrics"):
             return self.refuse(404, "not found")
         if request.method != "GET":
             return Response(405, [*_JSON, (b"allow", b"GET")], b'{"error":"use GET"}')
@@ -52,8 +54,10 @@ class AdminApp:
     async def handle(self, request: Request) -> Response:
         if request.path == "/healthz":
             return Response(200, list(_JSON), b'{"status":"ok"}')
+        if request.path == "/metrics":
+            return Response(200, [(b"content-type", CONTENT_TYPE)], self._engine.counters.exposition())
         now_s = self._engine.clock.now_s()
-        pools = [limits_of(state, now_s) for state in self._engine.gates()]
+        pools = [limits_of(state, backend, now_s) for state in self._engine.gates() for backend in state.gate.backends]
         body = {
             "tier": self._engine.config.upstream.tier,
             "pools": sorted(pools, key=lambda p: (p["credential"], p["pool"])),
@@ -70,11 +74,11 @@ class AdminApp:
         return hmac.compare_digest(presented, b"Bearer " + self._token.reveal().encode())
 
 
-def limits_of(state: GateState, now_s: float) -> dict[str, Any]:
-    """What one gate knows, each fact with its source and age."""
-    gate = state.gate
+def limits_of(state: PoolGate, backend: Backend, now_s: float) -> dict[str, Any]:
+    """What is known of one API key's share of a pool, each fact with its source and age."""
+    queue = state.gate.queue
     limiters = {}
-    for name, limit, free, held in gate.levels(now_s):
+    for name, limit, free, held in backend.levels(now_s):
         if limit.per_minute >= UNLIMITED:
             continue
         limiters[name] = {
@@ -86,17 +90,17 @@ def limits_of(state: GateState, now_s: float) -> dict[str, Any]:
             "remaining_upstream": None if limit.remaining is None else round(limit.remaining),
             "remaining_age_s": None if limit.remaining_at_s is None else round(now_s - limit.remaining_at_s, 1),
         }
-    frozen_s = gate.frozen_until_s - now_s
+    frozen_s = backend.frozen_until_s - now_s
     return {
-        "credential": state.credential,
+        "credential": backend.name,
         "pool": state.pool,
         "limiters": limiters,
-        "burst_s": gate.depth_s,
-        "under_way": len(gate.under_way),
+        "burst_s": round(backend.depth.proven_s, 2),
+        "under_way": backend.under_way,
         "queue": {
-            lane: {"waiting": gate.waiting_in(lane), "oldest_s": round(gate.oldest_wait_s(lane, now_s), 3)}
-            for lane in gate.lanes
+            lane: {"waiting": queue.waiting_in(lane), "oldest_s": round(queue.oldest_wait_s(lane, now_s), 3)}
+            for lane in queue.lanes
         },
         "frozen_for_s": round(frozen_s, 3) if frozen_s > 0 else 0,
-        "frozen_because": gate.frozen_by if frozen_s > 0 else None,
+        "frozen_because": backend.frozen_by if frozen_s > 0 else None,
     }

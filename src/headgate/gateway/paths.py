@@ -13,6 +13,10 @@ GATEWAY = {
 
 ADMIN = {
     "/healthz": "200 while the process answers; no token needed.",
+    "/metrics": (
+        "Counters and histograms in Prometheus' text format: decisions by reason and lane, attempts by pool and "
+        "outcome, waits by lane, the error of estimates."
+    ),
     "/api/limits": (
         "What `headgate limits --json` prints: per key and pool the limits with their source and age, what is held and "
         "free, who waits in which lane, and until when the pool is frozen and why."
