@@ -7,6 +7,7 @@ objects is what is needed to make the call.  They are msgspec structs because th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from headgate.core.estimate import Habit
     from headgate.upstream.keyring import Credential
 
-__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream"]
+__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "StreamRestart"]
 
 
 class Kind(StrEnum):
@@ -48,6 +49,8 @@ class Attempt(msgspec.Struct, eq=False):
     """The API key it goes out with, once admission has chosen it."""
     sent_s: float | None = None
     """When the request went out; None: never."""
+    probe: bool = False
+    """It was sent to see whether the API is back."""
     ended_s: float | None = None
     failure: Failure | None = None
     facts: MessageFacts | None = None
@@ -61,6 +64,17 @@ class Attempt(msgspec.Struct, eq=False):
     on_growth: Callable[[int], None] | None = None
     """Called with the output tokens of a stream so far, once they pass what it was admitted for, and again whenever
     they have grown by a few hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestart:
+    """A stream broke in the middle, and its events now come again from the first one: what was read of it is void."""
+
+    call_id: str
+    attempt: int
+    """The number of the attempt that follows; the first was 1."""
+    error: str
+    """Why the last one broke: a value of the reference page on errors."""
 
 
 class Call(msgspec.Struct, eq=False, kw_only=True):
@@ -96,6 +110,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     """Attempts made for the same request in a call before this one, which count as this one's."""
     replayable: bool = True
     """Whether it may run twice."""
+    on_restart: Callable[[StreamRestart], None] | None = None
+    """Told when a stream begins anew that broke after its reader had seen a part of it; None: it is not begun anew."""
 
     document: dict[str, Any] | None = None
     """The body, read."""
@@ -105,7 +121,7 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     """The `inference_geo` that was asked for."""
     size: int = 0
     """Bytes of the body that make tokens: without what stands for images and files."""
-    counted: tuple[str | None, int] | None = None
+    counted: tuple[str, int] | None = None
     """A model, and the input tokens of this call as the API counted them for it."""
     owner: Resource | None = None
     """What is known of `resource_id`, or of the thread the call continues."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partialmethod
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,7 @@ from headgate.engine.meter import GROWTH_TOKENS, Meter
 from headgate.records import CallRecord
 from headgate.sim import SimSettings
 from headgate.sim.settings import Billing
+from headgate.telemetry.counters import Counters
 from headgate.usage import Hop
 from support.world import World, play
 
@@ -138,24 +138,12 @@ def test_what_another_organisation_is_billed_for_is_no_cost_of_ours(bill_to, our
 # -- how good estimates are ------------------------------------------------------------------------------------------
 
 
-class Errors:
-    """Remembers what was expected and what came."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, float, float]] = []
-
-    def estimate_error(self, pool: str, what: str, expected: float, actual: float) -> None:
-        self.seen.append((pool, what, expected, actual))
-
-    def prompt_counted(self, outcome: str) -> None:
-        raise AssertionError("nothing was counted here")
-
-
 @pytest.fixture
-def errors(monkeypatch: pytest.MonkeyPatch) -> Errors:
-    watching = Errors()
-    monkeypatch.setattr(Meter, "__init__", partialmethod(Meter.__init__, estimates=watching))
-    return watching
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, float, float]]:
+    """What was expected and what came, of every estimate that is told."""
+    seen: list[tuple[str, str, float, float]] = []
+    monkeypatch.setattr(Counters, "estimate_error", lambda self, *told: seen.append(told))
+    return seen
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -167,7 +155,7 @@ def test_e12_the_error_of_every_estimate_is_told(errors, stream):
 
     record = play(scene)
 
-    assert errors.seen == [
+    assert errors == [
         ("sonnet-5.5", "input", record.estimated_input_tokens, record.input_tokens),
         ("sonnet-5.5", "output", record.estimated_output_tokens, 50),
     ]
@@ -182,7 +170,7 @@ def test_an_answer_that_is_not_whole_says_nothing_of_estimates(errors, sim):
 
     play(scene)
 
-    assert errors.seen == []
+    assert errors == []
 
 
 # -- what each model used --------------------------------------------------------------------------------------------

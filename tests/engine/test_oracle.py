@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from headgate.call import Call, Kind
-from headgate.core.estimate import Habit, size_of
+from headgate.call import Call, Kind, Reply
+from headgate.config.schema import Config, EstimatesConfig
+from headgate.core.estimate import Estimator, Habit, size_of
+from headgate.engine.engine import load_catalog
 from headgate.engine.filter import compose
 from headgate.engine.oracle import LONGEST_S, QUIET_S, Ask, Oracle, ask_through
 from headgate.errors import Unavailable
 from headgate.events import Reason
+from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord, CallRecord
-from support.world import World, play
+from support.world import MODEL, World, play
 
 T = TypeVar("T")
 
@@ -37,128 +40,170 @@ class Watched:
 class Counter:
     """Something that counts, slowly."""
 
-    def __init__(self, tokens: int | None, takes_s: float = 0.1) -> None:
+    def __init__(self, tokens: int | None = 90_000, takes_s: float = 0.1) -> None:
         self.tokens = tokens
         self.takes_s = takes_s
-        self.asked: list[str | None] = []
+        self.asked: list[tuple[str, str | None]] = []
 
     async def __call__(self, call: Call) -> int | None:
-        self.asked.append(call.record.model)
+        self.asked.append((call.record.workflow, call.record.model))
         await asyncio.sleep(self.takes_s)
         return self.tokens
+
+
+class Passed:
+    """A path on which only the oracle stands, and what came through."""
+
+    def __init__(self, world: World, ask: Ask, **options: Any) -> None:
+        self.world = world
+        self.estimator = Estimator()
+        clock = world.engine.clock
+        options = {"from_tokens": 50_000} | options
+        self.send = compose((Oracle(ask, self.estimator, load_catalog(), clock, **options),), self._arrive)
+        self.at_s: list[float] = []
+
+    async def _arrive(self, call: Call) -> Reply:
+        self.at_s.append(self.world.now_s)
+        return Reply(200, HeaderBlock())
+
+    def habit(self, workflow: str = "test") -> Habit:
+        return self.estimator.habit(workflow, MODEL, "claude-4.7")
 
 
 def large(world: World, **options: Any) -> Call:
     """A call of some 60,000 tokens, sized as Guard would."""
     call = world.make(text=options.pop("text", "") + "word " * 40_000, **options)
     call.document = msgspec.json.decode(call.body)
-    call.record.model = call.document["model"]
+    call.record.model = MODEL
     call.size = size_of(call.document, call.body)
     return call
 
 
-def asking(scene: Callable[[World, Oracle], Awaitable[T]], ask: Ask, **options: Any) -> T:
+def passing(scene: Callable[[Passed], Awaitable[T]], ask: Ask, **options: Any) -> T:
     """Run `scene` with an oracle that asks `ask`."""
 
     async def main(world: World) -> T:
-        return await scene(world, Oracle(ask, world.engine.clock, from_tokens=50_000, **options))
+        return await scene(Passed(world, ask, **options))
 
     return play(main)
 
 
 def test_a_large_prompt_of_an_unknown_kind_is_counted():
     """For the call itself, and for others like it."""
-    habit = Habit(0.3)
 
-    async def scene(world: World, oracle: Oracle) -> tuple[bool, Call]:
-        call = large(world)
-        wanted = oracle.wants(call, habit)
-        await oracle.count(call, habit)
-        return wanted, call
+    async def scene(path: Passed) -> tuple[int | None, float]:
+        call = large(path.world)
+        await path.send(call)
+        return call.counted_tokens, path.habit().expect(call.size, None)[0]
 
-    wanted, call = asking(scene, Counter(90_000))
-
-    assert wanted
-    assert call.counted_tokens == 90_000
-    assert habit.expect(call.size, None, served=0)[0] == pytest.approx(90_000, rel=0.02)
+    assert passing(scene, Counter(90_000)) == (90_000, pytest.approx(90_000, rel=0.02))
 
 
-@pytest.mark.parametrize("why", ["small", "calibrated", "counted", "thread", "switched off"])
+@pytest.mark.parametrize("why", ["small", "calibrated", "counted", "thread", "no message"])
 def test_most_calls_are_not_counted(why):
     """A small prompt, one of a well-known kind, one that was counted already, or whose beginning the API holds."""
+    counter = Counter()
 
-    async def scene(world: World, oracle: Oracle) -> bool:
-        call = large(world)
-        habit = Habit(0.3)
+    async def scene(path: Passed) -> None:
+        call = large(path.world)
         if why == "small":
             call.size = 100_000
         elif why == "calibrated":
             for _ in range(3):
-                habit.calibrate(10_000, 3_000)
+                path.habit().calibrate(10_000, 3_200)
         elif why == "counted":
-            call.counted = (call.record.model, 1)
+            call.counted = (MODEL, 1)
         elif why == "thread":
             assert call.document is not None
             call.document["thread"] = {"type": "continue"}
         else:
-            oracle = Oracle(Counter(1), world.engine.clock, from_tokens=0)
-        return oracle.wants(call, habit)
+            call.kind = Kind.COUNT_TOKENS
+        await path.send(call)
 
-    assert not asking(scene, Counter(1))
+    passing(scene, counter)
+
+    assert counter.asked == []
 
 
 def test_a_count_for_one_model_is_none_for_another():
     """Tokenizers differ (§11): a fallback to another model is counted anew."""
+    counter = Counter()
 
-    async def scene(world: World, oracle: Oracle) -> tuple[int | None, bool]:
-        call, habit = large(world), Habit(0.3)
-        await oracle.count(call, habit)
-        call.record.model = "claude-haiku-4-5"
-        return call.counted_tokens, oracle.wants(call, Habit(0.3))
+    async def scene(path: Passed) -> None:
+        call = large(path.world)
+        await path.send(call)
+        call.record.model = "claude-haiku-5-5"
+        assert call.counted_tokens is None
+        await path.send(call)
 
-    assert asking(scene, Counter(90_000)) == (None, True)
+    passing(scene, counter)
+
+    assert counter.asked == [("test", MODEL), ("test", "claude-haiku-5-5")]
 
 
 def test_one_count_at_a_time_for_a_kind_of_call():
     """A thousand large calls at once ask once; the others go by the estimate and do not wait."""
-    counter = Counter(90_000)
+    counter = Counter(takes_s=1)
 
-    async def scene(world: World, oracle: Oracle) -> list[bool]:
-        habit = Habit(0.3)
-        first = asyncio.create_task(oracle.count(large(world), habit))
-        await asyncio.sleep(0.01)
-        wanted = [oracle.wants(large(world, workflow=name), habit) for name in ("test", "another")]
-        await first
-        return wanted
+    async def scene(path: Passed) -> list[float]:
+        await asyncio.gather(*(path.send(large(path.world)) for _ in range(1_000)))
+        return path.at_s
 
-    assert asking(scene, counter) == [False, True]
+    at_s = passing(scene, counter)
+
+    assert counter.asked == [("test", MODEL)]
+    assert at_s == [0.0] * 999 + [1.0]
+
+
+def test_kinds_of_calls_are_counted_side_by_side():
+    """What is known of one workflow says nothing of another."""
+    counter = Counter()
+
+    async def scene(path: Passed) -> None:
+        await asyncio.gather(*(path.send(large(path.world, workflow=name)) for name in "ab"))
+
+    passing(scene, counter)
+
+    assert counter.asked == [("a", MODEL), ("b", MODEL)]
 
 
 def test_who_does_not_answer_is_not_waited_for():
     """Two seconds, then the estimate has to do; and for a while nobody asks again."""
     watched = Watched()
+    counter = Counter(takes_s=3_600)
 
-    async def scene(world: World, oracle: Oracle) -> tuple[float, int | None, list[bool]]:
-        call, habit = large(world), Habit(0.3)
-        await oracle.count(call, habit)
-        waited_s = world.now_s
-        wanted = [oracle.wants(call, habit)]
+    async def scene(path: Passed) -> list[float]:
+        for _ in range(2):
+            await path.send(large(path.world))
         await asyncio.sleep(QUIET_S)
-        return waited_s, call.counted_tokens, [*wanted, oracle.wants(call, habit)]
+        await path.send(large(path.world))
+        return path.at_s
 
-    assert asking(scene, Counter(1, takes_s=3_600), observer=watched) == (LONGEST_S, None, [False, True])
-    assert watched.outcomes == ["timeout"]
+    assert passing(scene, counter, observer=watched) == [LONGEST_S, LONGEST_S, 2 * LONGEST_S + QUIET_S]
+    assert watched.outcomes == ["timeout", "timeout"]
+
+
+def test_a_call_that_is_due_sooner_waits_no_longer_than_that():
+    """Its deadline holds for the count as for every other wait."""
+
+    async def scene(path: Passed) -> list[float]:
+        call = large(path.world)
+        call.deadline_s = 0.5
+        await path.send(call)
+        return path.at_s
+
+    assert passing(scene, Counter(takes_s=3_600)) == [0.5]
 
 
 def test_the_wait_is_not_counted_as_our_own_time():
     """It is the API's, as backing off is."""
 
-    async def scene(world: World, oracle: Oracle) -> float:
-        call = large(world)
-        await oracle.count(call, Habit(0.3))
+    async def scene(path: Passed) -> float:
+        call = large(path.world)
+        await path.send(call)
         return call.backed_off_s
 
-    assert asking(scene, Counter(1, takes_s=0.5)) == 0.5
+    assert passing(scene, Counter(takes_s=0.5)) == 0.5
 
 
 def test_a_count_that_finds_no_room_is_no_refusal():
@@ -167,27 +212,26 @@ def test_a_count_that_finds_no_room_is_no_refusal():
     async def ask(call: Call) -> int | None:
         raise Unavailable("no room", reason=Reason.WAIT_TOO_LONG, status=429, retry_after_s=9)
 
-    async def scene(world: World, oracle: Oracle) -> int | None:
-        call = large(world)
-        await oracle.count(call, Habit(0.3))
-        return call.counted_tokens
+    async def scene(path: Passed) -> int:
+        return (await path.send(large(path.world))).status
 
-    assert asking(scene, ask) is None
+    assert passing(scene, ask) == 200
 
 
 def test_a_caller_who_leaves_takes_its_count_along():
     """And the next call of its kind may ask."""
+    counter = Counter(takes_s=1)
 
-    async def scene(world: World, oracle: Oracle) -> bool:
-        habit = Habit(0.3)
-        leaving = asyncio.create_task(oracle.count(large(world), habit))
+    async def scene(path: Passed) -> None:
+        leaving = asyncio.create_task(path.send(large(path.world)))
         await asyncio.sleep(0.01)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-        await asyncio.sleep(QUIET_S)
-        return oracle.wants(large(world), habit)
+        await path.send(large(path.world))
 
-    assert asking(scene, Counter(1, takes_s=1))
+    passing(scene, counter)
+
+    assert len(counter.asked) == 2
 
 
 # -- through the path of every call ----------------------------------------------------------------------------------
@@ -233,3 +277,26 @@ def test_a_count_that_fails_says_nothing(sim):
         return await counted(world, large(world, text=f"[[sim: {sim}]]"))
 
     assert play(scene) is None
+
+
+def test_a_large_call_is_admitted_for_what_was_counted():
+    """By the engine that everybody runs: the first call of a kind, of which nothing is known."""
+
+    async def scene(world: World) -> tuple[int, int, int]:
+        answer = await world.ask(text="\U0001f642 " * 50_000)
+        record = answer.call.attempt.record
+        return record.estimated_input_tokens, record.input_tokens, answer.record.attempts
+
+    estimated, truth, attempts = play(scene)
+
+    assert (estimated, attempts) == (truth, 1)
+
+
+def test_prompts_are_not_counted_where_that_is_switched_off():
+    """`estimates.count_from_tokens = 0`."""
+
+    async def scene(world: World) -> int:
+        return (await world.send(large(world))).call.counted_tokens or 0
+
+    assert play(scene, config=Config(estimates=EstimatesConfig(count_from_tokens=0))) == 0
+    assert play(scene) > 0

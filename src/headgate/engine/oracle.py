@@ -8,14 +8,15 @@ each kind of call soon needs no more of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
 
-from headgate.call import Attempt, Call, Kind
+from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock
-from headgate.core.estimate import EstimateObserver, Habit
+from headgate.core.catalog import Catalog
+from headgate.core.estimate import EstimateObserver, Estimator, Habit
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
 from headgate.records import AttemptRecord, CallRecord
@@ -41,33 +42,59 @@ Ask = Callable[[Call], Awaitable[int | None]]
 
 class Oracle:
     """Counts are asked for one at a time by workflow and model.  A call is never refused or held up for long because
-    of one: when there is no answer in time, the estimate stands."""
+    of one: when there is no answer in time, the estimate stands.
 
-    def __init__(self, ask: Ask, clock: Clock, *, from_tokens: int, observer: EstimateObserver | None = None) -> None:
-        """`from_tokens`: prompts estimated smaller are not counted; 0 counts none."""
+    Above Retry and Admit, which reserves what was counted; below Fallback, since another model counts otherwise.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        estimator: Estimator,
+        catalog: Catalog,
+        clock: Clock,
+        *,
+        from_tokens: int,
+        observer: EstimateObserver | None = None,
+    ) -> None:
+        """`from_tokens`: prompts estimated smaller are not counted."""
         self._ask = ask
+        self._estimator = estimator
+        self._catalog = catalog
         self._clock = clock
         self._from_tokens = from_tokens
         self._observer = observer
-        self._asking: set[tuple[str, str | None]] = set()
+        self._asking: set[tuple[str, str]] = set()
         self._quiet_until_s = 0.0
 
-    def wants(self, call: Call, habit: Habit) -> bool:
-        """Whether `call` should be counted before permits are asked for."""
-        # The first comparison is all that nearly every call pays.
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        # A token has more than one byte: this comparison is all that nearly every call pays.
+        if call.size < self._from_tokens or call.kind is not Kind.MESSAGES:
+            return proceed(call)
+        return self._count_first(call, proceed)
+
+    async def _count_first(self, call: Call, proceed: Proceed) -> Reply:
+        model = call.record.model
+        assert model is not None
+        habit = self._estimator.habit(call.record.workflow, model, self._catalog.model(model).tokenizer)
+        if self._wants(call, model, habit):
+            await self._count(call, model, habit)
+        return await proceed(call)
+
+    def _wants(self, call: Call, model: str, habit: Habit) -> bool:
+        """Whether to ask before permits are asked for."""
         return (
-            call.size * habit.tokens_per_byte >= self._from_tokens > 0
+            call.size * habit.tokens_per_byte >= self._from_tokens
             and not habit.calibrated
             and call.counted_tokens is None
-            and (call.record.workflow, call.record.model) not in self._asking
+            and (call.record.workflow, model) not in self._asking
             and self._clock.now_s() >= self._quiet_until_s
-            and call.document is not None
-            and "thread" not in call.document  # the API holds the most of that prompt itself
+            and "thread" not in (call.document or {})  # the API holds the most of that prompt itself
         )
 
-    async def count(self, call: Call, habit: Habit) -> None:
-        """Ask for the count of `call`, which `wants` it: for the call itself, and for the habit of its kind."""
-        key = (call.record.workflow, call.record.model)
+    async def _count(self, call: Call, model: str, habit: Habit) -> None:
+        """Ask for the count of `call`: for the call itself, and for the habit of its kind."""
+        key = (call.record.workflow, model)
         began_s = self._clock.now_s()
         self._asking.add(key)
         tokens: int | None = None
@@ -86,7 +113,7 @@ class Oracle:
             self._quiet_until_s = self._clock.now_s() + QUIET_S
         else:
             outcome = "counted"
-            call.counted = (call.record.model, tokens)
+            call.counted = (model, tokens)
             habit.calibrate(call.size, tokens)
         if self._observer is not None:
             self._observer.prompt_counted(outcome)

@@ -17,6 +17,7 @@ from headgate.engine.guard import Guard
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
+from headgate.engine.oracle import Oracle
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 
@@ -31,6 +32,7 @@ def path(
     affinity: Affinity,
     keep_answers: KeepAnswers | None,
     fallback: Fallback | None,
+    oracle: Oracle | None,
     retry: Retry,
     admit: Admit,
     meter: Meter,
@@ -49,6 +51,7 @@ def path(
         # Budget: one hold for the whole call, adjusted per attempt
         fallback,  # each model passes everything below again
         # Validate: a repair is another attempt
+        oracle,  # a large prompt is counted before permits are asked for it; once for each model that is asked
         retry,  # each attempt passes everything below again
         # Breaker: refuse before waiting for a slot
         admit,  # the only filter that queues; permits are trued up on the way back
