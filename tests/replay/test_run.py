@@ -56,6 +56,13 @@ def test_the_api_charges_exactly_what_the_trace_says():
         assert outcome.answer.output_tokens == outcome.ask.output_tokens
 
 
+def test_what_the_engine_asks_besides_is_no_attempt(tmp_path):
+    """It has large prompts counted by the API first, which is free and has a limit of its own."""
+    run = played(workload_of(tmp_path, row(0, 300_000)))
+
+    assert [attempt.status for attempt in run.attempts] == [200]
+
+
 def test_follow_ups_come_as_recorded_or_wait_for_their_answer(tmp_path):
     """The bound and the references assume the one; users do the other."""
     rows = [row(0, session="a"), *[row(0, 59_000, session="b")], row(1, session="a"), row(2, 40_000, session="b")]

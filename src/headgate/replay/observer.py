@@ -55,7 +55,10 @@ class Observer:
         self.refuse = sim.refuse
 
     async def handle(self, request: Request) -> Response:
-        number = int(request.by_name[ASK_HEADER])
+        told = request.by_name.get(ASK_HEADER)
+        if told is None:
+            return await self._sim.handle(request)  # tokens counted beforehand, and the like
+        number = int(told)
         attempt = Attempt(number, self._clock.now_s())
         self.attempts.append(attempt)
         response = await self._sim.handle(request)
