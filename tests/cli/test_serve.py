@@ -240,21 +240,22 @@ def test_limits_says_what_is_known_of_each_limit_and_from_where(guarded: Command
     told = json.loads(limits(guarded, "--json").stdout)
 
     (pool,) = told["pools"]
+    (backend,) = pool["backends"]
     assert told["tier"] == "start"
     for name in ("requests", "input", "output"):
-        limiter = pool["limiters"][name]
+        limiter = backend["limiters"][name]
         assert limiter["per_minute"] > 0
         assert limiter["source"]
         assert limiter["age_s"] >= 0
-    assert pool["frozen_for_s"] == 0
-    assert {state["waiting"] for state in pool["queue"].values()} == {0}
+    assert (backend["frozen_for_s"], backend["breaker"]["state"]) == (0, "closed")
+    assert {lane["waiting"] for lane in pool["lanes"].values()} == {0}
 
 
 def test_the_table_of_limits_is_readable_and_ends_with_the_next_step(guarded: Command):
     run = limits(guarded)
 
-    assert run.stdout.splitlines()[1].split()[:4] == ["key", "pool", "limiter", "per"]
-    assert "0 under way, waiting: none" in run.stdout
+    assert run.stdout.splitlines()[1].split()[:4] == ["pool", "key", "limiter", "per"]
+    assert "haiku-5.5: waiting: none" in run.stdout
     assert "\x1b" not in run.stdout
     assert run.stderr == "Next: headgate cost --by workflow\n"
 
@@ -267,8 +268,8 @@ def test_limits_says_what_is_frozen_and_why_and_who_waits(tmp_path: Path, sim: C
             wires = [Wire(*await serve.connect()) for _ in range(2)]
             for wire, headers in zip(wires, ({"x-sim": "error=429; retry-after=20"}, {}), strict=True):
                 await wire.send(request_of("POST", "/v1/messages", body_of(), headers | {"x-headgate-lane": "bulk"}))
-                await state(serve, lambda pool: pool["frozen_for_s"])
-            await state(serve, lambda pool: pool["queue"]["bulk"]["waiting"] == 2)
+                await state(serve, lambda pool: pool["backends"][0]["frozen_for_s"])
+            await state(serve, lambda pool: pool["lanes"]["bulk"]["waiting"] == 2)
             run = await asyncio.to_thread(limits, serve, token=None)
             for wire in wires:
                 wire.leave()

@@ -148,7 +148,8 @@ def test_operators_see_the_limits_and_callers_do_not():
     limits = operators_get("/api/limits")
 
     assert limits.status == 200
-    assert [(pool["credential"], pool["pool"]) for pool in limits.json["pools"]] == [("default", "haiku-5.5")]
+    (pool,) = limits.json["pools"]
+    assert (pool["pool"], [backend["backend"] for backend in pool["backends"]]) == ("haiku-5.5", ["default"])
     assert operators_get("/api/limits", gateway=True).status == 404
     assert operators_get("/v1/models").status == 404
 

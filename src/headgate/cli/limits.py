@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,60 +15,114 @@ from headgate.errors import HeadgateError
 
 __all__ = ["limits"]
 
+OTHERS_SHOW_AT = 0.05
+"""Of a limit; what others take below it cannot be told from our own errors."""
+
 
 def limits(
     config: Annotated[
         Path | None, typer.Option("--config", help="Settings; default $HEADGATE_CONFIG, then ./headgate.toml.")
     ] = None,
     admin: Annotated[str | None, typer.Option(help="The gateway's operators' address, http://127.0.0.1:8788.")] = None,
+    call: Annotated[str | None, typer.Option(help="Only how this call waits, by its x-headgate-call-id.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show the account's limits, and who waits for them.
 
-    Asks the running gateway: per pool each limit with its source and age, what remains, who waits, what is frozen.
+    Asks the running gateway: per pool and API key each limit with its source and age, what remains, what is learned,
+    what is held back and why; and per lane who waits.
     """
-    facts = _ask(config, admin)
+    facts = _ask(config, admin, call)
     if json:
         print_json(facts)
+        return
+    if call is not None:
+        print(printable(_standing(facts)))
         return
     print(f"tier {facts['tier']} (until responses tell)")
     if not facts["pools"]:
         print("no call has been made yet; limits show after the first")
         say_next("send a call through the gateway, then headgate limits")
         return
-    rows = []
-    for pool in facts["pools"]:
-        for name, limiter in pool["limiters"].items():
-            remaining = limiter["remaining_upstream"]
-            rows.append(
-                (
-                    pool["credential"],
-                    pool["pool"],
-                    name,
-                    f"{limiter['per_minute']:,}",
-                    limiter["source"],
-                    age(limiter["age_s"]),
-                    "-" if remaining is None else f"{remaining:,}",
-                    age(limiter["remaining_age_s"]),
-                    f"{limiter['free_now']:,}",
-                    f"{limiter['held']:,}",
-                )
-            )
-    head = ("key", "pool", "limiter", "per minute", "source", "age", "remaining", "age", "free now", "held")
+    rows = [
+        (
+            pool["pool"],
+            backend["backend"],
+            name,
+            f"{limiter['per_minute']:,}",
+            limiter["source"],
+            age(limiter["age_s"]),
+            "-" if limiter["remaining_upstream"] is None else f"{limiter['remaining_upstream']:,}",
+            age(limiter["remaining_age_s"]),
+            f"{limiter['free_now']:,}",
+            f"{limiter['held']:,}",
+        )
+        for pool in facts["pools"]
+        for backend in pool["backends"]
+        for name, limiter in backend["limiters"].items()
+    ]
+    head = ("pool", "key", "limiter", "per minute", "source", "age", "remaining", "age", "free now", "held")
     print_table(head, rows, right=(3, 5, 6, 7, 8, 9))
     for pool in facts["pools"]:
-        queue = ", ".join(
-            f"{lane} {state['waiting']} (oldest {state['oldest_s']:.1f} s)"
-            for lane, state in pool["queue"].items()
-            if state["waiting"]
-        )
-        frozen = f"; frozen for {pool['frozen_for_s']:.1f} s: {pool['frozen_because']}" if pool["frozen_for_s"] else ""
-        print(printable(f"{pool['pool']}: {pool['under_way']} under way, waiting: {queue or 'none'}{frozen}"))
+        for backend in pool["backends"]:
+            print(printable(f"{pool['pool']}, {backend['backend']}: {'; '.join(_state(backend))}"))
+        print(printable(f"{pool['pool']}: waiting: {'; '.join(_lanes(pool)) or 'none'}"))
     say_next("headgate cost --by workflow")
 
 
-def _ask(config: Path | None, admin: str | None) -> dict[str, Any]:
+def _state(backend: dict[str, Any]) -> Iterator[str]:
+    """What is under way and learned, and whatever holds calls back."""
+    most = backend["max_under_way"]
+    yield f"{backend['under_way']} under way" + (f" of {most:.0f} at a time" if most is not None else "")
+    burst = backend["burst"]
+    too_much = f", {burst['too_much_s']:.0f} s is too much" if burst["too_much_s"] is not None else ""
+    yield f"{burst['proven_s']:.0f} s of the limit may go at once{too_much}"
+    for name, limiter in backend["limiters"].items():
+        if limiter["others_per_minute"] >= OTHERS_SHOW_AT * limiter["per_minute"]:
+            yield f"others use {limiter['others_per_minute']:,} {name} a minute"
+        if limiter["pace"] < 1:
+            yield f"{name} at {limiter['pace']:.0%} after 429s that nothing explains"
+    if backend["frozen_for_s"]:
+        yield f"frozen for {backend['frozen_for_s']:.1f} s: {backend['frozen_because']}"
+    breaker = backend["breaker"]
+    if breaker["state"] != "closed" and not backend["frozen_for_s"]:
+        yield f"breaker {breaker['state'].replace('_', ' ')}, next try in {breaker['next_try_in_s']:.1f} s"
+    if backend["ramp_growth"] is not None:
+        yield f"input grows by {backend['ramp_growth']:g} times a minute at most"
+    if backend["out_for_s"]:
+        yield f"out of service for {age(backend['out_for_s'])}: {backend['out_because']}"
+
+
+def _lanes(pool: dict[str, Any]) -> Iterator[str]:
+    """Lanes in which somebody waits, with those who wait most, and lanes that are closed."""
+    for name, lane in pool["lanes"].items():
+        closed = f"closed for {age(lane['closed_for_s'])}" if lane["closed_for_s"] else ""
+        if not lane["waiting"]:
+            if closed:
+                yield f"{name} is {closed}"
+            continue
+        who = ", ".join(
+            f"{one['tenant']} {one['waiting']}"
+            + (f" (has {one['under_way']} of {one['max_concurrency']})" if one["max_concurrency"] is not None else "")
+            for one in lane["top"]
+            if one["waiting"]
+        )
+        more = f", and {lane['tenants'] - len(lane['top'])} more" if lane["tenants"] > len(lane["top"]) else ""
+        closed += ", " if closed else ""
+        yield f"{name} {lane['waiting']} ({closed}oldest {lane['oldest_s']:.1f} s: {who}{more})"
+
+
+def _standing(call: dict[str, Any]) -> str:
+    expected = "until something changes" if call["expected_s"] is None else f"about {call['expected_s']:.1f} s more"
+    return (
+        f"{call['call']} waits for {call['pool']} in lane {call['lane']} as {call['tenant']}: number "
+        f"{call['position']} in the queue, has waited {call['waited_s']:.1f} s, will wait {expected}"
+    )
+
+
+def _ask(config: Path | None, admin: str | None, call: str | None) -> dict[str, Any]:
     import urllib.error
+    import urllib.parse
 
     import msgspec
 
@@ -82,9 +137,14 @@ def _ask(config: Path | None, admin: str | None) -> dict[str, Any]:
         token = read_secret_file("admin.token_file", loaded.token_file)
     if not base.startswith(("http://", "https://")):
         raise HeadgateError(f"--admin must be an http address, such as http://127.0.0.1:{loaded.port}")
+    query = f"?call={urllib.parse.quote(call, safe='')}" if call is not None else ""
     try:
-        return get_json(f"{base.rstrip('/')}/api/limits", timeout_s=5, token=token)
+        return get_json(f"{base.rstrip('/')}/api/limits{query}", timeout_s=5, token=token)
     except urllib.error.HTTPError as problem:
+        if problem.code == 404 and call is not None:
+            raise HeadgateError(
+                f"no call {call} waits: it is under way, or over; headgate limits shows who waits"
+            ) from None
         remedy = "set admin.token or admin.token_file as the gateway has it" if problem.code == 401 else "see its log"
         raise HeadgateError(f"the gateway at {base} answered {problem.code}; {remedy}") from None
     except (OSError, msgspec.DecodeError):
