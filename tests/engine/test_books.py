@@ -23,6 +23,7 @@ import pytest
 
 from headgate.call import Kind
 from headgate.config.schema import Config
+from headgate.errors import Unavailable
 from headgate.events import ErrorClass, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord
 from headgate.sim import SimSettings
@@ -83,7 +84,7 @@ async def one_caller(world: World, rng: Random) -> None:
         "lane": rng.choice(("interactive", "standard", "bulk")),
         "body": body,
     }
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, Unavailable):
         async with asyncio.timeout(rng.uniform(0, 6) if rng.random() < 0.25 else None):
             await world.ask(sim, **options)
 

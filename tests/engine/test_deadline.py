@@ -215,7 +215,7 @@ def test_the_deadline_counts_the_wait_for_a_turn():
         answer = await world.ask("hang", requested_deadline_s=60)
         return answer, world.now_s
 
-    two_a_minute = LimitsConfig(pools={"sonnet-5.5": PoolCeiling(rpm=2)})
+    two_a_minute = LimitsConfig(pools={"sonnet-5.5": PoolCeiling(rpm=2)}, burst_s=1.0)
     answer, over_s = play(scene, config=Config(limits=two_a_minute))
 
     assert (answer.record.queue_ms > 0, answer.record.error, over_s) == (True, ErrorClass.DEADLINE, 60)

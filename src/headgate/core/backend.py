@@ -40,13 +40,16 @@ FIRST_ERROR = 0.1
 """Of estimates of input, as a share, until some are known.  What is kept free for errors of the estimates that are not
 yet corrected is their mean error and at first three standard deviations of it, more after a 429."""
 FASTER_PER_S = 1 / 600
-"""A 429 that nothing explains slows by the first; it takes ninety seconds to forget one.  Of one that comes although
-the depth is known the same holds for the room of the limiter that it came from."""
+BOLDER_PER_S = 1 / 3000
+"""A 429 that nothing explains slows by the first; it takes ninety seconds to forget one.  One that comes although the
+depth is known takes as much of the room of the limiter that it came from, and seven minutes: room costs nothing."""
 LEAST_STEP = (2.0, 1_500.0, 2_000.0)
 """Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
 LOOK_AHEAD_EVERY_S = 0.25
 LEAST_LOOK_S = 0.02
 """Between two looks at whether output is left: what is written meanwhile is only predicted."""
+FASTER_THAN_USUAL = 1.2
+"""Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
 SETTLED_AFTER_S = 5.0
@@ -175,7 +178,7 @@ class Backend:
             room = min(room + max(outputs.step, slack * STEP_SLACKS), outputs.most)
         elif slack > room / 3:
             slack = room / 3
-        shrinks_per_s = outputs.refill_per_s - self._emission.tokens_per_s * len(self._held)
+        shrinks_per_s = outputs.refill_per_s - self._emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
         short = told.missing + slack + 1.0 - room - (now_s - outputs.told_at_s) * shrinks_per_s
         if short <= 0.0:
             return 0.0
@@ -219,9 +222,9 @@ class Backend:
         requests.take(needs[REQUESTS], now_s)
         inputs.take(needs[INPUT], now_s)
         outputs.take(needs[OUTPUT], now_s)
-        inputs.note_need(needs[INPUT], now_s)
+        hold.times_full = (requests.times_full, inputs.times_full, outputs.times_full)
+        inputs.note_need(needs[INPUT] * max(inputs.caution, 1.5), now_s)
         ticket.probe = self.breaker.take(now_s)
-        hold.number = self.breaker.taken
         hold.number = self.breaker.taken
         self.ramp.take(needs[INPUT], now_s)
 
@@ -287,7 +290,7 @@ class Backend:
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
         more = total - hold.charged[index]
         if more:
-            self.limiters[index].take(more, now_s)
+            self.limiters[index].correct(more, hold.times_full[index], now_s)
             hold.charged[index] = total
 
     # -- learning ---------------------------------------------------------------------------------------------------
@@ -386,11 +389,12 @@ class Backend:
         self._recovered_s = now_s
         if not self._shy:
             return
-        self._shy = False
+        self._sigmas = max(SIGMAS[0], self._sigmas - seconds * BOLDER_PER_S)
+        self._shy = self._sigmas > SIGMAS[0]
         for limiter in self.limiters:
             if limiter.pace < 1.0:
                 limiter.slow(min(1.0, limiter.pace + seconds * FASTER_PER_S), now_s)
-            limiter.trust = min(1.0, limiter.trust + seconds * FASTER_PER_S)
+            limiter.trust = min(1.0, limiter.trust + seconds * BOLDER_PER_S)
             if limiter.pace < 1.0 or limiter.trust < 1.0:
                 self._shy = True
         self._widen()
@@ -417,7 +421,7 @@ class Backend:
         if told is not None and told.missing is not None and inputs.told_at_s == now_s:
             least = told.missing - told.slack
             largest = inputs.largest - (now_s - inputs.largest_at_s) * inputs.refill_per_s
-            if least > largest * 2:
+            if least > largest:
                 deepest_s = max(deepest_s, least * 60 / inputs.limit.per_minute)
         return self.depth.prove(deepest_s, surely=False)
 
@@ -454,11 +458,12 @@ class Backend:
 class _Hold:
     """What a ticket holds, and what headers had told to be missing when it went."""
 
-    __slots__ = ("charged", "input_before", "input_expected", "number", "output_before", "since_s")
+    __slots__ = ("charged", "input_before", "input_expected", "number", "output_before", "since_s", "times_full")
 
     def __init__(self, needs: Sequence[float], now_s: float) -> None:
         self.charged = list(needs)
         self.since_s = now_s
+        self.times_full = (0, 0, 0)
         self.number = 0
         """By which the breaker knows it."""
         self.input_expected = needs[INPUT]

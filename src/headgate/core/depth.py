@@ -21,7 +21,7 @@ LONGEST_DOUBT_S = 4 * 3600.0
 class Depth:
     """Seconds of refill that may be missing from a bucket when a call goes."""
 
-    __slots__ = ("_doubt_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s")
+    __slots__ = ("_doubt_s", "_doubted_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s")
 
     def __init__(self, first_s: float, most_s: float) -> None:
         """`first_s` is taken as given; more than `most_s` is never tried."""
@@ -33,6 +33,7 @@ class Depth:
         """Known to be too much."""
         self.bound_until_s = inf
         self._doubt_s = FIRST_DOUBT_S
+        self._doubted_s = inf
         self._grain_s = 0.0
 
     @property
@@ -60,6 +61,9 @@ class Depth:
             if not surely:
                 return False
             self.bound_s = inf
+            self._doubted_s = inf
+        elif seconds > self._doubted_s:
+            self._doubted_s = inf
         self.proven_s = min(seconds, self.most_s)
         return True
 
@@ -69,7 +73,8 @@ class Depth:
         Args:
             grain_s: what such a call needs: the bound is not narrowed to less than that.
         """
-        seconds = max(seconds, self._least_s)
+        # What is known of old and has only been doubted holds again.
+        seconds = max(min(seconds, self._doubted_s), self._least_s)
         if seconds >= self.bound_s * (1 - STEP) or (seconds <= self._least_s and self.proven_s <= self._least_s):
             return False
         self.bound_s = seconds
@@ -82,6 +87,7 @@ class Depth:
         """Doubt a bound that has stood for long.  Returns whether that happened."""
         if now_s < self.bound_until_s:
             return False
+        self._doubted_s = self.bound_s
         self.bound_s = self.bound_until_s = inf
         self._doubt_s = min(2 * self._doubt_s, LONGEST_DOUBT_S)
         return True

@@ -40,6 +40,7 @@ class Limiter:
         "refill_per_s",
         "room",
         "step",
+        "times_full",
         "told",
         "told_at_s",
         "trust",
@@ -50,7 +51,9 @@ class Limiter:
         self.name = name
         self.limit = limit
         self.missing = 0.0
-        """At `at_s`, by our own books and never less than told.  More than `room`: a debt."""
+        """At `at_s`, by our own books and never less than told.  More than `room`: a debt; negative: it has been full
+        for so long."""
+        self.times_full = 0
         self.at_s = now_s
         self.room = 1.0
         """Permits that may be missing when a call goes, its own need included."""
@@ -87,12 +90,26 @@ class Limiter:
         return missing if missing > 0.0 else 0.0
 
     def take(self, permits: float, now_s: float) -> None:
-        """Permits leave the bucket (negative: come back), whether they are there or not."""
+        """Permits leave the bucket, whether they are there or not."""
         missing = self.missing - (now_s - self.at_s) * self.refill_per_s
-        missing = (missing if missing > 0.0 else 0.0) + permits
-        self.missing = missing if missing > 0.0 else 0.0
+        if missing > 0.0:
+            permits += missing
+            self._spent -= missing
+        else:
+            self.times_full += 1
+        self.missing = permits
         self.at_s = now_s
         self._spent += permits
+
+    def correct(self, more: float, times_full: int, now_s: float) -> None:
+        """What was taken when the bucket had been full so many times was too little, or too much (negative).
+
+        What was taken too much does not come back once the bucket has been full: so it was without.
+        """
+        self._spent += more
+        if more > 0.0 or times_full == self.times_full:
+            self.missing += more - (now_s - self.at_s) * self.refill_per_s
+            self.at_s = now_s
 
     def note_need(self, permits: float, now_s: float) -> None:
         largest = self.largest - (now_s - self.largest_at_s) * self.refill_per_s
@@ -117,12 +134,13 @@ class Limiter:
             self.limit.remaining_at_s = now_s
             self.told = reading
             self.told_at_s = now_s
-            least = reading.missing - reading.slack
+            missing = self.missing_at(now_s)
+            self._measure_others(reading, missing, now_s)
             # Others may use the account too: there is never more than the API says is left.
-            if least > self.missing_at(now_s):
+            least = reading.missing - reading.slack
+            if least > missing:
                 self.missing = least
                 self.at_s = now_s
-            self._measure_others(reading, now_s)
         return changed
 
     def _hear_limit(self, said: float, now_s: float) -> bool:
@@ -141,16 +159,20 @@ class Limiter:
         self.pace = factor
         self._set_refill(now_s)
 
-    def _measure_others(self, reading: Reading, now_s: float) -> None:
-        """Compare what is told to be missing over a while with what we took ourselves."""
+    def _measure_others(self, reading: Reading, missing: float, now_s: float) -> None:
+        """Compare what is told to be missing over a while with what we took ourselves.
+
+        Args:
+            missing: what we thought.
+        """
         told, slack = reading.missing, reading.slack
         assert told is not None
         window = self._window
         full = told <= 2 * slack
         if window is None or full or told >= self.limit.per_minute - 2 * slack:
             self._window = None if full else (now_s, told, self._spent)
-            if full and self.others_per_s > 0.0:  # a full bucket: nobody takes much
-                self.others_per_s /= 2
+            if full and self.others_per_s > 0.0 and missing > told + slack:
+                self.others_per_s /= 2  # it is full although we thought that they took so much
                 self._set_refill(now_s)
             return
         began_s, told_before, spent_before = window
@@ -167,8 +189,7 @@ class Limiter:
         self._set_refill(now_s)
 
     def _set_refill(self, now_s: float) -> None:
-        missing = self.missing_at(now_s)
-        self.missing = missing
+        self.missing -= (now_s - self.at_s) * self.refill_per_s
         self.at_s = now_s
         full = self._full_refill_per_s
         others = self.others_per_s

@@ -1,4 +1,4 @@
-"""The API keys we hold: which one a call uses, and which are out of service for now."""
+"""The API keys we hold: which ones a call may use, and which are out of service for now."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Credential:
 
 
 class Keyring:
-    """Keys in the operator's order.  The first one that is in service is used."""
+    """Keys in the operator's order.  Admission uses the first one that is in service and has room."""
 
     def __init__(self, credentials: Sequence[Credential], clock: Clock) -> None:
         self._ours = list(credentials)
@@ -41,23 +41,21 @@ class Keyring:
         self._callers: OrderedDict[str, Credential] = OrderedDict()
         self._clock = clock
 
-    def pick(self, name: str | None, own_key: str | None) -> Credential | None:
-        """The credential for a call: its own key, or the one called `name`, or the first in service.  None: there is
-        none.
+    def credentials(self, own_key: str | None) -> Sequence[Credential]:
+        """Those that a call may go out with, in the order in which they are to be used: its own key, or ours.  Empty:
+        there is none."""
+        return self._ours if own_key is None else (self._of_caller(own_key),)
 
-        If all are out of service the first is used all the same: its refusal tells the caller more than ours would.
-        """
-        if own_key is not None:
-            return self._of_caller(own_key)
-        if name is not None:
-            for credential in self._ours:
-                if credential.name == name:
-                    return credential
-        now_s = self._clock.now_s()
+    def knows(self, name: str | None) -> bool:
+        """Whether one of ours is called `name`."""
+        return name is not None and any(credential.name == name for credential in self._ours)
+
+    def rests_s(self, name: str, now_s: float) -> float:
+        """For how many seconds more the one of ours called `name` is out of service; 0: it is not."""
         for credential in self._ours:
-            if credential.out_until_s <= now_s:
-                return credential
-        return self._ours[0] if self._ours else None
+            if credential.name == name:
+                return max(0.0, credential.out_until_s - now_s)
+        return 0.0
 
     def report(self, credential: Credential, failure: Failure) -> None:
         """Take a credential out of service if the failure is its own, and not the call's or the API's."""

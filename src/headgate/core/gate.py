@@ -1,0 +1,190 @@
+"""When a call may go, and on which backend: one fair queue in front of a pool's backends, in the operator's order.
+
+Pure: `ask` and `pump` decide, the caller waits.  The queue knows whose turn it is (core/fair_queue.py), each backend
+knows what its account lets through (core/backend.py); what stands here is only how the two meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from headgate.core.backend import Backend
+from headgate.core.fair_queue import FairQueue, Lane
+from headgate.core.prefix_heat import PrefixHeat
+from headgate.core.ticket import Needs, Ticket
+
+__all__ = ["Gate"]
+
+LENT_AFTER_S = 600.0
+"""A lane that has asked for nothing for so long lends its headroom too; its next call has it back at once."""
+
+
+class Gate:
+    """Admission to one pool.  All times are seconds of one monotonic clock.
+
+    Args:
+        rests_s: for how many seconds the backend of that name is out of service: a key that was refused, or is spent.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], *, rests_s: Callable[[str, float], float], now_s: float) -> None:
+        self.heat = PrefixHeat()
+        self.queue = FairQueue(lanes, self.heat)
+        self.backends: list[Backend] = []
+        """In the order in which they are used: the first that has room."""
+        self.rests_s = rests_s
+        self._headroom = {lane.name: lane.headroom for lane in lanes if lane.headroom}
+        self._asked_s = dict.fromkeys(self._headroom, now_s)
+
+    @property
+    def waiting(self) -> int:
+        return self.queue.waiting
+
+    @property
+    def under_way(self) -> int:
+        """Attempts that hold permits."""
+        return sum([backend.under_way for backend in self.backends])
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    def ask(self, ticket: Ticket, now_s: float, *, first: bool = False) -> bool:
+        """Grant `ticket` if nobody waits and there is room, else queue it.
+
+        Args:
+            first: at the head of its tenant's queue: for a call that had its turn and was sent back by the API.
+        """
+        if ticket.lane in self._headroom:
+            self._asked_s[ticket.lane] = now_s
+        queue = self.queue
+        if not queue.waiting and queue.may_go(ticket, now_s) and self._wait_s(ticket, False, now_s) <= 0.0:
+            self._grant(ticket, now_s)
+            return True
+        queue.add(ticket, now_s, first=first)
+        return False
+
+    def pump(self, now_s: float) -> tuple[list[Ticket], float]:
+        """Grant what can be granted, in order.  Returns those tickets, and seconds until the next look (`inf`:
+        none before something happens)."""
+        granted: list[Ticket] = []
+        queue = self.queue
+
+        def wait_s(ticket: Ticket, into_headroom: bool) -> float:
+            return self._wait_s(ticket, into_headroom, now_s)
+
+        while queue.waiting:
+            ticket, next_s = queue.pick(now_s, wait_s)
+            if ticket is None:
+                return granted, next_s
+            self._grant(ticket, now_s)
+            queue.charge(ticket, self._share_s(ticket.needs))
+            granted.append(ticket)
+        return granted, inf
+
+    def withdraw(self, ticket: Ticket, now_s: float) -> None:
+        """The caller of a ticket that still waits has gone."""
+        self.queue.discard(ticket, now_s)
+
+    def expected_wait_s(self, ticket: Ticket, now_s: float) -> float:
+        """How long `ticket`, which waits, will wait if nothing else changes; of one that has left the queue, how long
+        it would if it asked again."""
+        backends = self._choice(ticket, now_s)
+        ahead = self.queue.ahead(ticket)
+        longest_s = 0.0
+        refill = [backend.refill_per_s for backend in backends]
+        free = [backend.free(now_s) for backend in backends]
+        capacity = [backend.capacity for backend in backends]
+        for index, need in enumerate(ticket.needs):
+            # Those ahead leave their debts behind; its own it leaves to others.
+            work = ahead[index] + min(need, max([each[index] for each in capacity]))
+            missing = work - sum([each[index] for each in free])
+            if missing > 0:
+                per_s = sum([each[index] for each in refill])
+                longest_s = max(longest_s, missing / per_s if per_s > 0 else inf)
+        blocked_s = min([backend.blocked_s(now_s) for backend in backends])
+        return max(longest_s, blocked_s, self.queue.closed_for_s(ticket.lane, now_s))
+
+    def is_failing(self, ticket: Ticket, now_s: float) -> bool:
+        """Whether every backend that would do has failed so often that nothing, or a probe at most, is sent there."""
+        return all(backend.breaker.state(now_s) in ("open", "half_open") for backend in self._choice(ticket, now_s))
+
+    def is_idle(self, now_s: float) -> bool:
+        """Whether nothing would be lost with it but what was learned."""
+        return not (self.waiting or self.under_way or any(backend.blocked_s(now_s) > 0 for backend in self.backends))
+
+    # -- room -------------------------------------------------------------------------------------------------------
+
+    def _choice(self, ticket: Ticket, now_s: float) -> Sequence[Backend]:
+        """The backends that would do.  If all are out of service the first is taken all the same: its refusal tells the
+        caller more than ours would."""
+        backends = self.backends
+        if len(backends) == 1:
+            return backends
+        if ticket.only is not None:
+            return [backend for backend in backends if backend.name == ticket.only]
+        return [each for each in backends if self.rests_s(each.name, now_s) <= 0.0] or backends[:1]
+
+    def _next_back_s(self, ticket: Ticket, now_s: float) -> float:
+        """Seconds until another backend is in service."""
+        if len(self.backends) == 1 or ticket.only is not None:
+            return inf
+        rests = [self.rests_s(backend.name, now_s) for backend in self.backends]
+        return min([seconds for seconds in rests if seconds > 0.0], default=inf)
+
+    def _wait_s(self, ticket: Ticket, into_headroom: bool, now_s: float) -> float:
+        """Seconds until there is room for `ticket` on one of its backends, which it is given; 0 now."""
+        if ticket.prefixes:
+            served = self.heat.served(ticket.prefixes, now_s)
+            requests, _, outputs = ticket.needs
+            ticket.needs = (requests, max(0.0, ticket.prompt_tokens - served), outputs)
+        headroom = self._kept_from(ticket.lane, into_headroom, now_s) if self._headroom else 0.0
+        shortest_s = self._next_back_s(ticket, now_s)
+        spoken_for = self.queue.spoken_for
+        for backend in self._choice(ticket, now_s):
+            if spoken_for and ticket.only is None and backend.name in spoken_for:
+                continue  # somebody whose turn it is waits for just this one
+            wait_s = backend.wait_s(ticket.needs, now_s, headroom=headroom)
+            if wait_s <= 0.0:
+                ticket.backend = backend
+                return 0.0
+            if wait_s < shortest_s:
+                shortest_s = wait_s
+        return shortest_s
+
+    def _kept_from(self, lane: str, into_headroom: bool, now_s: float) -> float:
+        """The share of the permits that is other lanes' headroom.  One that has been quiet for long lends it."""
+        if into_headroom and lane not in self._headroom:
+            return 0.0  # asked to know whether headroom is all that is in the way
+        return sum(
+            [
+                share
+                for name, share in self._headroom.items()
+                if name != lane and now_s - self._asked_s[name] < LENT_AFTER_S
+            ]
+        )
+
+    def _grant(self, ticket: Ticket, now_s: float) -> None:
+        ticket.granted = True
+        ticket.backend.take(ticket, now_s)
+        self.queue.began(ticket)
+        if ticket.prefixes:
+            self.heat.sent(ticket.prefixes, now_s)
+
+    def _share_s(self, needs: Needs) -> float:
+        """What part of the pool `needs` are, in seconds of all it lets through: the dominant of the three."""
+        rates = [backend.refill_per_s for backend in self.backends]
+        return max([need / sum([rate[index] for rate in rates]) for index, need in enumerate(needs)])
+
+    # -- settling -----------------------------------------------------------------------------------------------
+
+    def settle(self, ticket: Ticket, used: Needs, now_s: float) -> None:
+        """The attempt is over: what it did not use goes back, what it used beyond its estimate is taken."""
+        ticket.backend.settle(ticket, used, now_s)
+        self.queue.ended(ticket)
+        if ticket.share_s:  # others waited when it went: its true share counts for the next turns
+            self.queue.charge(ticket, self._share_s(used))
+
+    def spent(self, backend: str, used: Needs, now_s: float) -> None:
+        """Permits were used at `backend` that nobody had asked for here: by a model that another one handed over to."""
+        for each in self.backends:
+            if each.name == backend:
+                each.spent(used, now_s)
