@@ -47,10 +47,11 @@ def test_the_same_seed_prints_the_same_bytes(cli, trace):
 
 def test_without_json_it_is_a_table(cli, trace):
     """And the last line says what to run next."""
-    ran = cli("replay", "--trace", trace, "--rpm", "60", "--policy", "sdk")
+    ran = cli("replay", "--trace", trace, "--rpm", "60", "--depth-s", "10", "--policy", "sdk")
 
     assert ran.code == 0
     assert "429s" in ran.out
+    assert "first come first served  110.0 s" in ran.out
     assert "wait p50" in ran.out
     assert ran.last.startswith("Next: headgate")
 

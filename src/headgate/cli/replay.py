@@ -199,6 +199,8 @@ def save_plot(runs: list[tuple[str, Run]], file: Path) -> None:
 def _tell(figures: dict[str, Any], run: Run) -> None:
     bound_s, makespan_s = figures["bound_s"], figures["makespan_s"]
     attempts, limited = figures["attempts"], figures["upstream_429"]
+    from headgate.replay.figures import fifo_s_of
+
     ratio = f" ({makespan_s / bound_s:.3f})" if bound_s and figures["answered"] == figures["calls"] else ""
     rows = [
         ("calls", f"{figures['calls']:,}, of which {figures['answered']:,} were answered"),
@@ -207,6 +209,7 @@ def _tell(figures: dict[str, Any], run: Run) -> None:
             "last admission",
             f"{makespan_s:,.1f} s; for all calls not before {bound_s:,.1f} s{ratio}",
         ),
+        ("first come first served", f"{fifo_s_of(run):,.1f} s, if it knew every limit, depth and cost"),
         ("from the cache", f"{figures['cached_share']:.1%} of the input"),
         ("fairness (Jain)", f"{figures['jain']:.4f}"),
     ]

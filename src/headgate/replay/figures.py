@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from headgate.replay.bounds import fluid_bound_s
+from headgate.replay.bounds import fifo, fluid_bound_s
 from headgate.replay.fairness import jain_of
 from headgate.replay.run import Outcome, Run
+from headgate.replay.workload import Ask
 
-__all__ = ["bound_s_of", "cost_usd_of", "figures_of", "percentile"]
+__all__ = ["bound_s_of", "cost_usd_of", "fifo_s_of", "figures_of", "percentile"]
 
 LIMITED = 429
 
@@ -39,17 +41,21 @@ def bound_s_of(run: Run) -> float:
     """No scheduler is done sooner; with an ideal cache where prompts are marked and have something in common."""
     cached = run.setup.marked and run.workload.shared
     return max(
-        (
-            fluid_bound_s(
-                [ask for ask in run.workload.asks if ask.model.rate_limit_pool == pool],
-                limits,
-                run.setup.depth_s,
-                cached=cached,
-            )
-            for pool, limits in run.per_minute.items()
-        ),
-        default=0.0,
+        (fluid_bound_s(asks, limits, run.setup.depth_s, cached=cached) for asks, limits in _pools(run)), default=0.0
     )
+
+
+def fifo_s_of(run: Run) -> float:
+    """When strictly first come first served is done, on limits, depths and costs that are all known."""
+    cached = run.setup.marked and run.workload.shared
+    return max(
+        (fifo(asks, limits, run.setup.depth_s, cached=cached).makespan_s for asks, limits in _pools(run)), default=0.0
+    )
+
+
+def _pools(run: Run) -> Iterator[tuple[list[Ask], tuple[float, float, float]]]:
+    for pool, limits in run.per_minute.items():
+        yield [ask for ask in run.workload.asks if ask.model.rate_limit_pool == pool], limits
 
 
 def cost_usd_of(run: Run) -> Decimal:
