@@ -29,6 +29,7 @@ from headgate.errors import (
 )
 
 if TYPE_CHECKING:
+    from headgate.call import StreamRestart
     from headgate.client.context import context
     from headgate.client.portal import shutdown
     from headgate.client.transport import AsyncTransport, Transport
@@ -45,6 +46,7 @@ __all__ = [
     "NotAllowed",
     "PriceError",
     "Refused",
+    "StreamRestart",
     "Transport",
     "Unavailable",
     "__version__",
@@ -56,6 +58,7 @@ __all__ = [
 _HOMES = {
     "AsyncTransport": "headgate.client.transport",
     "Engine": "headgate.engine.engine",
+    "StreamRestart": "headgate.call",
     "Transport": "headgate.client.transport",
     "context": "headgate.client.context",
     "load_config": "headgate.config",

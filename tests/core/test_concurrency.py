@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from random import Random
 
 import pytest
 
@@ -43,13 +44,13 @@ def test_one_burst_of_refusals_is_one_lesson():
     assert concurrency.limit == 70
 
 
-def test_it_never_falls_below_one():
-    """Somebody must find out that the trouble is over."""
+def test_it_never_falls_below_a_few():
+    """One long answer would hold up everybody."""
     concurrency = Concurrency()
-    for now_s in range(0, 200, 2):
-        concurrency.ended("overloaded", 1, float(now_s))
+    for now_s in range(0, 1000, 2):
+        concurrency.ended("overloaded", int(min(9, concurrency.limit)), float(now_s))
 
-    assert (concurrency.limit, concurrency.has_room(0), concurrency.has_room(1)) == (1.0, True, False)
+    assert (concurrency.limit, concurrency.has_room(7), concurrency.has_room(8)) == (8.0, True, False)
 
 
 def test_one_stray_429_costs_no_throughput():
@@ -64,13 +65,13 @@ def test_one_stray_429_costs_no_throughput():
 
 def test_it_grows_by_one_a_round_beyond_the_level_of_the_last_trouble():
     """Careful where it went wrong."""
-    concurrency = after("overloaded", 10)
-    for _ in range(3):
-        concurrency.ended("ok", 7, 11.0)
+    concurrency = after("overloaded", 100)
+    while concurrency.limit < concurrency.good:
+        concurrency.ended("ok", 80, 11.0)
     before = concurrency.limit
 
-    for _ in range(10):
-        concurrency.ended("ok", 10, 11.0)
+    for _ in range(int(before)):
+        concurrency.ended("ok", int(before), 11.0)
 
     assert concurrency.limit == pytest.approx(before + 1, abs=0.1)
 
@@ -94,7 +95,7 @@ def test_it_is_forgotten_after_ten_quiet_minutes():
     assert concurrency.limit == inf
 
 
-@pytest.mark.parametrize(("before", "limit"), [(0, 4), (10, 4), (400, 42.5)])
+@pytest.mark.parametrize(("before", "limit"), [(0, 8), (20, 8), (400, 42.5)])
 def test_after_an_outage_it_begins_with_few_and_doubles_with_every_round(before, limit):
     """B01: no thundering release, and no long wait either."""
     concurrency = Concurrency()
@@ -106,23 +107,37 @@ def test_after_an_outage_it_begins_with_few_and_doubles_with_every_round(before,
     for _ in range(int(limit)):
         concurrency.ended("ok", int(limit), 62.0)
 
-    assert concurrency.limit == pytest.approx(limit * 2 if before != 10 else 8, abs=4)
+    assert concurrency.limit == pytest.approx(limit * 2, abs=1)
 
 
-@pytest.mark.parametrize("capacity", [10, 20, 100])
+@pytest.mark.parametrize("capacity", [20, 100])
 def test_it_settles_where_the_backend_bears_it(capacity):
     """A backend that refuses all above its capacity: few refusals, and most of the capacity used."""
     concurrency, refused, served, now_s = Concurrency(), 0, 0, 0.0
-    concurrency.ended("overloaded", 3 * capacity, now_s)
 
     for _ in range(400):  # rounds of ten seconds, each filled up to the limit
-        now_s += 10.0
-        under_way = int(min(concurrency.limit, 10 * capacity))
-        for place in range(under_way):
-            kind = "ok" if place < capacity else "overloaded"
-            refused += kind == "overloaded"
-            served += kind == "ok"
-            concurrency.ended(kind, under_way, now_s, began_s=now_s - 1.0)
+        under_way = int(min(concurrency.limit, 1.8 * capacity))
+        kinds = ["ok"] * min(under_way, capacity) + ["overloaded"] * max(0, under_way - capacity)
+        Random(1).shuffle(kinds)
+        for kind in kinds:
+            concurrency.ended(kind, under_way, now_s + 10.0, began_s=now_s)
+        served += kinds.count("ok")
+        refused += kinds.count("overloaded")
+        now_s += 10.1
 
     assert served > 0.8 * 400 * capacity
-    assert refused < 0.1 * served + 100
+    assert refused < 0.2 * served
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.45])
+def test_b02_refusals_that_come_whatever_we_send_do_not_drive_it_down(share):
+    """B02: an API that refuses every third call of everybody's: half of what was under way is still tried."""
+    rng, concurrency = Random(1), Concurrency()
+
+    lowest = inf
+    for tick in range(6000):
+        kind = "overloaded" if rng.random() < share else "ok"
+        concurrency.ended(kind, int(min(concurrency.limit, 100)), tick / 10)
+        lowest = min(lowest, concurrency.limit)
+
+    assert lowest >= 50

@@ -11,7 +11,7 @@ import pytest
 import headgate
 
 PUBLIC = {
-    "AsyncTransport", "Transport", "context", "shutdown",  # the library
+    "AsyncTransport", "StreamRestart", "Transport", "context", "shutdown",  # the library
     "Engine", "load_config",  # for those who build their own edge
     "HeadgateError", "ConfigError", "PriceError", "LedgerError", "Refused", "BadRequest", "NotAllowed", "Unavailable",
     "__version__",

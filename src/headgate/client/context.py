@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+
+from headgate.call import StreamRestart
 
 __all__ = ["Labels", "context", "current"]
 
@@ -18,6 +20,7 @@ class Labels:
     user: str | None = None
     session: str | None = None
     lane: str | None = None
+    on_stream_restart: Callable[[StreamRestart], None] | None = None
 
 
 _NONE = Labels()
@@ -26,7 +29,12 @@ _labels: ContextVar[Labels] = ContextVar("headgate_labels", default=_NONE)
 
 @contextmanager
 def context(
-    *, workflow: str | None = None, user: str | None = None, session: str | None = None, lane: str | None = None
+    *,
+    workflow: str | None = None,
+    user: str | None = None,
+    session: str | None = None,
+    lane: str | None = None,
+    on_stream_restart: Callable[[StreamRestart], None] | None = None,
 ) -> Iterator[None]:
     """Label every call made inside, also by tasks and threads that inherit the context.
 
@@ -41,9 +49,16 @@ def context(
         user: kept as it is, or as a digest if it is a mail address.
         session: one conversation or job.
         lane: `interactive`, `standard`, `bulk`, or one of your own.
+        on_stream_restart: for streams read event by event (`create(stream=True)`): a stream that breaks off is begun
+            anew instead of ended by an error.  This is called first, where the stream is read; then the events come
+            again from `message_start`, and what was read before is void.  `messages.stream()` puts events together by
+            itself and cannot begin again, so its streams are not.
     """
-    given = {"workflow": workflow, "user": user, "session": session, "lane": lane}
-    token = _labels.set(replace(_labels.get(), **{name: value for name, value in given.items() if value is not None}))
+    given = {
+        "workflow": workflow, "user": user, "session": session, "lane": lane, "on_stream_restart": on_stream_restart,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    token = _labels.set(replace(_labels.get(), **changes))  # type: ignore[arg-type]
     try:
         yield
     finally:

@@ -111,6 +111,9 @@ class Intake:
             patience_s=timeout_s,
             replayable=kind in (Kind.MESSAGES, Kind.COUNT_TOKENS) or request.method == "GET",
         )
+        # The SDK's own helper puts the events of one stream together, and would put those of the next behind them.
+        if told.get(b"x-stainless-helper-method") != b"stream":
+            call.on_restart = labels.on_stream_restart
         if not self._has_address:
             port = f":{request.url.port}" if request.url.port else ""
             host = f"[{request.url.host}]" if ":" in request.url.host else request.url.host

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from headgate.call import Call, Reply, ReplyStream
+from headgate.call import Call, Reply, ReplyStream, StreamRestart
 from headgate.failure import Failure
 
 __all__ = ["AsyncPortalCall", "EngineLoop", "PortalCall", "Stopped", "SyncPortalCall"]
@@ -48,7 +48,11 @@ class PortalCall(ABC):
         self._task: asyncio.Task[None] | None = None
         self._reply: Reply | None = None
         self._problem: BaseException | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[Any] = deque()
+        """Bytes to be read, and between them the restarts that the reader is to be told of when it gets there."""
+        self._on_restart = call.on_restart
+        if call.on_restart is not None:
+            call.on_restart = self._pieces.append
         self._put_bytes = 0
         self._taken_bytes = 0
         self._full = False
@@ -136,7 +140,25 @@ class PortalCall(ABC):
         pieces = self._pieces
         if not pieces:
             return b"" if ended else None
-        data = pieces.popleft() if len(pieces) == 1 else b"".join([pieces.popleft() for _ in range(len(pieces))])
+        if self._on_restart is not None:
+            return self._up_to_restart()
+        return self._took(
+            pieces.popleft() if len(pieces) == 1 else b"".join([pieces.popleft() for _ in range(len(pieces))])
+        )
+
+    def _up_to_restart(self) -> bytes | None:
+        """As `_take`, for a reader that is told where its stream begins anew, just before it gets there."""
+        pieces = self._pieces
+        if isinstance(pieces[0], StreamRestart):
+            assert self._on_restart is not None
+            self._on_restart(pieces.popleft())
+            return self._take()
+        taken = []
+        while pieces and not isinstance(pieces[0], StreamRestart):
+            taken.append(pieces.popleft())
+        return self._took(b"".join(taken))
+
+    def _took(self, data: bytes) -> bytes:
         self._taken_bytes += len(data)
         if self._full:
             self._loop.post(self._room.set)

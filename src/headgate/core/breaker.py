@@ -25,7 +25,11 @@ limit's 429; or nothing, as a cancelled one and one whose request was refused as
 State = Literal["closed", "open", "held", "half_open"]
 
 FAILURES_IN_A_ROW = 5
-ROW_SHARE = 0.75
+IN_A_ROW_AMONG_OTHERS = 10
+NOISE = 0.1
+"""Or so many in a row, where already more than a tenth of the others within the window failed: where one in three
+fails, five in a row are met every minute."""
+ROW_SHARE = 0.9
 """Of the calls that went from the first to the last of the row: the others may still be answered."""
 WINDOW_S = 30.0
 WINDOW_STARTS = 20
@@ -159,18 +163,27 @@ class Breaker:
         self._row += 1
         self._row_first = min(self._row_first, number)
         self._row_last = max(self._row_last, number)
-        # Those that went in between may all still be answered.
-        of = self._row_last - self._row_first + 1
         if now_s >= self._half_s:
             self._turn(now_s)
         self._failed[1] += 1
-        starts = sum(self._starts)
-        in_window = starts >= WINDOW_STARTS and sum(self._failed) * 2 >= starts
-        if in_window or (self._row >= FAILURES_IN_A_ROW and self._row >= ROW_SHARE * of):
+        if self._is_row() or self._is_window():
             self._open(now_s, retry_after_s)
         elif kind == "overloaded" and retry_after_s:
             # It asks everybody for time.
             self._until_s = max(self._until_s, now_s + min(retry_after_s, self._longest_hold_s))
+
+    def _is_row(self) -> bool:
+        """Whether enough calls in a row have failed, in the order in which they went."""
+        of = self._row_last - self._row_first + 1
+        if self._row < FAILURES_IN_A_ROW or self._row < ROW_SHARE * of:
+            return False
+        noisy = sum(self._failed) - self._row > NOISE * (sum(self._starts) - of)
+        return not noisy or self._row >= IN_A_ROW_AMONG_OTHERS
+
+    def _is_window(self) -> bool:
+        """Whether half of what went lately has failed."""
+        starts = sum(self._starts)
+        return starts >= WINDOW_STARTS and sum(self._failed) * 2 >= starts
 
     def _open(self, now_s: float, retry_after_s: float | None) -> None:
         if not self.half_open and now_s - self._closed_s > CALM_S:

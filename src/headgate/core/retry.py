@@ -49,8 +49,8 @@ class RetryPolicy:
     cap_s: float = 20.0
     """No drawn wait is longer."""
     max_elapsed_s: float = 150.0
-    """No attempt starts later than this after the first began.  Longer than a lane's `first_byte_timeout_s`, or a
-    stream that never begins is not tried again."""
+    """No attempt starts later than this after the first began; waiting in a lane does not count.  Longer than a lane's
+    `first_byte_timeout_s`, or a stream that never begins is not tried again."""
     retry_after_cap_s: float = 3600.0
     """If the API asks for a longer wait than this, the call ends with the API's answer.  No other call is held back for
     longer either."""
@@ -59,6 +59,8 @@ class RetryPolicy:
 @dataclass(frozen=True, slots=True)
 class Again:
     wait_s: float
+    elsewhere: bool = False
+    """With another API key: a new start, and no load more on the one that refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def decide(
         caller_attempts: the times our caller already retried on its own (`x-stainless-retry-count`); they count as
             ours, so that layers add up and never multiply.
         replayable: whether the request may run twice.  If not, only what was certainly not acted on is sent again.
-        elapsed_s: since the call's first attempt began.
+        elapsed_s: since the call's first attempt began, without what it waited in its lane.
         left_s: until the call's deadline.
     """
     if failure.error not in RETRYABLE or failure.should_retry is False:
@@ -103,6 +105,8 @@ def decide(
         wait_s = max(floor_s, failure.retry_after_s)
     if wait_s >= left_s:
         return GiveUp(Reason.DEADLINE)
-    if elapsed_s + wait_s > policy.max_elapsed_s:
+    # Where the API asks everybody for time, the call waits in its lane, whose patience bounds that.
+    in_lane = failure.retry_after_s and failure.error in HOLDS_UP_ALL
+    if elapsed_s + (0.0 if in_lane else wait_s) > policy.max_elapsed_s:
         return GiveUp(Reason.RETRY_TIME_SPENT)
     return Again(wait_s)

@@ -1,0 +1,86 @@
+"""A stream that breaks after its content began, started anew before its reader's eyes.
+
+Only for a reader that has said it can bear that: what it has read so far is void, and the answer begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from headgate.call import ReplyStream
+from headgate.failure import Failure
+
+__all__ = ["RestartingStream"]
+
+Restart = Callable[[ReplyStream, Failure], Coroutine[Any, Any, ReplyStream | None]]
+"""Makes another attempt, and tells the reader; None if there is none."""
+
+
+class RestartingStream:
+    """The stream of the attempt under way: of the first one, and of those that follow it."""
+
+    def __init__(self, stream: ReplyStream, restart: Restart) -> None:
+        self._restart = restart
+        self._callbacks: list[Callable[[], None]] = []
+        self._ended = False
+        self._closed = False
+        self._follow(stream)
+
+    @property
+    def failure(self) -> Failure | None:
+        return self._stream.failure
+
+    @property
+    def error(self) -> bytes | None:
+        return self._stream.error
+
+    @property
+    def cut(self) -> bool:
+        return self._stream.cut
+
+    async def opened(self) -> Failure | None:
+        return None
+
+    async def read(self) -> bytes:
+        while True:
+            stream = self._stream
+            data = await stream.read()
+            failure = stream.failure
+            if failure is None or self._ended or self._closed:
+                return data
+            # `data` ends in an error event, which the reader gets if this was the last attempt.
+            following = await self._restart(stream, failure)
+            if following is None:
+                self._end()
+                return data
+            self._follow(following)
+            if self._closed:
+                following.close()
+                return b""
+
+    def close(self) -> None:
+        self._closed = True
+        self._stream.close()
+        self._end()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        if self._ended:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def _follow(self, stream: ReplyStream) -> None:
+        self._stream = stream
+        stream.on_end(self._one_ended)
+
+    def _one_ended(self) -> None:
+        """An attempt is over; the answer is, if that is its good end."""
+        if self._stream.failure is None:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            for callback in self._callbacks:
+                callback()
