@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headgate.config.schema import RetryConfig
+from headgate.config.schema import RetryConfig, WorkflowConfig
 from headgate.sim.settings import Batches, SimSettings
 from headgate.testing import simulated_claude
 from support.edge import gateway_to
@@ -38,12 +38,14 @@ def told(program: Path, base_url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def both(program: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What it says of a simulator directly, and of one that answers the same through the gateway."""
+    """What it says of a simulator directly, and of one that answers the same through the gateway, errors in the API's
+    own words."""
+    own_words = {"unset": WorkflowConfig(api_error_text=True)}
     settings = SimSettings(batches=Batches(processing_s=0))
     with (
         simulated_claude(settings, seed=3) as alone,
         simulated_claude(settings, seed=3) as behind,
-        gateway_to(behind.base_url, retry=RetryConfig(max_attempts=1)) as gateway,
+        gateway_to(behind.base_url, retry=RetryConfig(max_attempts=1), workflows=own_words) as gateway,
     ):
         return told(program, alone.base_url), told(program, gateway)
 

@@ -21,6 +21,7 @@ from headgate.engine.fallback import fallback_policies
 from headgate.errors import ConfigError, Refused, Unavailable
 from headgate.events import ErrorClass, Outcome, Reason
 from headgate.net.http import HeaderBlock
+from headgate.records import CallRecord
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.virtual_time import EPOCH, memory_dial
 from support.raw_upstream import CLOSE, RawUpstream, json_reply, message, message_events, sse_head
@@ -547,3 +548,28 @@ def test_the_same_key_is_used_for_all():
     credentials = (KEY, KEY + "2")
 
     assert play(scene, config=workflow(f"model:{HAIKU}"), retry=ONCE, credentials=credentials) == {"key2"}
+
+
+# -- for as long as it lasts -------------------------------------------------------------------------------------------
+
+
+def test_b01_through_an_outage_people_are_answered_at_once_and_the_api_is_left_in_peace():
+    """While the breaker is open next to nothing is sent and nobody waits long; when the API is back, so
+    are its answers."""
+    storm = Scenario(name="", about="", phases=(Phase(end=720.0, cues=(Cue(do=("error=529",)),)),))
+
+    async def scene(world: World) -> list[CallRecord]:
+        records = []
+        for _ in range(400):
+            asked_s = world.now_s
+            records.append((await world.ask(lane="interactive")).record)
+            await asyncio.sleep(max(0.0, asked_s + 2.0 - world.now_s))
+        return records
+
+    records = play(scene, config=replace(workflow("canned"), lanes=lanes(max_wait_s=1.0)), scenario=storm)
+
+    canned = [record for record in records if record.reason == Reason.FALLBACK_CANNED]
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert sum(record.attempts for record in canned) <= 0.1 * len(canned)
+    assert max(record.total_ms for record in records) <= 3_000
+    assert [record.reason for record in records[-10:]] == [None] * 10
