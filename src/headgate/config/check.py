@@ -159,6 +159,11 @@ def _check_numbers(config: Config, place: Place) -> None:
                     f"{place('workflows', name, field)}: workflows.{name}.{field} must be a whole number of {least} "
                     "or more"
                 )
+        if workflow.max_concurrency is not None and config.limits.share_by != "workflow":
+            raise ConfigError(
+                f"{place('workflows', name, 'max_concurrency')}: workflows.{name}.max_concurrency caps who shares a "
+                f'lane, which is each {config.limits.share_by} (limits.share_by); set limits.share_by = "workflow"'
+            )
     for section, names in positive.items():
         for field in names:
             if not 0 < getattr(getattr(config, section), field) < float("inf"):

@@ -154,9 +154,11 @@ class FairQueue:
                 if held_s <= 0.0:
                     self._take(lane, flow, ticket)
                     return ticket, 0.0
-                next_s = min(next_s, held_s)
+                # From when only headroom holds it up, others may pass it.
+                passable_s = inf if privileged else wait_s(ticket, True)
+                next_s = min(next_s, held_s, passable_s if passable_s > 0.0 else inf)
                 only = flow.only
-                if not privileged and wait_s(ticket, True) <= 0.0:
+                if passable_s <= 0.0:
                     passed_turn = min(passed_turn, lane.turn)
                     kept_out.add(only)
                 elif only is None:

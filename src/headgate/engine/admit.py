@@ -40,6 +40,8 @@ GATES_KEPT = 1024
 a gate each, and callers choose both."""
 MOST_BYTES_PER_TOKEN = 6
 """Text has fewer: what is too long even at this rate never fits."""
+LONGEST_TOLD_S = 7 * 86_400.0
+"""No caller is told to come back later than that."""
 LARGEST_CONTEXT = 1_000_000
 """Tokens of the longest prompt that any model takes."""
 
@@ -113,7 +115,7 @@ class Admit:
             if ticket.prefixes:  # while it waited, others may have written or let go what it would read
                 record.estimated_input_tokens = round(ticket.needs[INPUT])
                 attempt.served = ticket.prompt_tokens - ticket.needs[INPUT]
-            self._follow(gate, ticket, attempt)
+            self._follow(state, ticket, attempt)
         try:
             reply = await proceed(call)
         except BaseException:
@@ -196,8 +198,7 @@ class Admit:
         except BaseException:
             state.waiting.pop(ticket, None)
             if ticket.granted:
-                gate.settle(ticket, NOTHING, clock.now_s())
-                ticket.backend.outcome("neutral", ticket, clock.now_s())
+                self._give_back(gate, ticket)
             else:
                 gate.withdraw(ticket, clock.now_s())
             self._pump(state)
@@ -208,7 +209,7 @@ class Admit:
 
     def _check_wait(self, call: Call, gate: Gate, ticket: Ticket, lane: LaneConfig, patience_s: float) -> None:
         if gate.queue.waiting_in(ticket.lane) > lane.max_queue:  # itself included
-            wait_s = gate.expected_wait_s(ticket, self._clock.now_s())
+            wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
             raise Unavailable(
                 f"lane {ticket.lane!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry "
                 "after that, or raise lanes.*.max_queue.",
@@ -223,7 +224,7 @@ class Admit:
         """Why `ticket` does not go, and when coming back makes sense."""
         now_s = self._clock.now_s()
         name = ticket.lane
-        wait_s = max(1.0, gate.expected_wait_s(ticket, now_s))
+        wait_s = min(max(1.0, gate.expected_wait_s(ticket, now_s)), LONGEST_TOLD_S)
         own = call.requested_deadline_s is not None and call.requested_deadline_s < lane.max_wait_s
         bound = f"its deadline is {call.requested_deadline_s:g} s" if own else f"its max_wait_s is {lane.max_wait_s:g}"
         waited = f" (it has waited {waited_s:.0f} s)" if waited_s else ""
@@ -269,8 +270,7 @@ class Admit:
             turn = state.waiting.pop(ticket, None)
             if turn is None or turn.done():
                 # Its caller went in this very moment.
-                gate.settle(ticket, NOTHING, self._clock.now_s())
-                ticket.backend.outcome("neutral", ticket, self._clock.now_s())
+                self._give_back(gate, ticket)
                 next_s = 0.0
             else:
                 turn.set_result(None)
@@ -280,14 +280,20 @@ class Admit:
         if next_s < inf and gate.waiting:
             state.timer = asyncio.get_running_loop().call_later(next_s, self._on_timer, state)
 
+    def _give_back(self, gate: Gate, ticket: Ticket) -> None:
+        """Nothing was sent."""
+        self._tell(ticket, _LEFT)
+        gate.settle(ticket, NOTHING, self._clock.now_s())
+
     def _on_timer(self, state: PoolGate) -> None:
         state.timer = None
         self._pump(state)
 
     # -- learning and settling ----------------------------------------------------------------------------------
 
-    def _follow(self, gate: Gate, ticket: Ticket, attempt: Attempt) -> None:
+    def _follow(self, state: PoolGate, ticket: Ticket, attempt: Attempt) -> None:
         """Have Meter tell what is of use before the answer is complete."""
+        gate = state.gate
 
         def begun() -> None:
             now_s = self._clock.now_s()
@@ -299,6 +305,8 @@ class Admit:
                 self._tell(ticket, None)
             if ticket.prefixes:
                 gate.heat.begun(ticket.prefixes, now_s)
+            if gate.waiting:
+                self._pump(state)
 
         def grown(output_tokens: int) -> None:
             ticket.backend.adjust(ticket, (1.0, 0.0, float(output_tokens)), self._clock.now_s())
@@ -315,6 +323,8 @@ class Admit:
             backend.learn(read_rate_headers(reply.headers, fast=call.fast), now_s)
         if failure is not None and call.attempt.credential is not None:
             self._keyring.report(call.attempt.credential, failure)
+        if state.gate.waiting:
+            self._pump(state)
 
     def _tell(self, ticket: Ticket, failure: Failure | None) -> None:
         """How the attempt went, as far as others are concerned."""
