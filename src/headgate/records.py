@@ -51,7 +51,8 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     outcome: str = ""
     """How the call ended: see outcomes in errors.md."""
     reason: str | None = None
-    """Why Headgate refused, delayed or repeated it: see reasons in errors.md; NULL if it did none of these."""
+    """Why Headgate refused, delayed or repeated it, or answered it otherwise: see reasons in errors.md; NULL if it did
+    none of these."""
     error: str | None = None
     """Why the last attempt failed: see error classes in errors.md; NULL if it did not."""
     stop_reason: str | None = None

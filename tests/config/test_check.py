@@ -38,6 +38,14 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[lanes.bulk]\nopen = ['Mon-Fri 20-6']", "lanes.bulk: 'Mon-Fri 20-6' must look like \"Mon-Fri 20:00-06:00\""),
         ("[lanes.bulk]\nopen = ['20:00-06:00']\ntime_zone = 'Berlin'", "'Berlin' is no time zone"),
         ("[lanes.bulk]\nopen = ['20:00-06:00']\nholidays = ['25.12.']", "'25.12.' must be a date"),
+        # fallbacks
+        ("[workflows.a]\nfallbacks = ['haiku']", "workflows.a.fallbacks: 'haiku' is no fallback; there are"),
+        ("[workflows.a]\nfallbacks = ['canned']", "set workflows.a.canned"),
+        ("[workflows.a.fallbacks_on]\noverloaded = ['canned']", "set workflows.a.canned"),
+        ("[workflows.a.fallbacks_on]\noverload = []", "fallbacks_on: 'overload' is nothing to fall back on"),
+        ("[workflows.a.fallbacks_on]\ninvalid_request = []", "the request itself is wrong"),
+        ("[workflows.a]\nqueued = 'Later.'", "workflows.a.queued must say {ticket}"),
+        ("[memo]\nmax_mb = 0", "memo.max_mb must be a number above 0"),
         # numbers
         ("[gateway]\nport = 65536", "gateway.port must be between 0 and 65535"),
         ("[admin]\nport = -1", "admin.port must be between 0 and 65535"),
@@ -51,6 +59,7 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[limits]\nper_user_rpm = 0", "limits.per_user_rpm must be a whole number above 0"),
         ("[workflows.a]\nper_session_rpm = -1", "workflows.a.per_session_rpm must be a whole number of 0 or more"),
         ("[workflows.a]\nmax_concurrency = 0", "workflows.a.max_concurrency must be a whole number of 1 or more"),
+        ("[limits]\nshare_by = 'user'\n[workflows.a]\nmax_concurrency = 3", 'set limits.share_by = "workflow"'),
         ("[estimates]\ncount_from_tokens = -1", "estimates.count_from_tokens must be a number of 0 or more"),
         ("[limits]\nburst_s = 0", "limits.burst_s must be a number above 0"),
         ("[limits.pools.'sonet-5.5']\nitpm = 9", "there is no pool 'sonet-5.5'; did you mean 'sonnet-5.5'?"),
@@ -93,6 +102,8 @@ def test_what_is_not_safe_to_start_is_told_with_its_line_and_a_remedy(refuse, to
         "[lanes.bulk]\nmax_wait_s = 0\nmax_queue = 0",
         "[lanes.bulk]\nopen = ['Sat,Sun 00:00-24:00']\ntime_zone = 'Europe/Berlin'\nholidays = ['2026-12-25']",
         "[limits]\nper_user_rpm = 1\n[workflows.a]\nper_user_rpm = 0\nmax_concurrency = 1",
+        "[workflows.a]\nfallbacks = ['stale', 'model:claude-haiku-5-5', 'canned']\ncanned = 'x'\n"
+        "[workflows.a.fallbacks_on]\noverloaded = ['canned']\nwait_too_long = []\nrefusal = ['stale']",
         "[gateway]\nport = 0\n[admin]\nport = 0",
         "[gateway]\nhost = '127.9.9.9'",
         "[gateway]\nhost = '[::1]'",

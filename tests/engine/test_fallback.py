@@ -412,6 +412,19 @@ def test_canned_words_are_a_message_that_says_what_it_is(stream):
     assert (answer.record.error, answer.record.attempts) == (ErrorClass.OVERLOADED, 1)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_where_content_is_logged_the_words_of_ours_are(stream):
+    """What the caller read, and not what it would have read."""
+
+    async def scene(world: World) -> Any:
+        await world.ask("error=529", stream=stream)
+        return msgspec.json.decode(world.log.lines[-1])["content"]["response"]
+
+    logged = play(scene, config=workflow("canned", log_content=True), retry=ONCE)
+
+    assert SORRY in logged
+
+
 def test_a_call_that_was_never_sent_gets_them_too():
     """Without a single attempt."""
 

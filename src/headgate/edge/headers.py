@@ -53,7 +53,8 @@ RESPONSE = {
         "before the cost is known."
     ),
     "x-headgate-reason": (
-        "Why Headgate refused, delayed or repeated the call: one of the [reasons](errors.md#reasons)."
+        "Why Headgate refused, delayed or repeated the call, or answered it otherwise: one of the "
+        "[reasons](errors.md#reasons)."
     ),
     "x-correlation-id": "The caller's, or the call id.",
     "x-should-retry": "On errors: whether the caller's SDK should try again on top of Headgate.",

@@ -47,6 +47,8 @@ class OwnStream:
         if self._ended:
             return b""
         self._call.record.bytes_out += len(self._events)
+        if self._call.text_kept is not None:
+            self._call.text_kept += self._events
         self._over()
         return self._events
 
