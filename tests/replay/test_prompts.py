@@ -77,3 +77,21 @@ def test_a_beginning_too_short_for_the_cache_is_not_marked(tmp_path):
     short = [row(0, 300, blocks=[1, number], block_tokens=200) for number in (2, 3)]
 
     assert workload_of(tmp_path, *short).shared is False
+
+
+def test_a_turn_begins_with_as_much_of_the_one_before_as_it_repeats(tmp_path):
+    """Though it is a part of a piece only: the border is where they part."""
+    workload = workload_of(tmp_path, row(0, 2_000, session="a"), row(1, 1_500, session="a", shared_tokens=1_200))
+    one, other = workload.asks
+
+    assert [part.tokens for part in one.prompt.parts] == [1_200, 800]
+    assert [part.tokens for part in other.prompt.parts] == [1_200, 300]
+    assert sent(workload, 0)[0] == sent(workload, 1)[0]
+
+
+def test_a_piece_of_many_lengths_is_cut_a_few_times_only(tmp_path):
+    """A system prompt that a ledger knows by what the cache held of it, for one."""
+    rows = [row(0, 9_000, session="a")]
+    rows += [row(1, 9_000, session="a", shared_tokens=8_000 - number) for number in range(100)]
+
+    assert max(len(ask.prompt.parts) for ask in workload_of(tmp_path, *rows).asks) < 20

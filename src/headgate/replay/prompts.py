@@ -10,7 +10,7 @@ Texts are as long as the simulator's tokenizer needs to count exactly the tokens
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import floor
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from headgate.sim.request.tokenizer import MESSAGE_TOKENS, Tokenizer
 __all__ = ["Part", "Prompt", "body_of", "prompts_of"]
 
 MOST_MARKERS = FACTS.other_limits.max_cache_breakpoints
+MOST_CUTS = 8
 SYSTEM = -1
 """The place of what stands in the system prompt; messages count from 0."""
 
@@ -53,8 +54,8 @@ def prompts_of(turns: Sequence[Turn], *, min_tokens: int) -> list[Prompt]:
     Args:
         min_tokens: the shortest beginning that the cache takes.
     """
-    tree = _Tree()
-    paths = [tree.add(_pieces(turn)) for turn in turns]
+    tree, cuts = _Tree(), _cuts(turns)
+    paths = [tree.add(_pieces(turn, cuts)) for turn in turns]
     return [tree.prompt(path, min_tokens) for path in paths]
 
 
@@ -92,15 +93,30 @@ _COUNTS: dict[str, int] = {}
 """Tokens of a thousand bytes, by kind of tokenizer."""
 
 
-def _pieces(turn: Turn) -> Iterable[tuple[Hashable, int, int]]:
+def _cuts(turns: Sequence[Turn]) -> dict[str, list[int]]:
+    """Where pieces of a name are cut, so that a longer one begins with the shorter ones: at the lengths that occur, the
+    shortest and the most frequent of them."""
+    lengths: dict[str, Counter[int]] = {}
+    for turn in turns:
+        for pieces in (turn.system, *turn.messages):
+            for piece in pieces:
+                lengths.setdefault(piece.name, Counter())[piece.tokens] += 1
+    return {
+        name: sorted({min(found), *(length for length, _ in found.most_common(MOST_CUTS))})
+        for name, found in lengths.items()
+        if len(found) > 1
+    }
+
+
+def _pieces(turn: Turn, cuts: Mapping[str, Sequence[int]]) -> Iterable[tuple[Hashable, int, int]]:
     """What each piece is, where it stands, and its tokens."""
-    for piece in turn.system:
-        yield (SYSTEM, piece), SYSTEM, piece.tokens
-    for place, pieces in enumerate(turn.messages):
-        least = MESSAGE_TOKENS + 1  # what a message costs with a single character in it
-        for piece in pieces:
-            yield (place, piece), place, max(least, piece.tokens)
-            least = 1
+    for place, pieces in enumerate((turn.system, *turn.messages), SYSTEM):
+        least = 1 if place == SYSTEM else MESSAGE_TOKENS + 1  # what a message costs with a single character in it
+        for name, tokens in pieces:
+            begin = 0
+            for end in (*(cut for cut in cuts.get(name, ()) if cut < tokens), tokens):
+                yield (place, name, end), place, max(least, end - begin)
+                begin, least = end, 1
 
 
 class _Tree:
