@@ -61,6 +61,7 @@ class Slot:
     """A ticket, as a backend knows one."""
 
     needs: tuple[float, float, float]
+    prompt_tokens: float = 0.0
     probe: bool = False
 
 

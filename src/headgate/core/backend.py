@@ -8,7 +8,7 @@ larger than was reserved) and `settle` (it is over).  Nothing is refused here: a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import inf, sqrt
+from math import inf
 from random import Random
 from typing import Protocol
 
@@ -16,10 +16,12 @@ from headgate.core.breaker import Breaker, OutcomeKind
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
 from headgate.core.emission import Emission
+from headgate.core.input_doubt import InputDoubt
 from headgate.core.limiter import Limiter
 from headgate.core.limits import Limit
 from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import LIMITERS, Reading
+from headgate.core.rate_limits_api import PoolFacts
 
 __all__ = ["Backend", "Holder"]
 
@@ -34,11 +36,6 @@ CERTAIN = 0.9
 """A 429 with less missing than this share of what is proven is not about depth."""
 SLOWER = 0.85
 LEAST_SHARE = 0.05
-SIGMAS = (3.0, 8.0)
-BIAS_SMOOTHING = 0.02
-FIRST_ERROR = 0.1
-"""Of estimates of input, as a share, until some are known.  What is kept free for errors of the estimates that are not
-yet corrected is their mean error and at first three standard deviations of it, more after a 429."""
 FASTER_PER_S = 1 / 600
 BOLDER_PER_S = 1 / 3000
 """A 429 that nothing explains slows by the first; it takes ninety seconds to forget one.  One that comes although the
@@ -52,6 +49,8 @@ FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
+AT_ONCE_S = 0.05
+"""Headers of the same answer are not older."""
 SETTLED_AFTER_S = 5.0
 """After a 429 headers prove no depth for so long: the API may count what it refused."""
 
@@ -60,6 +59,7 @@ class Holder(Protocol):
     """What a backend knows of a ticket (core/fair_queue.py)."""
 
     needs: tuple[float, float, float]
+    prompt_tokens: float
     probe: bool
 
 
@@ -98,14 +98,14 @@ class Backend:
             Limiter(limiter, limit, now_s, patience_s=patience)
             for limiter, limit, patience in zip(LIMITERS, limits, PATIENCE_S, strict=True)
         ]
+        self.plain: Limiter | None = None
+        """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
         self._rng = rng
         self._longest_freeze_s = longest_freeze_s
         self._held: dict[Holder, _Hold] = {}
         self._emission = Emission()
         self._looked_ahead_s = -inf
-        self._unsure_sum = self._unsure_squares = 0.0
-        self._sigmas = SIGMAS[0]
-        self._bias, self._variance = 0.0, FIRST_ERROR * FIRST_ERROR
+        self._doubt = InputDoubt()
         self._refused_s = -inf
         self._recovered_s = now_s
         self._shy = False
@@ -121,13 +121,16 @@ class Backend:
 
     # -- room -------------------------------------------------------------------------------------------------------
 
-    def wait_s(self, needs: Sequence[float], now_s: float, *, headroom: float = 0.0) -> float:
+    def wait_s(
+        self, needs: Sequence[float], now_s: float, *, headroom: float = 0.0, prompt_tokens: float = 0.0
+    ) -> float:
         """Seconds until permits for `needs` are there; 0 if they are, `inf` if only an event helps.
 
         More than a bucket holds goes when the bucket is full, and leaves a debt.
 
         Args:
             headroom: the share of every bucket that is kept for others.
+            prompt_tokens: input with what the prompt cache will give.
         """
         if not self.concurrency.has_room(len(self._held)):
             return inf
@@ -160,6 +163,10 @@ class Backend:
                 wait = short / limiter.refill_per_s
                 if wait > longest:
                     longest = wait
+        if self.plain is not None:
+            wait = self.plain.wait_s(prompt_tokens, now_s)
+            if wait > longest:
+                longest = wait
         # The API lets a call in while any output is left; what is reserved for it only keeps debts short.
         wait = self._owed_wait_s(now_s)
         if wait > longest:
@@ -210,7 +217,9 @@ class Backend:
         needs = ticket.needs
         requests, inputs, outputs = self.limiters
         hold = _Hold(needs, now_s)
-        self._unsure(needs[INPUT], 1)
+        if needs[INPUT]:
+            self._doubt.begins(needs[INPUT])
+            inputs.margin = self._doubt.margin
         if inputs.told is not None:
             least = inputs.least_missing(now_s)
             if least > 0.0:
@@ -224,6 +233,8 @@ class Backend:
         outputs.take(needs[OUTPUT], now_s)
         hold.times_full = (requests.times_full, inputs.times_full, outputs.times_full)
         inputs.note_need(needs[INPUT] * max(inputs.caution, 1.5), now_s)
+        if self.plain is not None:
+            self.plain.take(ticket.prompt_tokens, now_s)
         ticket.probe = self.breaker.take(now_s)
         hold.number = self.breaker.taken
         self.ramp.take(needs[INPUT], now_s)
@@ -263,28 +274,15 @@ class Backend:
         for limiter, amount in zip(self.limiters, used, strict=True):
             limiter.take(amount, now_s)
 
-    def _unsure(self, expected: float, sign: int) -> None:
-        """The API has charged, or will, what it takes this call's input to be: not quite what we expect."""
-        self._unsure_sum = max(0.0, self._unsure_sum + sign * expected)
-        self._unsure_squares = max(0.0, self._unsure_squares + sign * expected * expected)
-        sum_, squares = self._unsure_sum, self._unsure_squares
-        self.limiters[INPUT].margin = (
-            max(0.0, self._bias) * sum_ + self._sigmas * sqrt(self._variance * squares) if squares > 0.0 else 0.0
-        )
-
     def _sure(self, hold: _Hold, input_tokens: float, now_s: float) -> None:
         """What a call's input is has been said; 0 if it was not let in."""
-        expected = hold.input_expected
+        inputs, doubt = self.limiters[INPUT], self._doubt
+        doubt.ends(hold.input_expected, input_tokens)
         hold.input_expected = 0.0
-        if input_tokens > 0.0:
-            error = min(input_tokens / expected, 4.0) - 1.0
-            self._bias += BIAS_SMOOTHING * (error - self._bias)
-            self._variance += BIAS_SMOOTHING * (error * error - self._variance)
-            self.limiters[INPUT].caution = 1.0 + max(0.0, self._bias) + self._sigmas * sqrt(self._variance)
-        self._unsure(expected, -1)
+        inputs.margin, inputs.caution = doubt.margin, doubt.caution
         self._charge(hold, INPUT, input_tokens, now_s)
         if input_tokens > 0.0:
-            self.limiters[INPUT].note_need(input_tokens, now_s)
+            inputs.note_need(input_tokens, now_s)
             self._prove(hold)
 
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
@@ -309,6 +307,27 @@ class Backend:
             self._widen()
         if self._shy:
             self._recover(now_s)
+
+    def tell(self, facts: PoolFacts, now_s: float) -> None:
+        """Take what the Rate Limits API said of the pool.  Where headers have spoken of late they know better, but of a
+        workspace's own limits they know nothing."""
+        for limiter, whole, own in zip(self.limiters, facts.organisation, facts.workspace, strict=True):
+            limit = limiter.limit
+            limit.workspace = inf if own is None else own
+            if whole is None and own is None:
+                continue
+            said = limit.per_minute if whole is None else whole
+            if limit.hear(said, "rate limits API", now_s):
+                limiter.relimit(now_s)
+        plain = self.plain
+        if facts.plain_input is None:
+            self.plain = None
+        elif plain is None or plain.limit.per_minute != facts.plain_input:
+            limit = Limit(facts.plain_input, "rate limits API", now_s)
+            self.plain = Limiter("plain input", limit, now_s, patience_s=inf)
+        else:
+            plain.limit.at_s = now_s
+        self._widen()
 
     def outcome(self, kind: OutcomeKind, ticket: Holder, now_s: float, retry_after_s: float | None = None) -> None:
         """How an attempt went, as far as others are concerned; after `learn`.
@@ -352,7 +371,7 @@ class Backend:
         for index, limiter in enumerate(self.limiters):
             need = (hold.charged[index] if hold is not None else 0.0) * limiter.caution if index != OUTPUT else 1.0
             told = limiter.told
-            if told is not None and told.missing is not None and limiter.told_at_s == now_s:
+            if told is not None and told.missing is not None and now_s - limiter.told_at_s <= AT_ONCE_S:
                 missing = told.missing + told.slack
             else:
                 # It holds no permits upstream, but its own are still counted here.
@@ -377,7 +396,7 @@ class Backend:
         if not self.depth.refuse(deepest_s, now_s, grain_s=grain_s):
             deepest.trust = max(LEAST_SHARE, deepest.trust * SLOWER)
             if deepest is self.limiters[INPUT]:
-                self._sigmas = min(self._sigmas + 1.0, SIGMAS[1])
+                self._doubt.refused()
             self._shy = True
         self._widen()
 
@@ -389,8 +408,8 @@ class Backend:
         self._recovered_s = now_s
         if not self._shy:
             return
-        self._sigmas = max(SIGMAS[0], self._sigmas - seconds * BOLDER_PER_S)
-        self._shy = self._sigmas > SIGMAS[0]
+        self._doubt.recover(seconds)
+        self._shy = not self._doubt.calm
         for limiter in self.limiters:
             if limiter.pace < 1.0:
                 limiter.slow(min(1.0, limiter.pace + seconds * FASTER_PER_S), now_s)
@@ -445,6 +464,8 @@ class Backend:
             limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
             limiter.most = max(1.0, per_s * self.depth.most_s)
             limiter.step = LEAST_STEP[index] if exploring else 0.0
+        if self.plain is not None:
+            self.plain.room = max(1.0, self.plain.limit.per_minute / 60 * allowed_s)
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -453,6 +474,9 @@ class Backend:
         for index, limiter in enumerate(self.limiters):
             held = sum([hold.charged[index] for hold in self._held.values()])
             yield limiter.name, limiter.limit, limiter.room - limiter.missing_at(now_s), held
+        plain = self.plain
+        if plain is not None:
+            yield plain.name, plain.limit, plain.room - plain.missing_at(now_s), 0.0
 
 
 class _Hold:

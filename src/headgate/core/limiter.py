@@ -14,6 +14,8 @@ __all__ = ["Limiter"]
 
 SMOOTHING = 0.3
 """Weight of a new measurement of what others take."""
+RESET_SLACK_S = 1.0
+"""`-reset` and `Date` are whole seconds, the one rounded up and the other down."""
 LEAST_SHARE = 0.02
 """Of the refill, that we count on even if others seem to take everything: somebody has to go and see."""
 
@@ -89,6 +91,11 @@ class Limiter:
         missing = self.missing - (now_s - self.at_s) * self.refill_per_s
         return missing if missing > 0.0 else 0.0
 
+    def wait_s(self, permits: float, now_s: float) -> float:
+        """Seconds until `permits` are there, or the bucket is full where they are more than it holds."""
+        short = self.missing - (now_s - self.at_s) * self.refill_per_s - max(0.0, self.room - permits)
+        return short / self.refill_per_s if short > 1e-6 else 0.0
+
     def take(self, permits: float, now_s: float) -> None:
         """Permits leave the bucket, whether they are there or not."""
         missing = self.missing - (now_s - self.at_s) * self.refill_per_s
@@ -129,9 +136,11 @@ class Limiter:
     def hear(self, reading: Reading, now_s: float) -> bool:
         """What the headers of an answer say.  Returns whether the limit is another one now."""
         changed = reading.limit is not None and reading.limit > 0 and self._hear_limit(float(reading.limit), now_s)
-        if reading.missing is not None:
+        if reading.remaining is not None:
             self.limit.remaining = reading.remaining
             self.limit.remaining_at_s = now_s
+        reading = self._in_our_terms(reading)
+        if reading.missing is not None:
             self.told = reading
             self.told_at_s = now_s
             missing = self.missing_at(now_s)
@@ -142,6 +151,22 @@ class Limiter:
                 self.missing = least
                 self.at_s = now_s
         return changed
+
+    def _in_our_terms(self, reading: Reading) -> Reading:
+        """What is told to be missing of a limit that is not the one we keep to, or not told outright."""
+        ours = self.limit.per_minute
+        told, slack, said = reading.missing, reading.slack, reading.limit
+        if told is not None:
+            if said is None or said <= ours:
+                return reading
+            share = ours / said  # a ceiling, or a workspace's limit: the same time to refill
+        elif reading.full_in_s is not None:
+            told, slack, share = reading.full_in_s - RESET_SLACK_S, RESET_SLACK_S, ours / 60
+        elif reading.remaining is not None and said is None:
+            told, slack, share = max(0.0, ours - reading.remaining), 0.0, 1.0
+        else:
+            return reading
+        return reading._replace(missing=told * share, slack=slack * share)
 
     def _hear_limit(self, said: float, now_s: float) -> bool:
         if not self.limit.hear(said, "headers", now_s):

@@ -34,6 +34,8 @@ class Limit:
     at_s: float
     ceiling: float = inf
     """Configured: nobody raises the limit above it."""
+    workspace: float = inf
+    """What our workspace may use of it, by the Rate Limits API.  Headers tell only what the organisation may."""
     rumour: tuple[float, int] = (0.0, 0)
     """Another limit that headers speak of and that is not believed yet, and how many in a row did."""
     remaining: float | None = None
@@ -46,7 +48,7 @@ class Limit:
         One strange answer moves nothing: what headers say of a limit that is higher, or lower by far, is a rumour until
         several say the same.
         """
-        new = min(said, self.ceiling)
+        new = min(said, self.ceiling, self.workspace)
         if source == "headers":
             if new > self.per_minute or new * LOWER_BY_FAR < self.per_minute:
                 seen = self.rumour[1] + 1 if self.rumour[0] == new else 1
@@ -58,6 +60,9 @@ class Limit:
             return False
         changed = new != self.per_minute
         self.per_minute = new
-        self.source = source if said <= self.ceiling else "configured ceiling"
+        if self.ceiling == new < said:
+            self.source = "configured ceiling"
+        else:
+            self.source = source if new == said else "rate limits API"
         self.at_s = now_s
         return changed
