@@ -228,6 +228,27 @@ def test_24_backlogged_tenants_get_the_same_of_the_pool(seed):
     assert jain >= 0.99
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_with_a_call_is_passed_for_ever(seed):
+    """Between two turns of a tenant each other one takes no more than two of its largest calls, by weight."""
+    chance = Random(seed)
+    queue = make(BULK)
+    passed_s = dict.fromkeys("abcdefgh", 0.0)
+    longest_s = 0.0
+    for tenant in passed_s:
+        put(queue, tenant)
+    for _ in range(3_000):
+        ticket = go(queue)
+        assert ticket is not None
+        for tenant in passed_s:
+            passed_s[tenant] += ticket.needs[1]
+        longest_s = max(longest_s, passed_s[ticket.tenant] - ticket.needs[1])
+        passed_s[ticket.tenant] = 0.0
+        put(queue, ticket.tenant, size=chance.uniform(0.0, 10.0))
+
+    assert longest_s <= 7 * 2 * 10.0, f"seed {seed}"
+
+
 # -- held up ---------------------------------------------------------------------------------------------------------
 
 

@@ -261,6 +261,8 @@ def test_everybody_leaves_exactly_once_and_leaves_nothing_behind(seed):
                     del waiting[ticket]
                     under_way.append(ticket)
                     longest_s = max(longest_s, now_s - ticket.asked_s)
+                elif world.next_s > 0:
+                    assert all(each.follows for each in waiting), f"seed {seed}: there was room"
     while waiting:
         now_s += 1.0
         for ticket in world.drain(now_s):

@@ -9,7 +9,7 @@ uses the account with the same prompts, and then it errs on the cold side.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from math import inf
 
 from headgate.core.prefix import Prefix
@@ -46,6 +46,11 @@ class PrefixHeat:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def known(self) -> Container[bytes]:
+        """Digests of what is, is being or has been written."""
+        return self._entries
 
     def watch(
         self, on_readable: Callable[[Sequence[Prefix]], None], on_failed: Callable[[Sequence[Prefix]], None]
@@ -113,6 +118,13 @@ class PrefixHeat:
     def readable(self, digest: bytes, now_s: float) -> bool:
         entry = self._entries.get(digest)
         return entry is not None and entry.until_s > now_s
+
+    def readable_of(self, prefixes: Sequence[Prefix], now_s: float) -> list[Prefix]:
+        """Those of these beginnings that the cache holds."""
+        entries = self._entries
+        return [
+            prefix for prefix in prefixes if (found := entries.get(prefix[0])) is not None and found.until_s > now_s
+        ]
 
     def served(self, prefixes: Sequence[Prefix], now_s: float) -> float:
         """Tokens of a prompt with these beginnings that the cache will give."""

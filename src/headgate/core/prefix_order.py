@@ -1,7 +1,7 @@
 """In what order one tenant's calls go: by what Claude's prompt cache holds of them, and who waits for a write.
 
-Pure: time is an argument, in seconds on any clock that never goes back.  Every waiting ticket is found under the digest
-of each beginning of its prompt.  A beginning that becomes readable is put on a heap of its line, the longest on top;
+Pure: time is an argument, in seconds on any clock that never goes back.  A waiting ticket is found under the digests
+of the beginnings of its prompt.  One that becomes readable is put on a heap of its line, the longest on top;
 what is on the heap is checked when it comes to the top, so nothing is walked when an entry of the cache expires.
 """
 
@@ -19,7 +19,7 @@ from headgate.core.ticket import Ticket
 __all__ = ["Line", "PrefixOrder"]
 
 LOOKED_AT = 64
-"""Tickets that one decision puts aside or brings back at most; the rest have theirs with the next one."""
+"""Tickets that one decision puts aside or brings back at most, and entries that it drops; the rest with the next."""
 LEAST_REBUILT = 64
 
 
@@ -154,13 +154,14 @@ class PrefixOrder:
     # -- the index ------------------------------------------------------------------------------------------------
 
     def _put_in_index(self, line: Line, ticket: Ticket, now_s: float) -> None:
+        """Under the beginnings that it may write itself, and those that another may write or has written.  There are
+        dozens more at which the API would look, and nobody will ever ask for them here."""
         index = self._index
-        readable = self._heat.readable
-        for digest, tokens, _, _ in ticket.prefixes:
-            found = index.get(digest)
-            if found is None:
-                index[digest] = ticket
-            elif found is not ticket:
+        known = self._heat.known
+        under = ticket.under = [each for each in ticket.prefixes if each[3] or each[0] in index or each[0] in known]
+        for digest, _, _, _ in under:
+            found = index.setdefault(digest, ticket)
+            if found is not ticket:
                 if isinstance(found, Ticket):
                     index[digest] = found = {found.flow: OrderedDict(((found, None),))}
                 same = found.get(line)
@@ -168,13 +169,14 @@ class PrefixOrder:
                     found[line] = OrderedDict(((ticket, None),))
                 else:
                     same[ticket] = None
-            if digest not in line.warm and readable(digest, now_s):
+        for digest, tokens, _, _ in self._heat.readable_of(under, now_s):
+            if digest not in line.warm:
                 self._warm_up(line, digest, tokens, ticket.place)
 
     def _take_from_index(self, line: Line, ticket: Ticket, below_tokens: float) -> None:
         """Under its beginnings that are shorter than `below_tokens` it is no longer found."""
         index = self._index
-        for digest, tokens, _, _ in ticket.prefixes:
+        for digest, tokens, _, _ in ticket.under:
             if tokens >= below_tokens:
                 break
             found = index.get(digest)
@@ -217,9 +219,12 @@ class PrefixOrder:
             heapify(line.hot)
 
     def _hottest(self, line: Line, now_s: float) -> Ticket | None:
-        """The first of those of whose prompt the cache holds most."""
+        """The first of those of whose prompt the cache holds most.  If much has expired since the last look there may
+        be one, and it is not found yet."""
         hot = line.hot
-        while hot:
+        for _ in range(LOOKED_AT):
+            if not hot:
+                break
             tokens, place, digest = hot[0]
             first = self._first(line, digest)
             if first is None or not self._heat.readable(digest, now_s):

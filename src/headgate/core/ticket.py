@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -43,5 +44,6 @@ class Ticket(msgspec.Struct, eq=False):
     """Its needs when it came: the gate may know better by the time it goes."""
     before: Needs = NOTHING
     queue: Any = None
+    under: Sequence[Prefix] = ()
     follows: bytes | None = None
     follow_until_s: float = inf
