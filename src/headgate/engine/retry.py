@@ -135,9 +135,10 @@ class Retry:
         return Reply(0, reply.headers, stream.error or b"", failure=failure)
 
     async def _restart(
-        self, call: Call, proceed: Proceed, turns: RetryTurns, broken: ReplyStream, failure: Failure
+        self, call: Call, proceed: Proceed, turns: RetryTurns, broken: ReplyStream, failure: Failure, seen: bool
     ) -> ReplyStream | None:
-        """The stream of another attempt, of which the reader has been told; None if there is none."""
+        """The stream of another attempt, of which the reader has been told if it had `seen` a part of the one that
+        broke; None if there is none."""
         assert call.on_restart is not None
         if call.text_kept is not None:
             call.text_kept.clear()
@@ -148,8 +149,12 @@ class Retry:
         except Refused as refusal:
             call.record.reason = refusal.reason
             return None
-        if reply.stream is not None:
-            call.on_restart(StreamRestart(call.record.call_id, len(call.attempts), failure.error))
+        if reply.stream is not None and seen:
+            try:
+                call.on_restart(StreamRestart(call.record.call_id, len(call.attempts), failure.error))
+            except BaseException:
+                reply.stream.close()
+                raise
         return reply.stream
 
     # -- whether, and when --------------------------------------------------------------------------------------

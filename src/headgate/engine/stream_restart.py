@@ -9,12 +9,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from headgate.call import ReplyStream
+from headgate.events import ErrorClass
 from headgate.failure import Failure
 
 __all__ = ["RestartingStream"]
 
-Restart = Callable[[ReplyStream, Failure], Coroutine[Any, Any, ReplyStream | None]]
-"""Makes another attempt, and tells the reader; None if there is none."""
+Restart = Callable[[ReplyStream, Failure, bool], Coroutine[Any, Any, ReplyStream | None]]
+"""Makes another attempt after a stream that broke, and tells its reader if that has seen a part of it; None if there is
+none."""
 
 
 class RestartingStream:
@@ -25,11 +27,13 @@ class RestartingStream:
         self._callbacks: list[Callable[[], None]] = []
         self._ended = False
         self._closed = False
+        self._seen = False
+        self._left: Failure | None = None
         self._follow(stream)
 
     @property
     def failure(self) -> Failure | None:
-        return self._stream.failure
+        return self._left or self._stream.failure
 
     @property
     def error(self) -> bytes | None:
@@ -48,9 +52,10 @@ class RestartingStream:
             data = await stream.read()
             failure = stream.failure
             if failure is None or self._ended or self._closed:
+                self._seen = True
                 return data
             # `data` ends in an error event, which the reader gets if this was the last attempt.
-            following = await self._restart(stream, failure)
+            following = await self._restart(stream, failure, self._seen)
             if following is None:
                 self._end()
                 return data
@@ -61,6 +66,8 @@ class RestartingStream:
 
     def close(self) -> None:
         self._closed = True
+        if not self._ended:
+            self._left = Failure(ErrorClass.CANCELLED)
         self._stream.close()
         self._end()
 
