@@ -44,6 +44,9 @@ class CredentialConfig:
     """A file whose first line is the key; readable by its owner only."""
     api_key_command: str | None = None
     """A command that prints the key, for example a secret manager's; run once at start, without a shell."""
+    workspace: str | None = None
+    """The workspace that the key belongs to (`wrkspc_…`); unset, the default one.  Only used with an admin key, to ask
+    for the workspace's own limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,16 @@ class UpstreamConfig:
     """A file whose first line is the key; readable by its owner only."""
     api_key_command: str | None = None
     """A command that prints the key; run once at start, without a shell."""
+    workspace: str | None = None
+    """The workspace that the key belongs to (`wrkspc_…`); unset, the default one.  Only used with an admin key, to ask
+    for the workspace's own limits, of which responses do not tell."""
+    admin_key: Secret | None = None
+    """An admin key of the organisation (`sk-ant-admin…`).  With one, the Rate Limits API is asked every ten minutes
+    what the account may use.  It is sent nowhere else, and calls do not depend on it."""
+    admin_key_file: str | None = None
+    """A file whose first line is the admin key; readable by its owner only."""
+    admin_key_command: str | None = None
+    """A command that prints the admin key; run once at start, without a shell."""
     credentials: tuple[CredentialConfig, ...] = ()
     """More keys, in order: `[[upstream.credentials]]`."""
     tier: str = "start"

@@ -142,7 +142,7 @@ class Gate:
         for backend in self._choice(ticket, now_s):
             if spoken_for and ticket.only is None and backend.name in spoken_for:
                 continue  # somebody whose turn it is waits for just this one
-            wait_s = backend.wait_s(ticket.needs, now_s, headroom=headroom)
+            wait_s = backend.wait_s(ticket.needs, now_s, headroom=headroom, prompt_tokens=ticket.prompt_tokens)
             if wait_s <= 0.0:
                 ticket.backend = backend
                 return 0.0

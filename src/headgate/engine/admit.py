@@ -24,6 +24,7 @@ from headgate.core.limits import UNLIMITED, Limit
 from headgate.core.prefix import Prefix, prefixes_of
 from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import read_rate_headers
+from headgate.core.rate_limits_api import PoolFacts
 from headgate.core.retry import HOLDS_UP_ALL
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
@@ -88,6 +89,9 @@ class Admit:
         self._hours = {name: hours for name, lane in config.lanes.items() if (hours := opening_hours(lane)) is not None}
         self._tenant = _TENANTS[config.limits.share_by]
         self._gates: OrderedDict[tuple[str, str], PoolGate] = OrderedDict()
+        self._workspaces = {"default": config.upstream.workspace}
+        self._workspaces |= {credential.name: credential.workspace for credential in config.upstream.credentials}
+        self._facts: dict[str | None, dict[str, PoolFacts]] = {}
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         attempt = call.attempts[-1]
@@ -163,6 +167,18 @@ class Admit:
         if input_tokens > gate.backends[0].limiters[INPUT].limit.per_minute:
             _check_fit(call, max([backend.limits[INPUT] for backend in gate.backends], key=_per_minute))
         return ticket
+
+    def tell(self, workspace: str | None, facts: dict[str, PoolFacts]) -> None:
+        """What the Rate Limits API says of the limits of one workspace's keys, by pool."""
+        self._facts[workspace] = facts
+        now_s = self._clock.now_s()
+        ours = {name for name, its in self._workspaces.items() if its == workspace}
+        for state in self._gates.values():
+            for backend in state.gate.backends:
+                if backend.name in ours and state.pool in facts:
+                    backend.tell(facts[state.pool], now_s)
+            if state.gate.waiting:
+                self._pump(state)
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
@@ -409,7 +425,7 @@ class Admit:
 
     def _new_backend(self, name: str, pool: str, now_s: float) -> Backend:
         limits = self._first_limits(pool, now_s)
-        return Backend(
+        backend = Backend(
             name,
             limits,
             breaker=Breaker(self._rng, longest_hold_s=self._longest_hold_s),
@@ -421,6 +437,11 @@ class Admit:
             burst_s=self._limits.burst_s,
             longest_freeze_s=self._longest_hold_s,
         )
+        if name in self._workspaces:
+            facts = self._facts.get(self._workspaces[name], {}).get(pool)
+            if facts is not None:
+                backend.tell(facts, now_s)
+        return backend
 
     def _first_limits(self, pool: str, now_s: float) -> list[Limit]:
         """Until responses tell: the tier's, under the configured ceilings."""

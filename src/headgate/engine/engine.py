@@ -23,6 +23,7 @@ from headgate.engine.fallback import Fallback, fallback_policies
 from headgate.engine.filter import compose
 from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
+from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
@@ -60,6 +61,7 @@ class Engine:
         rng: Random,
         dial: Dial,
         jobs: JobQueue | None = None,
+        admin_key: Secret | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -136,6 +138,20 @@ class Engine:
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
         self.record_refusal = observe.record_refusal
         """`record_refusal(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
+        self._poller: LimitPoller | None = None
+        if admin_key is not None:
+            upstream = config.upstream
+            self._poller = LimitPoller(
+                upstream.base_url,
+                admin_key,
+                [upstream.workspace, *(credential.workspace for credential in upstream.credentials)],
+                dial,
+                clock,
+                rng,
+                pool_of=lambda model: catalog.model(model).pool,
+                tell=self._admit.tell,
+            )
+            self._poller.start()
 
     @classmethod
     def from_config(cls, config: Config, environ: Mapping[str, str], *, in_process: bool = False) -> Engine:
@@ -150,6 +166,10 @@ class Engine:
         """
         clock = SystemClock()
         keyring = Keyring(load_credentials(config, environ, required=not in_process), clock)
+        upstream = config.upstream
+        admin_key = resolve(
+            "upstream.admin_key", upstream.admin_key, upstream.admin_key_file, upstream.admin_key_command
+        )
         prices = load_prices(config.prices.file)
         fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=None)  # before anything is opened
         dial = TcpDial(
@@ -186,6 +206,7 @@ class Engine:
             clock=clock,
             rng=Random(),  # noqa: S311  # jitter and ids, not secrets
             dial=dial,
+            admin_key=admin_key,
         )
 
     def new_call_id(self, now_ms: int) -> str:
@@ -198,6 +219,8 @@ class Engine:
 
     async def close(self) -> None:
         """Write down what there is and let go of everything."""
+        if self._poller is not None:
+            await self._poller.close()
         self._upstream.close()
         await self.ledger.close()
         if self._log is not None:

@@ -254,6 +254,7 @@ def engine_in_memory(
         clock=clock,
         rng=_chance(seed),
         dial=dial,
+        admin_key=config.upstream.admin_key,
     )
 
 
