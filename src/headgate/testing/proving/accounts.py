@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.testing.proving.checker import Checker
@@ -92,9 +93,9 @@ class ReasonsAreOfTheList(Checker):
             self.check(row.decision is None or row.decision in _REASONS, f"call {number}: decision {row.decision!r}")
         for story in self.stories():
             refusal = story.refusal
-            if refusal is not None and refusal.status == 429:
+            if refusal is not None and refusal.status in (429, 503):
                 self.check(
-                    refusal.retry_after_s is not None and refusal.retry_after_s > 0,
+                    refusal.retry_after_s is not None and 0 < refusal.retry_after_s < inf,
                     f"call {story.planned.number} was refused and not told when to come back",
                 )
 

@@ -23,6 +23,7 @@ __all__ = ["Mode", "Planned", "Setting", "draw"]
 
 Mode = Literal["safety", "liveness"]
 
+LEAST_ITPM = 4_000
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 PREFIX = "The gate at the head of a canal decides how much of the river enters, and who gets it first. "
 FAULTS = (
@@ -127,7 +128,7 @@ def draw(seed: int, mode: Mode = "safety") -> Setting:
         scenario=_scenario(rng, healed_s if live else None, keys),
         config=config,
         keys=keys,
-        calls=_calls(rng, config, healed_s, live, tight=limits.rpm is not None),
+        calls=_calls(rng, config, healed_s, live, limits),
         healed_s=healed_s,
     )
 
@@ -144,7 +145,7 @@ def _limits(rng: Random) -> Limits:
         return Limits(tier=rng.choice(("start", "build")), **shared)  # type: ignore[arg-type]
     return Limits(
         rpm=rng.choice((10, 40, 120, 600)),
-        itpm=rng.choice((4_000, 20_000, 200_000)),
+        itpm=rng.choice((LEAST_ITPM, 20_000, 200_000)),
         otpm=rng.choice((1_000, 8_000, 60_000)),
         **shared,  # type: ignore[arg-type]
     )
@@ -165,6 +166,8 @@ def _config(rng: Random, live: bool) -> Config:
         )
 
     nightly = rng.choice(((), (), (), ("08:02-24:00",), ("00:00-08:01", "08:03-24:00")))
+    share_by: Literal["workflow", "user"] = rng.choice(("workflow", "user"))
+    cap = rng.choice((None, 1, 3)) if share_by == "workflow" else None
     ceiling = {}
     if rng.random() < 0.2:
         ceiling["sonnet-5.5"] = PoolCeiling(rpm=rng.choice((None, 30)), itpm=rng.choice((None, 50_000)))
@@ -178,17 +181,17 @@ def _config(rng: Random, live: bool) -> Config:
         limits=LimitsConfig(
             first_burst_s=rng.choice((1.0, 5.0)),
             burst_s=rng.choice((5.0, 60.0)),
-            share_by=rng.choice(("workflow", "user")),
+            share_by=share_by,
             pools=ceiling,
             per_user_rpm=None if live else rng.choice((None, None, None, 10)),
         ),
-        workflows={"agents": WorkflowConfig(max_concurrency=rng.choice((None, 1, 3)))},
+        workflows={"agents": WorkflowConfig(max_concurrency=cap)},
         retry=RetryConfig(
-            max_attempts=rng.choice((3, 4, 6) if live else (1, 2, 4, 6)),
+            max_attempts=8 if live else rng.choice((1, 2, 4, 6)),
             base_s=rng.choice((0.1, 0.5)),
             cap_s=rng.choice((2.0, 20.0)),
             max_elapsed_s=150.0 if live else rng.choice((10.0, 150.0)),
-            retry_after_cap_s=rng.choice((10.0, 3600.0)),
+            retry_after_cap_s=3600.0 if live else rng.choice((10.0, 3600.0)),
             hold_s=rng.choice((0.0, 5.0)),
         ),
     )
@@ -229,11 +232,13 @@ def _phase(rng: Random, begin_s: float, length_s: float, keys: Sequence[str]) ->
     return Phase(begin=begin_s, length_s=length_s, weather=weather, cues=cues)
 
 
-def _calls(rng: Random, config: Config, healed_s: float, live: bool, *, tight: bool) -> tuple[Planned, ...]:
+def _calls(rng: Random, config: Config, healed_s: float, live: bool, limits: Limits) -> tuple[Planned, ...]:
     count = rng.choice((4, 12, 30, 30, 60))
     lanes = list(config.lanes)
     faulty, burst = rng.choice((0.0, 0.2, 0.6)), rng.choice((0.0, 0.5, 1.0))
-    cached = rng.choice((0.0, 0.0, 0.5))
+    tight = limits.rpm is not None
+    # A prompt that is more than a minute's worth never fits: of those that must be answered there are none.
+    cached = 0.0 if live and limits.itpm == LEAST_ITPM else rng.choice((0.0, 0.0, 0.5))
     waves_s = [rng.uniform(0, healed_s) for _ in range(2)]
     longest = 300 if tight else 3_000
     calls = []

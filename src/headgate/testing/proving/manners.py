@@ -37,25 +37,42 @@ class WithinTheDeadline(Checker):
 
 class RetryBound(Checker):
     """No call is tried more often than configured, its caller's own tries counted; and of the calls under way no more
-    are being retried than a fifth, or three."""
+    are being retried than a fifth, or three.
+
+    A key that is refused is changed: that is no second try of the same thing, though it counts as an attempt.
+    """
 
     rule = "INV-06"
     floor = 3
     share = 0.2
 
-    def arrived(self, visit: Visit) -> None:
-        story = self.scene.watch.stories[visit.number]
-        most = max(1, self.setting.config.retry.max_attempts - story.planned.caller_attempts)
-        # A key that is refused is changed: that is no second try of the same thing, but bounded all the same.
-        most = max(most, min(len(self.setting.keys), self.setting.config.retry.max_attempts))
-        self.check(visit.nth <= most, f"call {visit.number} is tried {visit.nth} times of {most}")
-        if visit.nth > 1:
-            self._check_budget()
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._last: dict[int, Visit] = {}
+        self._retries: list[Visit] = []
+        """That may still be under way."""
 
-    def _check_budget(self) -> None:
-        watch = self.scene.watch
-        retried = sum([visit.nth > 1 and visit.ended_s is None for visit in watch.visits])
-        under_way = sum([story.call is not None and story.ended_s is None for story in watch.stories.values()])
+    def arrived(self, visit: Visit) -> None:
+        number, policy = visit.number, self.setting.config.retry
+        before = self._last.get(number)
+        self._last[number] = visit
+        if before is None:
+            return
+        caller_attempts = self.scene.watch.stories[number].planned.caller_attempts
+        most = max(1, policy.max_attempts - caller_attempts, min(len(self.setting.keys), policy.max_attempts))
+        self.check(visit.nth <= most, f"call {number} is tried {visit.nth} times of {most}")
+        if before.status not in (401, 402):
+            self._retries = [each for each in (*self._retries, visit) if each.ended_s is None]
+            self._check_budget(len(self._retries), before.at_s if before.answered_s is None else before.answered_s)
+
+    def _check_budget(self, retried: int, decided_s: float) -> None:
+        """Others may have ended since it was decided."""
+        under_way = sum(
+            [
+                story.planned.at_s <= decided_s and (story.ended_s is None or story.ended_s >= decided_s)
+                for story in self.scene.watch.stories.values()
+            ]
+        )
         most = max(self.floor, self.share * under_way)
         self.check(retried <= most, f"{retried} calls are being retried, of {under_way} under way")
 
@@ -79,10 +96,12 @@ class UnretryableIsNotRetried(Checker):
         self.check(story.content_s is None, f"call {number} is sent again after its caller has seen content")
         self.check(before.status not in _FINAL, f"call {number} is sent again after a {before.status}")
         self.check(before.should_retry is not False, f"call {number} is sent again against x-should-retry")
-        if before.status in (401, 402):
+        if before.status in (401, 402) and visit.at_s < before.at_s + KEY_RESTS_S:
             self.check(before.key != visit.key, f"call {number} is sent again by a key that was refused")
 
 
+KEY_RESTS_S = 59.0
+"""A key that was refused is tried again after a minute: it may have been put right."""
 _FINAL = frozenset((400, 403, 404, 413, 418, 307))
 
 
@@ -95,8 +114,8 @@ class PushbackIsHonoured(Checker):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        self._not_before: dict[tuple[str, str], tuple[float, float]] = {}
-        """When it was said, and until when it holds."""
+        self._not_before: dict[tuple[str, str], list[tuple[Visit, float]]] = {}
+        """By key and model: answers, and until when they hold."""
 
     def answered(self, visit: Visit) -> None:
         if visit.status == 429 and b"spend_limit" not in visit.code:
@@ -106,14 +125,15 @@ class PushbackIsHonoured(Checker):
         else:
             return
         wait_s = min(wait_s, self.setting.config.retry.retry_after_cap_s)
-        place, now_s = (visit.key, visit.model), visit.at_s if visit.answered_s is None else visit.answered_s
-        until_s = max(now_s + wait_s, self._not_before.get(place, (0.0, 0.0))[1])
-        self._not_before[place] = now_s, until_s
+        now_s = visit.at_s if visit.answered_s is None else visit.answered_s
+        self._not_before.setdefault((visit.key, visit.model), []).append((visit, now_s + wait_s))
 
     def arrived(self, visit: Visit) -> None:
-        said_s, until_s = self._not_before.get((visit.key, visit.model), (0.0, 0.0))
-        early = said_s + QUANTUM_S < visit.at_s < until_s - QUANTUM_S
-        self.check(not early, f"call {visit.number} comes {until_s - visit.at_s:.3f} s before the API wants it")
+        for answer, until_s in self._not_before.get((visit.key, visit.model), ()):
+            # An answer is known when all of it is there.
+            known = answer.ended_s is not None and answer.ended_s + QUANTUM_S < visit.at_s
+            early = known and visit.at_s < until_s - QUANTUM_S
+            self.check(not early, f"call {visit.number} comes {until_s - visit.at_s:.3f} s before the API wants it")
 
 
 class FewAreRefused(Checker):
