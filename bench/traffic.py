@@ -190,14 +190,13 @@ def every_run(found: dict[Task, Found]) -> list[str]:
     return lines
 
 
-def decision_table() -> list[str]:
-    """The CPU of one admission decision, by bench/admission.py."""
-    done = subprocess.run(
-        [sys.executable, BENCH / "admission.py", "--json"], capture_output=True, text=True, check=False
-    )
+def decision_table(quick: bool) -> list[str]:
+    """The CPU of one admission decision, as bench/admission.py measures it: for real, and so not to be repeated."""
+    command = [sys.executable, BENCH / "admission.py", *(["--quick"] if quick else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return [f"bench/admission.py: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}"]
-    return ["```json", json.dumps(json.loads(done.stdout)), "```"]
+    return done.stdout.strip().splitlines()
 
 
 def write(found: dict[Task, Found], decision: list[str]) -> None:
@@ -249,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in (seeds if policy == "headgate" else seeds[:1])
     ]
     found = measure(tasks, parsed.jobs)
-    decision = [] if parsed.no_decision or parsed.only else decision_table()
+    decision = [] if parsed.no_decision or parsed.only else decision_table(parsed.quick)
     if parsed.json:
         parsed.json.write_text(json.dumps([{**vars(task), **told} for task, told in found.items()], indent=1) + "\n")
     if parsed.write:
