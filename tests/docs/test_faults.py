@@ -13,7 +13,7 @@ def rows(letter: str, last: int, *, without: tuple[int, ...] = ()) -> set[str]:
     return {f"{letter}{number:02}" for number in range(1, last + 1) if number not in without}
 
 
-THE_SPINE = rows("A", 18) | rows("B", 22) | rows("C", 22, without=(11,)) | rows("D", 12) | rows("E", 12) | rows("F", 7)
+THE_SPINE = rows("A", 18) | rows("B", 23) | rows("C", 22, without=(11,)) | rows("D", 12) | rows("E", 12) | rows("F", 7)
 
 
 def listed(heading: str) -> list[str]:
