@@ -125,4 +125,4 @@ def test_the_ledger_is_the_invoice(kept, monkeypatch, seed):
     assert not unseen & {attempt["upstream_request_id"] for attempt in attempts}
     assert len(unseen) <= nameless, "the API billed what no row admits"
     assert exact == {request_id: cost for request_id, cost in billed.items() if request_id not in unseen}
-    assert len(exact) > CALLS / 4
+    assert len(exact) > CALLS / 8  # an API that fails so often is left alone for a while

@@ -58,7 +58,7 @@ def test_c20_a_second_response_to_one_request_is_a_protocol_error():
         replies = [await edge.ask() for _ in range(2)]
         return replies, [exchange.connection for exchange in edge.raw.exchanges]
 
-    replies, connections = play(scene, upstream=upstream)
+    replies, connections = play(scene, upstream=upstream, virtual=True)
 
     assert [reply.status for reply in replies] == [502, 502]
     assert {reply.header("request-id") for reply in replies}.isdisjoint({"req_one", "req_two"})

@@ -178,7 +178,7 @@ def test_d02_the_largest_body_the_api_takes_passes_whole(size):
 
     async def scene(edge):
         reply = await edge.ask(body=body)
-        return reply.status, edge.raw.exchanges[0].body == body
+        return reply.status, edge.raw.exchanges[-1].body == body  # it may have been counted before
 
     assert play(scene) == (200, True)
 
