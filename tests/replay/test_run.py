@@ -93,6 +93,19 @@ def test_a_run_in_which_nothing_happens_any_more_is_ended(tmp_path):
     assert told["makespan_s"] < 3_600
 
 
+def test_a_policy_that_breaks_breaks_the_run(tmp_path, monkeypatch):
+    """A call that was lost in silence would look like one that was refused."""
+    calls = workload_of(tmp_path, row(0), row(1))
+
+    async def break_down(self, ask):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("headgate.replay.rivals.Sdk.ask", break_down)
+
+    with pytest.raises(RuntimeError, match="out of order"):
+        played(calls, policy="sdk")
+
+
 def test_a_lane_of_the_trace_is_a_lane_of_the_run(tmp_path):
     """Headgate's own or not."""
     calls = workload_of(tmp_path, row(0, lane="interactive"), row(0, lane="nightly"))

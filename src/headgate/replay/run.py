@@ -161,20 +161,32 @@ class _Player:
         self._wait = wait
         self._ended: dict[int, asyncio.Event] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._trouble: list[BaseException] = []
+        """What no policy may end with."""
 
     async def play(self, workload: Workload) -> list[Outcome]:
         clock = self._clock
         if self._wait:
             self._ended = {ask.before.number: asyncio.Event() for ask in workload.asks if ask.before is not None}
         under_way: set[asyncio.Task[None]] = set()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            if not task.cancelled() and (problem := task.exception()) is not None:
+                self._trouble.append(problem)
+
         for ask in workload.asks:
+            if self._trouble:
+                break
             wait_s = ask.at_s - clock.now_s()
             if wait_s > 0:
                 await clock.sleep(wait_s)
             task = asyncio.create_task(self._one(ask))
             under_way.add(task)
-            task.add_done_callback(under_way.discard)
+            task.add_done_callback(ended)
         await self._finish(under_way)
+        if self._trouble:
+            raise self._trouble[0]
         return [self._outcomes[ask.number] for ask in workload.asks]
 
     async def _finish(self, under_way: set[asyncio.Task[None]]) -> None:
@@ -182,8 +194,8 @@ class _Player:
         clock = self._clock
         since_s = clock.now_s()
         while under_way:
-            await asyncio.wait(set(under_way), timeout=STALLED_S)
-            if clock.now_s() - max(since_s, self._observer.last_answer_s) >= STALLED_S:
+            await asyncio.wait(set(under_way), timeout=STALLED_S, return_when=asyncio.FIRST_EXCEPTION)
+            if self._trouble or clock.now_s() - max(since_s, self._observer.last_answer_s) >= STALLED_S:
                 break
         for task in set(under_way):
             task.cancel()
