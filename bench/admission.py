@@ -1,12 +1,13 @@
 """CPU of one admission decision, by how many calls wait.
 
-    python bench/admission.py                 all of it, about a minute
+    python bench/admission.py                 all of it, about two minutes
     python bench/admission.py --quick         fewer decisions
     python bench/admission.py --json          for programs
 
-One decision is what a call costs the queue from first to last: `add`, `pick` and `charge`, and with prefixes what the
-memory of the prompt cache is told of it.  While it is measured as many wait as before.  CPU seconds are the process's
-own.  It reports and judges nothing.
+A decision is all that admission does for a call that has to wait: it asks, the gate looks for whom there is room
+(twice: one goes, and the next one has to wait), and what the call took is settled.  With prefixes the memory of the
+prompt cache is kept too.  The queue's part (`add`, `pick` and `charge`) is told apart.  As many wait all the while.
+CPU seconds are the process's own, without garbage collection.  It reports and judges nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from statistics import median
 from typing import Any
 
+from headgate.core.backend import Backend
+from headgate.core.breaker import Breaker
+from headgate.core.concurrency import Concurrency
 from headgate.core.fair_queue import FairQueue, Lane, Ticket
+from headgate.core.gate import Gate
+from headgate.core.limits import UNLIMITED, Limit
 from headgate.core.prefix import Prefix
 from headgate.core.prefix_heat import PrefixHeat
+from headgate.core.ramp import Ramp
 
 WAITING = (100, 10_000, 100_000)
 TENANTS = (1, 1_000)
@@ -36,8 +42,11 @@ TURNS = 6
 PIECE = 100
 """Decisions between two looks at the clock; the median of the pieces is told."""
 EVERY_S = 0.01
-"""Between two calls, so that entries of the prompt cache come and go."""
+"""Between two calls, and between two permits: as many go as come."""
+BEGIN_S = 1.0
 SEED = 7
+
+Decide = Callable[[Ticket, float], None]
 
 
 def main() -> None:
@@ -58,69 +67,93 @@ def main() -> None:
     if given.json:
         print(json.dumps({"decisions": decisions, "rows": rows}, indent=1))
         return
-    print(
-        "| prompts | tenants | waiting | decision, us | to 100 waiting | worst, us | discard, us | memory a call, kB |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| prompts | tenants | waiting | decision, us | to 100 waiting | of it the queue, us | leaving, us |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         print(
             f"| {row['prompts']} | {row['tenants']:,} | {row['waiting']:,} | {row['decision_us']:.1f} "
-            f"| {row['ratio']:.2f} | {row['worst_us']:,.0f} | {row['discard_us']:.1f} | {row['kb']:.1f} |"
+            f"| {row['ratio']:.2f} | {row['queue_us']:.1f} | {row['leaving_us']:.1f} |"
         )
 
 
 def measured(prompts: str, tenants: int, waiting: int, decisions: int) -> dict[str, Any]:
-    """One row.  `worst_us` is the CPU of the slowest single decision."""
+    coming = tickets(prompts, tenants)
+    gate = a_gate()
+    while gate.waiting < waiting:  # at the second from which it is measured, so that no permits are left over
+        through(gate, next(coming), BEGIN_S)
+    decision_us = cpu_us(lambda ticket, now_s: through(gate, ticket, now_s), coming, decisions)
+    assert abs(gate.waiting - waiting) <= 2 + waiting / 100, "as many should wait as before"
+    leaving_us = leaving(gate, coming)
     heat = PrefixHeat()
     queue = FairQueue(LANES, heat)
-    coming = tickets(prompts, tenants)
-    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(waiting):
         queue.add(next(coming), 0.0)
-    kb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / waiting
+    queue_us = cpu_us(lambda ticket, now_s: queued(queue, heat, ticket, now_s), coming, decisions)
+    return {
+        "prompts": prompts, "tenants": tenants, "waiting": waiting, "decision_us": round(decision_us, 2),
+        "queue_us": round(queue_us, 2), "leaving_us": round(leaving_us, 2),
+    }  # fmt: skip
+
+
+def cpu_us(decide: Decide, coming: Iterator[Ticket], decisions: int) -> float:
+    """Of one decision.  Each call is made shortly before it asks, as a call is that has just been read."""
     gc.collect()
     gc.disable()  # what collections cost is the process's affair, and depends on all else that it holds
-    now_s = worst_s = 0.0
+    now_s = BEGIN_S
     took_s: list[float] = []
     for _ in range(decisions // PIECE):
         asked = [next(coming) for _ in range(PIECE)]
         begun_s = time.process_time()
         for ticket in asked:
-            decide(queue, heat, ticket, now_s)
+            now_s += EVERY_S
+            decide(ticket, now_s)
         took_s.append((time.process_time() - begun_s) / PIECE)
-        now_s += PIECE * EVERY_S
-    for _ in range(decisions):
-        ticket = next(coming)
-        begun_s = time.thread_time()
-        decide(queue, heat, ticket, now_s)
-        worst_s = max(worst_s, time.thread_time() - begun_s)
-        now_s += EVERY_S
-    leaving = [next(coming) for _ in range(min(decisions, 2_000))]
-    for ticket in leaving:
-        queue.add(ticket, 0.0)
-    Random(SEED).shuffle(leaving)
-    begun_s = time.process_time()
-    for ticket in leaving:
-        queue.discard(ticket, 0.0)
-    discard_us = (time.process_time() - begun_s) / len(leaving) * 1e6
     gc.enable()
-    return {
-        "prompts": prompts, "tenants": tenants, "waiting": waiting, "decision_us": round(median(took_s) * 1e6, 2),
-        "worst_us": round(worst_s * 1e6, 1), "discard_us": round(discard_us, 2), "kb": round(kb, 2),
-    }  # fmt: skip
+    return median(took_s) * 1e6
 
 
-def decide(queue: FairQueue, heat: PrefixHeat, ticket: Ticket, now_s: float) -> None:
-    """One comes, and one goes."""
+def leaving(gate: Gate, coming: Iterator[Ticket]) -> float:
+    """CPU of one caller that goes while it waits."""
+    gone = [next(coming) for _ in range(2_000)]
+    for ticket in gone:
+        gate.ask(ticket, 0.0)
+    Random(SEED).shuffle(gone)
+    begun_s = time.process_time()
+    for ticket in gone:
+        gate.withdraw(ticket, 0.0)
+    return (time.process_time() - begun_s) / len(gone) * 1e6
+
+
+def a_gate() -> Gate:
+    """One backend, whose requests are what limits it."""
+    gate = Gate(LANES, rests_s=lambda name, now_s: 0.0, now_s=0.0)
+    limits = [Limit(per_minute, "tier", 0.0) for per_minute in (60.0 / EVERY_S, UNLIMITED, UNLIMITED)]
+    chance = Random(SEED)
+    gate.backends.append(
+        Backend(
+            "default", limits, breaker=Breaker(chance), concurrency=Concurrency(), ramp=Ramp(UNLIMITED),
+            rng=chance, now_s=0.0,
+        )
+    )  # fmt: skip
+    return gate
+
+
+def through(gate: Gate, ticket: Ticket, now_s: float) -> None:
+    granted = [ticket] if gate.ask(ticket, now_s) else gate.pump(now_s)[0]
+    for gone in granted:
+        if gone.prefixes:
+            gate.heat.begun(gone.prefixes, now_s)
+        gate.settle(gone, gone.needs, now_s)
+
+
+def queued(queue: FairQueue, heat: PrefixHeat, ticket: Ticket, now_s: float) -> None:
     queue.add(ticket, now_s)
     gone, _ = queue.pick(now_s, _room)
     if gone is not None:
-        queue.began(gone)
         queue.charge(gone, gone.needs[1] / 7_500.0)
         if gone.prefixes:
             heat.sent(gone.prefixes, now_s)
             heat.begun(gone.prefixes, now_s)
-        queue.ended(gone)
 
 
 def _room(ticket: Ticket, into_headroom: bool) -> float:
@@ -132,8 +165,10 @@ def tickets(prompts: str, tenants: int) -> Iterator[Ticket]:
     for number in count():
         prefixes = conversation(chance.randrange(1 + number // TURNS), number) if prompts == "prefixes" else ()
         lane = LANES[number % len(LANES)].name
-        needs = (1.0, chance.uniform(100, 20_000), 200.0)
-        yield Ticket(lane, f"tenant {chance.randrange(tenants)}", needs, 0.0, prefixes)
+        tokens = chance.uniform(100, 20_000)
+        yield Ticket(
+            lane, f"tenant {chance.randrange(tenants)}", (1.0, tokens, 200.0), 0.0, prefixes, prompt_tokens=tokens
+        )
 
 
 def conversation(name: int, number: int) -> tuple[Prefix, ...]:

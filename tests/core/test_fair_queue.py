@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from headgate.core import fair_lane
 from headgate.core.fair_lane import IDLE_KEPT, LEAST_SWEPT
 from headgate.core.fair_queue import FairQueue, Lane, Ticket
 from headgate.core.prefix_heat import PrefixHeat
@@ -179,7 +180,7 @@ def test_nobody_gains_by_being_forgotten():
     queue = make()
     put(queue, "greedy", size=50.0)
     put(queue, "a")
-    drain(queue, 1)
+    queue.ended(*drain(queue, 1))
     for number in range(4 * LEAST_SWEPT):  # a caller each, and none of them comes again
         queue.discard(put(queue, f"passer-by {number}"), 0.0)
     for _ in range(60):
@@ -187,6 +188,37 @@ def test_nobody_gains_by_being_forgotten():
         put(queue, "greedy")
 
     assert "greedy" not in {ticket.tenant for ticket in drain(queue, 50)}
+
+
+def test_who_has_an_attempt_under_way_is_not_forgotten():
+    """What it took is known when it ends, and counts then."""
+    queue = make()
+    slow = put(queue, "slow", size=0.1)
+    put(queue, "a")
+    put(queue, "a")
+    drain(queue, 2)
+    for number in range(4 * LEAST_SWEPT):
+        queue.discard(put(queue, f"passer-by {number}"), 0.0)
+    queue.ended(slow)
+    queue.charge(slow, 50.0)
+    for _ in range(40):
+        put(queue, "a")
+        put(queue, "slow")
+
+    assert "slow" not in {ticket.tenant for ticket in drain(queue, 40)}
+
+
+def test_corrections_leave_no_old_entries_behind():
+    """Each refund moves a tenant forward, and its old place in the heap is cleared away some day."""
+    queue = make()
+    for number in range(50):
+        put(queue, f"{number}", size=10.0)
+        put(queue, f"{number}", size=10.0)
+    for ticket in drain(queue, 50):
+        for share_s in range(100):
+            queue.charge(ticket, 9.0 - share_s / 20)
+
+    assert len(queue._lanes["bulk"]._heaps[None]) < 1_000
 
 
 def test_tenants_that_come_once_do_not_stay():
@@ -284,6 +316,17 @@ def test_a_lane_without_headroom_passes_nobody():
     assert queue.pick(0.0, only_headroom) == (None, 1.0)
 
 
+def test_it_is_worth_a_look_as_soon_as_who_is_due_can_be_passed():
+    """That is before the permits of the one that is due are there."""
+    queue = make(*GUARDED)
+    put(queue, lane="bulk")
+    put(queue, lane="chat", size=4.0)
+    put(queue, lane="chat")
+    drain(queue, 1)
+
+    assert queue.pick(0.0, lambda ticket, into_headroom: 3.0 if into_headroom else 10.0) == (None, 3.0)
+
+
 def test_the_lead_that_headroom_gives_is_bounded():
     """Beyond it those who were passed go first, or a busy interactive lane would starve all others."""
     queue = make(*GUARDED, longest_lead_s=10.0)
@@ -333,6 +376,16 @@ def test_a_backend_that_somebody_waits_for_is_spoken_for():
     assert seen[-1] == {"west"}
 
 
+def test_a_backend_is_nobodys_any_more_when_who_waited_for_it_has_gone():
+    """Its caller hung up, and the next call need not wait for anybody."""
+    queue = make()
+    pinned = put(queue, only="west")
+    queue.pick(0.0, room_unless(lambda ticket: True))
+    queue.discard(pinned, 0.0)
+
+    assert queue.spoken_for == set()
+
+
 def test_a_tenant_that_could_not_go_for_long_is_not_made_up_for_all_of_it():
     """Its backend was out for an hour."""
     queue = make()
@@ -342,6 +395,17 @@ def test_a_tenant_that_could_not_go_for_long_is_not_made_up_for_all_of_it():
     drain(queue, 360, room_unless(lambda ticket: ticket.only == "west"))
 
     assert tenants(drain(queue, 80)).count("b") >= 1
+
+
+def test_a_lane_that_could_not_go_for_long_is_not_made_up_for_all_of_it():
+    """All its calls were for one backend."""
+    queue = make(BULK, Lane(name="nightly"))
+    for _ in range(400):
+        put(queue, lane="bulk", only="west")
+        put(queue, lane="nightly", size=10.0)
+    drain(queue, 360, room_unless(lambda ticket: ticket.only == "west"))
+
+    assert "nightly" in {ticket.lane for ticket in drain(queue, 80)}
 
 
 # -- caps and opening hours ------------------------------------------------------------------------------------------
@@ -459,8 +523,9 @@ def test_who_has_gone_is_not_picked():
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_everybody_leaves_exactly_once_and_nobody_waits_beside_room(seed):
-    """Whatever comes, goes, is capped, closed, sent back or corrected."""
+def test_everybody_leaves_exactly_once_and_nobody_waits_beside_room(seed, monkeypatch):
+    """Whatever comes, goes, is capped, closed, sent back or corrected, and however often it tidies up."""
+    monkeypatch.setattr(fair_lane, "LEAST_SWEPT", (0, 2, LEAST_SWEPT)[seed % 3])
     chance = Random(seed)
     queue = make(*GUARDED, Lane(name="nightly", weight=0.5))
     waiting: set[Ticket] = set()

@@ -100,6 +100,8 @@ class FairQueue:
 
     def _remove(self, lane: FairLane, ticket: Ticket) -> None:
         self.waiting -= 1
+        if not self.waiting:
+            self.spoken_for.clear()
         self._order.remove(ticket.flow, ticket)
         lane.left(ticket, ticket.flow)
 
@@ -132,7 +134,9 @@ class FairQueue:
         out: set[str | None] = set()
         kept_out: set[str | None] = set()
         passed_turn = inf
-        for lane in self._in_turn(now_s):
+        lanes = self._in_turn(now_s)
+        some_privileged = any(lane.headroom for lane in lanes)
+        for lane in lanes:
             if lane.closed_until_s > now_s:
                 next_s = min(next_s, lane.closed_until_s - now_s)
                 continue
@@ -155,7 +159,7 @@ class FairQueue:
                     self._take(lane, flow, ticket)
                     return ticket, 0.0
                 # From when only headroom holds it up, others may pass it.
-                passable_s = inf if privileged else wait_s(ticket, True)
+                passable_s = inf if privileged or not some_privileged else wait_s(ticket, True)
                 next_s = min(next_s, held_s, passable_s if passable_s > 0.0 else inf)
                 only = flow.only
                 if passable_s <= 0.0:
