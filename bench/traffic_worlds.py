@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from headgate.load.traces import read_asked
-from headgate.replay.bounds import fluid_bound_s
+from headgate.replay.bounds import fifo, fluid_bound_s
 from headgate.replay.fairness import jain_of
 from headgate.replay.policies import PolicyName
 from headgate.replay.run import Outcome, Run, Setup, play
@@ -57,6 +57,7 @@ def saturated(policy: PolicyName, seed: int, quick: bool, *, slice_: str, depth_
         "late_429": sum(attempt.status == 429 for attempt in late) / max(1, len(late)),
         "all_429": sum(attempt.status == 429 for attempt in run.attempts),
         "stretch": _makespan_s(run) / fluid_bound_s(workload.asks, limits, depth_s),
+        "to_first_come": _makespan_s(run) / fifo(workload.asks, limits, depth_s).makespan_s,
     }
 
 
@@ -74,9 +75,14 @@ def cached(policy: PolicyName, seed: int, quick: bool) -> Found:
 
 
 def hidden(policy: PolicyName, seed: int, quick: bool) -> Found:
-    """From the tenth minute on somebody else takes half of every limit, and shows only in headers and 429s."""
-    from_s, until_s = 600.0, 1_200.0 if quick else 1_780.0
-    workload = _workload(row for row in _rows("azure-code") if row["arrival_s"] < until_s)
+    """After a while somebody else takes half of every limit, and shows only in headers and 429s."""
+    begin_s, until_s = (540.0, 480.0) if quick else (180.0, 1_600.0)
+    from_s = 120.0 if quick else 420.0
+    workload = _workload(
+        row | {"arrival_s": row["arrival_s"] - begin_s}
+        for row in _rows("azure-code")
+        if begin_s <= row["arrival_s"] < begin_s + until_s
+    )
     phases = f"[[phase]]\nfrom = {from_s:.0f}\nweather = {{ others_share = 0.5 }}\n"
     run = _play(workload, policy, seed, (1_000, 540_000, 40_000), depth_s=60, phases=phases)
     later = [attempt for attempt in run.attempts if from_s <= attempt.at_s < until_s]
@@ -117,7 +123,7 @@ def tenants(policy: PolicyName, seed: int, quick: bool) -> Found:
 def backlogged(policy: PolicyName, seed: int, quick: bool) -> Found:
     """The same tenants and their calls, each asking for half as much again as its due at least; the greediest for ten
     times as much as the humblest."""
-    until_s = 300.0 if quick else 600.0
+    until_s = 600.0
     of_tenant: dict[str, Rows] = {}
     for row in _rows("servegen-tenants"):
         of_tenant.setdefault(row["tenant"], []).append(row)
@@ -148,8 +154,10 @@ STORMS = {
 def storm(policy: PolicyName, seed: int, quick: bool, *, status: str) -> Found:
     """Twelve minutes in which every request is refused, in traffic that takes half of what the account allows."""
     from_s, until_s = STORM_S
-    limits = (1_000, 900_000, 150_000)
-    workload = _workload(row for row in _rows("azure-chat") if row["arrival_s"] < until_s + (300.0 if quick else 600.0))
+    part = 4 if quick else 1
+    limits = (1_000 // part, 900_000 // part, 150_000 // part)
+    last_s = until_s + (300.0 if quick else 600.0)
+    workload = _workload(row for row in _rows("azure-chat")[::part] if row["arrival_s"] < last_s)
     phases = f"[[phase]]\nfrom = {from_s:.0f}\nto = {until_s:.0f}\n{STORMS[status]}\n"
     run = _play(workload, policy, seed, limits, depth_s=60, phases=phases)
     return _failed(run) | {
@@ -317,9 +325,9 @@ def _failed(run: Run) -> Found:
 
 WORLDS: dict[str, Callable[[PolicyName, int, bool], Found]] = {
     **{
-        f"slice/{slice_}/{depth_s}": partial(saturated, slice_=slice_, depth_s=depth_s)
-        for slice_ in SLICES
+        f"{depth_s}s/{slice_}": partial(saturated, slice_=slice_, depth_s=depth_s)
         for depth_s in (1, 10, 60)
+        for slice_ in SLICES
     },
     "cached": cached,
     "lanes": lanes,

@@ -48,10 +48,9 @@ def test_a_storm_of_twelve_minutes_is_not_fed(status):
     assert found["failed"] <= 0.005
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_one_bad_minute_does_not_become_a_retry_storm(seed):
+def test_one_bad_minute_does_not_become_a_retry_storm():
     """The queue shrinks again as fast as the limit allows, and people do not notice."""
-    found = headgate("retry-storm", seed)
+    found = headgate("retry-storm")
 
     assert found["failed"] == 0
     assert found["at_end"] == 0
@@ -59,11 +58,11 @@ def test_one_bad_minute_does_not_become_a_retry_storm(seed):
     assert found["interactive_p95_s"] <= 1
 
 
-def test_forty_workers_that_hammer_never_get_out_of_it():
-    """The contrast: what the same minute does to a fixed retry of two seconds."""
-    found = WORLDS["retry-storm"]("fixed-retry", 1, True)
+def test_without_headgate_the_same_minute_does():
+    """The contrast, or the test above could be one of an easy minute: most calls are given up."""
+    found = WORLDS["retry-storm"]("sdk", 1, True)
 
-    assert found["at_end"] > 1_000
+    assert found["failed"] > 0.5
 
 
 def test_somebody_else_on_the_account_is_given_way_to_and_nothing_of_the_rest_is_left():
