@@ -310,8 +310,8 @@ class WorkflowConfig:
     log_content: bool | None = None
     """Overrides log.content for this workflow."""
     stream: Literal["live", "buffered"] = "live"
-    """`buffered`: a stream goes out only when it is complete, so that a break anywhere in it is tried again and never
-    seen; until then its caller gets nothing, not even headers."""
+    """With `buffered` a stream goes out only when it is complete, so that a break anywhere in it is tried again and
+    never seen; until then its caller gets nothing, not even headers."""
     fallbacks: tuple[str, ...] = ()
     """What to do, in this order, when a call cannot be answered: `stale` (the last good answer to the same request),
     `model:NAME` (ask another model), `canned` (the text below), `queue` (make it a job).  Not for a request that is
