@@ -249,7 +249,7 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The figures of traffic, beside Headgate's rivals, in virtual time.")
     parser.add_argument("--quick", action="store_true", help="a first look: one seed, the beginnings of the slices")
-    parser.add_argument("--only", default="", help="worlds whose name begins so: " + ", ".join(worlds.WORLDS))
+    parser.add_argument("--only", default="", help="worlds whose name begins like one of: " + ", ".join(worlds.WORLDS))
     parser.add_argument("--policies", default=",".join(POLICIES), help="default: %(default)s")
     parser.add_argument("--seeds", type=int, help="how many, default 3, with --quick 1")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default %(default)s)")
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in named if name not in POLICIES]:
         parser.error(f"unknown policy {unknown[0]!r}: choose from {', '.join(POLICIES)}")
     policies = [policy for policy in POLICIES if policy in named]
-    chosen = [name for name in worlds.WORLDS if name.startswith(parsed.only)]
+    chosen = [name for name in worlds.WORLDS if name.startswith(tuple(parsed.only.split(",")))]
     if not chosen:
         parser.error(f"no world begins with {parsed.only!r}; there are {', '.join(worlds.WORLDS)}")
     seeds = range(parsed.first, parsed.first + (parsed.seeds or (1 if parsed.quick else 3)))
