@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from headgate.config.schema import RetryConfig
+from headgate.config.schema import Config, RetryConfig
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
@@ -16,6 +16,7 @@ from support.raw_upstream import (
     CLOSE,
     HANG,
     RESET,
+    Pause,
     RawUpstream,
     Script,
     json_reply,
@@ -24,7 +25,7 @@ from support.raw_upstream import (
     sse_head,
     whole,
 )
-from support.world import Answer, World, play
+from support.world import Answer, World, lanes, play
 
 OK: Script = (json_reply(200, message()),)
 
@@ -388,6 +389,123 @@ def test_b02_where_one_in_three_fails_retries_stay_within_their_budget(seed):
 
     assert amplification <= 1.25
     assert answered_share >= 1 - share + 0.1
+
+
+# -- the retry budget --------------------------------------------------------------------------------------------------
+
+
+def in_a_crowd(world: World, upstream_url: str, count: int, **options: object) -> list[asyncio.Task[Answer]]:
+    """Calls that all go at once."""
+    return [asyncio.create_task(world.ask(base_url=upstream_url, **options)) for _ in range(count)]
+
+
+def test_inv_06_of_a_crowd_that_fails_at_once_a_few_are_tried_again():
+    """INV-06, RA1: sixteen calls meet a hiccup in the same moment: three of them are retried, and the others are told
+    why not."""
+    hiccup = (json_reply(500, {"type": "error", "error": {"type": "api_error", "message": "no"}}),)
+
+    async def scene(world: World) -> tuple[list[Answer], int]:
+        # Spread over four models, each a pool with a breaker of its own: what bounds them together is the budget.
+        upstream = RawUpstream([*[hiccup] * 16, OK])
+        url = await upstream.start()
+        models = ["claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "claude-fable-5-1"]
+        crowd = [call for model in models for call in in_a_crowd(world, url, 4, model=model)]
+        return await asyncio.gather(*crowd), len(upstream.seen)
+
+    answers, requests = play(scene)
+
+    refused = [answer for answer in answers if not answer.ok]
+    assert (len(answers) - len(refused), requests) == (3, 19)
+    assert {answer.record.reason for answer in refused} == {Reason.RETRY_BUDGET}
+    assert {answer.reply.status for answer in refused} == {500}
+
+
+def test_b02_calls_that_were_sent_back_wait_for_the_budget_in_their_lane():
+    """529 says: later.  Waiting is no load, so they wait until others have been tried again; first come, first
+    served, and all are answered."""
+    busy = (error_reply(529, "overloaded_error"),)
+
+    async def scene(world: World) -> tuple[list[Answer], int]:
+        upstream = RawUpstream([*[busy] * 4, OK])
+        url = await upstream.start()
+        return await asyncio.gather(*in_a_crowd(world, url, 4)), len(upstream.seen)
+
+    answers, requests = play(scene)
+
+    assert ([answer.ok for answer in answers], requests) == ([True] * 4, 8)
+
+
+def test_b02_who_has_no_patience_for_the_budget_gets_the_apis_answer():
+    """A lane without any wait refuses at once, with the reason."""
+    busy = (error_reply(529, "overloaded_error"),)
+
+    async def scene(world: World) -> list[Answer]:
+        upstream = RawUpstream([*[busy] * 4, (Pause(5), *OK)])
+        url = await upstream.start()
+        return await asyncio.gather(*in_a_crowd(world, url, 4))
+
+    answers = play(scene, config=Config(lanes=lanes(max_wait_s=0.0)))
+
+    assert sorted(answer.ok for answer in answers) == [False, True, True, True]
+    assert {answer.record.reason for answer in answers if not answer.ok} == {Reason.RETRY_BUDGET}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_inv_06_a_retry_counts_until_its_answer_is_complete(stream):
+    """Three long retries leave no room for a fourth until one of them has ended."""
+    hiccup = (json_reply(500, {"type": "error", "error": {"type": "api_error", "message": "no"}}),)
+    events = message_events("one", "two")
+    slow = (sse_head(), b"".join(events[:4]), Pause(60), b"".join(events[4:]), CLOSE)
+
+    async def scene(world: World) -> tuple[bool, bool]:
+        url = await RawUpstream([hiccup, hiccup, hiccup, slow, slow, slow, hiccup, OK]).start()
+        long = [asyncio.create_task(world.ask(base_url=url, stream=True)) for _ in range(3)]
+        await asyncio.sleep(10)
+        during = await world.ask(base_url=url, stream=stream)
+        await asyncio.gather(*long)
+        after_url = await RawUpstream([hiccup, OK]).start()
+        after = await world.ask(base_url=after_url)
+        return during.ok, after.ok
+
+    assert play(scene) == (False, True)
+
+
+def test_inv_06_a_caller_that_leaves_gives_its_retry_back():
+    """In back-off, in the queue for the budget, or in the middle of its retry."""
+    busy = (error_reply(529, "overloaded_error"),)
+
+    async def scene(world: World) -> bool:
+        upstream = RawUpstream([*[busy] * 4, (HANG,), (HANG,), (HANG,), (HANG,), OK])
+        url = await upstream.start()
+        crowd = in_a_crowd(world, url, 4)
+        await asyncio.sleep(10)
+        for call in crowd:
+            call.cancel()
+        await asyncio.wait(crowd)
+        upstream.scripts = [busy, OK]
+        upstream.seen.clear()
+        return (await world.ask(base_url=url)).ok
+
+    assert play(scene)
+
+
+def test_waiting_for_a_turn_does_not_use_up_the_time_for_trying():
+    """A hold of three minutes, twice: longer than `max_elapsed_s`, and within the patience of the lane."""
+    later = error_reply(429, "rate_limit_error", b"retry-after: 180")
+
+    answer, upstream, _ = answered((later,), (later,), OK, lane="bulk")
+
+    assert (answer.ok, len(upstream.seen), answer.record.queue_ms) == (True, 3, 360_000)
+
+
+def test_b08_another_key_needs_no_room_in_the_budget():
+    """A key that is refused is no load on the one that takes over: all calls move on, not only a fifth."""
+    sim = SimSettings(access=Access(revoked_keys=frozenset({KEYS[0]})))
+
+    async def scene(world: World) -> list[bool]:
+        return [answer.ok for answer in await asyncio.gather(*(world.ask() for _ in range(20)))]
+
+    assert play(scene, sim=sim, credentials=KEYS) == [True] * 20
 
 
 @pytest.mark.parametrize(
