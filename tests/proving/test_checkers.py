@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
+from headgate.config.schema import WorkflowConfig
 from headgate.core import retry
+from headgate.core.gate import Gate
 from headgate.core.retry import RETRYABLE
+from headgate.core.ticket import Needs, Ticket
 from headgate.events import ErrorClass
 from headgate.records import AttemptRecord, CallRecord
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
@@ -66,7 +70,7 @@ def found(
     return {violation.rule for violation in verdict.violations}
 
 
-def with_lanes(setting: Setting, **changes: float) -> Setting:
+def with_lanes(setting: Setting, **changes: object) -> Setting:
     lanes = {name: replace(lane, **changes) for name, lane in setting.config.lanes.items()}  # type: ignore[arg-type]
     return replace(setting, config=replace(setting.config, lanes=lanes))
 
@@ -168,6 +172,58 @@ def test_inv_11_a_lane_that_gets_less_than_its_share_is_found():
 
     assert "INV-11" not in found(weighing(2.0))
     assert "INV-11" in found(weighing(0.001), judged_by=weighing(10.0))
+
+
+def test_caps_more_at_a_time_than_a_workflow_may_have_is_found():
+    """`max_concurrency`: an engine without, and a judge who knows of one."""
+    busy = setting(at_s=0.0, workflow="agents", fault="slow=2000")
+    uncapped = replace(busy, config=replace(busy.config, workflows={}))
+    capped = replace(busy, config=replace(busy.config, workflows={"agents": WorkflowConfig(max_concurrency=1)}))
+
+    assert "CAPS" in found(uncapped, judged_by=capped)
+
+
+def test_open_a_call_of_a_closed_lane_is_found():
+    """Opening hours: an engine without, and a judge for whom the lane opens ten minutes later."""
+    always = with_lanes(setting(), open=())
+
+    assert "OPEN" in found(always, judged_by=with_lanes(always, open=("08:10-24:00",)))
+
+
+def test_pace_many_429s_where_nothing_goes_wrong_are_found():
+    """A judge who does not know that something does."""
+    spread = setting(40, scenario=trouble("error=429", probability=0.5, until_s=5_000.0))
+    spread = replace(spread, calls=tuple(replace(call, at_s=call.number * 20.0) for call in spread.calls))
+
+    assert "PACE" in found(spread, judged_by=replace(spread, scenario=None))
+
+
+def test_inv_12_a_queue_that_is_looked_at_too_late_is_found(monkeypatch):
+    """INV-12: every timer is set for thirty seconds too late."""
+
+    def late(gate: Gate, now_s: float) -> tuple[list[Ticket], float]:
+        granted, next_s = pump(gate, now_s)
+        return granted, next_s + 30.0
+
+    pump = Gate.pump
+    monkeypatch.setattr(Gate, "pump", late)
+    tight = setting(40, sim=SimSettings(limits=Limits(rpm=60, itpm=500_000, otpm=50_000, depth_s=1)))
+
+    assert "INV-12" in found(tight)
+
+
+def test_inv_20_a_permit_that_does_not_come_back_is_found(monkeypatch):
+    """INV-20: an attempt that is never settled."""
+    settle = Gate.settle
+    settled = count()
+
+    def forgetful(gate: Gate, ticket: Ticket, used: Needs, now_s: float) -> None:
+        if next(settled) != 5:
+            settle(gate, ticket, used, now_s)
+
+    monkeypatch.setattr(Gate, "settle", forgetful)
+
+    assert "INV-20" in found(setting())
 
 
 def test_inv_22_a_reason_that_is_not_in_the_list_is_found():

@@ -65,11 +65,11 @@ class RetryBound(Checker):
             self._retries = [each for each in (*self._retries, visit) if each.ended_s is None]
             self._check_budget(len(self._retries), before.at_s if before.answered_s is None else before.answered_s)
 
-    def _check_budget(self, retried: int, decided_s: float) -> None:
-        """Others may have ended since it was decided."""
+    def _check_budget(self, retried: int, failed_s: float) -> None:
+        """It was decided some time since it failed; of those who were under way then some may have ended."""
         under_way = sum(
             [
-                story.planned.at_s <= decided_s and (story.ended_s is None or story.ended_s >= decided_s)
+                story.call is not None and (story.ended_s is None or story.ended_s >= failed_s)
                 for story in self.scene.watch.stories.values()
             ]
         )
