@@ -56,7 +56,7 @@ def test_a_lifetime_counts_from_the_start_of_the_request():
     assert (heat.served(LONG, TTL_S - 1), heat.served(LONG, TTL_S)) == (9_000, 0.0)
 
 
-@pytest.mark.parametrize("reader", [LONG, prompt(2_000, 9_000, marked=False), prompt(2_000, 9_000, 11_000)])
+@pytest.mark.parametrize("reader", [LONG, prompt(9_000, marked=False) + prompt(11_000), prompt(2_000, 9_000, 11_000)])
 def test_a_read_renews_it(reader):
     """§9.2, at no charge."""
     heat = written(LONG)
@@ -64,6 +64,25 @@ def test_a_read_renews_it(reader):
     heat.begun(reader, 201.0)
 
     assert heat.served(LONG, 200.0 + TTL_S - 1) == 9_000
+
+
+def test_only_what_a_marker_finds_is_renewed():
+    """Each looks back to the first entry there is, and no further."""
+    heat = written(LONG)
+    reader = prompt(2_000, marked=False) + prompt(9_000)
+    heat.sent(reader, 200.0)
+    heat.begun(reader, 201.0)
+
+    assert (heat.served(LONG, TTL_S + 1), heat.served(SHORT, TTL_S + 1)) == (9_000, 0)
+
+
+def test_what_is_read_is_not_written_in_pieces():
+    """§9.2: a marker inside what a longer entry holds writes nothing."""
+    heat = written(prompt(9_000))
+    heat.sent(LONG, 1.0)
+    heat.begun(LONG, 2.0)
+
+    assert (heat.served(LONG, 3.0), heat.served(SHORT, 3.0)) == (9_000, 0)
 
 
 def test_a_read_that_came_to_nothing_renews_nothing():

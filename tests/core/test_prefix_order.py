@@ -231,6 +231,40 @@ def test_many_followers_are_put_aside_over_several_looks():
     assert looks == 4
 
 
+def test_nothing_is_kept_of_the_prompts_of_a_tenant_that_no_longer_waits():
+    """Tenants are remembered longer than their calls."""
+    world = World(follow_s=0.0)
+    tickets = [world.put("rules", f"{number}") for number in range(9)]
+    world.write("rules")
+    world.drain()
+
+    assert (tickets[0].flow.hot, tickets[0].flow.warm, tickets[0].flow.head) == ([], set(), None)
+
+
+def test_what_was_put_aside_and_comes_back_goes_before_those_that_came_later():
+    """It had the turn already; only what is hot goes before it."""
+    world = World(follow_s=5.0)
+    world.put("rules", "a")
+    follower = world.put("rules", "b")
+    world.go()
+    world.queue.pick(0.0, lambda ticket, into_headroom: 1.0)
+    later = world.put("other", now_s=1.0)
+
+    assert world.drain(5.0) == [follower, later]
+
+
+def test_a_tenant_with_many_hot_prefixes_forgets_those_that_nobody_has_any_more():
+    """What is hot is kept on a heap, and cleared away when it has doubled."""
+    world = World(follow_s=0.0, longest_passed_s=1e9)
+    world.write("longest", "of", "all")
+    for number in range(1_000):
+        world.write(f"{number}")
+        world.queue.discard(world.put(f"{number}"), 0.0)
+        world.put("longest", "of", "all", f"{number}")
+
+    assert len(world.put("x").flow.hot) < 200
+
+
 # -- altogether ------------------------------------------------------------------------------------------------------
 
 

@@ -65,37 +65,45 @@ class PrefixHeat:
     def sent(self, prefixes: Sequence[Prefix], now_s: float) -> None:
         """A request with these beginnings is on its way."""
         entries = self._entries
-        for digest, _, ttl_s, marked in prefixes:
+        read = False
+        for prefix in reversed(prefixes):
+            digest = prefix[0]  # by number: there may be dozens, of which few are known
             entry = entries.get(digest)
-            if entry is not None:
-                entries.move_to_end(digest)
-            elif marked:
-                entry = entries[digest] = _Entry(ttl_s, now_s)
+            if entry is not None and entry.until_s > now_s:
+                read = True
+            elif read or not prefix.marked:
+                continue  # what it reads is not written in pieces
+            elif entry is None:
+                entry = entries[digest] = _Entry(prefix.ttl_s, now_s)
+                entry.writers = 1
                 if len(entries) > self._kept:
                     entries.popitem(last=False)
             else:
-                continue
-            entry.sent_s = now_s
-            if marked and entry.until_s <= now_s:
                 entry.writers += 1
+            entry.sent_s = now_s
+            entries.move_to_end(digest)
 
     def begun(self, prefixes: Sequence[Prefix], now_s: float) -> None:
-        """Its answer begins: what it wrote can be read from now on, and what it read lives on."""
+        """Its answer begins: what it wrote can be read from now on, and what its markers found lives on."""
         fresh: list[Prefix] = []
-        for prefix in prefixes:
-            digest, _, ttl_s, marked = prefix
-            entry = self._entries.get(digest)
+        read = looking = False
+        for prefix in reversed(prefixes):
+            marked = prefix[3]
+            looking = looking or marked
+            entry = self._entries.get(prefix[0])
             if entry is None:
                 continue
-            if entry.writers and marked:
+            if marked and entry.writers:
                 entry.writers -= 1
-            if marked or entry.until_s > now_s:
-                if entry.until_s <= now_s:
-                    fresh.append(prefix)
-                    entry.ttl_s = ttl_s
-                until_s = entry.sent_s + entry.ttl_s
-                if until_s > entry.until_s:
-                    entry.until_s = until_s
+            if entry.until_s > now_s:
+                if looking:
+                    entry.until_s = max(entry.until_s, entry.sent_s + entry.ttl_s)
+                    looking = False
+                read = True
+            elif marked and not read:
+                entry.ttl_s = prefix.ttl_s
+                entry.until_s = entry.sent_s + entry.ttl_s
+                fresh.append(prefix)
         if fresh:
             self._on_readable(fresh)
 
@@ -146,7 +154,7 @@ class PrefixHeat:
         for prefix in reversed(prefixes):
             if written is not None and written.tokens - prefix.tokens >= LEAST_SAVED_TOKENS:
                 return written
-            entry = entries.get(prefix.digest)
+            entry = entries.get(prefix[0])
             if entry is None:
                 continue
             if entry.until_s > now_s:
