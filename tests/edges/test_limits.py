@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from headgate.config.schema import Config, LimitsConfig, PoolCeiling, WorkflowConfig
+from headgate.config.schema import Config, LimitsConfig, PoolCeiling, UpstreamConfig, WorkflowConfig
 from headgate.gateway.limits import limits_of, waiting_call
+from headgate.secret import Secret
 from headgate.sim import SimSettings
+from headgate.sim.settings import Access, Latency, Limits, Workspace
 from headgate.sim.settings import Conditions as Weather
-from headgate.sim.settings import Latency, Limits
 from support import edge as edges
-from support.world import World, lanes, play
+from support.world import KEY, World, lanes, play
 
 POOL = "sonnet-5.5"
 SLOW = Latency(ttft_s=1, tokens_per_s=100, spread=0)
@@ -72,6 +73,21 @@ def test_a_ceiling_that_binds_is_named_as_the_source():
     limiter = play(lambda world: looked_at(world, 1, 5.0), config=config)["backends"][0]["limiters"]["requests"]
 
     assert (limiter["per_minute"], limiter["ceiling"], limiter["source"]) == (120, 120, "configured ceiling")
+
+
+def test_a_workspace_s_limit_of_plain_input_stands_beside_the_other():
+    """Cache reads count for one and not for the other; only the Rate Limits API tells it."""
+    ours = Workspace(id="wrkspc_a", keys=frozenset({KEY}), limits={POOL: {"input_tokens_per_minute": 60_000}})
+    config = Config(upstream=UpstreamConfig(admin_key=Secret("sk-ant-admin01-x"), workspace="wrkspc_a"))
+
+    async def scene(world: World) -> Any:
+        await asyncio.sleep(1)  # it is asked at the start
+        return backend_of(await looked_at(world, 1, 5.0))["limiters"]
+
+    limiters = play(scene, sim=SimSettings(access=Access(workspaces=(ours,))), config=config)
+
+    assert (limiters["plain input"]["per_minute"], limiters["plain input"]["source"]) == (60_000, "rate limits API")
+    assert limiters["input"]["per_minute"] > 60_000
 
 
 def test_what_others_use_of_the_account_is_told():

@@ -99,6 +99,7 @@ def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: floa
     frozen_s = max(0.0, backend.frozen_until_s - now_s)
     depth = backend.depth
     held = {name: permits for name, _, _, permits in backend.levels(now_s)}
+    plain = [backend.plain] if backend.plain is not None else []  # input with cache reads: only some workspaces have it
     return {
         "backend": backend.name,
         "out_for_s": out[0] if out else 0,
@@ -106,7 +107,7 @@ def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: floa
         "under_way": backend.under_way,
         "limiters": {
             limiter.name: _limiter(limiter, held[limiter.name], now_s)
-            for limiter in backend.limiters
+            for limiter in (*backend.limiters, *plain)
             if limiter.limit.per_minute < UNLIMITED
         },
         "burst": {
