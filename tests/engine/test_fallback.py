@@ -19,12 +19,12 @@ from headgate.edge import answers
 from headgate.engine.engine import Engine, load_catalog, load_prices
 from headgate.engine.fallback import fallback_policies
 from headgate.errors import ConfigError, Refused, Unavailable
-from headgate.events import ErrorClass, Outcome, Reason
+from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.net.http import HeaderBlock
 from headgate.records import CallRecord
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.virtual_time import EPOCH, memory_dial
-from support.raw_upstream import CLOSE, RawUpstream, json_reply, message, message_events, sse_head
+from support.raw_upstream import CLOSE, Pause, RawUpstream, json_reply, message, message_events, sse_head
 from support.world import KEY, MODEL, Answer, World, lanes, play
 
 HAIKU = "claude-haiku-5-5"
@@ -165,6 +165,16 @@ def test_without_any_step_that_answers_the_caller_gets_what_it_would_have_got(st
     assert (answer.record.model, answer.record.reason) == (MODEL, Reason.ATTEMPTS_SPENT)
 
 
+def test_nor_is_it_told_why_the_other_model_failed():
+    """The reason is the one of the model it asked for: here none, since nothing was tried again."""
+    cues = (Cue(do=("error=500; should-retry=false",), model=MODEL), Cue(do=("error=529",), model=HAIKU))
+    scenario = Scenario(name="", about="", phases=(Phase(cues=cues),))
+
+    answer = play(lambda world: world.ask(), config=workflow(f"model:{HAIKU}"), retry=ONCE, scenario=scenario)
+
+    assert (answer.record.attempts, answer.record.reason) == (2, None)
+
+
 def test_content_that_the_caller_has_seen_is_never_replaced():
     """Committed: what breaks later ends with an error event."""
     answer = play(
@@ -263,6 +273,32 @@ def test_a_refusal_comes_back_as_it_was_if_nobody_else_answers(stream):
 def without_ids(body: bytes) -> list[bytes]:
     """The names of the events, and how it ended."""
     return re.findall(rb'event: \w+|"stop_reason":"?\w+', body)
+
+
+def test_words_of_ours_after_a_refusal_are_an_answer():
+    """To the caller nothing was declined."""
+    config = workflow(fallbacks_on={"refusal": ("canned",)})
+
+    answer = play(lambda world: world.ask("refusal"), config=config)
+
+    assert (answer.record.outcome, answer.record.reason) == (Outcome.OK, Reason.FALLBACK_CANNED)
+
+
+def test_a_refusal_that_is_passed_over_is_read_to_its_end():
+    """So that it is billed as it was and not as a stream that broke, and its permits are free for the next model."""
+    events = message_events(stop_reason="refusal")
+    refusal = (sse_head(), events[0], events[-2], Pause(3), events[-1], CLOSE)
+
+    async def scene(world: World) -> World:
+        upstream = RawUpstream([refusal, (sse_head(), *message_events("Yes.", model=HAIKU), CLOSE)])
+        await world.ask(base_url=await upstream.start(), stream=True)
+        return world
+
+    world = play(scene, config=workflow(fallbacks_on={"refusal": (f"model:{HAIKU}",)}))
+
+    first, second = world.ledger.attempts
+    assert (first.error, first.stop_reason, first.usage_source) == (None, "refusal", UsageSource.VENDOR)
+    assert (second.error, second.stop_reason) == (None, "end_turn")
 
 
 def test_a_refusal_after_content_has_gone_out_stands():
@@ -386,8 +422,8 @@ def test_the_answer_of_another_model_is_not_kept_as_the_answer():
     config = workflow("stale", f"model:{HAIKU}")
 
     async def scene(world: World) -> list[str | None]:
-        first = await world.ask()
-        again = await world.ask()
+        first = await world.ask(max_tokens=4096)
+        again = await world.ask(max_tokens=4096)
         return [first.record.reason, again.record.reason]
 
     assert play(scene, config=config, retry=ONCE, scenario=OVERLOADED) == [Reason.FALLBACK_MODEL] * 2
