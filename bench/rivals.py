@@ -2,7 +2,7 @@
 
     python bench/rivals.py                    about a minute and a half
     python bench/rivals.py --quick            about half a minute
-    python bench/rivals.py --markdown         the table for docs/explanation/traffic.md
+    python bench/rivals.py --markdown         the table only
 
 Each asks a simulated Claude of its own, all at the same time: a burst of the Azure code trace against half the
 limits that it needs.  Nobody is told what comes; LiteLLM is told the limits, Headgate learns them.  It reports and

@@ -5,9 +5,9 @@
     python bench/traffic.py --only storm      worlds whose name begins so
     python bench/traffic.py --write           and write the tables into docs/explanation/traffic.md
 
-Virtual time: the production gateway and the simulated API on one event loop, so a figure is the same on every machine
-(but for the CPU of a decision, which is measured for real).  It reports and judges nothing: the exit code is 0 unless
-it could not run.
+Virtual time: the production engine and the simulated API on one event loop, so a figure is the same on every machine.
+The CPU of a decision (admission.py) and rivals in real time (rivals.py) are measured too, and are not.  It reports and
+judges nothing: the exit code is 0 unless it could not run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+import rivals
 import traffic_worlds as worlds
 from traffic_worlds import Found
 
@@ -224,22 +225,22 @@ def decision_table(quick: bool) -> list[str]:
     return done.stdout.strip().splitlines()
 
 
-def write(found: dict[Task, Found], decision: list[str]) -> None:
-    """Put the tables into the page, between its marks."""
+def write(**tables: list[str]) -> None:
+    """Put the tables that there are into the page, each between its marks."""
     text = PAGE.read_text(encoding="utf-8")
-    for mark, lines in (("figures", tables(found)), ("runs", every_run(found)), ("decision", decision)):
+    for mark, lines in tables.items():
         if lines:
             text = _put(text, mark, "\n".join(lines))
     PAGE.write_text(text, encoding="utf-8")
 
 
 def _put(text: str, mark: str, lines: str) -> str:
-    begin, end = f"<!-- {mark}: written by bench/traffic.py -->\n", f"\n<!-- end of {mark} -->"
+    begin, end = f"<!-- {mark}: written by bench/traffic.py -->\n", f"<!-- end of {mark} -->"
     before, found, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
     if not (found and ended):
         raise SystemExit(f"traffic.py: {PAGE.name} has no place for {mark}")
-    return f"{before}{begin}{lines}{end}{after}"
+    return f"{before}{begin}{lines}\n{end}{after}"
 
 
 def say(text: str) -> None:
@@ -254,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, help="how many, default 3, with --quick 1")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
-    parser.add_argument("--no-decision", action="store_true", help="leave out the CPU of a decision")
+    parser.add_argument(
+        "--virtual-only", action="store_true", help="leave out what takes real time: the CPU of a decision, rivals.py"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every run here")
     parser.add_argument(
         "--reuse", type=Path, metavar="FILE", help="figures of an earlier --json for policies not measured now"
@@ -276,13 +279,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in (seeds if policy == "headgate" else seeds[:1])
     ]
     found = (_read(parsed.reuse, named) if parsed.reuse else {}) | measure(tasks, parsed.jobs)
-    decision = [] if parsed.no_decision or parsed.only else decision_table(parsed.quick)
+    decision, real_time = [], []
+    if not (parsed.virtual_only or parsed.only):
+        say("the CPU of a decision, then rivals in real time")
+        decision = decision_table(parsed.quick)
+        real_time = rivals.table(*rivals.measure(seconds=15.0 if parsed.quick else 40.0))
     if parsed.json:
         told = [{"task": vars(task), "found": figures} for task, figures in found.items()]
         parsed.json.write_text(json.dumps(told, indent=1) + "\n")
     if parsed.write:
-        write(found, decision)
-    print("\n".join(["", *tables(found), "", *every_run(found), "", *decision]))
+        write(figures=tables(found), runs=every_run(found), decision=decision, rivals=real_time)
+    print("\n".join(["", *tables(found), "", *every_run(found), "", *decision, "", *real_time]))
     return 0
 
 
