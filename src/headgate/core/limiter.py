@@ -141,6 +141,8 @@ class Limiter:
             self.limit.remaining_at_s = now_s
         reading = self._in_our_terms(reading)
         if reading.missing is not None:
+            if self.least_missing(now_s) <= 0.0:
+                self._window = None  # it may have been full in between, and what overflows is nobody's use
             self.told = reading
             self.told_at_s = now_s
             missing = self.missing_at(now_s)

@@ -520,5 +520,7 @@ def _goes_first(call: Call) -> bool:
     call would be sent each time."""
     if len(call.attempts) < 2:
         return False
-    before = call.attempts[-2]
+    before, now = call.attempts[-2:]
+    if before.record.pool != now.record.pool:
+        return False  # that was another model's queue
     return before.failure is not None and before.failure.error in HOLDS_UP_ALL and not before.probe

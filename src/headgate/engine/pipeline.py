@@ -53,8 +53,7 @@ def path(
         # Validate: a repair is another attempt
         oracle,  # a large prompt is counted before permits are asked for it; once for each model that is asked
         retry,  # each attempt passes everything below again
-        # Breaker: refuse before waiting for a slot
-        admit,  # the only filter that queues; permits are trued up on the way back
+        admit,  # the only filter that queues, and asks the breaker; permits are trued up on the way back
         meter,  # next to the wire: true usage, of broken streams too
     )
     return [each for each in filters if each is not None]

@@ -1,0 +1,221 @@
+"""Admission to one pool: whose turn it is meets where there is room."""
+
+from __future__ import annotations
+
+from math import inf
+from random import Random
+from typing import Any
+
+import pytest
+
+from headgate.core.backend import Backend
+from headgate.core.breaker import Breaker
+from headgate.core.concurrency import Concurrency
+from headgate.core.fair_queue import Lane
+from headgate.core.gate import LENT_AFTER_S, Gate
+from headgate.core.limits import Limit
+from headgate.core.ramp import Ramp
+from headgate.core.ticket import NOTHING, Ticket
+
+LANES = (Lane(name="chat", weight=3.0, headroom=0.3), Lane(name="bulk"))
+
+
+class World:
+    """A gate of 10 requests, 1,000 input and 100 output tokens a second per backend, two seconds' worth at once."""
+
+    def __init__(self, *names: str) -> None:
+        self.rests: dict[str, float] = {}
+        self.gate = Gate(LANES, rests_s=lambda name, now_s: max(0.0, self.rests.get(name, 0.0) - now_s), now_s=0.0)
+        self.gate.backends += [_backend(name) for name in names or ("first",)]
+
+    def ask(
+        self, lane: str, now_s: float = 0.0, *, needs: tuple[float, float, float] = (1, 0, 0), **more: Any
+    ) -> Ticket:
+        first = more.pop("first", False)
+        ticket = Ticket(lane, more.pop("tenant", lane), needs, now_s, **more)
+        self.gate.ask(ticket, now_s, first=first)
+        return ticket
+
+    def drain(self, now_s: float = 0.0, *, until_s: float = inf) -> list[tuple[float, Ticket]]:
+        """Pump whenever the gate says that it is worth it; each ticket with the second it was granted."""
+        granted: list[tuple[float, Ticket]] = []
+        for _ in range(10_000):
+            tickets, wait_s = self.gate.pump(now_s)
+            granted += [(round(now_s, 3), ticket) for ticket in tickets]
+            now_s += wait_s
+            if now_s > until_s or wait_s == inf:
+                break
+        return granted
+
+
+def _backend(name: str) -> Backend:
+    limits = [Limit(figure, "headers", 0.0) for figure in (600.0, 60_000.0, 6_000.0)]
+    return Backend(
+        name, limits, breaker=Breaker(Random(1)), concurrency=Concurrency(), ramp=Ramp(60_000.0), rng=Random(1),
+        now_s=0.0, first_burst_s=2.0, burst_s=2.0,
+    )  # fmt: skip
+
+
+def empty(world: World, lane: str = "bulk") -> None:
+    """Take all that goes at once."""
+    while world.ask(lane).granted:
+        pass
+    world.drain(until_s=0.0)
+
+
+# -- backends in order ----
+
+
+def test_the_first_backend_with_room_is_used():
+    """The operator's order: the second only gets what the first has no room for."""
+    world = World("first", "second")
+
+    used = [world.ask("chat").backend.name for _ in range(40)]
+
+    assert used == ["first"] * 20 + ["second"] * 20
+
+
+def test_a_backend_that_rests_is_passed_over_and_looked_for_when_it_is_back():
+    """A key that was refused or is spent."""
+    world = World("first", "second")
+    world.rests = {"second": 0.05}
+    while world.ask("chat").granted:
+        pass
+
+    [(at_s, ticket), *_] = world.drain()
+
+    assert (at_s, ticket.backend.name) == (0.05, "second")
+
+
+def test_if_all_rest_the_first_is_used():
+    """Its refusal tells the caller more than ours would."""
+    world = World("first", "second")
+    world.rests = {"first": 60.0, "second": 60.0}
+
+    assert world.ask("chat").backend.name == "first"
+
+
+def test_a_call_that_one_backend_alone_will_do_for_waits_for_that_and_holds_up_nobody_else():
+    """Whose file it names: others go on where there is room."""
+    world = World("first", "second")
+    while world.ask("chat", only="first").granted:
+        pass
+
+    other = world.ask("chat")
+    granted = [ticket for _, ticket in world.drain(until_s=0.0)]
+
+    assert granted == [other]
+    assert other.backend.name == "second"
+
+
+# -- headroom ----
+
+
+def test_headroom_is_left_alone_by_other_lanes_and_found_by_its_own():
+    """Three tenths of what goes at once."""
+    world = World()
+    empty(world)
+
+    chats = [world.ask("chat") for _ in range(6)]
+    world.drain(until_s=0.0)
+
+    assert [chat.granted for chat in chats] == [True] * 6
+
+
+def test_headroom_takes_nothing_from_the_rate_of_others():
+    """It is a level, not a share of what flows."""
+    world = World()
+    empty(world)
+    for _ in range(100):
+        world.ask("bulk")
+
+    granted = world.drain(until_s=10.0)
+
+    assert 99 <= len(granted) <= 101
+
+
+def test_a_lane_that_has_been_quiet_lends_its_headroom():
+    """After ten minutes; its next call has it back."""
+    world = World()
+    now_s = LENT_AFTER_S + 1
+
+    quiet = [world.ask("bulk", now_s).granted for _ in range(20)]
+
+    assert all(quiet)
+
+
+# -- settling ----
+
+
+def test_what_was_not_sent_gives_everything_back():
+    """The request too."""
+    world = World()
+    before = world.gate.backends[0].free(0.0)
+
+    world.gate.settle(world.ask("chat", needs=(1, 500, 50)), NOTHING, 0.0)
+
+    assert world.gate.backends[0].free(0.0) == before
+    assert world.gate.under_way == 0
+
+
+def test_the_true_share_counts_for_the_next_turns():
+    """Two tenants of a lane ask for the same, but one uses ten times as much: it waits for its turn accordingly."""
+    world = World()
+    empty(world)
+    for _ in range(60):
+        world.ask("bulk", tenant="modest")
+        world.ask("bulk", tenant="greedy")
+    went = {"modest": 0, "greedy": 0}
+    now_s = 0.0
+
+    while now_s < 4.0:
+        granted, wait_s = world.gate.pump(now_s)
+        for ticket in granted:
+            if ticket.tenant in went:
+                went[ticket.tenant] += 1
+                used = 20.0 if ticket.tenant == "greedy" else 2.0
+                world.gate.settle(ticket, (1.0, 0.0, used), now_s)
+        now_s += min(wait_s, 0.1)
+
+    assert went["modest"] > went["greedy"]
+
+
+def test_what_another_model_used_is_missing_from_its_own_pool():
+    """A server-side fallback: nobody had asked for permits there."""
+    world = World()
+
+    world.gate.spent("first", (1.0, 400.0, 40.0), 0.0)
+
+    assert world.gate.backends[0].free(0.0) == (19.0, 1_600.0, 160.0)
+
+
+# -- waits ----
+
+
+@pytest.mark.parametrize(("ahead", "expected_s"), [(0, 0.1), (10, 1.1), (50, 5.1)])
+def test_the_expected_wait_is_what_comes_true(ahead, expected_s):
+    """If nothing else changes: what a refusal tells its caller."""
+    world = World()
+    empty(world, "chat")
+    waiting = [world.ask("chat") for _ in range(ahead)]
+    ticket = world.ask("chat")
+
+    expected = world.gate.expected_wait_s(ticket, 0.0)
+    granted = {ticket: at_s for at_s, ticket in world.drain()}
+
+    assert len(waiting) == ahead
+    assert granted[ticket] == pytest.approx(expected, abs=0.11)
+    assert expected == pytest.approx(expected_s, abs=0.11)
+
+
+def test_a_pool_that_fails_everywhere_says_so():
+    """So that a refusal can tell trouble of the API from limits of the account."""
+    world = World("first", "second")
+    for _ in range(40):
+        ticket = world.ask("bulk", 0.0)
+        if ticket.granted:
+            ticket.backend.outcome("failing", ticket, 0.0)
+            world.gate.settle(ticket, (1.0, 0.0, 0.0), 0.0)
+
+    assert world.gate.is_failing(world.ask("chat"), 0.0)
+    assert world.gate.expected_wait_s(world.ask("chat"), 0.0) >= 4.0
