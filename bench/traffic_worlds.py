@@ -74,7 +74,7 @@ def cached(policy: PolicyName, seed: int, quick: bool) -> Found:
     }
 
 
-def hidden(policy: PolicyName, seed: int, quick: bool) -> Found:
+def hidden(policy: PolicyName, seed: int, quick: bool, *, depth_s: float) -> Found:
     """After a while somebody else takes half of every limit, and shows only in headers and 429s."""
     begin_s, until_s = (540.0, 480.0) if quick else (180.0, 1_600.0)
     from_s = 120.0 if quick else 420.0
@@ -84,9 +84,9 @@ def hidden(policy: PolicyName, seed: int, quick: bool) -> Found:
         if begin_s <= row["arrival_s"] < begin_s + until_s
     )
     phases = f"[[phase]]\nfrom = {from_s:.0f}\nweather = {{ others_share = 0.5 }}\n"
-    run = _play(workload, policy, seed, (1_000, 540_000, 40_000), depth_s=60, phases=phases)
+    run = _play(workload, policy, seed, (1_000, 540_000, 40_000), depth_s=depth_s, phases=phases)
     later = [attempt for attempt in run.attempts if from_s <= attempt.at_s < until_s]
-    busy_s = from_s + 2 * MINUTE_S  # what had been saved up is gone by then
+    busy_s = from_s + MINUTE_S  # of a deep bucket more than its refill may go in that time: what had been saved up
     return _failed(run) | {
         "share_429": sum(attempt.status == 429 for attempt in later) / max(1, len(later)),
         "used": _admitted(run, busy_s, until_s)[1] / ((until_s - busy_s) * 270_000 / MINUTE_S),
@@ -335,5 +335,5 @@ WORLDS: dict[str, Callable[[PolicyName, int, bool], Found]] = {
     "tenants/backlogged": backlogged,
     **{f"storm/{status}": partial(storm, status=status) for status in STORMS},
     "retry-storm": retry_storm,
-    "hidden": hidden,
+    **{f"hidden/{depth_s}s": partial(hidden, depth_s=depth_s) for depth_s in (10, 60)},
 }
