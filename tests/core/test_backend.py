@@ -153,6 +153,48 @@ def test_b13_a_429_wins_over_headers_that_tell_of_room():
     assert ours.refill_per_s[0] == 10
 
 
+def test_429s_of_calls_that_were_under_way_together_count_once():
+    """The second tells nothing that was not known when it was sent."""
+    once, often = backend(600, 60_000, 6_000), backend(600, 60_000, 6_000)
+    for ours, count in ((once, 1), (often, 8)):
+        slots = [Slot(ONE) for _ in range(count)]
+        for slot in slots:
+            ours.take(slot, 0.0)
+        ours.learn(told(0.5), 1.0)
+        for slot in slots:
+            ours.outcome("limited", slot, 1.0, 1.0)
+
+    assert often.refill_per_s == once.refill_per_s < (10.0, 1_000.0, 100.0)
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def test_b12_what_is_told_to_be_missing_is_missing():
+    """§8.4: whoever took it, and however deep the bucket is."""
+    ours = backend(600, 60_000, 6_000, burst_s=1.0)
+    ours.learn(told(8.5), 0.0)
+
+    assert go(ours) == 2
+
+
+def test_of_a_limit_above_the_configured_ceiling_the_time_to_refill_counts():
+    """Half as many permits are missing of half the limit."""
+    ours = backend(600, 60_000, 6_000, burst_s=1.0)
+    ours.limits[0].ceiling = 600
+    ours.learn(told(16, limit=1_200), 0.0)
+
+    assert go(ours) == 2
+
+
+def test_b14_where_only_the_reset_is_told_it_tells_what_is_missing():
+    """B14: within the second that it is rounded to."""
+    ours = backend(600, 60_000, 6_000, burst_s=10.0)
+    ours.learn((Reading(600, None, full_in_s=5.0), SILENT, SILENT), 0.0)
+
+    assert ours.limiters[0].missing_at(0.0) == pytest.approx(30)
+
+
 # -- a whole account --------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +219,17 @@ def test_b16_sixty_a_minute_may_be_one_a_second():
 
     assert len(account.refused) <= 2
     assert account.ended_s <= 305
+
+
+@pytest.mark.parametrize("depth_s", [10, 60])
+def test_b12_without_headers_our_own_books_do(depth_s):
+    """B12: the depth is learned by 429s alone, from what is believed to be missing."""
+    account = Account(depth_s=depth_s, told="never")
+    asks = backlog(6_000, 200, 50)
+    account.play(backend(*account.limits), asks)
+
+    assert account.refused_after(60) <= 0.001
+    assert max(ask.sent_s for ask in asks) <= 1.2 * bound_s(asks, account)
 
 
 @pytest.mark.parametrize("seed", range(3))

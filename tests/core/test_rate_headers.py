@@ -90,3 +90,26 @@ def test_no_header_breaks_the_reader(headers, fast):
     for reading in read_rate_headers(headers, fast=fast):
         assert reading.limit is None or reading.limit >= 0
         assert reading.remaining is None or reading.remaining >= 0
+
+
+@pytest.mark.parametrize(
+    ("date", "reset", "full_in_s"),
+    [
+        (b"Sat, 21 Nov 2026 00:00:00 GMT", b"2026-11-21T00:00:05Z", 5),
+        (b"Sat, 21 Nov 2026 03:00:00 GMT", b"2026-11-21T03:00:05Z", 5),
+        (b"Sat, 21 Nov 2026 00:00:00 GMT", b"2026-11-20T00:00:05Z", 0),
+        (b"Sat, 21 Nov 2026 00:00:00 GMT", b"2026-11-22T00:00:05Z", 60),
+        (b"Sat, 21 Nov 2026 00:00:00 GMT", b"soon", None),
+        (b"now", b"2026-11-21T00:00:05Z", None),
+        (b"Sat, 21 Nov 2026 00:00:00 GMT", b"2026-11-21T00:00:05", None),
+        (None, b"2026-11-21T00:00:05Z", None),
+    ],
+    ids=["plain", "another-clock", "past", "far", "nonsense", "bad-date", "no-zone", "no-date"],
+)
+def test_b14_without_remaining_the_reset_tells_by_the_apis_own_clock(date, reset, full_in_s):
+    """B14: whatever our clock says, and never more than one window."""
+    headers = {b"anthropic-ratelimit-requests-limit": b"1000", b"anthropic-ratelimit-requests-reset": reset}
+    if date is not None:
+        headers[b"date"] = date
+
+    assert read_rate_headers(headers)[0] == Reading(1000, None, full_in_s=full_in_s)

@@ -15,6 +15,7 @@ from typing import Protocol
 from headgate.core.breaker import Breaker, OutcomeKind
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
+from headgate.core.depth_evidence import let_in_s, refused_at, told_s
 from headgate.core.emission import Emission
 from headgate.core.input_doubt import InputDoubt
 from headgate.core.limiter import Limiter
@@ -32,8 +33,6 @@ account do not come back together."""
 PATIENCE_S = (2.0, 6.0, 20.0)
 """Over how long the use of others is measured: requests are counted exactly, input is an estimate until the answer
 begins, and output only comes while it is written."""
-CERTAIN = 0.9
-"""A 429 with less missing than this share of what is proven is not about depth."""
 SLOWER = 0.85
 LEAST_SHARE = 0.05
 FASTER_PER_S = 1 / 600
@@ -49,8 +48,6 @@ FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
-AT_ONCE_S = 0.05
-"""Headers of the same answer are not older."""
 SETTLED_AFTER_S = 5.0
 """After a 429 headers prove no depth for so long: the API may count what it refused."""
 
@@ -301,8 +298,8 @@ class Backend:
                 changed = True
         if now_s - self._looked_ahead_s >= LOOK_AHEAD_EVERY_S:
             self._look_ahead(now_s)
-        if now_s - self._refused_s > SETTLED_AFTER_S and self._prove_by_headers(now_s):
-            changed = True
+        if now_s - self._refused_s > SETTLED_AFTER_S:
+            changed = self.depth.prove(told_s(self.limiters, now_s), surely=False) or changed
         if changed:
             self._widen()
         if self._shy:
@@ -365,37 +362,19 @@ class Backend:
         """A 429 came though we saw room: the buckets are shallower than we thought, or somebody else was there, or the
         headers do not tell all."""
         hold = self._held.get(ticket)
+        if hold is None or hold.since_s < self._refused_s:
+            return  # sent before we had heard of the one before: it says nothing new
         self._refused_s = now_s
-        deepest, deepest_s = None, 0.0
-        edge_s = self.depth.proven_s * CERTAIN
-        for index, limiter in enumerate(self.limiters):
-            need = (hold.charged[index] if hold is not None else 0.0) * limiter.caution if index != OUTPUT else 1.0
-            told = limiter.told
-            if told is not None and told.missing is not None and now_s - limiter.told_at_s <= AT_ONCE_S:
-                missing = told.missing + told.slack
-            else:
-                # It holds no permits upstream, but its own are still counted here.
-                missing = max(0.0, limiter.missing_at(now_s) - (need if hold is not None else 0.0))
-            per_s = limiter.limit.per_minute / 60
-            if missing + min(need, edge_s * per_s) >= edge_s * per_s:
-                seconds = (missing + need) / per_s
-                if seconds > deepest_s:
-                    deepest, deepest_s = limiter, seconds
-        grain_s = 0.0
-        if deepest is not None and hold is not None:
-            needs = (*hold.charged[:OUTPUT], 1.0)
-            grain_s = max([need * 60 / each.limit.per_minute for need, each in zip(needs, self.limiters, strict=True)])
-            if deepest.told is not None:
-                grain_s = max(grain_s, deepest.told.slack * STEP_SLACKS * 60 / deepest.limit.per_minute)
         self._recover(now_s)
-        if deepest is None:
+        refused, seconds, grain_s = refused_at(self.limiters, hold.charged, self.depth.proven_s, now_s)
+        if refused is None:
             for limiter in self.limiters:
                 limiter.slow(max(LEAST_SHARE, limiter.pace * SLOWER), now_s)
             self._shy = True
             return
-        if not self.depth.refuse(deepest_s, now_s, grain_s=grain_s):
-            deepest.trust = max(LEAST_SHARE, deepest.trust * SLOWER)
-            if deepest is self.limiters[INPUT]:
+        if not self.depth.refuse(seconds, now_s, grain_s=grain_s):
+            refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
+            if refused is self.limiters[INPUT]:
                 self._doubt.refused()
             self._shy = True
         self._widen()
@@ -429,31 +408,11 @@ class Backend:
         outputs.missing = told.missing + self._emission.ahead(answers, outputs.refill_per_s, now_s)
         outputs.at_s = now_s
 
-    def _prove_by_headers(self, now_s: float) -> bool:
-        """More is missing than any single call could have left as a debt: so it was let in, and the bucket holds it."""
-        requests, inputs, _ = self.limiters
-        deepest_s = 0.0
-        told = requests.told
-        if told is not None and told.missing is not None and requests.told_at_s == now_s:
-            deepest_s = (told.missing - told.slack) * 60 / requests.limit.per_minute
-        told = inputs.told
-        if told is not None and told.missing is not None and inputs.told_at_s == now_s:
-            least = told.missing - told.slack
-            largest = inputs.largest - (now_s - inputs.largest_at_s) * inputs.refill_per_s
-            if least > largest:
-                deepest_s = max(deepest_s, least * 60 / inputs.limit.per_minute)
-        return self.depth.prove(deepest_s, surely=False)
-
     def _prove(self, hold: _Hold) -> None:
-        """A call was let in with so much missing, as headers had told before, and this is what it truly needed."""
-        _, inputs, outputs = self.limiters
-        deepest_s = 0.0
-        if hold.input_before > 0.0:
-            deepest_s = (hold.input_before + hold.charged[INPUT]) * 60 / inputs.limit.per_minute
-        if hold.output_before > 0.0:
-            deepest_s = max(deepest_s, (hold.output_before + 1.0) * 60 / outputs.limit.per_minute)
+        """A call was let in, and its input is known."""
+        seconds = let_in_s(self.limiters, hold.input_before, hold.charged[INPUT], hold.output_before)
         hold.input_before = hold.output_before = 0.0
-        if deepest_s and self.depth.prove(deepest_s, surely=True):
+        if seconds and self.depth.prove(seconds, surely=True):
             self._widen()
 
     def _widen(self) -> None:
