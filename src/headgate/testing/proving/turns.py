@@ -31,7 +31,7 @@ class NobodyStarves(Checker):
     """
 
     rule = "INV-11"
-    times = 3.0
+    times = 2.0
     slack = 4.0
     """So many of the largest calls more, as they were admitted or turned out: how large one is shows afterwards."""
 
@@ -47,10 +47,20 @@ class NobodyStarves(Checker):
         for index, each in enumerate(sent):
             begin_s = max(each.asked_s, self._opened_s(each))
             if each.at_s - begin_s >= 1.0 and not self._is_capped(each):
-                since = [one for one in sent[: index + 1] if one.pool == each.pool and one.at_s > begin_s]
-                self._look(each, since, used_s, thought_s)
+                so_far = [one for one in sent[: index + 1] if one.pool == each.pool]
+                since = [one for one in so_far if one.at_s > begin_s]
+                ahead = [max(used_s[one], thought_s[one]) for one in so_far if one.lane == each.lane]
+                self._look(each, since, max(ahead), used_s, thought_s)
 
-    def _look(self, sent: Sent, since: list[Sent], used_s: dict[Sent, float], thought_s: dict[Sent, float]) -> None:
+    def _look(
+        self,
+        sent: Sent,
+        since: list[Sent],
+        ahead_s: float,
+        used_s: dict[Sent, float],
+        thought_s: dict[Sent, float],
+    ) -> None:
+        """`ahead_s`: the largest call of its lane until then, by which the lane may have been ahead of the others."""
         own = [one for one in since if (one.lane, one.tenant) == (sent.lane, sent.tenant)]
         mine = sum([max(used_s[one], thought_s[one]) for one in own])
         others = sum([used_s[one] for one in since]) - sum([used_s[one] for one in own])
@@ -58,7 +68,7 @@ class NobodyStarves(Checker):
         lanes = self.setting.config.lanes
         busy = sum([lanes[lane].weight for lane in {one.lane for one in since}])
         share = lanes[sent.lane].weight / busy / len({one.tenant for one in since if one.lane == sent.lane})
-        most = self.times * mine * (1 - share) / share + self.slack * largest
+        most = self.times * (mine + ahead_s) * (1 - share) / share + self.slack * largest
         self.check(
             others <= most,
             f"call {sent.number} of {sent.lane} waited until {sent.at_s:.3f} s while others used {others:.1f} s of the "
