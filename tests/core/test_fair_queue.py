@@ -316,6 +316,15 @@ def test_a_lane_without_headroom_passes_nobody():
     assert queue.pick(0.0, only_headroom) == (None, 1.0)
 
 
+def test_who_only_headroom_holds_up_holds_up_other_lanes_without_it():
+    """Also calls for one backend, whose permits the one that is due may be going to take."""
+    queue = make(*GUARDED, Lane(name="nightly"))
+    put(queue, lane="bulk")
+    put(queue, lane="nightly", only="west")
+
+    assert queue.pick(0.0, lambda ticket, into_headroom: 0.0 if into_headroom or ticket.only else 2.0) == (None, 2.0)
+
+
 def test_it_is_worth_a_look_as_soon_as_who_is_due_can_be_passed():
     """That is before the permits of the one that is due are there."""
     queue = make(*GUARDED)
@@ -327,12 +336,13 @@ def test_it_is_worth_a_look_as_soon_as_who_is_due_can_be_passed():
     assert queue.pick(0.0, lambda ticket, into_headroom: 3.0 if into_headroom else 10.0) == (None, 3.0)
 
 
-def test_the_lead_that_headroom_gives_is_bounded():
+@pytest.mark.parametrize("only", [None, "west"])
+def test_the_lead_that_headroom_gives_is_bounded(only):
     """Beyond it those who were passed go first, or a busy interactive lane would starve all others."""
     queue = make(*GUARDED, longest_lead_s=10.0)
-    put(queue, lane="bulk")
+    put(queue, lane="bulk", only=only)
     for _ in range(100):
-        put(queue, lane="chat")
+        put(queue, lane="chat", only=only)
 
     gone = drain(queue, wait_s=only_headroom)
 
@@ -374,6 +384,19 @@ def test_a_backend_that_somebody_waits_for_is_spoken_for():
 
     assert queue.pick(0.0, wait_s) == (None, 3.0)
     assert seen[-1] == {"west"}
+
+
+def test_a_backend_is_spoken_for_only_while_it_is_waited_for():
+    """Each look begins anew."""
+    queue = make()
+    seen: list[set[str]] = []
+    put(queue, "a", only="west")
+    put(queue, "b")
+    queue.pick(0.0, room_unless(lambda ticket: True))
+
+    queue.pick(1.0, lambda ticket, into_headroom: seen.append(set(queue.spoken_for)) or 0.0)
+
+    assert seen == [set()]
 
 
 def test_a_backend_is_nobodys_any_more_when_who_waited_for_it_has_gone():
