@@ -11,6 +11,7 @@ from headgate.config.schema import Config, RetryConfig
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
+from headgate.sim.scenario import Scenario, load_scenario
 from headgate.sim.settings import Access, Conditions, Latency
 from support.raw_upstream import (
     CLOSE,
@@ -300,7 +301,8 @@ def storm(**weather: object) -> SimSettings:
 class Storm:
     """What became of the calls of a quarter of an hour and more, and of the attempts at them."""
 
-    answers: list[Answer | Refused]
+    answers: list[tuple[float, Answer | Refused]]
+    """When it came, and what became of it."""
     sent_s: list[float]
     failed_s: list[float]
 
@@ -310,26 +312,28 @@ class Storm:
 
     def answered(self, from_s: float, to_s: float) -> float:
         """The share of the calls that came between, and got their answer."""
-        came = [each for each in self.answers if isinstance(each, Answer) and from_s <= each.call.arrived_s < to_s]
-        return sum(each.ok for each in came) / ((to_s - from_s) * CALLS_PER_S)
+        came = [each for at_s, each in self.answers if from_s <= at_s < to_s]
+        return sum(isinstance(each, Answer) and each.ok for each in came) / len(came)
 
 
 CALLS_PER_S = 2
 
 
-def weathered(sim: SimSettings, *, lane: str = "interactive", until_s: float = 960.0) -> Storm:
+def weathered(
+    sim: SimSettings, *, lane: str = "interactive", until_s: float = 960.0, scenario: Scenario | None = None
+) -> Storm:
     """Two calls a second."""
 
     async def scene(world: World) -> Storm:
-        async def one() -> Answer | Refused:
+        async def one(at_s: float) -> tuple[float, Answer | Refused]:
             try:
-                return await world.ask(lane=lane)
+                return at_s, await world.ask(lane=lane)
             except Refused as refusal:
-                return refusal
+                return at_s, refusal
 
         calls = []
         while world.now_s < until_s:
-            calls.append(asyncio.create_task(one()))
+            calls.append(asyncio.create_task(one(world.now_s)))
             await asyncio.sleep(1 / CALLS_PER_S)
         answers = await asyncio.gather(*calls)
         rows = [(row.started_ms + row.queue_ms, row.error) for row in world.ledger.attempts]
@@ -337,7 +341,22 @@ def weathered(sim: SimSettings, *, lane: str = "interactive", until_s: float = 9
         sent = sorted(((at_ms - first_ms) / 1000, error) for at_ms, error in rows)
         return Storm(answers, [at_s for at_s, _ in sent], [at_s for at_s, error in sent if error is not None])
 
-    return play(scene, sim=sim)
+    return play(scene, sim=sim, scenario=scenario)
+
+
+@pytest.mark.parametrize("lane", ["interactive", "bulk"])
+@pytest.mark.parametrize("sim", ["error=429", "error=429; retry-after=3"])
+def test_b03_b04_twelve_minutes_of_429s_cost_a_few_attempts_and_end_when_they_end(lane, sim, tmp_path):
+    """A 429 is no failure, but a streak of them ends in single calls at growing intervals all the same."""
+    file = tmp_path / "refused.toml"
+    file.write_text(f'about = "429s"\n[[phase]]\nfrom = 60\nto = 780\n[[phase.requests]]\ndo = "{sim}"\n')
+    settings, scenario = load_scenario(file, storm())
+
+    seen = weathered(settings, lane=lane, scenario=scenario)
+
+    assert seen.amplification <= 1.05
+    assert seen.answered(0, 55) == 1
+    assert seen.answered(780 + 120, 960) == 1
 
 
 @pytest.mark.parametrize("lane", ["interactive", "bulk"])
@@ -359,7 +378,7 @@ def test_b01_who_cannot_wait_for_the_end_of_a_storm_is_told_so_and_when_to_come_
     """An interactive call waits thirty seconds, not twelve minutes: 503, a reason, an honest `retry-after`."""
     seen = weathered(storm(overload_share=1.0))
 
-    refused = [each for each in seen.answers if isinstance(each, Refused) and each.reason is Reason.BREAKER_OPEN]
+    refused = [each for _, each in seen.answers if isinstance(each, Refused) and each.reason is Reason.BREAKER_OPEN]
     assert len(refused) > 0.9 * 720 * CALLS_PER_S
     assert {each.status for each in refused} == {503}
     assert all(1 <= (each.retry_after_s or 0) <= 120 for each in refused)
