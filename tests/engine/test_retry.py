@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from headgate.config.schema import Config, RetryConfig
+from headgate.config.schema import Config, LimitsConfig, RetryConfig
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
 from headgate.sim.scenario import Scenario, load_scenario
-from headgate.sim.settings import Access, Conditions, Latency
+from headgate.sim.settings import Access, Conditions, Latency, Limits
 from support.raw_upstream import (
     CLOSE,
     HANG,
@@ -408,6 +408,22 @@ def test_b02_where_one_in_three_fails_retries_stay_within_their_budget(seed):
 
     assert amplification <= 1.25
     assert answered_share >= 1 - share + 0.1
+
+
+@pytest.mark.parametrize("growth", [None, 1.4])
+def test_b15_a_backlog_grows_into_the_ramp_limit_and_not_against_it(growth):
+    """B15: an API that lets traffic grow by half a minute: one complaint is enough, or none where it is configured."""
+    sim = SimSettings(limits=Limits(ramp_growth=1.5))
+
+    async def scene(world: World) -> tuple[int, int]:
+        calls = (world.ask(lane="bulk", text="word " * 6000) for _ in range(600))
+        answers = await asyncio.gather(*calls)
+        complaints = [error for error, _ in world.attempts() if error is ErrorClass.RAMP_LIMIT]
+        return sum(answer.ok for answer in answers), len(complaints)
+
+    answered_calls, complaints = play(scene, sim=sim, config=Config(limits=LimitsConfig(ramp_growth=growth)))
+
+    assert (answered_calls, complaints <= (0 if growth else 2)) == (600, True)
 
 
 # -- the retry budget --------------------------------------------------------------------------------------------------
