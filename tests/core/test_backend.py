@@ -195,6 +195,20 @@ def test_b14_where_only_the_reset_is_told_it_tells_what_is_missing():
     assert ours.limiters[0].missing_at(0.0) == pytest.approx(30)
 
 
+def test_long_silent_answers_do_not_hold_others_back_for_ever():
+    """They may think; after some seconds without news the bucket is taken to refill."""
+    ours = backend(600, 60_000, 6_000, burst_s=1.0)
+    known = Slot((1.0, 0.0, 100.0))
+    ours.take(known, 0.0)
+    ours.settle(known, (1.0, 0.0, 100.0), 1.0)
+    for second in range(100, 120):
+        ours.take(Slot((1.0, 0.0, 0.0)), float(second))
+    ours.learn((SILENT, SILENT, Reading(6_000, 5_500, 500.0, 0.0)), 120.0)
+
+    assert ours.wait_s((1.0, 0.0, 1.0), 122.0) > 0
+    assert ours.wait_s((1.0, 0.0, 1.0), 300.0) == 0
+
+
 # -- a whole account --------------------------------------------------------------------------------------------------
 
 

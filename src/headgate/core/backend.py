@@ -44,6 +44,8 @@ LEAST_STEP = (2.0, 1_500.0, 2_000.0)
 LOOK_AHEAD_EVERY_S = 0.25
 LEAST_LOOK_S = 0.02
 """Between two looks at whether output is left: what is written meanwhile is only predicted."""
+PREDICTED_S = 5.0
+"""For no longer than this answers under way are taken to write as fast as usual: some think, and some stall."""
 FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
@@ -183,7 +185,11 @@ class Backend:
         elif slack > room / 3:
             slack = room / 3
         shrinks_per_s = outputs.refill_per_s - self._emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
-        short = told.missing + slack + 1.0 - room - (now_s - outputs.told_at_s) * shrinks_per_s
+        silent_s = now_s - outputs.told_at_s
+        short = told.missing + slack + 1.0 - room - min(silent_s, PREDICTED_S) * shrinks_per_s
+        if silent_s > PREDICTED_S:
+            shrinks_per_s = outputs.refill_per_s
+            short -= (silent_s - PREDICTED_S) * shrinks_per_s
         if short <= 0.0:
             return 0.0
         return max(short / max(shrinks_per_s, outputs.refill_per_s * LEAST_SHARE), LEAST_LOOK_S)
