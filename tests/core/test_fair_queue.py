@@ -194,9 +194,9 @@ def test_who_has_an_attempt_under_way_is_not_forgotten():
     """What it took is known when it ends, and counts then."""
     queue = make()
     slow = put(queue, "slow", size=0.1)
-    put(queue, "a")
-    put(queue, "a")
-    drain(queue, 2)
+    for _ in range(3):
+        put(queue, "a")
+    drain(queue, 4)
     for number in range(4 * LEAST_SWEPT):
         queue.discard(put(queue, f"passer-by {number}"), 0.0)
     queue.ended(slow)
@@ -219,6 +219,17 @@ def test_corrections_leave_no_old_entries_behind():
             queue.charge(ticket, 9.0 - share_s / 20)
 
     assert len(queue._lanes["bulk"]._heaps[None]) < 1_000
+
+
+def test_who_comes_back_after_old_entries_were_cleared_away_competes_again(monkeypatch):
+    """Its own was among them."""
+    monkeypatch.setattr(fair_lane, "LEAST_SWEPT", 0)
+    queue = make()
+    for tenant in "abcdefgh":
+        queue.discard(put(queue, tenant), 0.0)
+    tickets = [put(queue, tenant) for tenant in "ia"]
+
+    assert drain(queue) == tickets
 
 
 def test_tenants_that_come_once_do_not_stay():
@@ -318,7 +329,10 @@ def test_a_lane_without_headroom_passes_nobody():
 
 def test_who_only_headroom_holds_up_holds_up_other_lanes_without_it():
     """Also calls for one backend, whose permits the one that is due may be going to take."""
-    queue = make(*GUARDED, Lane(name="nightly"))
+    queue = make(*GUARDED, Lane(name="nightly"), longest_lead_s=1.0)
+    for _ in range(2):
+        put(queue, lane="chat", size=100.0)
+    drain(queue, 1)  # chat has had its lead
     put(queue, lane="bulk")
     put(queue, lane="nightly", only="west")
 
