@@ -96,6 +96,13 @@ class Setting:
     healed_s: float
     """From here on nothing goes wrong any more; of a safety run the time of its last call."""
 
+    def limits(self, pool: str) -> tuple[float, float, float]:
+        """What goes in a minute: requests, input and output tokens, by the account's limits under our own ceilings."""
+        theirs, ours = self.sim.limits.pool(pool), self.config.limits.pools.get(pool) or PoolCeiling()
+        both = ((theirs.rpm, ours.rpm), (theirs.itpm, ours.itpm), (theirs.otpm, ours.otpm))
+        requests, inputs, outputs = [float(limit if top is None else min(limit, top)) for limit, top in both]
+        return requests, inputs, outputs
+
     @property
     def command(self) -> str:
         """What replays it."""

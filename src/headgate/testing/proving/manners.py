@@ -141,7 +141,7 @@ class FewAreRefused(Checker):
     its limits: after the first minute hardly any is answered with 429."""
 
     rule = "PACE"
-    free = 3
+    free = 5
     share = 0.02
 
     def over(self) -> None:

@@ -87,10 +87,7 @@ class NobodyStarves(Checker):
         return policy is not None and policy.max_concurrency is not None
 
     def _work_s(self, sent: Sent, needs: tuple[float, float, float]) -> float:
-        limits = self.setting.sim.limits.pool(sent.pool)
-        return max(
-            [need / limit * 60 for need, limit in zip(needs, (limits.rpm, limits.itpm, limits.otpm), strict=True)]
-        )
+        return max([need / limit * 60 for need, limit in zip(needs, self.setting.limits(sent.pool), strict=True)])
 
 
 def _used(row: AttemptRecord) -> tuple[float, float, float]:
@@ -245,12 +242,12 @@ class AllIsWellAgain(Checker):
         """How long the API needs for all of it, if it does nothing else: by the scarcest of the three limits."""
         longest_s = 0.0
         for pool in ("sonnet-5.5", "haiku-5.5"):
-            limits = self.setting.sim.limits.pool(pool)
+            rpm, itpm, otpm = self.setting.limits(pool)
             rows = [row for row in self.scene.ledger.attempts if row.pool == pool]
             used = (
-                (len(rows), limits.rpm),
-                (sum([row.input_tokens + row.cache_write_5m_tokens for row in rows]), limits.itpm),
-                (sum([row.output_tokens for row in rows]), limits.otpm),
+                (len(rows), rpm),
+                (sum([row.input_tokens + row.cache_write_5m_tokens for row in rows]), itpm),
+                (sum([row.output_tokens for row in rows]), otpm),
             )
             longest_s = max(longest_s, *[amount / limit * 60 for amount, limit in used])
         return longest_s
