@@ -18,8 +18,8 @@ ADMIN = {
         "outcome, waits by lane, the error of estimates."
     ),
     "/api/limits": (
-        "What `headgate limits --json` prints: per key and pool the limits with their source and age, what is held and "
-        "free, who waits in which lane, and until when the pool is frozen and why."
+        "What `headgate limits --json` prints: per pool who waits in which lane, and for each key its limits with "
+        "source and age, what is learned of them, and what holds calls back. `?call=ID`: how one call waits."
     ),
 }
 """On the operators' port; a token is needed where one is set."""
