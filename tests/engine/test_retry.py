@@ -576,6 +576,32 @@ def test_b08_a_key_that_is_refused_midway_is_replaced_at_once():
     assert play(scene, sim=sim, credentials=KEYS) == [(True, 2, "key2"), (True, 1, "key2"), (True, 1, "key2")]
 
 
+@pytest.mark.parametrize("caller_attempts", [0, 3, 99])
+def test_b08_a_good_key_is_not_left_untried_behind_a_refused_one(caller_attempts):
+    """However often the caller has tried: it has not met the other key."""
+    sim = SimSettings(access=Access(revoked_keys=frozenset({KEYS[0]})))
+
+    async def scene(world: World) -> bool:
+        return (await world.ask(caller_attempts=caller_attempts)).ok
+
+    assert play(scene, sim=sim, credentials=KEYS)
+
+
+def test_inv_06_a_change_of_key_is_an_attempt_among_those_of_the_caller():
+    """Two of ours, two of the caller's: the key that is refused in the second is the end (seed 1013 of the proving
+    ground)."""
+    weather = Conditions(forecast={1.0: {"revoked_keys": frozenset(KEYS[:1])}})
+    sim = SimSettings(access=Access(organisation_per_key=True), weather=weather)
+
+    async def scene(world: World) -> list[tuple[str | None, str | None]]:
+        await world.ask("error=500; slow=1500", caller_attempts=2)
+        return world.attempts()
+
+    attempts = play(scene, sim=sim, credentials=KEYS, retry=RetryConfig(max_attempts=4))
+
+    assert [error for error, _ in attempts] == [ErrorClass.API_ERROR, ErrorClass.AUTHENTICATION]
+
+
 def test_b08_a_single_key_that_is_refused_is_asked_once_a_call():
     """There is no other: the API's own words tell the caller, without a loop."""
 

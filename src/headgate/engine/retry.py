@@ -190,7 +190,13 @@ class Retry:
         made = len(call.attempts)
         free = call.credential is None and call.own_key is None and call.upload is None
         another = failure.error in _OF_THE_KEY and free and self._keyring.other_than(attempt.record.credential)
-        if another and made < self._policy.max_attempts:
+        # What the caller has tried counts, but not so that a good key is left untried behind a refused one.
+        tried = made + max(call.record.caller_attempts, call.attempts_before)
+        if (
+            another
+            and made < self._policy.max_attempts
+            and (tried < self._policy.max_attempts or made < len(self._keyring.all()))
+        ):
             return Again(0.0, elsewhere=True)
         now_s = self._clock.now_s()
         first = call.attempts[0]
