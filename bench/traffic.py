@@ -105,7 +105,14 @@ FIGURES = (
     ),
     Figure(title="Jain index, 24 tenants", of=("tenants",), metric="jain", goal=0.99, at_most=False, shown=_ratio),
     Figure(title="attempts ÷ calls", of=("storm",), metric="attempts", goal=1.2, shown=_times),
-    Figure(title="full service after, in probe intervals", of=("storm",), metric="recovery", goal=2, shown=_times),
+    Figure(
+        title="full service after, in probe intervals",
+        of=("storm",),
+        metric="recovery",
+        goal=2,
+        shown=_times,
+        of_all=True,
+    ),
     Figure(title="waiting jobs, at most", of=("retry-storm",), metric="most_queued", goal=780, shown=_whole),
     Figure(
         title="throughput ÷ limit while jobs wait",
