@@ -24,7 +24,8 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[upstream]\nbase_url = 'http://a.example'", "upstream.base_url is plain http to a.example"),
         ("[upstream]\ntier = 'gold'", "upstream.tier must be one of start, build, scale"),
         ("[upstream]\nca_file = '/nonexistent.pem'", "upstream.ca_file '/nonexistent.pem' cannot be read"),
-        ("[[upstream.credentials]]\nname = 'default'", "two upstream credentials have the same name"),
+        ("[[upstream.credentials]]\nname = 'default'", "two upstream credentials are called 'default', as the key"),
+        ("[[upstream.credentials]]\nname = 'b'\n" * 2, "two upstream credentials are called 'b'; give each a name"),
         # lanes and workflows
         ("default_lane = 'night'", "there is no lane 'night'; lanes are interactive, standard, bulk"),
         ("[workflows.chat]\nlane = 'night'", "there is no lane 'night'"),
@@ -56,6 +57,8 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[retry]\nmax_attempts = 0", "retry.max_attempts must be a number above 0"),
         ("[retry]\nhold_s = -0.1", "retry.hold_s must be a number of 0 or more"),
         ("[retry]\ncap_s = nan", "retry.cap_s must be a number above 0"),
+        ("[limits]\nramp_growth = 1", "limits.ramp_growth must be a number above 1"),
+        ("[limits]\nramp_growth = inf", "limits.ramp_growth must be a number above 1"),
         ("[limits]\nper_user_rpm = 0", "limits.per_user_rpm must be a whole number above 0"),
         ("[workflows.a]\nper_session_rpm = -1", "workflows.a.per_session_rpm must be a whole number of 0 or more"),
         ("[workflows.a]\nmax_concurrency = 0", "workflows.a.max_concurrency must be a whole number of 1 or more"),

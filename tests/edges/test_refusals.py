@@ -177,6 +177,20 @@ def test_d09_the_same_call_again_before_its_time_is_told_to_wait_twice_as_long()
     assert play(scene, virtual=True, config=BUSY) == ([1, 2, 4, 8, 8, 8], 1)
 
 
+def test_d09_a_long_wait_is_told_as_it_is_however_often_somebody_asks():
+    """Twice the hours until a lane opens would miss its opening: what is added ends at a minute."""
+    closed = lanes(max_wait_s=0.0, open=("Mon 00:00-00:01",))
+
+    async def scene(edge):
+        told = [await edge.ask(body=body_of("again")) for _ in range(3)]
+        return {reply.header("x-headgate-reason") for reply in told}, {reply.header("retry-after") for reply in told}
+
+    reasons, waits = play(scene, virtual=True, config=Config(lanes=closed))
+
+    assert reasons == {"lane_closed"}
+    assert len(waits) == 1
+
+
 def test_d09_many_different_calls_at_once_are_no_impatience():
     """A busy application is told the truth."""
 

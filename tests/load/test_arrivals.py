@@ -121,6 +121,7 @@ def test_a_trace_can_begin_again():
             [row(0, blocks=[1, 2], block_tokens=16)],
             r"trace\.jsonl:1: 2 blocks of block_tokens 16 do not make up input_tok",
         ),
+        ([row(0, blocks=[1, 2])], r"trace\.jsonl:1: blocks need block_tokens: how many tokens each of them has"),
         (['{"arrival_s":1e999,"input_tokens":1,"output_tokens":1}'], r"trace\.jsonl:1: .*range"),
     ],
 )

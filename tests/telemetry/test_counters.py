@@ -62,6 +62,13 @@ def test_inv_22_each_reason_is_counted_once_a_call():
     }  # fmt: skip
 
 
+def test_a_call_that_is_refused_at_once_was_not_queued():
+    """Asking how long it would have waited takes some microseconds too."""
+    counters = counted((call(reason="lane_closed", queue_ms=0.02), []))
+
+    assert series(counters, "headgate_decisions_total") == {'reason="lane_closed",lane="bulk"': 1}
+
+
 def test_what_callers_choose_makes_no_series():
     """INV-19: models nobody knows are one pool, and a call that was refused at the door has no lane."""
     named = [(call(), [attempt(pool=f"claude-made-up-{number}")]) for number in range(50)]

@@ -67,9 +67,15 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
         _check_certificates(upstream.ca_file, place("upstream", "ca_file"))
     if upstream.tier not in tiers:
         raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(tiers)}")
-    names = ["default", *(credential.name for credential in upstream.credentials)]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"{place('upstream', 'credentials')}: two upstream credentials have the same name")
+    names = ["default"]
+    for credential in upstream.credentials:
+        if credential.name in names:
+            also = ", as the key of [upstream] is" if credential.name == "default" else ""
+            raise ConfigError(
+                f"{place('upstream', 'credentials')}: two upstream credentials are called {credential.name!r}{also}; "
+                "give each a name of its own"
+            )
+        names.append(credential.name)
 
 
 def _check_certificates(file: str, where: str) -> None:
@@ -151,6 +157,12 @@ def _check_numbers(config: Config, place: Place) -> None:
         value = getattr(config.limits, field)
         if value is not None and value <= 0:
             raise ConfigError(f"{place('limits', field)}: limits.{field} must be a whole number above 0")
+    growth = config.limits.ramp_growth
+    if growth is not None and not 1 < growth < float("inf"):
+        raise ConfigError(
+            f"{place('limits', 'ramp_growth')}: limits.ramp_growth must be a number above 1, such as 1.5, or traffic "
+            "could never grow"
+        )
     for name, workflow in config.workflows.items():
         for field, least in (("per_user_rpm", 0), ("per_session_rpm", 0), ("max_concurrency", 1)):
             value = getattr(workflow, field)

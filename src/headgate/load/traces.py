@@ -189,6 +189,8 @@ def _check(source: str, number: int, row: _Row, last_s: float) -> None:
         if not 0 <= value <= MOST_TOKENS:
             raise LoadError(f"{source}:{number}: {name} is {value}, and must be from 0 to {MOST_TOKENS}.")
     room = len(row.blocks) * row.block_tokens
+    if row.blocks and row.block_tokens <= 0:
+        raise LoadError(f"{source}:{number}: blocks need block_tokens: how many tokens each of them has, such as 512.")
     if row.blocks and not room - row.block_tokens < row.input_tokens <= room:
         raise LoadError(
             f"{source}:{number}: {len(row.blocks)} blocks of block_tokens {row.block_tokens} do not make up "

@@ -51,7 +51,7 @@ class Counters:
         queue_ms = call.queue_ms
         if reason is not None:
             self._decisions[reason, lane] += 1
-        if queue_ms and reason != Reason.QUEUED:
+        if queue_ms >= 1 and reason != Reason.QUEUED:  # less is the time it took to refuse the call
             self._decisions[Reason.QUEUED, lane] += 1
         said: list[str | None] = [reason]
         for attempt in attempts:
