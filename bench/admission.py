@@ -132,7 +132,7 @@ def a_gate() -> Gate:
     gate.backends.append(
         Backend(
             "default", limits, breaker=Breaker(chance), concurrency=Concurrency(), ramp=Ramp(UNLIMITED),
-            rng=chance, now_s=0.0,
+            now_s=0.0,
         )
     )  # fmt: skip
     return gate

@@ -17,7 +17,7 @@ CALM: dict[str, Any] = {
                      "pace": 1.0},
     },
     "burst": {"proven_s": 12.4, "too_much_s": None, "most_s": 60.0},
-    "frozen_for_s": 0, "frozen_because": None, "breaker": {"state": "closed", "next_try_in_s": 0.0},
+    "breaker": {"state": "closed", "because": None, "next_try_in_s": 0.0},
     "ramp_growth": None,
 }  # fmt: skip
 QUIET = {"weight": 1.0, "headroom": 0.0, "closed_for_s": 0, "waiting": 0, "oldest_s": 0, "tenants": 0, "top": []}
@@ -30,6 +30,10 @@ BUSY = QUIET | {
         {"tenant": "reports", "waiting": 9, "under_way": 0, "max_concurrency": None},
     ],
 }
+
+
+def breaker(state: str, because: str, next_try_in_s: float) -> dict[str, Any]:
+    return {"breaker": {"state": state, "because": because, "next_try_in_s": next_try_in_s}}
 
 
 @pytest.fixture
@@ -61,9 +65,9 @@ def test_a_calm_pool_is_two_lines_under_its_limits(told):
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
-        ({"frozen_for_s": 7.26, "frozen_because": "limited"}, "frozen for 7.3 s: limited"),
-        ({"breaker": {"state": "open", "next_try_in_s": 21.0}}, "breaker open, next try in 21.0 s"),
-        ({"breaker": {"state": "half_open", "next_try_in_s": 0.0}}, "breaker half open, next try in 0.0 s"),
+        (breaker("held", "limited", 7.26), "held for 7.3 s: limited"),
+        (breaker("open", "overloaded", 21.0), "breaker open (overloaded), next try in 21.0 s"),
+        (breaker("half_open", "failing", 0.0), "breaker half open (failing), next try in 0.0 s"),
         ({"burst": {"proven_s": 9.8, "too_much_s": 10.4, "most_s": 60}}, "go at once, 10 s is too much"),
         ({"max_under_way": 6.4}, "3 under way of 6 at a time"),
         ({"ramp_growth": 1.5}, "input grows by 1.5 times a minute at most"),

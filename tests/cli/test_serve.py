@@ -247,7 +247,7 @@ def test_limits_says_what_is_known_of_each_limit_and_from_where(guarded: Command
         assert limiter["per_minute"] > 0
         assert limiter["source"]
         assert limiter["age_s"] >= 0
-    assert (backend["frozen_for_s"], backend["breaker"]["state"]) == (0, "closed")
+    assert backend["breaker"]["state"] == "closed"
     assert {lane["waiting"] for lane in pool["lanes"].values()} == {0}
 
 
@@ -260,7 +260,7 @@ def test_the_table_of_limits_is_readable_and_ends_with_the_next_step(guarded: Co
     assert run.stderr == "Next: headgate cost --by workflow\n"
 
 
-def test_limits_says_what_is_frozen_and_why_and_who_waits(tmp_path: Path, sim: Command):
+def test_limits_says_what_is_held_and_why_and_who_waits(tmp_path: Path, sim: Command):
     """The API asked for a pause: an operator sees how long it still lasts, and who stands before the gate."""
     with serving(tmp_path, sim) as serve:
 
@@ -268,7 +268,7 @@ def test_limits_says_what_is_frozen_and_why_and_who_waits(tmp_path: Path, sim: C
             wires = [Wire(*await serve.connect()) for _ in range(2)]
             for wire, headers in zip(wires, ({"x-sim": "error=429; retry-after=20"}, {}), strict=True):
                 await wire.send(request_of("POST", "/v1/messages", body_of(), headers | {"x-headgate-lane": "bulk"}))
-                await state(serve, lambda pool: pool["backends"][0]["frozen_for_s"])
+                await state(serve, lambda pool: pool["backends"][0]["breaker"]["state"] == "held")
             await state(serve, lambda pool: pool["lanes"]["bulk"]["waiting"] == 2)
             run = await asyncio.to_thread(limits, serve, token=None)
             for wire in wires:
@@ -278,7 +278,7 @@ def test_limits_says_what_is_frozen_and_why_and_who_waits(tmp_path: Path, sim: C
         table = asyncio.run(scene())
 
     assert "waiting: bulk 2 (oldest " in table
-    assert re.search(r"frozen for [12]\d\.\d s: \w+", table)
+    assert re.search(r"held for [12]\d\.\d s: \w+", table)
 
 
 def test_limits_without_the_token_says_which_setting_is_missing(guarded: Command):
