@@ -22,9 +22,9 @@ Told = headgate.StreamRestart | str
 def breaking(tmp_path: Path):
     """Scenarios in which the first streams break off after five deltas, or as told."""
 
-    def write(streams: int = 1, do: str = "cut=5", *, tokens_per_s: float | None = 1000) -> Path:
+    def write(streams: int = 1, do: str = "cut=5", *, tokens_per_s: float | None = 1000, ttft_s: float = 0) -> Path:
         path = tmp_path / "breaking.toml"
-        latency = f"[settings.latency]\nttft_s = 0\ntokens_per_s = {tokens_per_s}\n" if tokens_per_s else ""
+        latency = f"[settings.latency]\nttft_s = {ttft_s}\ntokens_per_s = {tokens_per_s}\n" if tokens_per_s else ""
         path.write_text(
             f'about = "Streams that break"\n{latency}'
             f'[[phase]]\n[[phase.requests]]\nstream = true\nfirst = {streams}\ndo = "{do}"\n'
@@ -275,3 +275,25 @@ def test_a_reader_that_leaves_while_a_stream_begins_anew_leaves_nothing_open(bre
     [call], under_way = virtual(scene, scenario=breaking(99), through="library", config=config)
 
     assert (call.outcome, sum(under_way)) == ("cancelled", 0)
+
+
+@pytest.mark.parametrize("after_s", [0.2, 0.5, 1.0])
+def test_inv_02_a_stream_closed_by_another_task_while_it_begins_anew_is_recorded_whole(after_s, breaking):
+    """The restart is called off, and what its attempt cost is a part of the call's record."""
+
+    async def scene(world):
+        with headgate.context(on_stream_restart=lambda notice: None):
+            stream = await world.client(max_retries=0).messages.create(**asking(), stream=True)
+        reading = asyncio.create_task(read_to_the_end(stream))
+        await asyncio.sleep(after_s)  # the first attempt breaks at once, the second takes a second to begin
+        await stream.close()
+        await asyncio.wait([reading])
+        await asyncio.sleep(60)
+        return world.ledger, world.books()
+
+    ledger, books = virtual(scene, scenario=breaking(ttft_s=1), through="library")
+
+    [call] = ledger.calls
+    assert not ledger.open
+    assert call.attempts == len(books["entries"])
+    assert call.cost_pico + call.unconfirmed_pico >= books["cost_pico"]

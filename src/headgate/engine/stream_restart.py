@@ -5,6 +5,7 @@ Only for a reader that has said it can bear that: what it has read so far is voi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -29,6 +30,7 @@ class RestartingStream:
         self._closed = False
         self._seen = False
         self._left: Failure | None = None
+        self._restarting: asyncio.Task[ReplyStream | None] | None = None
         self._follow(stream)
 
     @property
@@ -55,19 +57,37 @@ class RestartingStream:
                 self._seen = True
                 return data
             # `data` ends in an error event, which the reader gets if this was the last attempt.
-            following = await self._restart(stream, failure, self._seen)
+            restarting = self._restarting = asyncio.create_task(self._restart(stream, failure, self._seen))
+            restarting.add_done_callback(self._restarted)
+            try:
+                following = await restarting
+            except asyncio.CancelledError:
+                reader = asyncio.current_task()
+                if not self._closed or (reader is not None and reader.cancelling()):
+                    raise
+                return b""  # it was closed meanwhile, by another task than the one that reads
+            if self._closed:
+                return b""
             if following is None:
                 self._end()
                 return data
+
+    def _restarted(self, restarting: asyncio.Task[ReplyStream | None]) -> None:
+        self._restarting = None
+        following = None if restarting.cancelled() or restarting.exception() is not None else restarting.result()
+        if following is not None:
             self._follow(following)
-            if self._closed:
-                following.close()
-                return b""
+        if self._closed:
+            self._stream.close()
+            self._end()
 
     def close(self) -> None:
         self._closed = True
         if not self._ended:
             self._left = Failure(ErrorClass.CANCELLED)
+        if self._restarting is not None:
+            self._restarting.cancel()  # the answer is over when that attempt is, whose cost is a part of it
+            return
         self._stream.close()
         self._end()
 
