@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+from random import Random
+
 import pytest
 
+from headgate.core.breaker import Breaker
 from headgate.core.rate_headers import Reading
 from support.account import Account, Slot, backend, backlog, bound_s
 
@@ -111,9 +115,16 @@ def limited(ours, now_s: float, retry_after_s: float | None = None) -> None:
     ours.settle(slot, ONE, now_s)
 
 
+def answered(ours, now_s: float) -> None:
+    slot = Slot(ONE)
+    ours.take(slot, now_s)
+    ours.outcome("ok", slot, now_s)
+    ours.settle(slot, ONE, now_s)
+
+
 def test_inv09_nothing_goes_before_the_api_allows_it():
     """INV-09: its `retry-after` holds for everybody."""
-    ours = backend(600, 60_000, 6_000)
+    ours = backend(600, 60_000, 6_000, breaker=Breaker(Random(1)))
     limited(ours, 0.0, 7.0)
 
     assert (ours.blocked_s(0.0), ours.wait_s(ONE, 6.0)) == (7.0, 1.0)
@@ -123,7 +134,7 @@ def test_b04_a_429_that_does_not_say_how_long_holds_for_a_second_and_some_chance
     """B04: so that processes that share an account do not come back together."""
     holds = []
     for seed in range(20):
-        ours = backend(600, 60_000, 6_000, seed=seed)
+        ours = backend(600, 60_000, 6_000, breaker=Breaker(Random(seed)))
         limited(ours, 0.0)
         holds.append(ours.blocked_s(0.0))
 
@@ -132,7 +143,7 @@ def test_b04_a_429_that_does_not_say_how_long_holds_for_a_second_and_some_chance
 
 def test_nothing_is_held_back_for_longer_than_set():
     """However long the API asks for; the call itself ends with its answer."""
-    ours = backend(600, 60_000, 6_000, longest_freeze_s=60.0)
+    ours = backend(600, 60_000, 6_000, breaker=Breaker(Random(1), longest_hold_s=60.0))
     limited(ours, 0.0, 1e6)
 
     assert ours.blocked_s(0.0) == 60.0
@@ -144,7 +155,8 @@ def test_b13_a_429_wins_over_headers_that_tell_of_room():
     paces = []
     for second in range(0, 30, 10):
         ours.learn(told(0.5), float(second))
-        limited(ours, float(second))
+        answered(ours, float(second))
+        limited(ours, second + 1.0)
         paces.append(ours.refill_per_s[0])
     for second in range(30, 400, 5):
         ours.learn(told(0.5), float(second))
@@ -165,6 +177,55 @@ def test_429s_of_calls_that_were_under_way_together_count_once():
             ours.outcome("limited", slot, 1.0, 1.0)
 
     assert often.refill_per_s == once.refill_per_s < (10.0, 1_000.0, 100.0)
+
+
+def test_429s_to_everything_do_not_slow_what_comes_after_them():
+    """A storm: what was too fast would get an answer now and then."""
+    ours = backend(600, 60_000, 6_000)
+    for second in range(0, 720, 30):
+        ours.learn(told(0.5), float(second))
+        limited(ours, float(second))
+
+    assert ours.refill_per_s[0] >= 0.85 * 10
+
+
+def test_a_streak_of_429s_that_depth_does_not_explain_says_nothing_of_depth():
+    """The first came to one of many calls and might have been about depth; those to a full bucket were not."""
+    ours = backend(600, 60_000, 6_000)
+    answered(ours, 0.0)
+    go(ours, now_s=0.0)
+    limited(ours, 0.0)
+    bound_s = ours.depth.bound_s
+    for second in (100.0, 200.0):
+        ours.learn(told(0.5), second)
+        limited(ours, second)
+
+    assert bound_s < ours.depth.bound_s == inf
+
+
+# -- others -----------------------------------------------------------------------------------------------------------
+
+
+def test_b23_what_nobody_has_heard_of_for_long_is_forgotten():
+    """Others who took everything may have gone: half as much is believed every thirty seconds."""
+    ours = backend(600, 60_000, 6_000, burst_s=1.0)
+    for second in range(30):
+        ours.learn(told(20.0 + 10 * second), float(second))
+    before = ours.refill_per_s[0]
+    ours.wait_s(ONE, 150.0)
+
+    assert before < 1 < 9 < ours.refill_per_s[0]
+
+
+def test_a_probe_needs_no_permits():
+    """Whatever the books say: nobody else would find out that they are wrong."""
+    breaker = Breaker(Random(1))
+    ours = backend(600, 60_000, 6_000, breaker=breaker)
+    ours.learn(told(600.0), 0.0)
+    for _ in range(3):
+        limited(ours, breaker.held_until_s if breaker.held_until_s > 0 else 0.0)
+
+    assert ours.wait_s(ONE, breaker.held_until_s) == 0.0
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------

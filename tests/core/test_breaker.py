@@ -195,6 +195,30 @@ def test_a_529_that_asks_for_time_gets_it(asked_s, wait_s):
 # -- open, half open, closed -------------------------------------------------------------------------------------------
 
 
+def test_after_the_time_that_a_529_asked_for_one_call_goes_first():
+    """All those who have waited meanwhile would be refused together; its answer lets them go, and nothing slowly."""
+    breaker = make()
+    fail(breaker, 1, kind="ok")
+    breaker.ended("overloaded", breaker.take(0.0), 0.0, 7.0)
+    first = breaker.take(7.0)
+    waits = breaker.wait_s(7.0)
+
+    assert (first, waits > 0) == (True, True)
+    assert not breaker.ended("ok", first, 8.0)
+    assert breaker.wait_s(8.0) == 0.0
+
+
+def test_inv09_a_429_of_a_call_from_before_is_obeyed_too():
+    """INV-09: late as it comes, it asks for time from now on."""
+    breaker = make()
+    slow = breaker.take(0.0), breaker.taken
+    fail(breaker)
+    breaker.ended("ok", breaker.take(10.0), 10.0)
+    breaker.ended("limited", slow[0], 11.0, 7.0, number=slow[1])
+
+    assert breaker.wait_s(11.0) == 7.0
+
+
 def test_b01_one_probe_at_a_time():
     """When the time is over one call goes, and the others wait for what becomes of it."""
     breaker, at_s = opened()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from headgate.core.depth import FIRST_DOUBT_S, Depth
 
 
@@ -72,6 +74,19 @@ def test_a_doubted_bound_holds_again_with_one_429():
     depth.refuse(40.0, FIRST_DOUBT_S)
 
     assert depth.bound_s == 10.0
+
+
+def test_a_streak_of_429s_that_was_about_something_else_leaves_no_bound():
+    """All of it is taken back at once, unless something has been answered in between."""
+    depth, confirmed = make(), make()
+    for one in (depth, confirmed):
+        one.prove(20.0, surely=False)
+        one.refuse(24.0, 0.0)
+        one.refuse(21.5, 1.0)
+    confirmed.confirm()
+
+    assert (depth.retract(), depth.bound_s) == (True, inf)
+    assert (confirmed.retract(), confirmed.bound_s) == (False, 21.5)
 
 
 def test_nothing_is_tried_beyond_what_is_set():

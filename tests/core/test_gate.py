@@ -51,7 +51,7 @@ class World:
 def _backend(name: str) -> Backend:
     limits = [Limit(figure, "headers", 0.0) for figure in (600.0, 60_000.0, 6_000.0)]
     return Backend(
-        name, limits, breaker=Breaker(Random(1)), concurrency=Concurrency(), ramp=Ramp(60_000.0), rng=Random(1),
+        name, limits, breaker=Breaker(Random(1)), concurrency=Concurrency(), ramp=Ramp(60_000.0),
         now_s=0.0, first_burst_s=2.0, burst_s=2.0,
     )  # fmt: skip
 

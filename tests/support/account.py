@@ -32,6 +32,7 @@ class Free:
     """A breaker, a concurrency limit and a ramp that hold nobody up."""
 
     taken = 0
+    half_open = False
 
     def wait_s(self, *_: float) -> float:
         return 0.0
@@ -49,11 +50,11 @@ class Free:
         return True
 
 
-def backend(rpm: float, itpm: float, otpm: float, *, seed: int = 1, **options: Any) -> Backend:
+def backend(rpm: float, itpm: float, otpm: float, **options: Any) -> Backend:
     free: Any = Free()
     limits = [Limit(figure, "tier start", 0.0) for figure in (rpm, itpm, otpm)]
     parts = {"breaker": free, "concurrency": free, "ramp": free} | options
-    return Backend("key-1", limits, rng=Random(seed), now_s=0.0, **parts)
+    return Backend("key-1", limits, now_s=0.0, **parts)
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """One way to send a pool's calls: an API key's permits for it, and what is learned of the limits behind them.
 
-Pure: all times are seconds of one monotonic clock, chance is handed in.  The gate asks `wait_s`, then `take`s; the
+Pure: all times are seconds of one monotonic clock.  The gate asks `wait_s`, then `take`s; the
 caller sends, and tells of it by `learn` (what the headers said), `outcome` (how the attempt went), `adjust` (it is
 larger than was reserved) and `settle` (it is over).  Nothing is refused here: a backend only says how long to wait.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf
-from random import Random
 from typing import Protocol
 
 from headgate.core.breaker import Breaker, OutcomeKind
@@ -27,9 +26,6 @@ from headgate.core.rate_limits_api import PoolFacts
 __all__ = ["Backend", "Holder"]
 
 REQUESTS, INPUT, OUTPUT = range(3)
-LEAST_FREEZE_S = 1.0
-"""After a 429, also one that does not say how long; then half as much again by chance, so that processes that share an
-account do not come back together."""
 PATIENCE_S = (2.0, 6.0, 20.0)
 """Over how long the use of others is measured: requests are counted exactly, input is an estimate until the answer
 begins, and output only comes while it is written."""
@@ -50,6 +46,8 @@ FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
+STALE_AFTER_S = 30.0
+"""Without news others are taken to use half as much, and again after as long: they may have gone."""
 SETTLED_AFTER_S = 5.0
 """After a 429 headers prove no depth for so long: the API may count what it refused."""
 
@@ -73,39 +71,35 @@ class Backend:
         breaker: Breaker,
         concurrency: Concurrency,
         ramp: Ramp,
-        rng: Random,
         now_s: float,
         first_burst_s: float = 1.0,
         burst_s: float = 60.0,
-        longest_freeze_s: float = 3600.0,
     ) -> None:
         """`limits` in the order of `LIMITERS`.
 
         Args:
             first_burst_s: seconds of refill that may go at once before anything is learned.
             burst_s: the most that is ever tried.
-            longest_freeze_s: nothing is held back for longer, whatever the API asks.
         """
         self.name = name
         self.breaker = breaker
         self.concurrency = concurrency
         self.ramp = ramp
         self.depth = Depth(first_burst_s, burst_s)
-        self.frozen_until_s = -inf
-        self.frozen_by = ""
         self.limiters = [
             Limiter(limiter, limit, now_s, patience_s=patience)
             for limiter, limit, patience in zip(LIMITERS, limits, PATIENCE_S, strict=True)
         ]
         self.plain: Limiter | None = None
         """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
-        self._rng = rng
-        self._longest_freeze_s = longest_freeze_s
         self._held: dict[Holder, _Hold] = {}
         self._emission = Emission()
         self._looked_ahead_s = -inf
         self._doubt = InputDoubt()
         self._refused_s = -inf
+        self._answered = True
+        """Whether anything that went after the last 429 has been answered."""
+        self._stale_at_s = now_s + STALE_AFTER_S
         self._recovered_s = now_s
         self._shy = False
         self._widen()
@@ -133,13 +127,14 @@ class Backend:
         """
         if not self.concurrency.has_room(len(self._held)):
             return inf
-        longest = self.frozen_until_s - now_s
-        wait = self.breaker.wait_s(now_s)
-        if wait > longest:
-            longest = wait
+        if now_s >= self._stale_at_s:
+            self._forget_others(now_s)
+        longest = self.breaker.wait_s(now_s)
         wait = self.ramp.wait_s(needs[INPUT], now_s)
         if wait > longest:
             longest = wait
+        if self.breaker.half_open and not self._held:
+            return longest  # nobody else would tell whether what we know of the buckets is still true
         for limiter, need in zip(self.limiters, needs, strict=True):
             step = limiter.step
             if step:
@@ -170,6 +165,8 @@ class Backend:
         wait = self._owed_wait_s(now_s)
         if wait > longest:
             longest = wait
+        if longest > STALE_AFTER_S:
+            longest = STALE_AFTER_S  # by then others may be thought of differently
         return longest if longest > 0.0 else 0.0
 
     def _owed_wait_s(self, now_s: float) -> float:
@@ -195,8 +192,8 @@ class Backend:
         return max(short / max(shrinks_per_s, outputs.refill_per_s * LEAST_SHARE), LEAST_LOOK_S)
 
     def blocked_s(self, now_s: float) -> float:
-        """Seconds for which nothing goes, however small: frozen, or the breaker is open."""
-        return max(0.0, self.frozen_until_s - now_s, self.breaker.wait_s(now_s))
+        """Seconds for which nothing goes, however small."""
+        return self.breaker.wait_s(now_s)
 
     def free(self, now_s: float) -> tuple[float, float, float]:
         """Permits that are there now; negative is a debt."""
@@ -302,6 +299,8 @@ class Backend:
         for limiter, reading in zip(self.limiters, readings, strict=True):
             if limiter.hear(reading, now_s):
                 changed = True
+            if limiter.told_at_s == now_s:
+                self._stale_at_s = now_s + STALE_AFTER_S
         if now_s - self._looked_ahead_s >= LOOK_AHEAD_EVERY_S:
             self._look_ahead(now_s)
         if now_s - self._refused_s > SETTLED_AFTER_S:
@@ -340,29 +339,17 @@ class Backend:
         """
         if kind == "limited":
             self._limited(ticket, now_s)
-            least_s = LEAST_FREEZE_S
-            if retry_after_s is None:
-                least_s *= 1.0 + self._rng.random() / 2
-            self._freeze(max(retry_after_s or 0.0, least_s), kind, now_s)
         elif kind == "ramp":
             self.ramp.hit(now_s, retry_after_s)
-            self._freeze(max(retry_after_s or 0.0, LEAST_FREEZE_S), kind, now_s)
-        elif kind == "overloaded" and retry_after_s is not None:
-            self._freeze(retry_after_s, kind, now_s)
         hold = self._held.get(ticket)
         began_s = hold.since_s if hold is not None else None
+        if kind == "ok" and began_s is not None and began_s >= self._refused_s:
+            self._answered = True
         number = hold.number if hold is not None else None
         if self.breaker.ended(kind, ticket.probe, now_s, retry_after_s, number=number):
             self.concurrency.begin_slowly(now_s)
         elif not ticket.probe:
             self.concurrency.ended(kind, len(self._held), now_s, began_s=began_s)
-
-    def _freeze(self, seconds: float, why: str, now_s: float) -> None:
-        """Nothing goes for so long: the API asked for it."""
-        until_s = now_s + min(seconds, self._longest_freeze_s)
-        if until_s > self.frozen_until_s:
-            self.frozen_until_s = until_s
-            self.frozen_by = why
 
     def _limited(self, ticket: Holder, now_s: float) -> None:
         """A 429 came though we saw room: the buckets are shallower than we thought, or somebody else was there, or the
@@ -372,11 +359,18 @@ class Backend:
             return  # sent before we had heard of the one before: it says nothing new
         self._refused_s = now_s
         self._recover(now_s)
+        # Where nothing gets through it is not for being a little too fast: that is the breaker's business.
+        news, self._answered = self._answered, False
+        if news:
+            self.depth.confirm()
         refused, seconds, grain_s = refused_at(self.limiters, hold.charged, self.depth.proven_s, now_s)
         if refused is None:
-            for limiter in self.limiters:
-                limiter.slow(max(LEAST_SHARE, limiter.pace * SLOWER), now_s)
-            self._shy = True
+            if news:
+                for limiter in self.limiters:
+                    limiter.slow(max(LEAST_SHARE, limiter.pace * SLOWER), now_s)
+                self._shy = True
+            elif self.depth.retract():
+                self._widen()
             return
         if not self.depth.refuse(seconds, now_s, grain_s=grain_s):
             refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
@@ -402,6 +396,13 @@ class Backend:
             if limiter.pace < 1.0 or limiter.trust < 1.0:
                 self._shy = True
         self._widen()
+
+    def _forget_others(self, now_s: float) -> None:
+        """Nobody has told anything for long: others may have gone."""
+        spans = 1 + int((now_s - self._stale_at_s) / STALE_AFTER_S)
+        self._stale_at_s += spans * STALE_AFTER_S
+        for limiter in self.limiters:
+            limiter.forget_others(0.5**spans, now_s)
 
     def _look_ahead(self, now_s: float) -> None:
         """Output is missing as told, and as much more as the answers under way will write faster than it refills."""
@@ -429,6 +430,7 @@ class Backend:
             limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
             limiter.most = max(1.0, per_s * self.depth.most_s)
             limiter.step = LEAST_STEP[index] if exploring else 0.0
+        self.ramp.limit_per_minute = self.limiters[INPUT].limit.per_minute
         if self.plain is not None:
             self.plain.room = max(1.0, self.plain.limit.per_minute / 60 * allowed_s)
 

@@ -2,7 +2,8 @@
 
 Two kinds of trouble hold calls back, and both end in probes, one at a time.  Failures (5xx, 529, timeouts, lost
 connections) open the breaker.  A 429 is no failure: it holds all calls for as long as the API asks, and only where
-what goes afterwards is refused again do the holds grow and probes begin.
+what goes afterwards is refused again do the holds grow and probes begin.  A 529 that asks for time gets it, and one
+call goes first after it.
 
 Claude's answers take minutes, its refusals a moment.  So failures are weighed against the calls that *began* meanwhile,
 not against those that ended, and a call that began before the last change says nothing about what came after it.
@@ -48,9 +49,9 @@ class Breaker:
     """
 
     __slots__ = (
-        "_before", "_changed", "_changed_s", "_closed_s", "_failed", "_half_s", "_interval_s", "_longest_hold_s",
-        "_openings", "_probe_s", "_probes", "_refused", "_refused_of", "_rng", "_rounds", "_row", "_row_first",
-        "_row_last", "_starts", "_until_s", "half_open", "taken",
+        "_asked", "_before", "_changed", "_changed_s", "_closed_s", "_failed", "_half_s", "_interval_s",
+        "_longest_hold_s", "_openings", "_probe_s", "_probes", "_refused", "_refused_of", "_rng", "_rounds",
+        "_row", "_row_first", "_row_last", "_starts", "half_open", "held_for", "held_until_s", "taken",
     )  # fmt: skip
 
     def __init__(self, rng: Random, *, longest_hold_s: float = 3600.0) -> None:
@@ -61,7 +62,12 @@ class Breaker:
         """The number of the last call that went."""
         self.half_open = False
         """Whether calls go one at a time, once the present hold is over."""
-        self._until_s = -inf
+        self.held_until_s = -inf
+        """Nothing goes before."""
+        self.held_for: OutcomeKind = "ok"
+        """What for; of the last time, once it is over."""
+        self._asked = False
+        """One at a time only because a 529 asked for time."""
         self._changed, self._changed_s = 0, -inf
         """The last call that went before it opened, closed or began to hold, and when that was: calls from before have
         had their say."""
@@ -83,8 +89,8 @@ class Breaker:
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until a call may go: 0 now."""
-        if now_s < self._until_s:
-            return self._until_s - now_s
+        if now_s < self.held_until_s:
+            return self.held_until_s - now_s
         if not self._probes:
             return 0.0
         # A long answer may be on its way: after another interval without a word one more may try.
@@ -104,15 +110,10 @@ class Breaker:
         self._probe_s = now_s
         return True
 
-    @property
-    def held_until_s(self) -> float:
-        """Nothing goes before."""
-        return self._until_s
-
     def state(self, now_s: float) -> State:
         """`held`: the API asked for time."""
-        if now_s < self._until_s:
-            return "open" if self.half_open and not self._rounds else "held"
+        if now_s < self.held_until_s:
+            return "open" if self.half_open and not (self._rounds or self._asked) else "held"
         return "half_open" if self.half_open else "closed"
 
     # -- learning -----------------------------------------------------------------------------------------------
@@ -143,19 +144,35 @@ class Breaker:
             if stale:
                 return False
             if probe and self.half_open:
+                slowly = not self._asked
                 self._close(now_s)
-                return True
+                return slowly
             self._rounds = 0
             if number > self._row_first:
                 self._row = 0
         elif kind in ("limited", "ramp"):
-            self._limited(now_s, retry_after_s, stale=stale)
-        elif kind != "neutral" and not stale:
-            if not self.half_open:
-                self._bad(kind, number, now_s, retry_after_s)
-            elif probe:
-                self._open(now_s, retry_after_s)
+            self._limited(kind, now_s, retry_after_s, stale=stale)
+        elif kind != "neutral":
+            if kind == "overloaded" and retry_after_s:
+                self._give_time(now_s, retry_after_s)
+            if not stale:
+                if not self.half_open or self._asked:
+                    self._bad(kind, number, now_s, retry_after_s)
+                elif probe:
+                    self._open(kind, now_s, retry_after_s)
         return False
+
+    def _hold(self, kind: OutcomeKind, until_s: float) -> None:
+        if until_s > self.held_until_s:
+            self.held_until_s = until_s
+            self.held_for = kind
+
+    def _give_time(self, now_s: float, retry_after_s: float) -> None:
+        """A 529 asks everybody for time."""
+        self._hold("overloaded", now_s + min(retry_after_s, self._longest_hold_s))
+        if not self.half_open:
+            self.half_open = self._asked = True
+            self._interval_s = OPEN_S
 
     def _bad(self, kind: OutcomeKind, number: int, now_s: float, retry_after_s: float | None) -> None:
         if not self._row:
@@ -167,10 +184,7 @@ class Breaker:
             self._turn(now_s)
         self._failed[1] += 1
         if self._is_row() or self._is_window():
-            self._open(now_s, retry_after_s)
-        elif kind == "overloaded" and retry_after_s:
-            # It asks everybody for time.
-            self._until_s = max(self._until_s, now_s + min(retry_after_s, self._longest_hold_s))
+            self._open(kind, now_s, retry_after_s)
 
     def _is_row(self) -> bool:
         """Whether enough calls in a row have failed, in the order in which they went."""
@@ -185,7 +199,7 @@ class Breaker:
         starts = sum(self._starts)
         return starts >= WINDOW_STARTS and sum(self._failed) * 2 >= starts
 
-    def _open(self, now_s: float, retry_after_s: float | None) -> None:
+    def _open(self, kind: OutcomeKind, now_s: float, retry_after_s: float | None) -> None:
         if not self.half_open and now_s - self._closed_s > CALM_S:
             self._openings = 0
         open_s = min(LONGEST_OPEN_S, OPEN_S * 2.0**self._openings) * self._rng.uniform(1 - JITTER, 1 + JITTER)
@@ -193,16 +207,17 @@ class Breaker:
         self._rounds = 0
         self._change(now_s)
         self._interval_s = max(open_s, min(retry_after_s or 0.0, self._longest_hold_s))
-        self._until_s = max(self._until_s, now_s + self._interval_s)
-        self.half_open = True
+        self._hold(kind, now_s + self._interval_s)
+        self.half_open, self._asked = True, False
 
     def _close(self, now_s: float) -> None:
-        self.half_open = False
+        self.half_open = self._asked = False
         self._rounds = 0
         self._closed_s = now_s
         self._change(now_s)
 
-    def _limited(self, now_s: float, retry_after_s: float | None, *, stale: bool) -> None:
+    def _limited(self, kind: OutcomeKind, now_s: float, retry_after_s: float | None, *, stale: bool) -> None:
+        self._hold(kind, now_s + max(HOLD_S, min(retry_after_s or 0.0, self._longest_hold_s)))
         if not stale:
             self._before, self._rounds = self._rounds, 1
             self._refused, self._refused_of = 0, self.taken - self._changed
@@ -214,10 +229,10 @@ class Breaker:
         if self._refused * 2 >= self._refused_of:
             self._rounds = max(self._rounds, min(self._before + 1, 16))
         hold_s = min(LONGEST_HOLD_S, HOLD_S * 2.0 ** (self._rounds - 1)) * self._rng.uniform(1.0, 1 + JITTER)
-        asked_s = min(retry_after_s or 0.0, self._longest_hold_s)
-        self._until_s = max(self._until_s, self._changed_s + hold_s, now_s + asked_s)
-        self._interval_s = self._until_s - self._changed_s
-        self.half_open = self.half_open or self._rounds > 1
+        self._hold(kind, self._changed_s + hold_s)
+        self._interval_s = self.held_until_s - self._changed_s
+        if self._rounds > 1:
+            self.half_open, self._asked = True, False
 
     def _change(self, now_s: float) -> None:
         self._changed, self._changed_s = self.taken, now_s

@@ -21,7 +21,9 @@ LONGEST_DOUBT_S = 4 * 3600.0
 class Depth:
     """Seconds of refill that may be missing from a bucket when a call goes."""
 
-    __slots__ = ("_doubt_s", "_doubted_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s")
+    __slots__ = (
+        "_before", "_doubt_s", "_doubted_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s",
+    )  # fmt: skip
 
     def __init__(self, first_s: float, most_s: float) -> None:
         """`first_s` is taken as given; more than `most_s` is never tried."""
@@ -35,6 +37,8 @@ class Depth:
         self._doubt_s = FIRST_DOUBT_S
         self._doubted_s = inf
         self._grain_s = 0.0
+        self._before: tuple[float, float, float] | None = None
+        """What was proven, bound and doubted before a streak of 429s."""
 
     @property
     def allowed_s(self) -> float:
@@ -77,10 +81,23 @@ class Depth:
         seconds = max(min(seconds, self._doubted_s), self._least_s)
         if seconds >= self.bound_s * (1 - STEP) or (seconds <= self._least_s and self.proven_s <= self._least_s):
             return False
+        self._before = self._before or (self.proven_s, self.bound_s, self._doubted_s)
         self.bound_s = seconds
         self._grain_s = grain_s
         self.bound_until_s = now_s + self._doubt_s
         self.proven_s = max(self._least_s, min(self.proven_s, seconds * (1 - STEP)))
+        return True
+
+    def confirm(self) -> None:
+        """What went after the last 429 was answered: so it was one of its kind."""
+        self._before = None
+
+    def retract(self) -> bool:
+        """A streak of 429s was not about depth after all.  Returns whether anything had followed from it."""
+        if self._before is None:
+            return False
+        self.proven_s, self.bound_s, self._doubted_s = self._before
+        self._before = None
         return True
 
     def look(self, now_s: float) -> bool:

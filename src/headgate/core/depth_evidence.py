@@ -66,10 +66,12 @@ def refused_at(
         grain_s = max(grain_s, need / per_s)
         at_most = need * limiter.caution
         told = limiter.told
+        missing = least = max(0.0, limiter.missing_at(now_s) - need)
         if told is not None and told.missing is not None and now_s - limiter.told_at_s <= AT_ONCE_S:
             missing = told.missing + told.slack
-        else:
-            missing = max(0.0, limiter.missing_at(now_s) - need)
+            least = max(least, told.missing - told.slack)
+        if least <= 0.0:
+            continue  # it seems to have been full, and a full bucket lets anything in
         if missing + min(at_most, edge_s * per_s) >= edge_s * per_s:
             seconds = (missing + at_most) / per_s
             if seconds > deepest_s:

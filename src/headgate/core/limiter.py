@@ -186,6 +186,12 @@ class Limiter:
         self.pace = factor
         self._set_refill(now_s)
 
+    def forget_others(self, share: float, now_s: float) -> None:
+        """Of what others take only `share` is still believed."""
+        if self.others_per_s > 0.0:
+            self.others_per_s *= share
+            self._set_refill(now_s)
+
     def _measure_others(self, reading: Reading, missing: float, now_s: float) -> None:
         """Compare what is told to be missing over a while with what we took ourselves.
 
@@ -199,8 +205,7 @@ class Limiter:
         if window is None or full or told >= self.limit.per_minute - 2 * slack:
             self._window = None if full else (now_s, told, self._spent)
             if full and self.others_per_s > 0.0 and missing > told + slack:
-                self.others_per_s /= 2  # it is full although we thought that they took so much
-                self._set_refill(now_s)
+                self.forget_others(0.5, now_s)  # it is full although we thought that they took so much
             return
         began_s, told_before, spent_before = window
         seconds = now_s - began_s
