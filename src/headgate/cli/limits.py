@@ -82,11 +82,12 @@ def _state(backend: dict[str, Any]) -> Iterator[str]:
             yield f"others use {limiter['others_per_minute']:,} {name} a minute"
         if limiter["pace"] < 1:
             yield f"{name} at {limiter['pace']:.0%} after 429s that nothing explains"
-    if backend["frozen_for_s"]:
-        yield f"frozen for {backend['frozen_for_s']:.1f} s: {backend['frozen_because']}"
     breaker = backend["breaker"]
-    if breaker["state"] != "closed" and not backend["frozen_for_s"]:
-        yield f"breaker {breaker['state'].replace('_', ' ')}, next try in {breaker['next_try_in_s']:.1f} s"
+    if breaker["state"] == "held":
+        yield f"held for {breaker['next_try_in_s']:.1f} s: {breaker['because']}"
+    elif breaker["state"] != "closed":
+        state = breaker["state"].replace("_", " ")
+        yield f"breaker {state} ({breaker['because']}), next try in {breaker['next_try_in_s']:.1f} s"
     if backend["ramp_growth"] is not None:
         yield f"input grows by {backend['ramp_growth']:g} times a minute at most"
     if backend["out_for_s"]:

@@ -125,7 +125,7 @@ class Gate:
 
     def _next_back_s(self, ticket: Ticket, now_s: float) -> float:
         """Seconds until another backend is in service."""
-        if len(self.backends) == 1 or ticket.only is not None:
+        if ticket.only is not None:
             return inf
         rests = [self.rests_s(backend.name, now_s) for backend in self.backends]
         return min([seconds for seconds in rests if seconds > 0.0], default=inf)
@@ -137,6 +137,10 @@ class Gate:
             requests, _, outputs = ticket.needs
             ticket.needs = (requests, max(0.0, ticket.prompt_tokens - served), outputs)
         headroom = self._kept_from(ticket.lane, into_headroom, now_s) if self._headroom else 0.0
+        backends = self.backends
+        if len(backends) == 1:
+            backend = ticket.backend = backends[0]
+            return backend.wait_s(ticket.needs, now_s, headroom=headroom, prompt_tokens=ticket.prompt_tokens)
         shortest_s = self._next_back_s(ticket, now_s)
         spoken_for = self.queue.spoken_for
         for backend in self._choice(ticket, now_s):
@@ -154,13 +158,11 @@ class Gate:
         """The share of the permits that is other lanes' headroom.  One that has been quiet for long lends it."""
         if into_headroom and lane not in self._headroom:
             return 0.0  # asked to know whether headroom is all that is in the way
-        return sum(
-            [
-                share
-                for name, share in self._headroom.items()
-                if name != lane and now_s - self._asked_s[name] < LENT_AFTER_S
-            ]
-        )
+        kept = 0.0
+        for name, share in self._headroom.items():
+            if name != lane and now_s - self._asked_s[name] < LENT_AFTER_S:
+                kept += share
+        return kept
 
     def _grant(self, ticket: Ticket, now_s: float) -> None:
         ticket.granted = True
@@ -171,8 +173,14 @@ class Gate:
 
     def _share_s(self, needs: Needs) -> float:
         """What part of the pool `needs` are, in seconds of all it lets through: the dominant of the three."""
-        rates = [backend.refill_per_s for backend in self.backends]
-        return max([need / sum([rate[index] for rate in rates]) for index, need in enumerate(needs)])
+        share_s = 0.0
+        for index, need in enumerate(needs):
+            per_s = 0.0
+            for backend in self.backends:
+                per_s += backend.limiters[index].refill_per_s
+            if need > share_s * per_s:
+                share_s = need / per_s
+        return share_s
 
     # -- settling -----------------------------------------------------------------------------------------------
 

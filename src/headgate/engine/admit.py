@@ -2,60 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import inf
-from random import Random
+from collections.abc import Callable, Mapping
 
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
-from headgate.config.opening_hours import opening_hours
-from headgate.config.schema import Config, LaneConfig
+from headgate.config.schema import LaneConfig
 from headgate.core.backend import INPUT, Backend
-from headgate.core.breaker import Breaker, outcome_of
+from headgate.core.breaker import outcome_of
 from headgate.core.catalog import Catalog
-from headgate.core.concurrency import Concurrency
 from headgate.core.estimate import Estimator
-from headgate.core.fair_queue import Lane
 from headgate.core.gate import Gate
-from headgate.core.limits import UNLIMITED, Limit
+from headgate.core.limits import Limit
 from headgate.core.prefix import Prefix, prefixes_of
-from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import read_rate_headers
-from headgate.core.rate_limits_api import PoolFacts
 from headgate.core.retry import HOLDS_UP_ALL
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
+from headgate.engine.gates import Gates
+from headgate.engine.pool_gate import OutOfPatience, PoolGate
 from headgate.errors import BadRequest, Refused, Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.failure import Failure
-from headgate.upstream.keyring import Credential, Keyring
+from headgate.upstream.keyring import Keyring
 
-__all__ = ["Admit", "PoolGate"]
+__all__ = ["Admit"]
 
 LEARN_EVERY_S = 0.02
-GATES_KEPT = 1024
-"""Beyond it those that nobody uses are forgotten, the longest unused first: an unknown model and a caller's own key are
-a gate each, and callers choose both."""
 MOST_BYTES_PER_TOKEN = 6
 """Text has fewer: what is too long even at this rate never fits."""
 LONGEST_TOLD_S = 7 * 86_400.0
 """No caller is told to come back later than that."""
 LARGEST_CONTEXT = 1_000_000
 """Tokens of the longest prompt that any model takes."""
-
-
-@dataclass(slots=True)
-class PoolGate:
-    """A pool's gate, those who wait at it, and the timer that wakes them."""
-
-    pool: str
-    gate: Gate
-    waiting: dict[Ticket, asyncio.Future[None]] = field(default_factory=dict)
-    timer: asyncio.TimerHandle | None = None
-    learn_at_s: float = -inf
 
 
 class Admit:
@@ -69,29 +47,22 @@ class Admit:
 
     def __init__(
         self,
+        gates: Gates,
         keyring: Keyring,
         catalog: Catalog,
         estimator: Estimator,
         clock: Clock,
-        rng: Random,
-        config: Config,
+        lanes: Mapping[str, LaneConfig],
+        *,
+        share_by: str,
     ) -> None:
+        self._gates = gates
         self._keyring = keyring
         self._catalog = catalog
         self._estimator = estimator
         self._clock = clock
-        self._rng = rng
-        self._tier = config.upstream.tier
-        self._lanes = config.lanes
-        self._limits = config.limits
-        self._longest_hold_s = config.retry.retry_after_cap_s
-        self._caps = {n: w.max_concurrency for n, w in config.workflows.items() if w.max_concurrency is not None}
-        self._hours = {name: hours for name, lane in config.lanes.items() if (hours := opening_hours(lane)) is not None}
-        self._tenant = _TENANTS[config.limits.share_by]
-        self._gates: OrderedDict[tuple[str, str], PoolGate] = OrderedDict()
-        self._workspaces = {"default": config.upstream.workspace}
-        self._workspaces |= {credential.name: credential.workspace for credential in config.upstream.credentials}
-        self._facts: dict[str | None, dict[str, PoolFacts]] = {}
+        self._lanes = lanes
+        self._tenant = _TENANTS[share_by]
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         attempt = call.attempts[-1]
@@ -104,45 +75,51 @@ class Admit:
         else:
             record.pool = call.kind
         credentials = self._keyring.credentials(call.own_key)
-        state = self._state(call, credentials, record.pool)
-        gate = state.gate
-        ticket = self._ticket(call, attempt, gate)
-        if self._hours:
-            self._keep_hours(gate)
-        if not gate.ask(ticket, self._clock.now_s(), first=_goes_first(call)):
+        if not credentials:
+            raise Refused(
+                "Headgate has no API key to send this call with. Set ANTHROPIC_API_KEY for it and start it again.",
+                status=401,
+                type="authentication_error",
+                reason=Reason.NO_CREDENTIAL,
+            )
+        state = self._gates.of(call.own_key, credentials, record.pool)
+        now_s = self._clock.now_s()
+        ticket = self._ticket(call, attempt, state.gate, now_s)
+        if not state.ask(ticket, now_s, first=_goes_first(call)):
             await self._wait(call, state, ticket)
         backend = ticket.backend
-        attempt.credential = next(credential for credential in credentials if credential.name == backend.name)
+        for credential in credentials:
+            if credential.name == backend.name:
+                attempt.credential = credential
         attempt.probe = ticket.probe
         record.credential = backend.name
-        if attempt.habit is not None:
-            if ticket.prefixes:  # while it waited, others may have written or let go what it would read
-                record.estimated_input_tokens = round(ticket.needs[INPUT])
-                attempt.served = ticket.prompt_tokens - ticket.needs[INPUT]
+        if ticket.prefixes:  # while it waited, others may have written or let go what it would read
+            record.estimated_input_tokens = round(ticket.needs[INPUT])
+            attempt.served = ticket.prompt_tokens - ticket.needs[INPUT]
+        if call.record.stream or ticket.prefixes or ticket.probe:
             self._follow(state, ticket, attempt)
         try:
             reply = await proceed(call)
         except BaseException:
             self._settle(call, state, ticket, attempt, _LEFT)
             raise
-        self._learn(call, state, backend, reply)
         stream = reply.stream
+        if stream is None and reply.failure is None:
+            self._settle(call, state, ticket, attempt, None)  # first: headers tell of what is counted by now
+            self._learn(call, state, backend, reply)
+            return reply
+        self._learn(call, state, backend, reply)
         if stream is not None:
             stream.on_end(lambda: self._settle(call, state, ticket, attempt, stream.failure))
         else:
             self._settle(call, state, ticket, attempt, reply.failure)
         return reply
 
-    def states(self) -> list[PoolGate]:
-        """Every gate there is, for those who look."""
-        return list(self._gates.values())
-
-    def _ticket(self, call: Call, attempt: Attempt, gate: Gate) -> Ticket:
+    def _ticket(self, call: Call, attempt: Attempt, gate: Gate, now_s: float) -> Ticket:
         """What the attempt asks for."""
         lane = call.record.lane
         tenant = self._tenant(call)
-        now_s = self._clock.now_s()
-        only = call.credential if self._keyring.knows(call.credential) else None
+        only = call.credential if call.credential is not None and self._keyring.knows(call.credential) else None
         habit = attempt.habit
         if habit is None:
             return Ticket(lane, tenant, (1.0, 0.0, 0.0), now_s, only=only)
@@ -168,18 +145,6 @@ class Admit:
             _check_fit(call, max([backend.limits[INPUT] for backend in gate.backends], key=_per_minute))
         return ticket
 
-    def tell(self, workspace: str | None, facts: dict[str, PoolFacts]) -> None:
-        """What the Rate Limits API says of the limits of one workspace's keys, by pool."""
-        self._facts[workspace] = facts
-        now_s = self._clock.now_s()
-        ours = {name for name, its in self._workspaces.items() if its == workspace}
-        for state in self._gates.values():
-            for backend in state.gate.backends:
-                if backend.name in ours and state.pool in facts:
-                    backend.tell(facts[state.pool], now_s)
-            if state.gate.waiting:
-                self._pump(state)
-
     # -- waiting ------------------------------------------------------------------------------------------------
 
     async def _wait(self, call: Call, state: PoolGate, ticket: Ticket) -> None:
@@ -189,41 +154,24 @@ class Admit:
             Unavailable: the wait cannot be met, or has not been.
         """
         clock = self._clock
-        gate = state.gate
-        asked_s = clock.now_s()
-        lane = self._lanes[ticket.lane]
-        patience_s = min(lane.max_wait_s, call.deadline_s - asked_s)
-        loop = asyncio.get_running_loop()
+        asked_s = ticket.asked_s
+        patience_s = min(self._lanes[ticket.lane].max_wait_s, call.deadline_s - asked_s)
         ticket.call_id = call.record.call_id
-        turn = state.waiting[ticket] = loop.create_future()
         try:
-            self._pump(state)  # it may be its turn at once: before others of its tenant, or into its lane's headroom
-            if not turn.done():
-                self._check_wait(call, gate, ticket, lane, patience_s)
-                timer = loop.call_later(max(0.0, patience_s), _give_up, turn)
-                try:
-                    await turn
-                finally:
-                    timer.cancel()
-        except _OutOfPatience:
-            state.waiting.pop(ticket, None)
-            gate.withdraw(ticket, clock.now_s())
-            refusal = self._too_long(call, gate, ticket, lane, clock.now_s() - asked_s)
-            self._pump(state)  # those behind it need not wait as long as it would have
-            raise refusal from None
-        except BaseException:
-            state.waiting.pop(ticket, None)
-            if ticket.granted:
-                self._give_back(gate, ticket)
-            else:
-                gate.withdraw(ticket, clock.now_s())
-            self._pump(state)
+            self._check_wait(call, state.gate, ticket, patience_s)
+        except Unavailable:
+            state.leave(ticket)
             raise
+        try:
+            await state.wait(ticket, patience_s)
+        except OutOfPatience:
+            raise self._too_long(call, state.gate, ticket, clock.now_s() - asked_s) from None
         finally:
             call.attempt.record.queue_ms = milliseconds(clock.now_s() - asked_s)
         call.record.reason = call.record.reason or Reason.QUEUED
 
-    def _check_wait(self, call: Call, gate: Gate, ticket: Ticket, lane: LaneConfig, patience_s: float) -> None:
+    def _check_wait(self, call: Call, gate: Gate, ticket: Ticket, patience_s: float) -> None:
+        lane = self._lanes[ticket.lane]
         if gate.queue.waiting_in(ticket.lane) > lane.max_queue:  # itself included
             wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
             raise Unavailable(
@@ -234,12 +182,13 @@ class Admit:
                 retry_after_s=max(1.0, wait_s),
             )
         if gate.expected_wait_s(ticket, self._clock.now_s()) > patience_s:
-            raise self._too_long(call, gate, ticket, lane, 0.0)
+            raise self._too_long(call, gate, ticket, 0.0)
 
-    def _too_long(self, call: Call, gate: Gate, ticket: Ticket, lane: LaneConfig, waited_s: float) -> Unavailable:
+    def _too_long(self, call: Call, gate: Gate, ticket: Ticket, waited_s: float) -> Unavailable:
         """Why `ticket` does not go, and when coming back makes sense."""
         now_s = self._clock.now_s()
         name = ticket.lane
+        lane = self._lanes[name]
         wait_s = min(max(1.0, gate.expected_wait_s(ticket, now_s)), LONGEST_TOLD_S)
         own = call.requested_deadline_s is not None and call.requested_deadline_s < lane.max_wait_s
         bound = f"its deadline is {call.requested_deadline_s:g} s" if own else f"its max_wait_s is {lane.max_wait_s:g}"
@@ -267,44 +216,6 @@ class Admit:
             retry_after_s=wait_s,
         )
 
-    def _keep_hours(self, gate: Gate) -> None:
-        """Close the lanes that are closed now."""
-        unix_ms = self._clock.unix_ms()
-        for lane, hours in self._hours.items():
-            closed_s = hours.closed_for_s(unix_ms)
-            if closed_s > 0:
-                gate.queue.close(lane, self._clock.now_s() + closed_s)
-            else:
-                gate.queue.open(lane)
-
-    def _pump(self, state: PoolGate) -> None:
-        gate = state.gate
-        if self._hours:
-            self._keep_hours(gate)
-        granted, next_s = gate.pump(self._clock.now_s())
-        for ticket in granted:
-            turn = state.waiting.pop(ticket, None)
-            if turn is None or turn.done():
-                # Its caller went in this very moment.
-                self._give_back(gate, ticket)
-                next_s = 0.0
-            else:
-                turn.set_result(None)
-        if state.timer is not None:
-            state.timer.cancel()
-            state.timer = None
-        if next_s < inf and gate.waiting:
-            state.timer = asyncio.get_running_loop().call_later(next_s, self._on_timer, state)
-
-    def _give_back(self, gate: Gate, ticket: Ticket) -> None:
-        """Nothing was sent."""
-        self._tell(ticket, _LEFT)
-        gate.settle(ticket, NOTHING, self._clock.now_s())
-
-    def _on_timer(self, state: PoolGate) -> None:
-        state.timer = None
-        self._pump(state)
-
     # -- learning and settling ----------------------------------------------------------------------------------
 
     def _follow(self, state: PoolGate, ticket: Ticket, attempt: Attempt) -> None:
@@ -318,11 +229,12 @@ class Admit:
             if usage is not None:
                 ticket.backend.adjust(ticket, (1.0, float(usage.counted_input), 0.0), now_s)
             if ticket.probe:
-                self._tell(ticket, None)
+                ticket.backend.outcome("ok", ticket, now_s)
+                ticket.probe = False  # it has shown what it was sent for
             if ticket.prefixes:
                 gate.heat.begun(ticket.prefixes, now_s)
-            if gate.waiting:
-                self._pump(state)
+            if gate.queue.waiting:
+                state.pump()
 
         def grown(output_tokens: int) -> None:
             ticket.backend.adjust(ticket, (1.0, 0.0, float(output_tokens)), self._clock.now_s())
@@ -334,29 +246,25 @@ class Admit:
         now_s = self._clock.now_s()
         # Thousands of responses a second say the same thing: one in twenty milliseconds is enough of it.
         failure = reply.failure
-        if reply.status and (failure is not None or now_s >= state.learn_at_s) and call.record.model is not None:
+        if reply.status and (now_s >= state.learn_at_s or failure is not None) and call.record.model is not None:
             state.learn_at_s = now_s + LEARN_EVERY_S
             backend.learn(read_rate_headers(reply.headers, fast=call.fast), now_s)
+            if state.gate.queue.waiting:
+                state.pump()
         if failure is not None and call.attempt.credential is not None:
             self._keyring.report(call.attempt.credential, failure)
-        if state.gate.waiting:
-            self._pump(state)
-
-    def _tell(self, ticket: Ticket, failure: Failure | None) -> None:
-        """How the attempt went, as far as others are concerned."""
-        retry_after_s = failure.retry_after_s if failure is not None else None
-        ticket.backend.outcome(outcome_of(failure), ticket, self._clock.now_s(), retry_after_s)
 
     def _settle(self, call: Call, state: PoolGate, ticket: Ticket, attempt: Attempt, failure: Failure | None) -> None:
         now_s = self._clock.now_s()
         gate = state.gate
         sent = attempt.sent_s is not None
-        self._tell(ticket, failure if sent else _LEFT)
+        told = failure if sent else _LEFT
+        ticket.backend.outcome(outcome_of(told), ticket, now_s, told.retry_after_s if told is not None else None)
         if ticket.prefixes and failure is not None:
             gate.heat.failed(ticket.prefixes, now_s)
         gate.settle(ticket, self._used(call, ticket, attempt) if sent else NOTHING, now_s)
-        if gate.waiting:
-            self._pump(state)
+        if gate.queue.waiting:
+            state.pump()
 
     def _used(self, call: Call, ticket: Ticket, attempt: Attempt) -> Needs:
         """What the attempt took from the limits of the pool that it was admitted to; what other models took of it, by
@@ -378,86 +286,9 @@ class Admit:
                 input_tokens += hop.counted_input
                 output_tokens += hop.output
             else:
-                other = self._state(call, self._keyring.credentials(call.own_key), pool)
+                other = self._gates.of(call.own_key, self._keyring.credentials(call.own_key), pool)
                 other.gate.spent(ticket.backend.name, (1.0, hop.counted_input, hop.output), self._clock.now_s())
         return (1.0, input_tokens, output_tokens)
-
-    # -- gates --------------------------------------------------------------------------------------------------
-
-    def _state(self, call: Call, credentials: Sequence[Credential], pool: str) -> PoolGate:
-        """The gate of `pool` for the account of a caller's own key, or for all of ours.
-
-        Raises:
-            Refused: there is no API key to send anything with.
-        """
-        account = "" if call.own_key is None else credentials[0].name
-        state = self._gates.get((account, pool))
-        if state is not None:
-            self._gates.move_to_end((account, pool))
-            return state
-        if not credentials:
-            raise Refused(
-                "Headgate has no API key to send this call with. Set ANTHROPIC_API_KEY for it and start it again.",
-                status=401,
-                type="authentication_error",
-                reason=Reason.NO_CREDENTIAL,
-            )
-        if len(self._gates) >= GATES_KEPT:
-            self._forget_one()
-        state = self._gates[account, pool] = PoolGate(pool, self._new_gate(pool, [each.name for each in credentials]))
-        return state
-
-    def _forget_one(self) -> None:
-        now_s = self._clock.now_s()
-        for key, state in self._gates.items():
-            if state.gate.is_idle(now_s):
-                del self._gates[key]
-                return
-
-    def _new_gate(self, pool: str, names: Sequence[str]) -> Gate:
-        now_s = self._clock.now_s()
-        lanes = [Lane(name=name, weight=lane.weight, headroom=lane.headroom) for name, lane in self._lanes.items()]
-        gate = Gate(lanes, rests_s=self._keyring.rests_s, now_s=now_s)
-        for tenant, most in self._caps.items():
-            gate.queue.set_cap(tenant, most)
-        gate.backends += [self._new_backend(name, pool, now_s) for name in names]
-        return gate
-
-    def _new_backend(self, name: str, pool: str, now_s: float) -> Backend:
-        limits = self._first_limits(pool, now_s)
-        backend = Backend(
-            name,
-            limits,
-            breaker=Breaker(self._rng, longest_hold_s=self._longest_hold_s),
-            concurrency=Concurrency(),
-            ramp=Ramp(limits[1].per_minute, self._limits.ramp_growth),
-            rng=self._rng,
-            now_s=now_s,
-            first_burst_s=min(self._limits.first_burst_s, self._limits.burst_s),
-            burst_s=self._limits.burst_s,
-            longest_freeze_s=self._longest_hold_s,
-        )
-        if name in self._workspaces:
-            facts = self._facts.get(self._workspaces[name], {}).get(pool)
-            if facts is not None:
-                backend.tell(facts, now_s)
-        return backend
-
-    def _first_limits(self, pool: str, now_s: float) -> list[Limit]:
-        """Until responses tell: the tier's, under the configured ceilings."""
-        if pool in (Kind.COUNT_TOKENS, Kind.BATCHES, Kind.FILES):
-            figures = [self._catalog.other_rpm(self._tier, pool), UNLIMITED, UNLIMITED]
-        elif pool in (Kind.MODELS, Kind.OTHER, Kind.UNMETERED):
-            figures = [UNLIMITED, UNLIMITED, UNLIMITED]
-        else:
-            row = self._catalog.limits(self._tier, pool.removesuffix(":fast"))
-            figures = [row.rpm, row.itpm, row.otpm]
-        ceiling = self._limits.pools.get(pool)
-        ceilings = [ceiling.rpm, ceiling.itpm, ceiling.otpm] if ceiling is not None else [None, None, None]
-        return [
-            Limit(min(figure, top), "configured ceiling" if top <= figure else f"tier {self._tier}", now_s, ceiling=top)
-            for figure, top in zip(figures, (inf if top is None else float(top) for top in ceilings), strict=True)
-        ]
 
 
 _ONE_REQUEST: Needs = (1.0, 0.0, 0.0)
@@ -504,15 +335,6 @@ def _check_fit(call: Call, limit: Limit) -> None:
             reason=Reason.NEVER_FITS,
             status=413,
         )
-
-
-class _OutOfPatience(Exception):
-    pass
-
-
-def _give_up(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_exception(_OutOfPatience())
 
 
 def _goes_first(call: Call) -> bool:

@@ -16,11 +16,12 @@ from headgate.core.estimate import Estimator
 from headgate.core.memo import Memo
 from headgate.core.price import PriceBook
 from headgate.data import read_data
-from headgate.engine.admit import Admit, PoolGate
+from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.deadline import Deadline
 from headgate.engine.fallback import Fallback, fallback_policies
 from headgate.engine.filter import compose
+from headgate.engine.gates import Gates
 from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
 from headgate.engine.limit_poller import LimitPoller
@@ -29,6 +30,7 @@ from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
 from headgate.engine.oracle import Oracle, ask_through
 from headgate.engine.pipeline import path
+from headgate.engine.pool_gate import PoolGate
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 from headgate.errors import ConfigError, PriceError
@@ -88,7 +90,10 @@ class Engine:
             max_connections=config.upstream.max_connections,
             keepalive_s=config.upstream.keepalive_s,
         )
-        self._admit = Admit(keyring, catalog, estimator, clock, rng, config)
+        self._gates = Gates(keyring, catalog, clock, rng, config)
+        self._admit = Admit(
+            self._gates, keyring, catalog, estimator, clock, config.lanes, share_by=config.limits.share_by
+        )
         self.counters = Counters(config.lanes, [*catalog.pools, *(f"{pool}:fast" for pool in catalog.pools), *Kind])
         observe = Observe(ledger, log, self.counters, clock, content)
         oracle = Oracle(
@@ -149,7 +154,7 @@ class Engine:
                 clock,
                 rng,
                 pool_of=lambda model: catalog.model(model).pool,
-                tell=self._admit.tell,
+                tell=self._gates.tell,
             )
             self._poller.start()
 
@@ -215,7 +220,7 @@ class Engine:
 
     def gates(self) -> list[PoolGate]:
         """The state of admission, for those who look."""
-        return self._admit.states()
+        return list(self._gates)
 
     async def close(self) -> None:
         """Write down what there is and let go of everything."""

@@ -17,8 +17,8 @@ from headgate.core.gate import Gate
 from headgate.core.limiter import Limiter
 from headgate.core.limits import UNLIMITED
 from headgate.core.ticket import Ticket
-from headgate.engine.admit import PoolGate
 from headgate.engine.engine import Engine
+from headgate.engine.pool_gate import PoolGate
 
 __all__ = ["limits_of", "waiting_call"]
 
@@ -96,8 +96,8 @@ def _lane(gate: Gate, name: str, lane: LaneConfig, now_s: float) -> dict[str, An
 
 
 def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: float) -> dict[str, Any]:
-    frozen_s = max(0.0, backend.frozen_until_s - now_s)
     depth = backend.depth
+    state = backend.breaker.state(now_s)
     held = {name: permits for name, _, _, permits in backend.levels(now_s)}
     plain = [backend.plain] if backend.plain is not None else []  # input with cache reads: only some workspaces have it
     return {
@@ -115,10 +115,9 @@ def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: floa
             "too_much_s": _or_none(depth.bound_s),
             "most_s": depth.most_s,
         },
-        "frozen_for_s": round(frozen_s, 3),
-        "frozen_because": backend.frozen_by if frozen_s else None,
         "breaker": {
-            "state": backend.breaker.state(now_s),
+            "state": state,
+            "because": backend.breaker.held_for if state != "closed" else None,
             "next_try_in_s": round(backend.breaker.wait_s(now_s), 3),
         },
         "max_under_way": _or_none(backend.concurrency.limit),
