@@ -611,12 +611,14 @@ def _raised() -> dict[str, list[tuple[int, str]]]:
                 continue
             words = {word.arg: word.value for word in node.keywords}
             reason, status = words.get("reason"), words.get("status")
-            if not isinstance(reason, ast.Attribute):
-                continue
-            if isinstance(status, ast.Constant):
-                found.setdefault(reason.attr, set()).add(int(str(status.value)))
-            elif node.func.id == "BadRequest":
-                found.setdefault(reason.attr, set()).add(400)
+            reasons = [reason.body, reason.orelse] if isinstance(reason, ast.IfExp) else [reason]
+            for reason in reasons:
+                if not isinstance(reason, ast.Attribute):
+                    continue
+                if isinstance(status, ast.Constant):
+                    found.setdefault(reason.attr, set()).add(int(str(status.value)))
+                elif node.func.id == "BadRequest":
+                    found.setdefault(reason.attr, set()).add(400)
     found[Reason.INTERNAL.name] = {500}
     return {name: [(code, answers.type_of(code)) for code in sorted(codes)] for name, codes in found.items()}
 

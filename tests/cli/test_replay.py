@@ -74,6 +74,9 @@ def test_without_json_it_is_a_table(cli, trace):
         (["--trace", "azure-chat", "--plot", "no/such/plot.png"], "there is no folder"),
         (["--trace", "azure-chat", "--policy", "magic"], "magic"),
         (["--trace", "azure-chat", "--depth-s", "61"], "--depth-s"),
+        (["--trace", "azure-chat", "--hours", "2"], "--hours goes with --plant"),
+        (["--trace", "azure-chat", "--policy", "sdk", "--workers", "2"], "--workers goes with --policy fixed-retry"),
+        (["--trace", "azure-chat", "--policy", "sdk", "--max-wait-s", "2"], "--max-wait-s goes with --policy headgate"),
     ],
 )
 def test_replay_refuses_what_it_cannot_play(cli, arguments, what):
@@ -166,6 +169,7 @@ def test_three_tools_or_eleven(cli):
         ([], "nothing is different"),
         (["--tools", "12"], "the plan has 11 tools"),
         (["--lanes", "bulk=0"], "must be a lane and its weight above 0"),
+        (["--lanes", "bluk=2", "--hours", "0.01"], "no call is in lane 'bluk'; there are calls in"),
         (["--lanes", "nowhere.toml"], "there is no configuration file nowhere.toml"),
         (["--tier", "gold"], "no usage tier 'gold'"),
         (["--traffic", "2", "--from-hour", "2", "--hours", "0.01", "--plot", "x.jpg"], "must end in .png or .svg"),
@@ -180,8 +184,9 @@ def test_a_plan_refuses_what_it_cannot_compare(cli, arguments, what):
     assert what in ran.err
 
 
-def test_a_day_of_the_ledger_can_be_replayed(cli, tmp_path):
-    """What Headgate wrote down: when, how much, in which lane, with which stable prompt."""
+@pytest.fixture
+def day(tmp_path) -> tuple[str, ...]:
+    """The options for a day in a ledger."""
     began = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
     async def fill() -> None:
@@ -196,8 +201,20 @@ def test_a_day_of_the_ledger_can_be_replayed(cli, tmp_path):
         await ledger.close()
 
     asyncio.run(fill())
-    ran = cli("replay", "--ledger", "ledger.db", "--day", "2026-11-20", "--rpm", "60", "--json")
+    return "--ledger", "ledger.db", "--day", "2026-11-20"
+
+
+def test_a_day_of_the_ledger_can_be_replayed(cli, day):
+    """What Headgate wrote down: when, how much, in which lane, with which stable prompt."""
+    ran = cli("replay", *day, "--rpm", "60", "--json")
 
     assert ran.code == 0
     assert (ran.json["answered"], list(ran.json["lanes"])) == (20, ["bulk"])
     assert ran.json["cached_share"] > 0.9
+
+
+def test_what_to_do_next_is_about_the_same_calls(cli, day):
+    """The next command can be copied."""
+    ran = cli("replay", *day, "--rpm", "60")
+
+    assert "Next: headgate replay --ledger ledger.db --day 2026-11-20 --policy sdk" in ran.out + ran.err

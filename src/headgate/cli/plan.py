@@ -16,6 +16,7 @@ from headgate.cli.replay import Latencies, PolicyChoice, Source, check_plot, mis
 if TYPE_CHECKING:
     from headgate.config.schema import LaneConfig
     from headgate.replay.run import Run
+    from headgate.replay.workload import Workload
 
 __all__ = ["plan"]
 
@@ -36,7 +37,9 @@ def plan(
     from_hour: Annotated[
         float | None, typer.Option(min=0, help="Where in a plant's week (default 8: Monday at 8) or a day to begin.")
     ] = None,
-    hours: Annotated[float, typer.Option(min=0.01, max=168, help="How long a plant is played.")] = 1.0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, max=168, help="How long a plant is played; default 1.")
+    ] = None,
     now_tier: Annotated[str, typer.Option(help="The tier before.")] = "start",
     now_policy: Annotated[
         PolicyChoice, typer.Option(help="Who decides before; after, Headgate does.")
@@ -97,6 +100,8 @@ def plan(
             model=model, traffic=1.0 if traffic is None else traffic, tools=tools, lane_of=lane_of, seed=seed
         )
         as_is, as_if = source.read(Changes(seed=seed)), source.read(changes)
+        if lanes is not None and "=" in lanes:
+            _check_lanes(weights, as_if)
         before.check(as_is)
         after.check(as_if)
     runs = [("before", play(as_is, before)), ("after", play(as_if, after))]
@@ -117,6 +122,17 @@ def _check_changed(*what_ifs: Any) -> None:
         raise LoadError(
             "nothing is different: give --tier, --lanes, --prompt-cache, --traffic, --tools, --model or --now-policy."
         )
+
+
+def _check_lanes(weights: dict[str, LaneConfig], workload: Workload) -> None:
+    """A lane that neither ships nor has calls is a slip of the pen."""
+    from headgate.config.schema import Config
+    from headgate.load.problems import LoadError
+
+    used = {ask.lane for ask in workload.asks}
+    for name in weights:
+        if name not in used and name not in Config().lanes:
+            raise LoadError(f"--lanes: no call is in lane {name!r}; there are calls in {', '.join(sorted(used))}.")
 
 
 def _lanes(text: str | None) -> tuple[dict[str, LaneConfig], dict[str, str]]:

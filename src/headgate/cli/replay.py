@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from headgate.replay.workload import Changes, Workload
 
 __all__ = ["FollowUps", "Latencies", "PolicyChoice", "Source", "check_plot", "misused", "replay", "save_plot"]
+
+
+WORKERS = 40
 
 
 class PolicyChoice(StrEnum):
@@ -54,7 +58,9 @@ def replay(
     from_hour: Annotated[
         float | None, typer.Option(min=0, help="Where in a plant's week (default 8: Monday at 8) or a day to begin.")
     ] = None,
-    hours: Annotated[float, typer.Option(min=0.01, max=168, help="How long a plant is played.")] = 1.0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, max=168, help="How long a plant is played; default 1.")
+    ] = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute; default the tier's.")] = None,
     itpm: Annotated[int | None, typer.Option(min=1, help="Input tokens a minute.")] = None,
     otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute.")] = None,
@@ -64,8 +70,8 @@ def replay(
     ] = 60.0,
     policy: Annotated[PolicyChoice, typer.Option(help="Who decides when a call goes.")] = PolicyChoice.headgate,
     workers: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Of fixed-retry; calls at a time of semaphore.")
-    ] = 40,
+        int | None, typer.Option(min=1, max=100_000, help="Of fixed-retry; calls at a time of semaphore; default 40.")
+    ] = None,
     sessions: Annotated[
         FollowUps, typer.Option(help="Ask follow-ups when they were recorded, or not before the answer they wait for.")
     ] = FollowUps.recorded,
@@ -96,11 +102,12 @@ def replay(
     with misused("replay"):
         source = Source(trace, ledger, day, plant, from_hour, hours)
         check_plot(plot)
+        _check_policy(policy, workers, max_wait_s)
         workload = source.read(Changes(model=model, seed=seed))
         setup = Setup(
             policy=policy.value, tier=tier, rpm=rpm, itpm=itpm, otpm=otpm, depth_s=depth_s, seed=seed,
-            follow_ups=sessions.value, latency=latency.value, marked=cache, workers=workers, max_wait_s=max_wait_s,
-            scenario=scenario,
+            follow_ups=sessions.value, latency=latency.value, marked=cache, max_wait_s=max_wait_s,
+            workers=WORKERS if workers is None else workers, scenario=scenario,
         )  # fmt: skip
         setup.check(workload)
     run = play(workload, setup)
@@ -139,7 +146,15 @@ class Source:
     day: str | None
     plant: str | None
     from_hour: float | None
-    hours: float
+    hours: float | None
+
+    def __str__(self) -> str:
+        """As options, for the next command."""
+        if self.trace is not None:
+            return f"--trace {shlex.quote(self.trace)}"
+        if self.ledger is not None:
+            return f"--ledger {shlex.quote(str(self.ledger))} --day {self.day}"
+        return f"--plant {shlex.quote(self.plant or '')}"
 
     def read(self, changes: Changes) -> Workload:
         """The calls.
@@ -159,12 +174,15 @@ class Source:
             raise LoadError(f"--day goes with --ledger, and there is {chosen[0]}.")
         if self.from_hour is not None and self.trace is not None:
             raise LoadError("--from-hour goes with --ledger or --plant, and there is --trace.")
+        if self.hours is not None and self.plant is None:
+            raise LoadError(f"--hours goes with --plant, and there is {chosen[0]}.")
         if self.trace is not None:
             return from_trace(self.trace, changes)
         if self.ledger is not None:
             return from_ledger(self.ledger, self._day(), changes, from_hour=self.from_hour)
         from_hour = 8.0 if self.from_hour is None else self.from_hour
-        return from_plant(Path(self.plant) if self.plant else None, changes, hours=self.hours, from_hour=from_hour)
+        hours = 1.0 if self.hours is None else self.hours
+        return from_plant(Path(self.plant) if self.plant else None, changes, hours=hours, from_hour=from_hour)
 
     def _day(self) -> date:
         from headgate.load.problems import LoadError
@@ -175,6 +193,15 @@ class Source:
             return date.fromisoformat(self.day)
         except ValueError:
             raise LoadError(f"--day is {self.day!r}, and must be a day: YYYY-MM-DD.") from None
+
+
+def _check_policy(policy: PolicyChoice, workers: int | None, max_wait_s: float | None) -> None:
+    from headgate.load.problems import LoadError
+
+    if workers is not None and policy not in (PolicyChoice.fixed_retry, PolicyChoice.semaphore):
+        raise LoadError(f"--workers goes with --policy fixed-retry or semaphore; {policy.value} has none.")
+    if max_wait_s is not None and policy is not PolicyChoice.headgate:
+        raise LoadError(f"--max-wait-s goes with --policy headgate; {policy.value} has no lanes to wait in.")
 
 
 def check_plot(file: Path | None) -> None:
@@ -225,7 +252,6 @@ def _tell(figures: dict[str, Any], run: Run) -> None:
 
 
 def _next(source: Source, policy: PolicyChoice, plot: Path | None) -> str:
-    whose = f"--trace {source.trace}" if source.trace is not None else "--plant ''"
     if policy is PolicyChoice.headgate:
-        return f"headgate replay {whose} --policy sdk, to see the contrast"
-    return f"headgate plan {whose} --traffic 2"
+        return f"headgate replay {source} --policy sdk, to see the contrast"
+    return f"headgate plan {source} --traffic 2"

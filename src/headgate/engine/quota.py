@@ -41,15 +41,15 @@ class Quota:
         workflow, now_s = record.workflow, self._clock.now_s()
         asked: list[tuple[RequestQuota, str]] = []
         longest_s, refusal = 0.0, None
-        for quota, name, reason in (
-            (self._users_of.get(workflow, self._users), record.user, Reason.USER_LIMIT),
-            (self._sessions_of.get(workflow, self._sessions), record.session, Reason.SESSION_LIMIT),
+        for quota, name, who in (
+            (self._users_of.get(workflow, self._users), record.user, "user"),
+            (self._sessions_of.get(workflow, self._sessions), record.session, "session"),
         ):
             if quota is not None and name is not None:
                 asked.append((quota, name))
                 wait_s = quota.wait_s(name, now_s)
                 if wait_s > longest_s:
-                    longest_s, refusal = wait_s, (quota, reason)
+                    longest_s, refusal = wait_s, (quota, who)
         if refusal is not None:
             raise _refused(*refusal, longest_s)
         for quota, name in asked:
@@ -67,12 +67,11 @@ def _quota(per_minute: int | None) -> RequestQuota | None:
     return RequestQuota(per_minute) if per_minute else None
 
 
-def _refused(quota: RequestQuota, reason: Reason, wait_s: float) -> Unavailable:
-    who = "user" if reason is Reason.USER_LIMIT else "session"
+def _refused(quota: RequestQuota, who: str, wait_s: float) -> Unavailable:
     return Unavailable(
         f"this {who} has made its {quota.per_minute} requests a minute; the next may be made in {wait_s:.1f} s. Retry "
         f"after that, or raise per_{who}_rpm.",
-        reason=reason,
+        reason=Reason.USER_LIMIT if who == "user" else Reason.SESSION_LIMIT,
         status=429,
         retry_after_s=wait_s,
     )
