@@ -49,8 +49,6 @@ class Attempt(msgspec.Struct, eq=False):
     """The API key it goes out with, once admission has chosen it."""
     sent_s: float | None = None
     """When the request went out; None: never."""
-    probe: bool = False
-    """It was sent to see whether the API is back."""
     ended_s: float | None = None
     failure: Failure | None = None
     facts: MessageFacts | None = None

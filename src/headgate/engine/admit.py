@@ -15,7 +15,7 @@ from headgate.core.gate import Gate
 from headgate.core.limits import Limit
 from headgate.core.prefix import Prefix, prefixes_of
 from headgate.core.rate_headers import read_rate_headers
-from headgate.core.retry import HOLDS_UP_ALL
+from headgate.core.retry import HOLDS_UP_ALL, PUSHBACK
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
 from headgate.engine.gates import Gates
@@ -85,13 +85,12 @@ class Admit:
         state = self._gates.of(call.own_key, credentials, record.pool)
         now_s = self._clock.now_s()
         ticket = self._ticket(call, attempt, state.gate, now_s)
-        if not state.ask(ticket, now_s, first=_goes_first(call)):
+        if not state.ask(ticket, now_s, first=_goes_first(call, state.gate)):
             await self._wait(call, state, ticket)
         backend = ticket.backend
         for credential in credentials:
             if credential.name == backend.name:
                 attempt.credential = credential
-        attempt.probe = ticket.probe
         record.credential = backend.name
         if ticket.prefixes:  # while it waited, others may have written or let go what it would read
             record.estimated_input_tokens = round(ticket.needs[INPUT])
@@ -271,6 +270,8 @@ class Admit:
         a server-side fallback, is booked in theirs."""
         source = attempt.record.usage_source
         facts = attempt.facts
+        if attempt.failure is not None and attempt.failure.error in PUSHBACK:
+            return NOTHING  # it was not let in; should the API count it all the same, its headers say so
         if source == UsageSource.UNKNOWN:
             return ticket.needs  # it may have run: what was reserved counts until the headers say otherwise
         if facts is None or facts.usage is None or source == UsageSource.NONE:
@@ -337,12 +338,14 @@ def _check_fit(call: Call, limit: Limit) -> None:
         )
 
 
-def _goes_first(call: Call) -> bool:
-    """It had its turn, and the API sent it back; not so one that was sent to see whether the API is back, or the same
-    call would be sent each time."""
+def _goes_first(call: Call, gate: Gate) -> bool:
+    """It had its turn, and the API sent it back.  Not so while calls only go to see whether the API is back, or the
+    same one would be sent each time."""
     if len(call.attempts) < 2:
         return False
     before, now = call.attempts[-2:]
     if before.record.pool != now.record.pool:
         return False  # that was another model's queue
-    return before.failure is not None and before.failure.error in HOLDS_UP_ALL and not before.probe
+    if before.failure is None or before.failure.error not in HOLDS_UP_ALL:
+        return False
+    return not any(backend.breaker.half_open for backend in gate.backends)
