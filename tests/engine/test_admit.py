@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from headgate.config.schema import Config, LimitsConfig, PoolCeiling, PricesConfig, UpstreamConfig
+from headgate.config.schema import (
+    Config,
+    LimitsConfig,
+    PoolCeiling,
+    PricesConfig,
+    UpstreamConfig,
+    WorkflowConfig,
+)
 from headgate.core.backend import Backend
 from headgate.errors import Refused
 from headgate.events import Outcome, Reason
@@ -288,6 +295,38 @@ def test_inv_12_who_waits_behind_a_call_that_gives_up_goes_when_there_is_room_fo
 
     assert reason == Reason.WAIT_TOO_LONG
     assert 12 < at_s < 19
+
+
+def test_who_leaves_in_the_moment_of_its_turn_gives_its_place_back_once():
+    """Two of a workflow may be under way; one ends just when the first of those who wait goes away."""
+
+    async def scene(world: World) -> int:
+        upstream = RawUpstream(((Pause(10.0), json_reply(200, message())),))
+        base_url = await upstream.start()
+
+        def ask() -> asyncio.Task[Answer]:
+            return asyncio.create_task(world.ask(base_url=base_url, workflow="capped"))
+
+        calls = [ask()]
+        await asyncio.sleep(4)
+        calls += [ask() for _ in range(6)]
+        await asyncio.sleep(1)
+        [state] = world.engine.gates()
+        settle = state.gate.settle
+
+        def settle_and_leave(*args: Any) -> None:
+            calls[2].cancel()
+            settle(*args)
+
+        state.gate.settle = settle_and_leave  # type: ignore[method-assign]
+        most = 0
+        for _ in range(40):
+            await asyncio.sleep(1)
+            most = max(most, backend_of(world).under_way)
+        await asyncio.gather(*calls, return_exceptions=True)
+        return most
+
+    assert play(scene, config=Config(workflows={"capped": WorkflowConfig(max_concurrency=2)})) == 2
 
 
 def test_a_refused_call_leaves_one_record_and_no_attempt():

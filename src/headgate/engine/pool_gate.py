@@ -97,6 +97,7 @@ class PoolGate:
 
     def _give_back(self, ticket: Ticket) -> None:
         """Nothing was sent."""
+        ticket.granted = False  # once: it may be given back here and leave a moment later
         now_s = self._clock.now_s()
         ticket.backend.outcome("neutral", ticket, now_s)
         self.gate.settle(ticket, NOTHING, now_s)
