@@ -82,11 +82,12 @@ def _draw(axes: Sequence[Any], name: str, run: Run) -> None:
     waits.set_ylabel("wait when admitted\n(p95, s)")
     limited.bar(at_min, line.limited, width=line.step_s / 60, color="tab:red")
     limited.set_ylabel("429s")
+    limited.yaxis.get_major_locator().set_params(integer=True)
     for limiter, shares in line.used.items():
         use.plot(at_min, shares, label=limiter, linewidth=1)
     use.axhline(1, color="black", linewidth=0.6, linestyle=":")
     use.set_ylabel(f"use of the limits\nof {line.pool}")
     use.set_xlabel("minutes")
-    for each in (load, queue, waits, use):
+    for each, corner in ((load, "upper right"), (queue, "upper left"), (waits, "upper left"), (use, "upper right")):
         if each.lines:
-            each.legend(loc="upper right", frameon=False, fontsize=7)
+            each.legend(loc=corner, frameon=False, fontsize=7)
