@@ -174,9 +174,6 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     """Expected cost, in pico-dollars, if nothing tells what it used; not in `cost_pico`, and no bound."""
     price_row: str | None = None
     """The price row used: model and the row's first day."""
-    hops: str | None = None
-    """Where several models took part in one answer: a JSON list with `model`, the five token counts and `cost_pico` of
-    each, in the order they ran, which add up to those of the attempt; else NULL."""
     queue_ms: float = 0.0
     """Milliseconds of waiting for the account's limits."""
     connect_ms: float = 0.0
@@ -185,6 +182,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     """Milliseconds from its begin to the headers of the answer; NULL if none came."""
     total_ms: float = 0.0
     """Milliseconds from its begin to its end."""
+    hops: str | None = None
+    """Where several models took part in one answer: a JSON list with `model`, the five token counts and `cost_pico` of
+    each, in the order they ran, which add up to those of the attempt; else NULL."""
 
 
 class BatchItemRecord(msgspec.Struct, kw_only=True, gc=False):

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -497,9 +498,27 @@ def test_f07_a_ledger_of_a_newer_version_is_refused_and_not_touched(path: Path, 
     before = path.read_bytes()
 
     for opening in (lambda: SqliteLedger(path, lambda attempt: 0), lambda: open_reader(path)):
-        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 1\).*Nothing was changed"):
+        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 2\).*Nothing was changed"):
             opening()
     assert path.read_bytes() == before
+
+
+def test_f07_a_ledger_of_an_older_version_is_brought_up_to_date_with_all_its_rows(path: Path):
+    """Version 1 had no `hops`; who only reads is told to start Headgate once."""
+    schema = files("headgate.stores.sqlite").joinpath("schema.sql").read_text()
+    db = apsw.Connection(str(path))
+    db.execute(schema.replace("    hops                    TEXT,\n", ""))
+    columns = db.execute("SELECT count(*) FROM pragma_table_info('attempts')").get
+    db.execute(f"INSERT INTO attempts VALUES ('call_old', 1, {', '.join(['0'] * (columns - 2))})")
+    db.pragma("user_version", 1)
+    db.close()
+
+    with pytest.raises(LedgerError, match=r"older Headgate.*start `headgate serve` with it once"):
+        open_reader(path)
+    asyncio.run(SqliteLedger(path, lambda attempt: 0).close())
+
+    rows = open_reader(path).execute("SELECT call_id, attempt, hops FROM attempts").fetchall()
+    assert rows == [("call_old", 1, None)]
 
 
 def test_the_database_of_another_program_is_not_written_into(path: Path):

@@ -35,7 +35,9 @@ __all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
 
 log = logging.getLogger("headgate.ledger")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UPGRADES = {1: "ALTER TABLE attempts ADD COLUMN hops TEXT"}
+"""What makes the next version of each.  New columns stand last: rows are inserted by their order."""
 QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
 """A larger file is not read whole at every start."""
 BUSY_TIMEOUT_MS = 2_000
@@ -358,8 +360,14 @@ def open_reader(path: Path) -> apsw.Connection:
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            if not _check_ours(db, path):
+            version = _check_ours(db, path)
+            if not version:
                 raise LedgerError(f"{path} is no ledger of Headgate; name another one with --ledger")
+            if version < SCHEMA_VERSION:
+                raise LedgerError(
+                    f"the ledger {path} is of an older Headgate (schema {version}, this one knows {SCHEMA_VERSION}); "
+                    "start `headgate serve` with it once, which brings it up to date"
+                )
         except BaseException:
             db.close()
             raise
@@ -395,12 +403,12 @@ def _open(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path))
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
-        ours = _check_ours(db, path)
+        version = _check_ours(db, path)
         _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
-        if not ours:
-            _create(db)
-        elif path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
+        if version < SCHEMA_VERSION:
+            _bring_up_to_date(db)
+        if version and path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
             found = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != ("ok",):
                 raise _damaged(path, found[0].splitlines()[-1] if found else "quick_check")
@@ -434,13 +442,17 @@ def _reopen(path: Path) -> apsw.Connection:
     return db
 
 
-def _create(db: apsw.Connection) -> None:
-    schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+def _bring_up_to_date(db: apsw.Connection) -> None:
+    """Make the tables, or change those of an older version.  All or nothing; several starts at once wait here, and the
+    later ones find it done."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not db.pragma("user_version"):  # several first starts at once: one creates, the others find it done
-            db.execute(schema)
-            db.pragma("user_version", SCHEMA_VERSION)
+        version = db.pragma("user_version")
+        if not version:
+            db.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
+        for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+            db.execute(UPGRADES[older])
+        db.pragma("user_version", SCHEMA_VERSION)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -448,8 +460,8 @@ def _create(db: apsw.Connection) -> None:
         raise
 
 
-def _check_ours(db: apsw.Connection, path: Path) -> bool:
-    """Whether it is a ledger of this version; if not, it is empty.  Changes nothing."""
+def _check_ours(db: apsw.Connection, path: Path) -> int:
+    """The version of the ledger that it is; 0 if it is empty.  Changes nothing."""
     version, tables = db.execute(
         "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
     ).get
@@ -462,7 +474,7 @@ def _check_ours(db: apsw.Connection, path: Path) -> bool:
         raise LedgerError(
             f"{path} is the database of another program; set ledger.path to another file.  Nothing was changed"
         )
-    return bool(version)
+    return int(version)
 
 
 def _damaged(path: Path, problem: object) -> LedgerError:

@@ -81,11 +81,11 @@ CREATE TABLE attempts (
     cost_problem            TEXT,
     unconfirmed_pico        INTEGER NOT NULL,
     price_row               TEXT,
-    hops                    TEXT,
     queue_ms                REAL NOT NULL,
     connect_ms              REAL NOT NULL,
     first_byte_ms           REAL,
     total_ms                REAL NOT NULL,
+    hops                    TEXT,
     PRIMARY KEY (call_id, attempt)
 ) WITHOUT ROWID;
 
