@@ -65,7 +65,8 @@ class ErrorClass(StrEnum):
     RAMP_LIMIT = "ramp_limit"
     """Traffic grew faster than the API allows (429 with `ramp_limit_exceeded`).
 
-    Let traffic grow more slowly; a lower `limits.burst_s` helps."""
+    Nothing: for an hour Headgate lets traffic grow more slowly.  If it should from the start, set
+    `limits.ramp_growth`."""
     SPEND_LIMIT = "spend_limit"
     """A spend limit of the account is reached: a 429 that says so, or the 400 of a limit the account set itself.
 
@@ -83,6 +84,10 @@ class ErrorClass(StrEnum):
     """The API is overloaded (529).
 
     Nothing is wrong on this side.  Wait, or use another model."""
+    HELD_BACK = "held_back"
+    """Another Headgate, at `upstream.base_url`, did not send the call and says when to come back.
+
+    Look at its log for why: a full or closed lane, a user's limit.  Other calls are not held back for it."""
     UNKNOWN_STATUS = "unknown_status"
     """A status that has no meaning here.
 
@@ -293,7 +298,8 @@ class Reason(StrEnum):
 
     Come back after the time in `retry-after`."""
     NOT_RETRYABLE = "not_retryable"
-    """The same attempt would fail again, or the API asked not to repeat it.
+    """The same attempt would fail again, or the API asked not to repeat it.  Only in the ledger's `attempts` and in
+    `/metrics`: the answer is the API's own.
 
     Look at the error class of the attempt."""
     NOT_REPLAYABLE = "not_replayable"

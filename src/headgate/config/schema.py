@@ -211,7 +211,7 @@ class RetryConfig(RetryPolicy):
 
 @dataclass(frozen=True, kw_only=True)
 class PoolCeiling:
-    """Limits of one pool that no response header raises; unset: as the tier or the headers say."""
+    """Limits of one pool that no response header raises, for each API key; unset: as the tier or the headers say."""
 
     rpm: int | None = None
     """Requests a minute."""
