@@ -18,7 +18,7 @@ CALM: dict[str, Any] = {
     },
     "burst": {"proven_s": 12.4, "too_much_s": None, "most_s": 60.0},
     "breaker": {"state": "closed", "because": None, "next_try_in_s": 0.0},
-    "ramp_growth": None,
+    "commitment": None, "ramp_growth": None,
 }  # fmt: skip
 QUIET = {"weight": 1.0, "headroom": 0.0, "closed_for_s": 0, "waiting": 0, "oldest_s": 0, "tenants": 0, "top": []}
 BUSY = QUIET | {
@@ -70,6 +70,15 @@ def test_a_calm_pool_is_two_lines_under_its_limits(told):
         (breaker("half_open", "failing", 0.0), "breaker half open (failing), next try in 0.0 s"),
         ({"burst": {"proven_s": 9.8, "too_much_s": 10.4, "most_s": 60}}, "go at once, 10 s is too much"),
         ({"max_under_way": 6.4}, "3 under way of 6 at a time"),
+        (
+            {
+                "commitment": {
+                    "input": {"per_minute": 10_000, "remaining": 9_618},
+                    "output": {"per_minute": 2_000, "remaining": 0},
+                }
+            },
+            "left of the Priority Tier commitment: 9,618 of 10,000 input, 0 of 2,000 output",
+        ),
         ({"ramp_growth": 1.5}, "input grows by 1.5 times a minute at most"),
         ({"out_for_s": 60, "out_because": "authentication"}, "out of service for 60 s: authentication"),
         ({"limiters": {"input": CALM["limiters"]["requests"] | {"others_per_minute": 500}}}, "others use 500 input"),

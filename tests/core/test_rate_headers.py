@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.rate_headers import LIMITERS, Reading, read_rate_headers
+from headgate.core.rate_headers import LIMITERS, Reading, read_commitment, read_rate_headers
 
 NOTHING = Reading(None, None)
 STANDARD = {
@@ -113,3 +113,20 @@ def test_b14_without_remaining_the_reset_tells_by_the_apis_own_clock(date, reset
         headers[b"date"] = date
 
     assert read_rate_headers(headers)[0] == Reading(1000, None, full_in_s=full_in_s)
+
+
+def test_a_priority_commitment_is_read_from_headers_of_its_own():
+    """§8.4, the example of the documentation; most answers have none."""
+    told = {
+        b"anthropic-priority-input-tokens-limit": b"10000",
+        b"anthropic-priority-input-tokens-remaining": b"9618",
+        b"anthropic-priority-input-tokens-reset": b"2025-01-12T23:11:59Z",
+        b"anthropic-priority-output-tokens-limit": b"10000",
+        b"anthropic-priority-output-tokens-remaining": b"6000",
+    }
+
+    commitment = read_commitment(told)
+
+    assert commitment is not None
+    assert [(each.limit, each.missing) for each in commitment] == [(10_000, 382), (10_000, 4_000)]
+    assert read_commitment({}) is None

@@ -12,10 +12,10 @@ from headgate.config.schema import Config, LimitsConfig, PoolCeiling, UpstreamCo
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.secret import Secret
 from headgate.sim import SimSettings
-from headgate.sim.settings import Access, Latency, Limits, Workspace
+from headgate.sim.settings import Access, Commitment, Latency, Limits, Priority, Workspace
 from headgate.sim.settings import Conditions as Weather
 from support import edge as edges
-from support.world import KEY, World, lanes, play
+from support.world import KEY, MODEL, World, lanes, play
 
 POOL = "sonnet-5.5"
 SLOW = Latency(ttft_s=1, tokens_per_s=100, spread=0)
@@ -220,3 +220,20 @@ def test_one_call_that_waits_is_asked_for_by_its_id(query: str, status: int):
         return await wire.reply("GET")
 
     assert edges.play(scene, virtual=True).status == status
+
+
+def test_a_priority_commitment_is_told_and_no_limit_to_keep_to():
+    """§8.4: what goes beyond it is served at the standard tier; the ordinary limits stand beside it."""
+    commitment = Commitment(input_tokens_per_minute=10_000, output_tokens_per_minute=2_000)
+
+    async def scene(world: World) -> tuple[Any, Any, float]:
+        for _ in range(40):
+            await world.ask(max_tokens=200, text="hello " * 300, body={"service_tier": "auto"})
+        backend = backend_of(seen(world))
+        return backend["commitment"], backend["limiters"]["input"]["per_minute"], world.now_s
+
+    told, ordinary, over_s = play(scene, sim=SimSettings(priority=Priority(commitments={MODEL: commitment})))
+
+    assert (told["input"]["per_minute"], told["output"]["per_minute"]) == (10_000, 2_000)
+    assert told["input"]["remaining"] < 10_000
+    assert (ordinary, over_s) == (2_000_000, 0)

@@ -82,6 +82,13 @@ def _state(backend: dict[str, Any]) -> Iterator[str]:
             yield f"others use {limiter['others_per_minute']:,} {name} a minute"
         if limiter["pace"] < 1:
             yield f"{name} at {limiter['pace']:.0%} after 429s that nothing explains"
+    if backend["commitment"] is not None:
+        left = [
+            f"{told['remaining']:,} of {told['per_minute']:,} {name}"
+            for name, told in backend["commitment"].items()
+            if told["remaining"] is not None and told["per_minute"] is not None
+        ]
+        yield f"left of the Priority Tier commitment: {', '.join(left)}"
     breaker = backend["breaker"]
     if breaker["state"] == "held":
         yield f"held for {breaker['next_try_in_s']:.1f} s: {breaker['because']}"

@@ -46,6 +46,9 @@ FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
+OUTPUT_OVERDRAFT = 0.8
+"""The API lets a call in while any output is left.  What is reserved keeps debts short, but where buckets are shallow
+one that is full while somebody waits is a loss: so much of it may be missing, however much the next call will write."""
 STALE_AFTER_S = 30.0
 """Without news others are taken to use half as much, and again after as long: they may have gone."""
 SETTLED_AFTER_S = 5.0
@@ -90,8 +93,11 @@ class Backend:
             Limiter(limiter, limit, now_s, patience_s=patience)
             for limiter, limit, patience in zip(LIMITERS, limits, PATIENCE_S, strict=True)
         ]
+        self.limiters[OUTPUT].overdraft = OUTPUT_OVERDRAFT
         self.plain: Limiter | None = None
         """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
+        self.commitment: tuple[Reading, Reading] | None = None
+        """What was told last of a Priority Tier commitment."""
         self._held: dict[Holder, _Hold] = {}
         self._emission = Emission()
         self._looked_ahead_s = -inf
@@ -149,8 +155,9 @@ class Backend:
                 room = limiter.room
                 if headroom:
                     room *= 1.0 - headroom
-                need *= limiter.caution
-                room = (room - need if need < room else 0.0) - limiter.margin
+                left = room - need * limiter.caution
+                room *= limiter.overdraft
+                room = (left if left > room else room) - limiter.margin
             short = limiter.missing - (now_s - limiter.at_s) * limiter.refill_per_s - room
             # Rounding: a millionth of a permit is not worth a timer that fires again and again.
             if short > 1e-6:
@@ -170,20 +177,24 @@ class Backend:
         return longest if longest > 0.0 else 0.0
 
     def _owed_wait_s(self, now_s: float) -> float:
-        """Seconds until some output is left for certain: what was told, and what was written and refilled since."""
+        """Seconds until some output is left: by what was told, and what was written and refilled since."""
         outputs = self.limiters[OUTPUT]
         told = outputs.told
-        if told is None or told.missing is None or not told.missing:
+        if told is None or told.missing is None:
             return 0.0
+        emission = self._emission
         room = outputs.room
         slack = told.slack
         if outputs.step:
             room = min(room + max(outputs.step, slack * STEP_SLACKS), outputs.most)
         elif slack > room / 3:
             slack = room / 3
-        shrinks_per_s = outputs.refill_per_s - self._emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
-        silent_s = now_s - outputs.told_at_s
-        short = told.missing + slack + 1.0 - room - min(silent_s, PREDICTED_S) * shrinks_per_s
+        doubt = emission.doubt(len(self._held))
+        if doubt < slack:
+            slack = doubt
+        shrinks_per_s = outputs.refill_per_s - emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
+        silent_s = now_s - emission.at_s
+        short = emission.missing + slack + 1.0 - room - min(silent_s, PREDICTED_S) * shrinks_per_s
         if silent_s > PREDICTED_S:
             shrinks_per_s = outputs.refill_per_s
             short -= (silent_s - PREDICTED_S) * shrinks_per_s
@@ -250,6 +261,7 @@ class Backend:
         if used_so_far[INPUT] > 0.0 and hold.input_expected:
             self._sure(hold, used_so_far[INPUT], now_s)
         if used_so_far[OUTPUT] > hold.charged[OUTPUT]:
+            self._wrote(hold, used_so_far[OUTPUT], now_s)
             self._charge(hold, OUTPUT, used_so_far[OUTPUT], now_s)
 
     def settle(self, ticket: Holder, used: Sequence[float], now_s: float) -> None:
@@ -263,6 +275,7 @@ class Backend:
             return
         self._charge(hold, REQUESTS, used[REQUESTS], now_s)
         self._charge(hold, OUTPUT, used[OUTPUT], now_s)
+        self._emission.wrote(used[OUTPUT] - hold.written, self.limiters[OUTPUT].refill_per_s, now_s)
         self._emission.ended(used[OUTPUT], now_s - hold.since_s)
         if hold.input_expected:
             self._sure(hold, used[INPUT], now_s)
@@ -284,6 +297,12 @@ class Backend:
         if input_tokens > 0.0:
             inputs.note_need(input_tokens, now_s)
             self._prove(hold)
+
+    def _wrote(self, hold: _Hold, output_tokens: float, now_s: float) -> None:
+        """So much of an answer seems to have been written."""
+        if output_tokens > hold.written:
+            self._emission.wrote(output_tokens - hold.written, self.limiters[OUTPUT].refill_per_s, now_s)
+            hold.written = output_tokens
 
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
         more = total - hold.charged[index]
@@ -406,14 +425,19 @@ class Backend:
 
     def _look_ahead(self, now_s: float) -> None:
         """Output is missing as told, and as much more as the answers under way will write faster than it refills."""
-        outputs = self.limiters[OUTPUT]
-        told = outputs.told
-        if not self._emission.tokens_per_s or told is None or told.missing is None or outputs.told_at_s != now_s:
+        outputs, emission = self.limiters[OUTPUT], self._emission
+        told, speed = outputs.told, emission.tokens_per_s
+        if told is None or told.missing is None or outputs.told_at_s != now_s:
             return
-        self._looked_ahead_s = now_s
-        answers = [(hold.since_s, hold.charged[OUTPUT]) for hold in self._held.values()]
-        outputs.missing = told.missing + self._emission.ahead(answers, outputs.refill_per_s, now_s)
-        outputs.at_s = now_s
+        if speed:
+            self._looked_ahead_s = now_s
+            for hold in self._held.values():
+                self._wrote(hold, min(hold.charged[OUTPUT], speed * (now_s - hold.since_s)), now_s)
+        emission.hear(told.missing - told.slack, told.missing + told.slack, outputs.refill_per_s, now_s)
+        if speed:
+            answers = [(hold.since_s, hold.charged[OUTPUT]) for hold in self._held.values()]
+            outputs.missing = emission.missing + emission.ahead(answers, outputs.refill_per_s, now_s)
+            outputs.at_s = now_s
 
     def _prove(self, hold: _Hold) -> None:
         """A call was let in, and its input is known."""
@@ -449,7 +473,16 @@ class Backend:
 class _Hold:
     """What a ticket holds, and what headers had told to be missing when it went."""
 
-    __slots__ = ("charged", "input_before", "input_expected", "number", "output_before", "since_s", "times_full")
+    __slots__ = (
+        "charged",
+        "input_before",
+        "input_expected",
+        "number",
+        "output_before",
+        "since_s",
+        "times_full",
+        "written",
+    )
 
     def __init__(self, needs: Sequence[float], now_s: float) -> None:
         self.charged = list(needs)
@@ -461,3 +494,5 @@ class _Hold:
         """0 once it is known."""
         self.input_before = 0.0
         self.output_before = 0.0
+        self.written = 0.0
+        """Of the output, as far as was thought last."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headgate.core.classify import ResponseHeaders
 
-__all__ = ["LIMITERS", "WINDOW_S", "Reading", "read_rate_headers"]
+__all__ = ["LIMITERS", "WINDOW_S", "Reading", "read_commitment", "read_rate_headers"]
 
 LIMITERS = ("requests", "input", "output")
 """The three limiters of a pool, in the order used everywhere."""
@@ -49,6 +49,11 @@ _FAST = (
     ),
 )
 
+_COMMITMENT = tuple(
+    (name + b"-limit", name + b"-remaining", name + b"-reset", _ROUNDING)
+    for name in (b"anthropic-priority-input-tokens", b"anthropic-priority-output-tokens")
+)
+
 
 def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[Reading, Reading, Reading]:
     """Requests, input and output, from the header set of standard or of fast mode."""
@@ -57,6 +62,15 @@ def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[
         for limit, remaining, reset, rounding in (_FAST if fast else _STANDARD)
     ]
     return requests, input_, output
+
+
+def read_commitment(headers: ResponseHeaders) -> tuple[Reading, Reading] | None:
+    """Input and output of a Priority Tier commitment, if the answer tells of one.  It is no limit to keep to: what goes
+    beyond it is served at the standard tier, and counts with the ordinary limits all the same (§8.1, §8.4)."""
+    if headers.get(_COMMITMENT[0][0]) is None:
+        return None
+    input_, output = [_reading(headers, *names) for names in _COMMITMENT]
+    return input_, output
 
 
 def _count(value: bytes | None) -> int | None:

@@ -14,7 +14,7 @@ from headgate.core.estimate import Estimator
 from headgate.core.gate import Gate
 from headgate.core.limits import Limit
 from headgate.core.prefix import Prefix, prefixes_of
-from headgate.core.rate_headers import read_rate_headers
+from headgate.core.rate_headers import read_commitment, read_rate_headers
 from headgate.core.retry import HOLDS_UP_ALL, PUSHBACK
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
@@ -248,6 +248,7 @@ class Admit:
         if reply.status and (now_s >= state.learn_at_s or failure is not None) and call.record.model is not None:
             state.learn_at_s = now_s + LEARN_EVERY_S
             backend.learn(read_rate_headers(reply.headers, fast=call.fast), now_s)
+            backend.commitment = read_commitment(reply.headers) or backend.commitment
             if state.gate.queue.waiting:
                 state.pump()
         if failure is not None and call.attempt.credential is not None:

@@ -121,7 +121,18 @@ def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: floa
             "next_try_in_s": round(backend.breaker.wait_s(now_s), 3),
         },
         "max_under_way": _or_none(backend.concurrency.limit),
+        "commitment": _commitment(backend),
         "ramp_growth": backend.ramp.growth if backend.ramp.active else None,
+    }
+
+
+def _commitment(backend: Backend) -> dict[str, Any] | None:
+    """The Priority Tier's: what goes beyond it is served at the standard tier."""
+    if backend.commitment is None:
+        return None
+    return {
+        name: {"per_minute": told.limit, "remaining": None if told.remaining is None else round(told.remaining)}
+        for name, told in zip(("input", "output"), backend.commitment, strict=True)
     }
 
 
