@@ -97,9 +97,34 @@ def test_who_waits_is_said_by_lane_and_workflow(told):
     assert "waiting: bulk 40 (oldest 12.5 s: nightly 30 (has 4 of 4), reports 9, and 8 more)" in out
 
 
+@pytest.mark.parametrize(
+    ("closed_for_s", "words"),
+    [(119, "119 s"), (120, "2 min"), (7_199, "120 min"), (7_200, "2 h"), (113_400, "32 h"), (800_000, "9 days")],
+)
+def test_a_span_of_time_is_told_in_a_unit_that_can_be_read(told, closed_for_s, words):
+    """Nobody counts in 1,890 minutes."""
+    assert f"bulk is closed for {words}\n" in told(lanes={"bulk": QUIET | {"closed_for_s": closed_for_s}})
+
+
+def test_a_bucket_that_is_overdrawn_has_nothing_free(told):
+    """How far it is overdrawn is in the JSON."""
+    limiter = copy.deepcopy(CALM["limiters"]["requests"]) | {"free_now": -2, "held": 3}
+
+    assert told({"limiters": {"requests": limiter}}).splitlines()[2].split()[-2:] == ["0", "3"]
+
+
+def test_a_gateway_of_another_version_is_told_so(cli, monkeypatch):
+    """After an upgrade without a restart: no traceback."""
+    monkeypatch.setattr("headgate.http_get.get_json", lambda *_, **__: {"pools": [{"pool": "haiku-5.5"}]})
+    run = cli("limits")
+
+    assert run.code == 1
+    assert "of another version than this command; restart it" in run.err
+
+
 def test_a_closed_lane_is_named_though_nobody_waits(told):
     """Or an operator wonders at night why nothing goes."""
-    assert "waiting: bulk is closed for 180 min" in told(lanes={"bulk": QUIET | {"closed_for_s": 10_800}})
+    assert "waiting: bulk is closed for 3 h" in told(lanes={"bulk": QUIET | {"closed_for_s": 10_800}})
 
 
 def test_one_call_is_asked_after_by_its_id(cli, monkeypatch):

@@ -36,9 +36,15 @@ def limits(
     if json:
         print_json(facts)
         return
-    if call is not None:
-        print(printable(_standing(facts)))
-        return
+    try:
+        _tell(facts) if call is None else print(printable(_standing(facts)))
+    except KeyError:
+        raise HeadgateError(
+            "the gateway is of another version than this command; restart it, or read what it says with --json"
+        ) from None
+
+
+def _tell(facts: dict[str, Any]) -> None:
     print(f"tier {facts['tier']} (until responses tell)")
     if not facts["pools"]:
         print("no call has been made yet; limits show after the first")
@@ -54,7 +60,7 @@ def limits(
             age(limiter["age_s"]),
             "-" if limiter["remaining_upstream"] is None else f"{limiter['remaining_upstream']:,}",
             age(limiter["remaining_age_s"]),
-            f"{limiter['free_now']:,}",
+            f"{max(0, limiter['free_now']):,}",
             f"{limiter['held']:,}",
         )
         for pool in facts["pools"]

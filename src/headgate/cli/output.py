@@ -69,9 +69,13 @@ def money(usd: Decimal | None) -> str:
 
 
 def age(seconds: float | None) -> str:
+    """A span of time in the largest unit of which there are two at least."""
     if seconds is None:
         return "-"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    for unit, long_s in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * long_s:
+            return f"{seconds / long_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def command() -> str:
