@@ -18,7 +18,7 @@ POLICY = RetryPolicy()
 RETRIED = {
     # what the API said
     ErrorClass.REQUEST_TIMEOUT, ErrorClass.CONFLICT, ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT,
-    ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.OVERLOADED,
+    ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.OVERLOADED, ErrorClass.HELD_BACK,
     # what the wire did
     ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.RESET, ErrorClass.PROTOCOL,
     ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT, ErrorClass.PROGRESS_TIMEOUT, ErrorClass.STREAM_CUT,
@@ -75,8 +75,8 @@ def test_b18_a_yes_of_the_api_is_obeyed_only_where_it_is_safe(error):
 def test_what_must_not_run_twice_is_repeated_only_if_it_certainly_did_not_run(error):
     """Making a batch or uploading a file: after a 429, a 529 or a refused connection nothing has happened."""
     untouched = {
-        ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT, ErrorClass.OVERLOADED, ErrorClass.DNS, ErrorClass.CONNECT,
-        ErrorClass.CONNECT_TIMEOUT,
+        ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT, ErrorClass.OVERLOADED, ErrorClass.HELD_BACK, ErrorClass.DNS,
+        ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT,
     }  # fmt: skip
 
     told = ask(error, replayable=False)

@@ -441,8 +441,11 @@ def test_b11_a_429_for_ages_freezes_its_pool_for_an_hour_at_most():
         pushback(409, "conflict_error", b"retry-after: 40"),
         pushback(500, "api_error", b"retry-after: 40"),
         pushback(400, "invalid_request_error", b"retry-after: 40"),
+        pushback(
+            429, "rate_limit_error", b"retry-after: 40", b"x-should-retry: true", b"x-headgate-reason: user_limit"
+        ),
     ],
-    ids=["html", "409", "500", "400"],
+    ids=["html", "409", "500", "400", "another-headgate"],
 )
 def test_inv_12_a_wish_for_time_that_is_no_limit_holds_up_nobody_else(refusal):
     """Only a limit or an overload is everybody's: after anything else the call itself waits, if it is tried again."""

@@ -125,6 +125,8 @@ def _of_envelope(body: bytes, status: int | None, headers: ResponseHeaders, now_
         error = _BY_CODE[code]
     assert error is not None
     wish = headers.get(b"x-should-retry")
+    if wish == b"true" and headers.get(b"x-headgate-reason") is not None:
+        error = ErrorClass.HELD_BACK  # its reason may be this call's lane or user, and it has sent nothing
     return Failure(
         error,
         status,

@@ -68,6 +68,7 @@ _WORDS: dict[ErrorClass, str] = {
     ErrorClass.API_ERROR: "The Claude API failed.",
     ErrorClass.TIMEOUT_ERROR: "The Claude API took too long.",
     ErrorClass.OVERLOADED: "The Claude API is overloaded.",
+    ErrorClass.HELD_BACK: "Another Headgate on the way to the Claude API did not send this call now.",
     ErrorClass.DNS: "Headgate cannot reach the Claude API: its name cannot be resolved.",
     ErrorClass.CONNECT: "Headgate cannot reach the Claude API: no connection.",
     ErrorClass.CONNECT_TIMEOUT: "Headgate cannot reach the Claude API: connecting took too long.",

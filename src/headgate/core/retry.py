@@ -17,7 +17,7 @@ __all__ = ["HOLDS_UP_ALL", "PUSHBACK", "RETRYABLE", "Again", "GiveUp", "RetryPol
 RETRYABLE = frozenset(
     (
         ErrorClass.REQUEST_TIMEOUT, ErrorClass.CONFLICT, ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT,
-        ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.OVERLOADED,
+        ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.OVERLOADED, ErrorClass.HELD_BACK,
         ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.RESET, ErrorClass.PROTOCOL,
         ErrorClass.INTERMEDIARY, ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT, ErrorClass.PROGRESS_TIMEOUT,
         ErrorClass.STREAM_CUT, ErrorClass.MALFORMED,
@@ -25,8 +25,8 @@ RETRYABLE = frozenset(
 )  # fmt: skip
 
 _NOT_ACTED_ON = frozenset(
-    (ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT, ErrorClass.OVERLOADED, ErrorClass.DNS, ErrorClass.CONNECT,
-     ErrorClass.CONNECT_TIMEOUT)
+    (ErrorClass.RATE_LIMIT, ErrorClass.RAMP_LIMIT, ErrorClass.OVERLOADED, ErrorClass.HELD_BACK, ErrorClass.DNS,
+     ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT)
 )  # fmt: skip
 """After these the API has done nothing, so even a request that must not run twice can be sent again."""
 

@@ -157,6 +157,7 @@ _STATUS = {
     ErrorClass.RAMP_LIMIT: 429,
     ErrorClass.SPEND_LIMIT: 429,
     ErrorClass.OVERLOADED: 529,
+    ErrorClass.HELD_BACK: 429,
     ErrorClass.TIMEOUT_ERROR: 504,
     ErrorClass.API_ERROR: 500,
     ErrorClass.DNS: 503,

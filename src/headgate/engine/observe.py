@@ -191,6 +191,7 @@ _OUTCOMES = {
     ErrorClass.RATE_LIMIT: Outcome.RATE,
     ErrorClass.RAMP_LIMIT: Outcome.RATE,
     ErrorClass.SPEND_LIMIT: Outcome.RATE,
+    ErrorClass.HELD_BACK: Outcome.RATE,
     ErrorClass.INVALID_REQUEST: Outcome.CLIENT_ERROR,
     ErrorClass.NOT_FOUND: Outcome.CLIENT_ERROR,
     ErrorClass.TOO_LARGE: Outcome.CLIENT_ERROR,
