@@ -264,7 +264,8 @@ class Reason(StrEnum):
 
     Come back after `retry-after`, use another lane, or raise the lane's `max_wait_s`."""
     WAIT_TOO_LONG = "wait_too_long"
-    """The limits leave no room within the lane's `max_wait_s`, or within the call's deadline.
+    """The limits, or the workflow's `max_concurrency`, leave no room within the lane's `max_wait_s`, or within the
+    call's deadline.
 
     Come back after `retry-after`, use another lane, or raise `max_wait_s` or the deadline."""
     NEVER_FITS = "never_fits"

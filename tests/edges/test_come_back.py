@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import anthropic
 import pytest
 
-from headgate.config.schema import Config, LimitsConfig, PoolCeiling
+from headgate.config.schema import Config, LimitsConfig, PoolCeiling, WorkflowConfig
 from headgate.events import Reason
 from headgate.sim.settings import Conditions, Latency, Limits, SimSettings
 from headgate.testing import VirtualWorld, virtual
@@ -107,3 +108,22 @@ def test_a_user_over_its_limit_may_ask_again_when_it_was_told():
 
     assert (429, Reason.USER_LIMIT) in told
     assert told[-1][0] == 200
+
+
+def test_a_workflow_at_its_own_bound_is_told_which_setting_that_is():
+    """The account has room; looking at its limits would lead nowhere."""
+    config = replace(CONFIG, workflows={"chat": WorkflowConfig(max_concurrency=1)})
+
+    async def scene(world: VirtualWorld) -> str:
+        client, told = world.client(max_retries=0), {"x-headgate-workflow": "chat"}
+        under_way = asyncio.ensure_future(client.messages.create(**asking("long"), extra_headers=told))
+        await asyncio.sleep(0.1)
+        with pytest.raises(anthropic.RateLimitError) as refusal:
+            await client.messages.create(**asking("me too"), extra_headers=told | {"x-headgate-deadline-s": "0.2"})
+        await under_way
+        return refusal.value.message
+
+    told = virtual(scene, settings=SIM, through="gateway", config=config)
+
+    assert "workflows.chat.max_concurrency" in told
+    assert "account" not in told

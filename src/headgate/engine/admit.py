@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
@@ -195,15 +196,24 @@ class Admit:
         closed_s = gate.queue.closed_for_s(name, now_s)
         if closed_s >= wait_s:
             return Unavailable(
-                f"lane {name!r} is closed for another {closed_s:.0f} s (lanes.{name}.open), and {bound}{waited}. Retry "
-                "after that, or use another lane.",
+                f"lane {name!r} is closed for another {timedelta(seconds=round(closed_s))} (lanes.{name}.open), and "
+                f"{bound}{waited}. Retry after that, or use another lane.",
                 reason=Reason.LANE_CLOSED,
                 status=429,
-                retry_after_s=closed_s,
+                retry_after_s=min(closed_s, LONGEST_TOLD_S),
+            )
+        if gate.queue.is_full(ticket.tenant):
+            return Unavailable(
+                f"workflow {ticket.tenant!r} has as many calls under way as it may "
+                f"(workflows.{ticket.tenant}.max_concurrency), and {bound}{waited}. Retry when one has ended.",
+                reason=Reason.WAIT_TOO_LONG,
+                status=429,
+                retry_after_s=wait_s,
             )
         if not gate.is_failing(ticket, now_s):
+            more = "give it longer" if own else f"raise lanes.{name}.max_wait_s"
             text = f"lane {name!r}: the account's limits leave no room for this call for about {wait_s:.0f} s, and "
-            hint = f". Retry after {wait_s:.0f} s, or raise lanes.{name}.max_wait_s."
+            hint = f". Retry after {wait_s:.0f} s, or {more}."
             return Unavailable(
                 f"{text}{bound}{waited}{hint}", reason=Reason.WAIT_TOO_LONG, status=429, retry_after_s=wait_s
             )
