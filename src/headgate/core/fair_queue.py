@@ -107,7 +107,7 @@ class FairQueue:
 
     def _enter(self, lane: FairLane, flow: Flow) -> None:
         """`flow` competes from now on, unless its tenant has as many under way as it may."""
-        if self._caps and self._is_full(flow.tenant.name):
+        if self._caps and self.is_full(flow.tenant.name):
             return
         if not lane.ready and lane.turn < self._latest:
             lane.turn = self._latest
@@ -195,7 +195,7 @@ class FairQueue:
     def may_go(self, ticket: Ticket, now_s: float) -> bool:
         """Whether `ticket`, when nobody waits, needs no place: its lane is open, its tenant may have one more under
         way, and it does not follow a write."""
-        if self._lanes[ticket.lane].closed_until_s > now_s or (self._caps and self._is_full(ticket.tenant)):
+        if self._lanes[ticket.lane].closed_until_s > now_s or (self._caps and self.is_full(ticket.tenant)):
             return False
         return not ticket.prefixes or self._heat.write_of(ticket.prefixes, now_s) is None
 
@@ -237,7 +237,7 @@ class FairQueue:
             self._caps.pop(tenant, None)
         else:
             self._caps[tenant] = most
-        if self._is_full(tenant):
+        if self.is_full(tenant):
             self._keep_out(tenant)
         else:
             self._let_in(tenant)
@@ -258,7 +258,8 @@ class FairQueue:
             lane.closed_until_s = -inf
             lane.turn = max(lane.turn, self._latest)
 
-    def _is_full(self, tenant: str) -> bool:
+    def is_full(self, tenant: str) -> bool:
+        """Whether `tenant` has as many under way as it may."""
         most = self._caps.get(tenant)
         return most is not None and self._running.get(tenant, 0) >= most
 
