@@ -53,6 +53,12 @@ def test_a_request_without_markers_has_none():
     assert prefixes(request(user(text("hello")))) == ()
 
 
+def test_inv_19_a_request_with_more_markers_than_the_api_takes_has_none():
+    """§9.1: four.  It is refused, so thousands of them must not cost admission anything."""
+    assert prefixes(request(user(*(text("a", MARK) for _ in range(4)))))
+    assert prefixes(request(user(*(text("a", MARK) for _ in range(5))))) == ()
+
+
 def test_a_marker_makes_a_beginning_of_all_that_comes_before_it():
     """§9.1: tools, then system, then turns; the shortest first."""
     found = prefixes(request(user(text("c", MARK)), tools=[tool("a")], system=[text("b")]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -163,6 +164,52 @@ def test_a_wait_that_is_too_long_is_refused_at_once_with_an_honest_retry_after()
     assert (refusal.reason, refusal.status, refused_s) == (Reason.WAIT_TOO_LONG, 429, 0.1)
     assert refusal.retry_after_s == pytest.approx(6, abs=0.2)
     assert came_back
+
+
+def test_who_waits_for_its_own_workflow_is_told_so():
+    """The account's limits are not what is in its way."""
+
+    async def scene(world: World) -> Refused:
+        upstream = RawUpstream(((Pause(60.0), json_reply(200, message())),))
+        base_url = await upstream.start()
+        under_way = asyncio.create_task(world.ask(base_url=base_url, workflow="capped"))
+        await asyncio.sleep(1)
+        refused = await refusal_of(world, base_url=base_url, workflow="capped", requested_deadline_s=5)
+        await under_way
+        return refused
+
+    refused = play(scene, config=Config(workflows={"capped": WorkflowConfig(max_concurrency=1)}))
+
+    assert refused.reason == Reason.WAIT_TOO_LONG
+    assert "workflows.capped.max_concurrency" in str(refused)
+    assert "limits" not in str(refused)
+
+
+def test_nobody_is_told_to_come_back_later_than_in_a_week():
+    """However many holidays there are: some SDKs take no longer time."""
+    days = tuple(f"2026-{month:02}-{day:02}" for month in (11, 12) for day in range(1, 31))
+    bulk = replace(Config().lanes["bulk"], open=("Mon-Fri 09:00-17:00",), holidays=days)
+
+    refused = play(lambda world: refusal_of(world, lane="bulk"), config=Config(lanes={**Config().lanes, "bulk": bulk}))
+
+    assert (refused.reason, refused.retry_after_s) == (Reason.LANE_CLOSED, 7 * 86_400)
+
+
+def test_calls_that_wait_when_their_lane_closes_wait_until_it_opens():
+    """One a second from seven seconds to six: seven go, and the others at eight in the evening."""
+    bulk = replace(Config().lanes["bulk"], open=("20:00-06:00",), max_wait_s=86_400.0, total_timeout_s=2 * 86_400.0)
+
+    async def scene(world: World) -> list[float]:
+        upstream = RawUpstream(((json_reply(200, message()),),))
+        base_url = await upstream.start()
+        await asyncio.gather(*(world.ask(base_url=base_url, lane="bulk") for _ in range(12)))
+        return [seen.at_s for seen in upstream.seen]
+
+    config = replace(ONE_A_SECOND, lanes={**Config().lanes, "bulk": bulk})
+
+    at_s = play(scene, config=config, start=datetime(2026, 11, 23, 5, 59, 53, tzinfo=UTC))
+
+    assert at_s == pytest.approx([*range(7), *range(50_407, 50_412)], abs=0.01)
 
 
 def test_a_full_lane_refuses_at_once():

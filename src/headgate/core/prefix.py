@@ -20,6 +20,8 @@ __all__ = ["LOOK_BACK", "Prefix", "prefixes_of"]
 LOOK_BACK = 20
 """Block borders at which the API looks for what is cached, backwards from each marker, its own border among them
 (§9.1)."""
+MOST_MARKERS = 4
+"""With more the API refuses a request (§9.1)."""
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
@@ -65,7 +67,7 @@ def prefixes_of(
     messages_at = len(rows)
     _add_turns(rows, document.get("messages"))
     marks = _marks(rows, document.get("cache_control"))
-    if not marks:
+    if not 0 < len(marks) <= MOST_MARKERS:
         return ()
     images, citations = _kinds_of(rows[messages_at:])
     of_system = _encode((searches, citations))

@@ -13,6 +13,9 @@ from headgate.core.ticket import NOTHING, Ticket
 
 __all__ = ["OutOfPatience", "PoolGate"]
 
+HOURS_KEPT_S = 10.0
+"""Opening hours are looked up this often, and when a lane opens or closes: the clock on the wall may be set."""
+
 
 class OutOfPatience(Exception):
     """A ticket has waited as long as it may, and has left the queue."""
@@ -30,6 +33,8 @@ class PoolGate:
         self.learn_at_s = -inf
         """Headers of answers before that say nothing new."""
         self._hours = hours
+        self._hours_until_s = -inf
+        """Until then no lane opens or closes."""
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
 
@@ -104,13 +109,18 @@ class PoolGate:
 
     def _keep_hours(self) -> None:
         """Close the lanes that are closed now."""
+        now_s = self._clock.now_s()
+        if now_s < self._hours_until_s:
+            return
         unix_ms = self._clock.unix_ms()
+        self._hours_until_s = now_s + HOURS_KEPT_S
         for lane, hours in self._hours.items():
             closed_s = hours.closed_for_s(unix_ms)
             if closed_s > 0:
-                self.gate.queue.close(lane, self._clock.now_s() + closed_s)
+                self.gate.queue.close(lane, now_s + closed_s)
             else:
                 self.gate.queue.open(lane)
+            self._hours_until_s = min(self._hours_until_s, now_s + (closed_s or hours.open_for_s(unix_ms)))
 
 
 def _give_up(turn: asyncio.Future[None]) -> None:
