@@ -33,6 +33,8 @@ MOST_BYTES_PER_TOKEN = 6
 """Text has fewer: what is too long even at this rate never fits."""
 LONGEST_TOLD_S = 7 * 86_400.0
 """No caller is told to come back later than that."""
+FARTHEST_S = 400 * 86_400.0
+"""A lane that does not open before is closed for so long."""
 LARGEST_CONTEXT = 1_000_000
 """Tokens of the longest prompt that any model takes."""
 
@@ -159,7 +161,7 @@ class Admit:
         ticket.call_id = call.record.call_id
         try:
             self._check_wait(call, state.gate, ticket, patience_s)
-        except Unavailable:
+        except BaseException:
             state.leave(ticket)
             raise
         try:
@@ -193,7 +195,7 @@ class Admit:
         own = call.requested_deadline_s is not None and call.requested_deadline_s < lane.max_wait_s
         bound = f"its deadline is {call.requested_deadline_s:g} s" if own else f"its max_wait_s is {lane.max_wait_s:g}"
         waited = f" (it has waited {waited_s:.0f} s)" if waited_s else ""
-        closed_s = gate.queue.closed_for_s(name, now_s)
+        closed_s = min(gate.queue.closed_for_s(name, now_s), FARTHEST_S)
         if closed_s >= wait_s:
             return Unavailable(
                 f"lane {name!r} is closed for another {timedelta(seconds=round(closed_s))} (lanes.{name}.open), and "
