@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
 
-.PHONY: help demo test lint types bench docs wheel lock clean
+.PHONY: help demo test lint types bench traffic docs wheel lock clean
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
 	@echo "make test    lint, types and all tests"
 	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
+	@echo "make traffic measure admission in virtual time beside its rivals, and write the tables of docs/explanation/traffic.md"
 	@echo "make docs    write the reference pages from the code, and the README's output from the demo"
 	@echo "make wheel   build the wheel and try it in an empty environment"
 
@@ -36,6 +37,9 @@ types: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/run.py
+
+traffic: $(VENV)/.installed
+	$(BIN)/python bench/traffic.py --write
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/write_reference.py
