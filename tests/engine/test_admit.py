@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -228,6 +229,44 @@ def test_a_full_lane_refuses_at_once():
 
     assert (refusal.reason, refusal.status, refused_s) == (Reason.LANE_FULL, 429, 0.1)
     assert 3 <= (refusal.retry_after_s or 0) <= 5
+
+
+def test_a_workflow_that_floods_its_lane_keeps_nobody_else_out():
+    """Six places: it has them all, and asks for more all the time; whoever has less than a share still gets in."""
+
+    async def scene(world: World) -> list[bool]:
+        async def flood() -> None:
+            while True:
+                with suppress(Refused):
+                    await world.ask(workflow="flood")
+                await asyncio.sleep(0.1)
+
+        flooding = [asyncio.create_task(flood()) for _ in range(20)]
+        await asyncio.sleep(5)
+        answers = [(await world.ask(workflow="quiet")).ok for _ in range(5)]
+        for task in flooding:
+            task.cancel()
+        await asyncio.gather(*flooding, return_exceptions=True)
+        return answers
+
+    assert all(play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=6))))
+
+
+def test_inv_19_however_many_workflows_a_lane_never_holds_twice_its_bound():
+    """Callers choose the names: each of these has no more than its share when it comes."""
+
+    async def scene(world: World) -> int:
+        names = "AAAAAAABBBCCDEF"  # the first goes at once
+        calls = [asyncio.create_task(world.ask(workflow=name)) for name in names]
+        await asyncio.sleep(0.5)
+        [state] = world.engine.gates()
+        waiting = state.gate.queue.waiting
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        return waiting
+
+    assert play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=6))) == 12
 
 
 def test_a_full_lane_leaves_the_others_open():

@@ -173,7 +173,8 @@ class LaneConfig:
     max_wait_s: float = 60.0
     """Longest a call may wait for its turn.  0 refuses at once."""
     max_queue: int = 10_000
-    """Calls that may wait at the same time."""
+    """Calls that may wait at the same time.  Beyond it, and up to twice as many, only calls of workflows that have less
+    than an even share of the places wait, so that one that floods its lane does not keep the others out."""
     open: tuple[str, ...] = ()
     """When calls of this lane are sent, such as `["Mon-Fri 20:00-06:00", "Sat,Sun 00:00-24:00"]`: days and times on the
     clock of `time_zone`.  A window belongs to the day on which it begins; without days it is every day's.  Empty:

@@ -260,6 +260,10 @@ class FairLane:
 
     # -- looking --------------------------------------------------------------------------------------------------
 
+    @property
+    def tenants_waiting(self) -> int:
+        return len(self._waiting)
+
     def ahead(self, ticket: Ticket, needs: Needs) -> list[float]:
         """Needs that go before `ticket` in this lane by right: see `FairQueue.ahead`."""
         tenant = self.tenants.get(ticket.tenant)

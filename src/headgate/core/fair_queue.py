@@ -287,6 +287,18 @@ class FairQueue:
     def waiting_in(self, lane: str) -> int:
         return len(self._lanes[lane].tickets)
 
+    def is_crowded(self, ticket: Ticket, most: int) -> bool:
+        """Whether `ticket`, which waits, is one too many in its lane, where `most` should wait.
+
+        One whose tenant has no more than its share of the places is not, or a tenant that floods the lane would keep
+        all others out; but twice as many never wait.
+        """
+        lane = self._lanes[ticket.lane]
+        waiting = len(lane.tickets)
+        if waiting <= most:
+            return False
+        return waiting > 2 * most or ticket.flow.tenant.waiting * lane.tenants_waiting > most
+
     def oldest_wait_s(self, lane: str, now_s: float) -> float:
         tickets = self._lanes[lane].tickets
         return now_s - next(iter(tickets)).asked_s if tickets else 0.0

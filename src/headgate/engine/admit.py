@@ -174,7 +174,7 @@ class Admit:
 
     def _check_wait(self, call: Call, gate: Gate, ticket: Ticket, patience_s: float) -> None:
         lane = self._lanes[ticket.lane]
-        if gate.queue.waiting_in(ticket.lane) > lane.max_queue:  # itself included
+        if gate.queue.is_crowded(ticket, lane.max_queue):
             wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
             raise Unavailable(
                 f"lane {ticket.lane!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry "
