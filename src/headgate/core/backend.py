@@ -37,11 +37,11 @@ BOLDER_PER_S = 1 / 3000
 depth is known takes as much of the room of the limiter that it came from, and seven minutes: room costs nothing."""
 LEAST_STEP = (2.0, 1_500.0, 2_000.0)
 """Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
+COUNT_EVERY_S = 0.05
+"""How often what answers under way have written is counted anew: all of them are gone through."""
 LOOK_AHEAD_EVERY_S = 0.25
 LEAST_LOOK_S = 0.02
 """Between two looks at whether output is left: what is written meanwhile is only predicted."""
-PREDICTED_S = 5.0
-"""For no longer than this answers under way are taken to write as fast as usual: some think, and some stall."""
 FASTER_THAN_USUAL = 1.2
 """Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
@@ -100,7 +100,7 @@ class Backend:
         """What was told last of a Priority Tier commitment."""
         self._held: dict[Holder, _Hold] = {}
         self._emission = Emission()
-        self._looked_ahead_s = -inf
+        self._looked_ahead_s = self._counted_s = -inf
         self._doubt = InputDoubt()
         self._refused_s = -inf
         self._answered = True
@@ -183,6 +183,8 @@ class Backend:
         if told is None or told.missing is None:
             return 0.0
         emission = self._emission
+        if now_s - self._counted_s >= COUNT_EVERY_S:
+            self._count_written(now_s)
         room = outputs.room
         slack = told.slack
         if outputs.step:
@@ -193,11 +195,7 @@ class Backend:
         if doubt < slack:
             slack = doubt
         shrinks_per_s = outputs.refill_per_s - emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
-        silent_s = now_s - emission.at_s
-        short = emission.missing + slack + 1.0 - room - min(silent_s, PREDICTED_S) * shrinks_per_s
-        if silent_s > PREDICTED_S:
-            shrinks_per_s = outputs.refill_per_s
-            short -= (silent_s - PREDICTED_S) * shrinks_per_s
+        short = min(emission.missing + slack, emission.most) + 1.0 - room - (now_s - emission.at_s) * shrinks_per_s
         if short <= 0.0:
             return 0.0
         return max(short / max(shrinks_per_s, outputs.refill_per_s * LEAST_SHARE), LEAST_LOOK_S)
@@ -259,6 +257,7 @@ class Backend:
         if hold is None:
             return
         if used_so_far[INPUT] > 0.0 and hold.input_expected:
+            hold.begun_s = now_s
             self._sure(hold, used_so_far[INPUT], now_s)
         if used_so_far[OUTPUT] > hold.charged[OUTPUT]:
             self._wrote(hold, used_so_far[OUTPUT], now_s)
@@ -275,8 +274,13 @@ class Backend:
             return
         self._charge(hold, REQUESTS, used[REQUESTS], now_s)
         self._charge(hold, OUTPUT, used[OUTPUT], now_s)
-        self._emission.wrote(used[OUTPUT] - hold.written, self.limiters[OUTPUT].refill_per_s, now_s)
-        self._emission.ended(used[OUTPUT], now_s - hold.since_s)
+        begun_s = hold.since_s if hold.begun_s is None else hold.begun_s
+        outputs = self.limiters[OUTPUT]
+        # What was wrong about it before headers told last they have put right.
+        untold_s = now_s - max(begun_s, outputs.told_at_s)
+        untold = 1.0 if untold_s >= now_s - begun_s else untold_s / (now_s - begun_s)
+        self._emission.wrote((used[OUTPUT] - hold.written) * untold, outputs.refill_per_s, now_s)
+        self._emission.ended(used[OUTPUT], begun_s - hold.since_s, now_s - begun_s)
         if hold.input_expected:
             self._sure(hold, used[INPUT], now_s)
         else:
@@ -297,6 +301,17 @@ class Backend:
         if input_tokens > 0.0:
             inputs.note_need(input_tokens, now_s)
             self._prove(hold)
+
+    def _count_written(self, now_s: float) -> None:
+        """Answers under way are taken to be written as fast as usual."""
+        self._counted_s = now_s
+        emission = self._emission
+        if not emission.tokens_per_s:
+            return
+        emission.wrote(0.0, self.limiters[OUTPUT].refill_per_s, now_s)
+        for hold in self._held.values():
+            begun_s = hold.since_s + emission.wait_s if hold.begun_s is None else hold.begun_s
+            self._wrote(hold, min(hold.charged[OUTPUT], emission.written(begun_s, now_s)), now_s)
 
     def _wrote(self, hold: _Hold, output_tokens: float, now_s: float) -> None:
         """So much of an answer seems to have been written."""
@@ -431,12 +446,12 @@ class Backend:
             return
         if speed:
             self._looked_ahead_s = now_s
-            for hold in self._held.values():
-                self._wrote(hold, min(hold.charged[OUTPUT], speed * (now_s - hold.since_s)), now_s)
-        emission.hear(told.missing - told.slack, told.missing + told.slack, outputs.refill_per_s, now_s)
+            self._count_written(now_s)
+        doubt = emission.doubt(len(self._held))
+        emission.hear(told.missing, told.slack, doubt, outputs.refill_per_s, now_s)
         if speed:
-            answers = [(hold.since_s, hold.charged[OUTPUT]) for hold in self._held.values()]
-            outputs.missing = emission.missing + emission.ahead(answers, outputs.refill_per_s, now_s)
+            answers = [(hold.charged[OUTPUT], hold.written) for hold in self._held.values()]
+            outputs.missing = emission.missing + emission.ahead(answers, outputs.refill_per_s)
             outputs.at_s = now_s
 
     def _prove(self, hold: _Hold) -> None:
@@ -474,6 +489,7 @@ class _Hold:
     """What a ticket holds, and what headers had told to be missing when it went."""
 
     __slots__ = (
+        "begun_s",
         "charged",
         "input_before",
         "input_expected",
@@ -487,6 +503,8 @@ class _Hold:
     def __init__(self, needs: Sequence[float], now_s: float) -> None:
         self.charged = list(needs)
         self.since_s = now_s
+        self.begun_s: float | None = None
+        """When its first byte came, once that is known."""
         self.times_full = (0, 0, 0)
         self.number = 0
         """By which the breaker knows it."""

@@ -38,6 +38,7 @@ class Limiter:
         "most",
         "name",
         "others_per_s",
+        "overdraft",
         "pace",
         "refill_per_s",
         "room",
@@ -67,6 +68,8 @@ class Limiter:
         """What a call may need, as a multiple of what is expected."""
         self.margin = 0.0
         """Of the room, kept free for what is not known well."""
+        self.overdraft = 0.0
+        """The share of the room that may be missing however much a call needs."""
         self.others_per_s = 0.0
         """What others take of the refill, measured; a little above and below zero when there are none."""
         self.pace = 1.0
