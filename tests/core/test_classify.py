@@ -359,10 +359,8 @@ def test_no_response_of_any_kind_breaks_the_table(status, body, headers):
 
 def test_what_another_headgate_does_not_send_says_nothing_of_the_account():
     """One user's limit there, or a closed lane, is not a limit that everybody here has to wait for."""
-    told = {"x_headgate_reason": "user_limit", "retry_after_ms": "59000"}
-
-    refused = classify(429, envelope("rate_limit_error"), x_should_retry="true", **told)
-    passed_on = classify(429, envelope("rate_limit_error"), x_should_retry="false", **told)
+    refused = classify(429, envelope("rate_limit_error"), x_headgate_reason="user_limit", retry_after_ms="59000")
+    passed_on = classify(429, envelope("rate_limit_error"), x_headgate_reason="attempts_spent")
 
     assert refused is not None
     assert passed_on is not None

@@ -79,11 +79,26 @@ def test_a_full_lane_has_room_when_it_says_so():
 
 
 def test_a_closed_lane_is_open_when_it_says_so():
-    """Virtual time begins at 8:00 UTC: it is to come back in an hour, not in a second."""
-    refused, answered = come_back(lane(open=("09:00-17:00",), max_wait_s=5.0))
+    """Virtual time begins at 8:00 UTC: it is to come back in four minutes, not in a second."""
+    refused, answered = come_back(lane(open=("08:04-17:00",), max_wait_s=5.0))
 
     assert (refused[:2], answered[0]) == ((429, Reason.LANE_CLOSED), 200)
-    assert answered[2] - refused[2] == pytest.approx(3600, abs=2)
+    assert answered[2] - refused[2] == pytest.approx(240, abs=2)
+
+
+def test_nobody_is_made_to_sleep_until_a_lane_opens_in_hours():
+    """§15: the SDK would, whatever its timeout; so it is told not to, and its caller hears at once."""
+
+    async def scene(world: VirtualWorld) -> tuple[str, float]:
+        with pytest.raises(anthropic.RateLimitError) as refusal:
+            await world.client(max_retries=2).messages.create(
+                **asking("hello"), extra_headers={"x-headgate-lane": "interactive"}
+            )
+        return refusal.value.response.headers["retry-after"], world.now_s
+
+    config = lane(open=("09:00-17:00",), max_wait_s=5.0)
+
+    assert virtual(scene, settings=SIM, through="gateway", config=config) == ("3600", 0)
 
 
 def test_behind_an_open_breaker_the_caller_comes_back_as_the_probe():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from headgate.events import ErrorClass
+from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
 
 __all__ = ["CALLERS_OWN", "ResponseHeaders", "classify_event", "classify_response", "parse_retry_after"]
@@ -125,8 +125,8 @@ def _of_envelope(body: bytes, status: int | None, headers: ResponseHeaders, now_
         error = _BY_CODE[code]
     assert error is not None
     wish = headers.get(b"x-should-retry")
-    if wish == b"true" and headers.get(b"x-headgate-reason") is not None:
-        error = ErrorClass.HELD_BACK  # its reason may be this call's lane or user, and it has sent nothing
+    if headers.get(b"x-headgate-reason") in _NOT_NOW:
+        error = ErrorClass.HELD_BACK  # it has sent nothing, and may mean this call's lane or user alone
     return Failure(
         error,
         status,
@@ -137,6 +137,14 @@ def _of_envelope(body: bytes, status: int | None, headers: ResponseHeaders, now_
     )
 
 
+_NOT_NOW = frozenset(
+    reason.encode()
+    for reason in (
+        Reason.WAIT_TOO_LONG, Reason.LANE_FULL, Reason.LANE_CLOSED, Reason.BREAKER_OPEN, Reason.USER_LIMIT,
+        Reason.SESSION_LIMIT, Reason.OVERLOADED, Reason.LEDGER_UNAVAILABLE,
+    )
+)  # fmt: skip
+"""What another Headgate says when it does not send a call now."""
 _OWN_SPEND_LIMIT = (
     "you have reached your specified api usage limits",
     "you have reached your specified workspace api usage limits",

@@ -15,6 +15,10 @@ from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
+LONGEST_SLEEP_S = 300.0
+"""SDKs sleep as long as `retry-after` says, whatever their own timeout is (claude-api.md §15): of a longer wait the
+caller is told at once, and decides itself."""
+
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -49,7 +53,9 @@ def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -
         (b"x-headgate-call-id", call_id.encode()),
         (b"x-correlation-id", (correlation_id or call_id).encode("ascii")),
         (b"x-headgate-reason", refusal.reason.encode()),
-        *_retry_headers(refusal.retry_after_s is not None, refusal.retry_after_s),
+        *_retry_headers(
+            refusal.retry_after_s is not None and refusal.retry_after_s <= LONGEST_SLEEP_S, refusal.retry_after_s
+        ),
     ]
     if refusal.allow:
         headers.append((b"allow", ", ".join(refusal.allow).encode()))

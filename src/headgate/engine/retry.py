@@ -9,7 +9,7 @@ from random import Random
 from headgate.call import Attempt, Call, Kind, Reply, ReplyStream, StreamRestart
 from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig
-from headgate.core.retry import HOLDS_UP_ALL, Again, GiveUp, RetryPolicy, decide
+from headgate.core.retry import HOLDS_UP_ALL, RETRYABLE, Again, GiveUp, RetryPolicy, decide
 from headgate.engine.filter import Proceed
 from headgate.engine.retry_turns import RetryTurns
 from headgate.engine.stream_buffer import StreamBuffer
@@ -176,8 +176,8 @@ class Retry:
             call.record.queue_ms += milliseconds(clock.now_s() - asked_s)
         if isinstance(decision, GiveUp):
             attempt.record.decision = decision.reason
-            if decision.reason is not Reason.NOT_RETRYABLE:
-                call.record.reason = decision.reason
+            if decision.reason is not Reason.NOT_RETRYABLE or failure.error in RETRYABLE:
+                call.record.reason = decision.reason  # that a wrong request is not sent again needs no telling
             return False
         attempt.record.decision = call.record.reason = Reason.RETRIED
         # Where the API asked everybody for time, admission holds all back until then, and this call goes first.
