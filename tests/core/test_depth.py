@@ -89,6 +89,17 @@ def test_a_streak_of_429s_that_was_about_something_else_leaves_no_bound():
     assert (confirmed.retract(), confirmed.bound_s) == (False, 21.5)
 
 
+def test_a_burst_that_was_configured_too_wide_is_narrowed_by_429s():
+    """The half way down to a second is tried next, and so on."""
+    depth = make(first_s=5.0)
+    allowed = []
+    for second in range(3):
+        depth.refuse(depth.allowed_s, float(second))
+        allowed.append(depth.allowed_s)
+
+    assert allowed == [3.0, 2.0, 1.5]
+
+
 def test_nothing_is_tried_beyond_what_is_set():
     """`limits.burst_s`."""
     depth = make(most_s=5.0)

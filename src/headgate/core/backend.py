@@ -42,8 +42,6 @@ COUNT_EVERY_S = 0.05
 LOOK_AHEAD_EVERY_S = 0.25
 LEAST_LOOK_S = 0.02
 """Between two looks at whether output is left: what is written meanwhile is only predicted."""
-FASTER_THAN_USUAL = 1.2
-"""Answers under way may happen to be written."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
 OUTPUT_OVERDRAFT = 0.8
@@ -52,7 +50,9 @@ one that is full while somebody waits is a loss: so much of it may be missing, h
 STALE_AFTER_S = 30.0
 """Without news others are taken to use half as much, and again after as long: they may have gone."""
 SETTLED_AFTER_S = 5.0
-"""After a 429 headers prove no depth for so long: the API may count what it refused."""
+SETTLED_REQUESTS = 4
+"""After a 429 headers prove no depth for so long, and until so many requests have refilled: the API may count what it
+refused."""
 
 
 class Holder(Protocol):
@@ -194,11 +194,12 @@ class Backend:
         doubt = emission.doubt(len(self._held))
         if doubt < slack:
             slack = doubt
-        shrinks_per_s = outputs.refill_per_s - emission.tokens_per_s * len(self._held) * FASTER_THAN_USUAL
-        short = min(emission.missing + slack, emission.most) + 1.0 - room - (now_s - emission.at_s) * shrinks_per_s
+        short = min(emission.missing + slack, emission.most) + 1.0 - room
+        short -= (now_s - emission.at_s) * outputs.refill_per_s
         if short <= 0.0:
             return 0.0
-        return max(short / max(shrinks_per_s, outputs.refill_per_s * LEAST_SHARE), LEAST_LOOK_S)
+        # Answers under way make it longer, or have ended by then: it is looked at again.
+        return max(short / outputs.refill_per_s, LEAST_LOOK_S)
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which nothing goes, however small."""
@@ -337,7 +338,8 @@ class Backend:
                 self._stale_at_s = now_s + STALE_AFTER_S
         if now_s - self._looked_ahead_s >= LOOK_AHEAD_EVERY_S:
             self._look_ahead(now_s)
-        if now_s - self._refused_s > SETTLED_AFTER_S:
+        settled_s = SETTLED_REQUESTS * 60 / self.limiters[REQUESTS].limit.per_minute
+        if now_s - self._refused_s > max(SETTLED_AFTER_S, settled_s):
             changed = self.depth.prove(told_s(self.limiters, now_s), surely=False) or changed
         if changed:
             self._widen()

@@ -13,6 +13,8 @@ __all__ = ["STEP", "Depth"]
 
 STEP = 1 / 20
 """Tried beyond what is proven, or one call where that is more."""
+LEAST_S = 1.0
+"""No 429 makes it less: what single calls need is let in by a bucket that is full, however shallow."""
 FIRST_DOUBT_S = 1800.0
 LONGEST_DOUBT_S = 4 * 3600.0
 """A bound is doubted after the first, then after twice as long each time, at most the second: depths hardly change."""
@@ -22,15 +24,16 @@ class Depth:
     """Seconds of refill that may be missing from a bucket when a call goes."""
 
     __slots__ = (
-        "_before", "_doubt_s", "_doubted_s", "_grain_s", "_least_s", "bound_s", "bound_until_s", "most_s", "proven_s",
+        "_before", "_doubt_s", "_doubted_s", "_given_s", "_grain_s", "_least_s", "bound_s", "bound_until_s",
+        "most_s", "proven_s",
     )  # fmt: skip
 
     def __init__(self, first_s: float, most_s: float) -> None:
-        """`first_s` is taken as given; more than `most_s` is never tried."""
-        self._least_s = min(first_s, most_s)
+        """`first_s` is taken as given until a 429 says otherwise; more than `most_s` is never tried."""
+        self._least_s = min(first_s, most_s, LEAST_S)
         self.most_s = most_s
         """Never more than this is tried."""
-        self.proven_s = self._least_s
+        self._given_s = self.proven_s = min(first_s, most_s)
         self.bound_s = inf
         """Known to be too much."""
         self.bound_until_s = inf
@@ -82,6 +85,8 @@ class Depth:
         if seconds >= self.bound_s * (1 - STEP) or (seconds <= self._least_s and self.proven_s <= self._least_s):
             return False
         self._before = self._before or (self.proven_s, self.bound_s, self._doubted_s)
+        if self.proven_s <= self._given_s:
+            self.proven_s = self._least_s  # nothing but what was given
         self.bound_s = seconds
         self._grain_s = grain_s
         self.bound_until_s = now_s + self._doubt_s

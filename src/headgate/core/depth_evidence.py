@@ -68,8 +68,9 @@ def refused_at(
         told = limiter.told
         missing = least = max(0.0, limiter.missing_at(now_s) - need)
         if told is not None and told.missing is not None and now_s - limiter.told_at_s <= AT_ONCE_S:
-            missing = told.missing + told.slack
             least = max(least, told.missing - told.slack)
+            # What is rounded to more than there is room for tells less than our own books.
+            missing = told.missing + told.slack if told.slack < edge_s * per_s else least
         if least <= 0.0:
             continue  # it seems to have been full, and a full bucket lets anything in
         if missing + min(at_most, edge_s * per_s) >= edge_s * per_s:
