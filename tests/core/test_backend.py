@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from headgate.core.breaker import Breaker
+from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import Reading
 from support.account import Account, Slot, backend, backlog, bound_s
 
@@ -246,6 +247,14 @@ def test_b12_what_is_told_to_be_missing_is_missing():
     ours.learn(told(8.5), 0.0)
 
     assert go(ours) == 2
+
+
+def test_the_ramp_limit_goes_by_the_input_limit_as_it_is_learned():
+    """Its floor is a share of that."""
+    ours = backend(600, 60_000, 6_000, ramp=Ramp(60_000.0))
+    ours.learn((SILENT, Reading(30_000, 30_000, 0.0, 500.0), SILENT), 0.0)
+
+    assert ours.ramp.limit_per_minute == 30_000
 
 
 def test_of_a_limit_above_the_configured_ceiling_the_time_to_refill_counts():
