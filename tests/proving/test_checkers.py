@@ -207,7 +207,7 @@ def test_inv_12_a_queue_that_is_looked_at_too_late_is_found(monkeypatch):
 
     pump = Gate.pump
     monkeypatch.setattr(Gate, "pump", late)
-    tight = setting(40, sim=SimSettings(limits=Limits(rpm=60, itpm=500_000, otpm=50_000, depth_s=1)))
+    tight = setting(150, sim=SimSettings(limits=Limits(rpm=60, itpm=500_000, otpm=50_000, depth_s=1)))
 
     assert "INV-12" in found(tight)
 

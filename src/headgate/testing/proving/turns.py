@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from headgate.core.breaker import JITTER, LONGEST_OPEN_S
 from headgate.records import AttemptRecord
 from headgate.sim.virtual_time import EPOCH
 from headgate.testing.proving.checker import QUANTUM_S, Checker, Scene
@@ -219,8 +220,8 @@ class AllIsWellAgain(Checker):
 
     rule = "LIVE"
     times = 2.5
-    slack_s = 700.0
-    """For an answer that never came (`answer_timeout_s`), and for one more try."""
+    slack_s = 900.0
+    """For an answer that never came (`answer_timeout_s`), for one more try, and for some intervals of a breaker."""
 
     def over(self) -> None:
         if self.setting.mode != "liveness":
@@ -235,7 +236,13 @@ class AllIsWellAgain(Checker):
         whole = [story for story in self.stories() if not story.planned.fault]
         ended_s = max([story.ended_s or 0.0 for story in whole], default=0.0)
         most_s = calm_s + self.setting.healed_s + self.times * self._work_s() + self.slack_s
+        most_s += self._openings() * LONGEST_OPEN_S * (1 + JITTER)
         self.check(ended_s <= most_s, f"the last answer came at {ended_s:.0f} s, and {most_s:.0f} s would do")
+
+    def _openings(self) -> int:
+        """How often calls that fail by a fault of their own can have kept a breaker open: at each of their attempts."""
+        faulty = {s.call.record.call_id for s in self.stories() if s.planned.fault and s.call is not None}
+        return sum(row.error is not None for row in self.scene.ledger.attempts if row.call_id in faulty)
 
     def _why(self, story: Story) -> str:
         return story.call.record.outcome if story.call is not None else "it was not made"
