@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
-from math import ceil
+from math import ceil, inf
 from random import Random
 from typing import Any, Literal
 
@@ -32,7 +32,9 @@ class Free:
     """A breaker, a concurrency limit and a ramp that hold nobody up."""
 
     taken = 0
+    limit = inf
     half_open = False
+    held_until_s = -inf
 
     def wait_s(self, *_: float) -> float:
         return 0.0

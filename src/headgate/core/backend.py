@@ -131,15 +131,18 @@ class Backend:
             headroom: the share of every bucket that is kept for others.
             prompt_tokens: input with what the prompt cache will give.
         """
-        if not self.concurrency.has_room(len(self._held)):
+        if self.concurrency.limit < inf and not self.concurrency.has_room(len(self._held)):
             return inf
         if now_s >= self._stale_at_s:
             self._forget_others(now_s)
-        longest = self.breaker.wait_s(now_s)
+        longest = 0.0
+        breaker = self.breaker
+        if breaker.half_open or breaker.held_until_s > now_s:
+            longest = breaker.wait_s(now_s)
         wait = self.ramp.wait_s(needs[INPUT], now_s)
         if wait > longest:
             longest = wait
-        if self.breaker.half_open and not self._held:
+        if breaker.half_open and not self._held:
             return longest  # nobody else would tell whether what we know of the buckets is still true
         for limiter, need in zip(self.limiters, needs, strict=True):
             step = limiter.step
@@ -273,8 +276,10 @@ class Backend:
         hold = self._held.pop(ticket, None)
         if hold is None:
             return
-        self._charge(hold, REQUESTS, used[REQUESTS], now_s)
-        self._charge(hold, OUTPUT, used[OUTPUT], now_s)
+        if used[REQUESTS] != hold.charged[REQUESTS]:
+            self._charge(hold, REQUESTS, used[REQUESTS], now_s)
+        if used[OUTPUT] != hold.charged[OUTPUT]:
+            self._charge(hold, OUTPUT, used[OUTPUT], now_s)
         begun_s = hold.since_s if hold.begun_s is None else hold.begun_s
         outputs = self.limiters[OUTPUT]
         # What was wrong about it before headers told last they have put right.
