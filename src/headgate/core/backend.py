@@ -96,6 +96,8 @@ class Backend:
         self.limiters[OUTPUT].overdraft = OUTPUT_OVERDRAFT
         self.plain: Limiter | None = None
         """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
+        self.learn_at_s = -inf
+        """Headers of answers before that say nothing new."""
         self.commitment: tuple[Reading, Reading] | None = None
         """What was told last of a Priority Tier commitment."""
         self._held: dict[Holder, _Hold] = {}

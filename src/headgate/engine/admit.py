@@ -257,8 +257,8 @@ class Admit:
         now_s = self._clock.now_s()
         # Thousands of responses a second say the same thing: one in twenty milliseconds is enough of it.
         failure = reply.failure
-        if reply.status and (now_s >= state.learn_at_s or failure is not None) and call.record.model is not None:
-            state.learn_at_s = now_s + LEARN_EVERY_S
+        if reply.status and (now_s >= backend.learn_at_s or failure is not None) and call.record.model is not None:
+            backend.learn_at_s = now_s + LEARN_EVERY_S
             backend.learn(read_rate_headers(reply.headers, fast=call.fast), now_s)
             backend.commitment = read_commitment(reply.headers) or backend.commitment
             if state.gate.queue.waiting:

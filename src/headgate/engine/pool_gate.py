@@ -30,8 +30,6 @@ class PoolGate:
         self.gate = gate
         self.waiting: dict[Ticket, asyncio.Future[None]] = {}
         """In the order they came."""
-        self.learn_at_s = -inf
-        """Headers of answers before that say nothing new."""
         self._hours = hours
         self._hours_until_s = -inf
         """Until then no lane opens or closes."""
