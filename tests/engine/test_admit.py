@@ -643,7 +643,9 @@ def test_each_key_has_its_own_limits():
 
     config = ceiling(rpm=600)
 
-    assert play(scene, config=config, credentials=KEYS) == [("default", 48), ("key2", 49)]
+    sim = SimSettings(access=Access(organisation_per_key=True))
+
+    assert play(scene, sim=sim, config=config, credentials=KEYS) == [("default", 48), ("key2", 49)]
 
 
 # -- connections -------------------------------------------------------------------------------------------------------
