@@ -166,13 +166,13 @@ def test_without_any_step_that_answers_the_caller_gets_what_it_would_have_got(st
 
 
 def test_nor_is_it_told_why_the_other_model_failed():
-    """The reason is the one of the model it asked for: here none, since nothing was tried again."""
+    """The reason is the one of the model it asked for, and not that the other one's only attempt is spent."""
     cues = (Cue(do=("error=500; should-retry=false",), model=MODEL), Cue(do=("error=529",), model=HAIKU))
     scenario = Scenario(name="", about="", phases=(Phase(cues=cues),))
 
     answer = play(lambda world: world.ask(), config=workflow(f"model:{HAIKU}"), retry=ONCE, scenario=scenario)
 
-    assert (answer.record.attempts, answer.record.reason) == (2, None)
+    assert (answer.record.attempts, answer.record.reason) == (2, Reason.NOT_RETRYABLE)
 
 
 def test_content_that_the_caller_has_seen_is_never_replaced():
