@@ -10,9 +10,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
 from headgate.config.opening_hours import opening_hours
-from headgate.config.schema import Config
+from headgate.config.schema import Config, LaneConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
+from headgate.core.printable import printable
 from headgate.data import read_data
 from headgate.errors import ConfigError
 from headgate.toml_file import nearest
@@ -21,6 +22,10 @@ __all__ = ["check", "is_loopback"]
 
 Place = Callable[..., str]
 
+LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
+"""Of a lane.  A share beyond these is not a share but a rank, and far beyond them rounding decides."""
+MOST_NAME = 64
+"""Characters of a name that logs and tables show."""
 MOST_HEADROOM = 0.9
 """Of all lanes together: the others need something to wait for."""
 
@@ -68,7 +73,8 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
     if upstream.tier not in tiers:
         raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(tiers)}")
     names = ["default"]
-    for credential in upstream.credentials:
+    for index, credential in enumerate(upstream.credentials):
+        _check_name(credential.name, "upstream.credentials: a name", place("upstream", "credentials", index, "name"))
         if credential.name in names:
             also = ", as the key of [upstream] is" if credential.name == "default" else ""
             raise ConfigError(
@@ -76,6 +82,14 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
                 "give each a name of its own"
             )
         names.append(credential.name)
+
+
+def _check_name(name: str, what: str, where: str) -> None:
+    if not name or len(name) > MOST_NAME or name != name.strip() or not name.isprintable():
+        raise ConfigError(
+            f"{where}: {what} must be 1 to {MOST_NAME} characters in one line, without blanks around them, such as "
+            f'"team-search"; it is {printable(name[:MOST_NAME])!r}'
+        )
 
 
 def _check_certificates(file: str, where: str) -> None:
@@ -105,12 +119,20 @@ def _check_lanes(config: Config, place: Place) -> None:
                 f"{place('workflows', name, 'lane')}: there is no lane {workflow.lane!r}; lanes are {known}"
             )
     for name, lane_config in config.lanes.items():
+        _check_name(name, "the name of a lane", place("lanes", name))
+        for field in ("time_zone", "holidays"):
+            if not lane_config.open and getattr(lane_config, field) != getattr(LaneConfig, field):
+                raise ConfigError(
+                    f"{place('lanes', name, field)}: lanes.{name}.{field} without lanes.{name}.open, so the lane is "
+                    'always open; set open, such as ["Mon-Fri 20:00-06:00"], or take it out'
+                )
         try:
             opening_hours(lane_config)
         except ValueError as problem:
             raise ConfigError(f"{place('lanes', name, 'open')}: the opening hours of lanes.{name}: {problem}") from None
     for index, key in enumerate(config.gateway.keys):
         where = place("gateway", "keys", index)
+        _check_name(key.name, "gateway.keys: a name", place("gateway", "keys", index, "name"))
         for lane in (*key.lanes, *((key.lane,) if key.lane else ())):
             if lane not in config.lanes:
                 raise ConfigError(f"{where}: caller key {key.name!r}: there is no lane {lane!r}; lanes are {known}")
@@ -133,6 +155,11 @@ def _check_numbers(config: Config, place: Place) -> None:
             if not 0 <= value < float("inf") or (value == 0 and not zero_ok):
                 bound = "of 0 or more" if zero_ok else "above 0"
                 raise ConfigError(f"{place('lanes', name, field)}: lanes.{name}.{field} must be a number {bound}")
+        if not LEAST_WEIGHT <= lane.weight <= MOST_WEIGHT:
+            raise ConfigError(
+                f"{place('lanes', name, 'weight')}: lanes.{name}.weight must be between {LEAST_WEIGHT:g} and "
+                f"{MOST_WEIGHT:g}; it is a share against the weights of other lanes"
+            )
     if sum(lane.headroom for lane in config.lanes.values()) > MOST_HEADROOM:
         first = next(name for name, lane in config.lanes.items() if lane.headroom)
         raise ConfigError(
@@ -183,6 +210,11 @@ def _check_numbers(config: Config, place: Place) -> None:
     for section, field in (("gateway", "drain_s"), ("retry", "hold_s"), ("estimates", "count_from_tokens")):
         if not 0 <= getattr(getattr(config, section), field) < float("inf"):
             raise ConfigError(f"{place(section, field)}: {section}.{field} must be a number of 0 or more")
+    if config.retry.base_s > config.retry.cap_s:
+        raise ConfigError(
+            f"{place('retry', 'base_s')}: retry.base_s is more than retry.cap_s, the longest wait that is drawn; raise "
+            "retry.cap_s or lower retry.base_s"
+        )
     if config.gateway.buffered_mb < config.gateway.max_body_mb:
         raise ConfigError(
             f"{place('gateway', 'buffered_mb')}: gateway.buffered_mb is less than gateway.max_body_mb, "

@@ -166,7 +166,7 @@ class LaneConfig:
     """One class of traffic: its share, how long it may wait, and how long each step may take."""
 
     weight: float = 1.0
-    """Share against other lanes that have calls waiting; 2.0 gets twice what 1.0 gets."""
+    """Share against other lanes that have calls waiting; 2.0 gets twice what 1.0 gets.  From 0.001 to 1000."""
     headroom: float = 0.0
     """Share of what may go at once that other lanes leave alone, so that a call of this one finds room when they are
     busy.  It takes nothing from their rate.  A lane that has been quiet for ten minutes lends it."""

@@ -15,7 +15,7 @@ import msgspec
 from headgate.events import ErrorClass, Reason
 from headgate.failure import Failure
 
-__all__ = ["CALLERS_OWN", "ResponseHeaders", "classify_event", "classify_response", "parse_retry_after"]
+__all__ = ["CALLERS_OWN", "ResponseHeaders", "classify_event", "classify_response", "of_api_type", "parse_retry_after"]
 
 CALLERS_OWN = frozenset(
     (ErrorClass.INVALID_REQUEST, ErrorClass.NOT_FOUND, ErrorClass.CONFLICT, ErrorClass.TOO_LARGE,
@@ -68,6 +68,11 @@ _BY_CODE = {
     "linked_organization_spend_limit_reached": ErrorClass.LINKED_BILLING,
     "linked_organization_billing_unavailable": ErrorClass.LINKED_BILLING,
 }
+
+
+def of_api_type(type_: str) -> ErrorClass | None:
+    """The class of what the API calls `type_`, if it calls anything so."""
+    return _BY_TYPE.get(type_) or _BY_CODE.get(type_)
 
 
 def classify_response(status: int, headers: ResponseHeaders, body: bytes, now_ms: int) -> Failure | None:

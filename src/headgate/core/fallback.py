@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from headgate.core.classify import CALLERS_OWN
+from headgate.core.classify import CALLERS_OWN, of_api_type
 from headgate.events import ErrorClass, Reason
 
 __all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy", "with_model"]
@@ -69,13 +69,18 @@ def read_policy(steps: Sequence[str], by_trigger: Mapping[str, Sequence[str]]) -
     Raises:
         ValueError: a name means nothing; with those that do.
     """
-    for trigger in by_trigger:
+    for name in by_trigger:
+        # The API's own word for it says what is meant, but is not what logs and metrics call it.
+        theirs = None if name in TRIGGERS else of_api_type(name)
+        if theirs in TRIGGERS:
+            raise ValueError(f"{name!r} is the API's word; write {theirs}, as logs and metrics say")
+        trigger = theirs or name
         if trigger in CALLERS_OWN:
             raise ValueError(
-                f"{trigger!r} says that the request itself is wrong, which no fallback mends; take it out of the list"
+                f"{name!r} says that the request itself is wrong, which no fallback mends; take it out of the list"
             )
         if trigger not in TRIGGERS:
-            raise ValueError(f"{trigger!r} is nothing to fall back on; there are {', '.join(sorted(TRIGGERS))}")
+            raise ValueError(f"{name!r} is nothing to fall back on; there are {', '.join(sorted(TRIGGERS))}")
     return FallbackPolicy(
         tuple(map(_read_step, steps)),
         {trigger: tuple(map(_read_step, listed)) for trigger, listed in by_trigger.items()},
