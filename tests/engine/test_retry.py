@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import dataclass
 
 import pytest
 
 from headgate.config.schema import Config, LimitsConfig, RetryConfig
+from headgate.engine.retry import UPSTREAMS_KEPT
+from headgate.engine.retry_turns import RetryTurns
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
 from headgate.sim.scenario import Scenario, load_scenario
 from headgate.sim.settings import Access, Conditions, Latency, Limits
+from headgate.upstream.send import ROUTES_KEPT
 from support.raw_upstream import (
     CLOSE,
     HANG,
@@ -284,6 +288,38 @@ def test_a10_a_connection_is_kept_no_longer_than_keepalive_s(idle_s, connections
         return upstream.connections
 
     assert play(scene) == connections
+
+
+def test_inv_19_of_many_addresses_only_the_last_are_remembered():
+    """A program may name a new one with every call: neither connections nor retry budgets pile up."""
+    addresses = ROUTES_KEPT + 20
+
+    async def scene(world: World) -> tuple[int, int]:
+        upstream = RawUpstream((OK,))
+        base_url = await upstream.start()
+        for number in range(addresses):
+            await world.ask(base_url=f"{base_url}/{number}")
+        gc.collect()
+        return len(upstream.lost_s), sum(isinstance(each, RetryTurns) for each in gc.get_objects())
+
+    closed, budgets = play(scene)
+
+    assert (closed, budgets <= UPSTREAMS_KEPT) == (addresses - ROUTES_KEPT, True)
+
+
+def test_an_address_with_a_call_under_way_is_not_forgotten():
+    """Its connection carries an answer to the end, whatever else is called meanwhile."""
+
+    async def scene(world: World) -> Answer:
+        upstream = RawUpstream(((Pause(5), json_reply(200, message())), OK))
+        base_url = await upstream.start()
+        slow = asyncio.create_task(world.ask(base_url=f"{base_url}/slow"))
+        await asyncio.sleep(1)
+        for number in range(ROUTES_KEPT + 1):
+            await world.ask(base_url=f"{base_url}/{number}")
+        return await slow
+
+    assert play(scene).ok
 
 
 # -- storms ------------------------------------------------------------------------------------------------------------

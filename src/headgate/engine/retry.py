@@ -9,6 +9,7 @@ from random import Random
 from headgate.call import Attempt, Call, Kind, Reply, ReplyStream, StreamRestart
 from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig
+from headgate.core.least_recent import LeastRecent
 from headgate.core.retry import HOLDS_UP_ALL, RETRYABLE, Again, GiveUp, RetryPolicy, decide
 from headgate.engine.filter import Proceed
 from headgate.engine.retry_turns import RetryTurns
@@ -23,6 +24,8 @@ from headgate.upstream.keyring import Keyring
 
 __all__ = ["Retry"]
 
+UPSTREAMS_KEPT = 256
+"""Addresses that callers in this process name; beyond it those without a call under way are forgotten."""
 _OF_THE_KEY = frozenset((ErrorClass.AUTHENTICATION, ErrorClass.BILLING, ErrorClass.SPEND_LIMIT))
 
 
@@ -58,12 +61,12 @@ class Retry:
         self._lanes = lanes
         self._buffered = frozenset(buffered)
         self._buffer = StreamBuffer(buffer_bytes)
-        self._upstreams: dict[str | None, RetryTurns] = {}
+        self._upstreams = LeastRecent[str | None, RetryTurns](
+            UPSTREAMS_KEPT, lambda _: RetryTurns(clock), in_use=lambda turns: turns.budget.in_flight > 0
+        )
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        turns = self._upstreams.get(call.base_url)
-        if turns is None:
-            turns = self._upstreams[call.base_url] = RetryTurns(self._clock)
+        turns = self._upstreams[call.base_url]
         turns.budget.begun()
         try:
             reply = await self._attempts(call, proceed, turns)

@@ -455,6 +455,11 @@ class Pool:
     def live(self) -> int:
         return self._live
 
+    @property
+    def busy(self) -> bool:
+        """Whether an exchange is under way, or somebody waits to begin one."""
+        return self._live > sum([each.is_open for each in self._idle]) or bool(self._waiters)
+
 
 def _expire(waiter: asyncio.Future[Connection | None]) -> None:
     if not waiter.done():

@@ -11,6 +11,7 @@ from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig
 from headgate.core.classify import classify_response
+from headgate.core.least_recent import LeastRecent
 from headgate.events import ErrorClass
 from headgate.failure import Failure
 from headgate.net.client import Connection, Dial, Pool, WireError, WireErrorKind
@@ -20,6 +21,8 @@ from headgate.upstream.keyring import Credential
 
 __all__ = ["Upstream", "UpstreamStream", "parse_base_url"]
 
+ROUTES_KEPT = 256
+"""Addresses that callers in this process name; beyond it the connections to those that nobody uses are closed."""
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """Of an answer that is read whole."""
 
@@ -75,12 +78,14 @@ class Upstream:
         self._max_connections = max_connections
         self._keepalive_s = keepalive_s
         self._base_url = base_url
-        self._routes: dict[str, _Route] = {}
+        self._routes = LeastRecent[str, _Route](
+            ROUTES_KEPT, self._make_route, in_use=lambda route: route.pool.busy, forget=lambda route: route.pool.close()
+        )
 
     async def send(self, call: Call) -> Reply:
         """One attempt of `call`, with the credential that admission chose."""
         lane = self._lanes[call.record.lane]
-        route = self._route(call.base_url or self._base_url)
+        route = self._routes[call.base_url or self._base_url]
         left_s = call.deadline_s - self._clock.now_s()
         if left_s <= 0:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
@@ -173,17 +178,14 @@ class Upstream:
                 raise WireError("protocol", f"the upstream's answer passes {MAX_ANSWER_BYTES} bytes")
             chunks.append(data)
 
-    def _route(self, base_url: str) -> _Route:
-        route = self._routes.get(base_url)
-        if route is None:
-            origin, prefix = parse_base_url(base_url)
-            pool = Pool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
-            host = str(origin).partition("://")[2].encode("idna" if not origin.host.isascii() else "ascii")
-            route = self._routes[base_url] = _Route(pool, prefix, host)
-        return route
+    def _make_route(self, base_url: str) -> _Route:
+        origin, prefix = parse_base_url(base_url)
+        pool = Pool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
+        host = str(origin).partition("://")[2].encode("idna" if not origin.host.isascii() else "ascii")
+        return _Route(pool, prefix, host)
 
     def close(self) -> None:
-        for route in self._routes.values():
+        for route in self._routes:
             route.pool.close()
 
 
