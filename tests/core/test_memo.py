@@ -50,6 +50,27 @@ def test_an_answer_that_is_large_for_the_room_is_not_kept():
     assert memo.recall(key("a"), 2) is None
 
 
+def test_what_still_arrives_takes_its_room_from_the_longest_unused():
+    """Bytes are bytes; it is given back when the answer is there, or does not come."""
+    memo = Memo(16 * (ENTRY_BYTES + 10), 60)
+    for name in "abcdefghijklmnop":
+        memo.keep(key(name), b"0123456789", 0)
+
+    held = memo.hold(2 * (ENTRY_BYTES + 10))
+
+    assert (held, memo.recall(key("b"), 1), memo.recall(key("c"), 1)) == (True, None, (b"0123456789", 0))
+
+
+def test_what_still_arrives_never_drives_out_more_than_half():
+    """An answer that is here is worth more than one that may come."""
+    memo = Memo(10_000, 60)
+
+    tried = [memo.hold(2_500) for _ in range(3)]
+    memo.let_go(2_500)
+
+    assert (tried, memo.hold(2_500), memo.bytes) == ([True, True, False], True, 5_000)
+
+
 def test_inv_19_memory_is_bounded_whatever_is_kept():
     """And what it says it holds is what it holds."""
     memo, rng = Memo(50_000, 60), random.Random(4)

@@ -429,6 +429,35 @@ def test_the_answer_of_another_model_is_not_kept_as_the_answer():
     assert play(scene, config=config, retry=ONCE, scenario=OVERLOADED) == [Reason.FALLBACK_MODEL] * 2
 
 
+def arrive_together(*, leave: bool) -> int:
+    """Six streams of 100 kB each are under way at the same time, where there is room for five; then, in an outage, how
+    many of their answers are given again.  With `leave`, after six readers have left in the middle."""
+    opening, closing = (sse_head(), *message_events("x" * 100_000)[:3]), message_events()[-3:]
+    answer = (*opening, Pause(10), *closing, CLOSE)
+    overloaded = (json_reply(529, {"type": "error", "error": {"type": "overloaded_error", "message": "no"}}),)
+
+    async def scene(world: World) -> int:
+        upstream = RawUpstream([answer] * (12 if leave else 6) + [overloaded])
+        base_url = await upstream.start()
+        if leave:
+            left = [asyncio.create_task(world.ask(text=f"left {n}", base_url=base_url, stream=True)) for n in range(6)]
+            await asyncio.sleep(5)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*(world.ask(text=str(n), base_url=base_url, stream=True) for n in range(6)))
+        again = [await world.ask(text=str(n), base_url=base_url) for n in range(6)]
+        return sum(answer.record.reason is Reason.FALLBACK_STALE for answer in again)
+
+    return play(scene, config=replace(workflow("stale"), memo=MemoConfig(max_mb=1)), retry=ONCE)
+
+
+@pytest.mark.parametrize("leave", [True, False])
+def test_inv_19_streams_under_way_count_into_the_memory_of_answers(leave):
+    """INV-19: half of `memo.max_mb` for all of them together; who finds no room is answered, and not kept."""
+    assert arrive_together(leave=leave) == 5
+
+
 # -- words of our own --------------------------------------------------------------------------------------------------
 
 

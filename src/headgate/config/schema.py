@@ -261,7 +261,8 @@ class MemoConfig:
     """Answers kept in memory for the workflows whose fallbacks list `stale`."""
 
     max_mb: int = 64
-    """Most memory for them.  The longest unused go first."""
+    """Most memory for them, and for the streams on their way of which some may be kept; those take half of it at most,
+    and one that finds no room is not kept.  The longest unused go first."""
     stale_max_age_s: float = 86_400.0
     """No answer older than this is given again."""
 

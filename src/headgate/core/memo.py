@@ -17,6 +17,8 @@ ENTRY_BYTES = 400
 """What an answer weighs besides its body."""
 LARGEST_SHARE = 0.125
 """No single answer takes more of the room than this."""
+ARRIVING_SHARE = 0.5
+"""Nor do all that still arrive: one that is here is worth more than one that may come."""
 _NOT_OF_THE_ANSWER = ("stream", "metadata")
 """Fields of a request that do not change what is answered; whose request it is stands in the scope."""
 
@@ -35,7 +37,9 @@ class Memo:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._kept: OrderedDict[bytes, KeptAnswer] = OrderedDict()
+        self._arriving = 0
         self.bytes = 0
+        """Of all that is kept, and of what still arrives."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -48,8 +52,21 @@ class Memo:
             return
         self._kept[key] = KeptAnswer(body, now_s)
         self.bytes += size
-        while self.bytes > self._max_bytes:
-            self._drop(next(iter(self._kept)))
+        self._make_room()
+
+    def hold(self, size: int) -> bool:
+        """Whether there is room for `size` bytes more of answers that arrive; until `let_go`."""
+        if self._arriving + size > self._max_bytes * ARRIVING_SHARE:
+            return False
+        self._arriving += size
+        self.bytes += size
+        self._make_room()
+        return True
+
+    def let_go(self, size: int) -> None:
+        """Of what was held."""
+        self._arriving -= size
+        self.bytes -= size
 
     def recall(self, key: bytes, now_s: float) -> KeptAnswer | None:
         """What was answered last, unless it is too old."""
@@ -61,6 +78,10 @@ class Memo:
             return None
         self._kept.move_to_end(key)
         return answer
+
+    def _make_room(self) -> None:
+        while self.bytes > self._max_bytes:
+            self._drop(next(iter(self._kept)))
 
     def _drop(self, key: bytes) -> None:
         answer = self._kept.pop(key, None)

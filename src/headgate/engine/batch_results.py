@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from headgate.call import Call, ReplyStream
 from headgate.clock import Clock, utc_day
 from headgate.core.message import read_message
 from headgate.core.price import PriceBook
-from headgate.failure import Failure
+from headgate.engine.passing_stream import PassingStream
 from headgate.records import BatchItemRecord
 from headgate.stores.base import Ledger
 from headgate.usage import MessageFacts
@@ -33,14 +31,14 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class BatchResults:
+class BatchResults(PassingStream):
     """The JSONL body of a batch's results, forwarded as it came; each item is priced at the batch's rate and recorded.
 
     An item that is fetched again is not charged again: items are unique by batch and `custom_id`.
     """
 
     def __init__(self, source: ReplyStream, call: Call, prices: PriceBook, ledger: Ledger, clock: Clock) -> None:
-        self._source = source
+        super().__init__(source)
         self._call = call
         self._prices = prices
         self._ledger = ledger
@@ -48,23 +46,8 @@ class BatchResults:
         self._tail = bytearray()
         self._overlong = False
 
-    @property
-    def failure(self) -> Failure | None:
-        return self._source.failure
-
-    @property
-    def error(self) -> bytes | None:
-        return self._source.error
-
-    @property
-    def cut(self) -> bool:
-        return self._source.cut
-
-    async def opened(self) -> Failure | None:
-        return await self._source.opened()
-
     async def read(self) -> bytes:
-        data = await self._source.read()
+        data = await self.source.read()
         if data:
             self._call.record.bytes_out += len(data)
             self._take(data)
@@ -72,12 +55,6 @@ class BatchResults:
             self._record([bytes(self._tail)])
             self._tail.clear()
         return data
-
-    def on_end(self, callback: Callable[[], None]) -> None:
-        self._source.on_end(callback)
-
-    def close(self) -> None:
-        self._source.close()
 
     def _take(self, data: bytes) -> None:
         start, newline, rest = data.rpartition(b"\n")

@@ -13,8 +13,8 @@ from headgate.clock import Clock
 from headgate.core.memo import KeptAnswer, Memo, request_key
 from headgate.core.message_stream import message_of
 from headgate.engine.filter import Proceed
+from headgate.engine.passing_stream import PassingStream
 from headgate.events import FALLBACKS
-from headgate.failure import Failure
 
 __all__ = ["KeepAnswers"]
 
@@ -54,7 +54,7 @@ class KeepAnswers:
         if reply.stream is None:
             self._take(call, reply.body)
         else:
-            reply.stream = _Overheard(reply.stream, lambda events: self._take_stream(call, events))
+            reply.stream = _Overheard(reply.stream, self._memo, lambda events: self._take_stream(call, events))
         return reply
 
     def _take_stream(self, call: Call, events: bytes) -> None:
@@ -81,50 +81,42 @@ def _key(call: Call) -> bytes:
     return request_key(scope, call.document)
 
 
-class _Overheard:
-    """A stream whose bytes are told to `whole`, once, when it has ended well."""
+class _Overheard(PassingStream):
+    """A stream whose bytes are told to `whole`, once, when it has ended well.  Until then they are held in `memo`."""
 
-    __slots__ = ("_over", "_pieces", "_room", "_source", "_whole")
+    __slots__ = ("_held", "_memo", "_over", "_pieces", "_whole")
 
-    def __init__(self, source: ReplyStream, whole: Callable[[bytes], None]) -> None:
-        self._source = source
+    def __init__(self, source: ReplyStream, memo: Memo, whole: Callable[[bytes], None]) -> None:
+        super().__init__(source)
+        self._memo = memo
         self._whole = whole
         self._pieces: list[bytes] | None = []
-        self._room = LONGEST_STREAM_BYTES
+        self._held = 0
         self._over = False
         source.on_end(self._ended)
 
-    @property
-    def failure(self) -> Failure | None:
-        return self._source.failure
-
-    @property
-    def error(self) -> bytes | None:
-        return self._source.error
-
-    @property
-    def cut(self) -> bool:
-        return self._source.cut
-
-    async def opened(self) -> Failure | None:
-        return await self._source.opened()
-
     async def read(self) -> bytes:
-        data = await self._source.read()
-        if self._pieces is not None:
-            self._room -= len(data)
-            self._pieces.append(data)
-            if self._over or self._room < 0:
-                pieces, self._pieces = self._pieces, None
-                if self._room >= 0 and self._source.failure is None:
+        data = await self.source.read()
+        pieces = self._pieces
+        if pieces is not None:
+            if self._held + len(data) > LONGEST_STREAM_BYTES or not self._memo.hold(len(data)):
+                self._let_go()
+                return data
+            self._held += len(data)
+            pieces.append(data)
+            if self._over:
+                self._let_go()
+                if self.source.failure is None:
                     self._whole(b"".join(pieces))
         return data
 
     def close(self) -> None:
-        self._source.close()
+        self._let_go()
+        self.source.close()
 
-    def on_end(self, callback: Callable[[], None]) -> None:
-        self._source.on_end(callback)
+    def _let_go(self) -> None:
+        self._memo.let_go(self._held)
+        self._held, self._pieces = 0, None
 
     def _ended(self) -> None:
         self._over = True  # the last piece is still on its way to the reader
