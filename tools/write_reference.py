@@ -50,7 +50,7 @@ from headgate.events import FALLBACKS, ErrorClass, Outcome, Reason, UsageSource
 from headgate.gateway import app
 from headgate.gateway import paths as gateway_paths
 from headgate.net.http import HOP_BY_HOP
-from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, Resource
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
 from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.endpoints import control
@@ -479,7 +479,13 @@ def _records() -> str:
         _prose(records.__doc__ or ""),
         "The ledger is one SQLite file (`ledger.path`). The log is one JSON line a call (`log.path`).",
     ]
-    tables = {"calls": CallRecord, "attempts": AttemptRecord, "batch_items": BatchItemRecord, "resources": Resource}
+    tables = {
+        "calls": CallRecord,
+        "attempts": AttemptRecord,
+        "batch_items": BatchItemRecord,
+        "resources": Resource,
+        "corrections": CorrectionRecord,
+    }
     for table, record in tables.items():
         columns = _columns(schema, table)
         parts += [

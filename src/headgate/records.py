@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["AttemptRecord", "BatchItemRecord", "CallRecord", "OpenAttempt", "Resource"]
+__all__ = ["AttemptRecord", "BatchItemRecord", "CallRecord", "CorrectionRecord", "OpenAttempt", "Resource"]
 
 
 class CallRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -104,6 +104,23 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     """Bytes of the request's body; 0 for a body that was passed on while it arrived."""
     bytes_out: int = 0
     """Bytes of the answer's body."""
+    team: str | None = None
+    """The team it was made for: the caller key's, or what the call says."""
+    tags: str | None = None
+    """What else its caller says it belongs to, in alphabetical order with commas between."""
+    shaped: str | None = None
+    """What the workflow's policy changed in the request, or would have if it were in force: a JSON object; NULL if
+    nothing."""
+    dropped_messages: int = 0
+    """Messages at the begin of the history that were left out, so that it keeps the workflow's bounds."""
+    dropped_tokens: int = 0
+    """Their tokens, as estimated."""
+    cache_plan: str | None = None
+    """The lifetimes of the cache markers that Headgate placed, such as `5m` or `1h,5m`; NULL if it placed none."""
+    joined: int = 0
+    """How many calls, this one among them, shared its request; 0 if it had one of its own."""
+    batch_id: str | None = None
+    """The Message Batch in which it was answered; NULL if it was not."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -185,6 +202,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
     hops: str | None = None
     """Where several models took part in one answer: a JSON list with `model`, the five token counts and `cost_pico` of
     each, in the order they ran, which add up to those of the attempt; else NULL."""
+    shared_by: int = 1
+    """Calls that were answered by the same request to the API.  Token counts and cost are this call's share; together
+    the shares are what the request used."""
 
 
 class BatchItemRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -224,6 +244,35 @@ class BatchItemRecord(msgspec.Struct, kw_only=True, gc=False):
     """What the price book does not know."""
     price_row: str | None = None
     """The price row used: model and the row's first day."""
+
+
+class CorrectionRecord(msgspec.Struct, kw_only=True, gc=False):
+    """What the API's own report of a day says beyond the ledger, so that their sum is right.  The rows that it
+    corrects stay as they are."""
+
+    day: str
+    """The day that is corrected, YYYY-MM-DD, UTC."""
+    model: str
+    """The model, as the report names it."""
+    made_ms: int
+    """When the report was read, in Unix milliseconds."""
+    input_tokens: int = 0
+    """To add: input tokens that are neither read from nor written to the prompt cache.  Negative where the ledger has
+    more than the report, as all that follows."""
+    output_tokens: int = 0
+    """To add: output tokens."""
+    cache_read_tokens: int = 0
+    """To add: input tokens read from the prompt cache."""
+    cache_write_5m_tokens: int = 0
+    """To add: input tokens written to the prompt cache for five minutes."""
+    cache_write_1h_tokens: int = 0
+    """To add: input tokens written to the prompt cache for an hour."""
+    cost_pico: int | None = 0
+    """To add to the cost, in pico-dollars; NULL if there is no known price."""
+    cost_problem: str | None = None
+    """What the price book does not know."""
+    unconfirmed_pico: int = 0
+    """Expected cost of attempts of unknown usage that this correction replaces, in pico-dollars."""
 
 
 class OpenAttempt(msgspec.Struct, gc=False, array_like=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import pytest
 from headgate.core.usage import MAX_TOKENS
 from headgate.engine.engine import load_prices
 from headgate.errors import LedgerError, Unavailable
-from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite import SqliteLedger, journal, open_reader
 from headgate.stores.sqlite import ledger as ledger_module
 from headgate.stores.sqlite.queries import spend
@@ -79,7 +80,13 @@ def locked(path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("table", "kind"),
-    [("calls", CallRecord), ("attempts", AttemptRecord), ("batch_items", BatchItemRecord), ("resources", Resource)],
+    [
+        ("calls", CallRecord),
+        ("attempts", AttemptRecord),
+        ("batch_items", BatchItemRecord),
+        ("resources", Resource),
+        ("corrections", CorrectionRecord),
+    ],
 )
 def test_columns_are_the_fields_of_the_records(path: Path, table: str, kind: type):
     """Rows are written by position, so names and order must be the same."""
@@ -498,16 +505,22 @@ def test_f07_a_ledger_of_a_newer_version_is_refused_and_not_touched(path: Path, 
     before = path.read_bytes()
 
     for opening in (lambda: SqliteLedger(path, lambda attempt: 0), lambda: open_reader(path)):
-        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 2\).*Nothing was changed"):
+        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 3\).*Nothing was changed"):
             opening()
     assert path.read_bytes() == before
 
 
-def test_f07_a_ledger_of_an_older_version_is_brought_up_to_date_with_all_its_rows(path: Path):
-    """Version 1 had no `hops`; who only reads is told to start Headgate once."""
-    schema = files("headgate.stores.sqlite").joinpath("schema.sql").read_text()
+def version_1() -> str:
+    """The tables as the first version had them."""
+    schema = files("headgate.stores.sqlite").joinpath("schema.sql").read_text().partition("CREATE TABLE corrections")[0]
+    schema = re.sub(r"(bytes_out +INTEGER NOT NULL),.*?\n\)", r"\1\n)", schema, count=1, flags=re.DOTALL)
+    return re.sub(r" +(hops|shared_by) .*\n", "", schema)
+
+
+def test_f07_a_ledger_of_an_older_version_is_brought_up_to_date_with_all_its_rows(path: Path, tmp_path: Path):
+    """Its tables become those of a new one, column by column; who only reads is told to start Headgate once."""
     db = apsw.Connection(str(path))
-    db.execute(schema.replace("    hops                    TEXT,\n", ""))
+    db.execute(version_1())
     columns = db.execute("SELECT count(*) FROM pragma_table_info('attempts')").get
     db.execute(f"INSERT INTO attempts VALUES ('call_old', 1, {', '.join(['0'] * (columns - 2))})")
     db.pragma("user_version", 1)
@@ -515,10 +528,17 @@ def test_f07_a_ledger_of_an_older_version_is_brought_up_to_date_with_all_its_row
 
     with pytest.raises(LedgerError, match=r"older Headgate.*start `headgate serve` with it once"):
         open_reader(path)
-    asyncio.run(SqliteLedger(path, lambda attempt: 0).close())
+    new = tmp_path / "new.db"
+    for each in (path, new):
+        asyncio.run(SqliteLedger(each, lambda attempt: 0).close())
 
-    rows = open_reader(path).execute("SELECT call_id, attempt, hops FROM attempts").fetchall()
-    assert rows == [("call_old", 1, None)]
+    def tables(of: Path) -> list[tuple[object, ...]]:
+        names = [name for (name,) in open_reader(of).execute("SELECT name FROM sqlite_schema ORDER BY name")]
+        return [row for name in names for row in open_reader(of).execute(f"PRAGMA table_info({name})")]
+
+    assert tables(path) == tables(new)
+    rows = open_reader(path).execute("SELECT call_id, attempt, hops, shared_by FROM attempts").fetchall()
+    assert rows == [("call_old", 1, None, 1)]
 
 
 def test_the_database_of_another_program_is_not_written_into(path: Path):

@@ -28,15 +28,42 @@ import msgspec
 
 from headgate.errors import LedgerError, Unavailable
 from headgate.events import Outcome, Reason, UsageSource
-from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite.journal import Frame, Journal, Orphan, contents, orphans
 
 __all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
 
 log = logging.getLogger("headgate.ledger")
 
-SCHEMA_VERSION = 2
-UPGRADES = {1: "ALTER TABLE attempts ADD COLUMN hops TEXT"}
+SCHEMA_VERSION = 3
+UPGRADES = {
+    1: "ALTER TABLE attempts ADD COLUMN hops TEXT",
+    2: """
+        ALTER TABLE calls ADD COLUMN team TEXT;
+        ALTER TABLE calls ADD COLUMN tags TEXT;
+        ALTER TABLE calls ADD COLUMN shaped TEXT;
+        ALTER TABLE calls ADD COLUMN dropped_messages INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE calls ADD COLUMN dropped_tokens INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE calls ADD COLUMN cache_plan TEXT;
+        ALTER TABLE calls ADD COLUMN joined INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE calls ADD COLUMN batch_id TEXT;
+        ALTER TABLE attempts ADD COLUMN shared_by INTEGER NOT NULL DEFAULT 1;
+        CREATE TABLE corrections (
+            day                   TEXT NOT NULL,
+            model                 TEXT NOT NULL,
+            made_ms               INTEGER NOT NULL,
+            input_tokens          INTEGER NOT NULL,
+            output_tokens         INTEGER NOT NULL,
+            cache_read_tokens     INTEGER NOT NULL,
+            cache_write_5m_tokens INTEGER NOT NULL,
+            cache_write_1h_tokens INTEGER NOT NULL,
+            cost_pico             INTEGER,
+            cost_problem          TEXT,
+            unconfirmed_pico      INTEGER NOT NULL,
+            PRIMARY KEY (day, model, made_ms)
+        ) WITHOUT ROWID;
+    """,
+}
 """What makes the next version of each.  New columns stand last: rows are inserted by their order."""
 QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
 """A larger file is not read whole at every start."""
@@ -53,6 +80,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "attempts": AttemptRecord,
     "batch_items": BatchItemRecord,
     "resources": Resource,
+    "corrections": CorrectionRecord,
 }
 Row = tuple[str, Sequence[Any]]
 """A table's name, and a value for each of its columns."""

@@ -1,4 +1,4 @@
--- Version 1.  Column names and order are those of the structs in headgate/records.py; a test compares them.
+-- Column names and order are those of the structs in headgate/records.py; a test compares them.
 -- call_id begins with the time, so the primary key is also the order of events.
 -- Money is integer pico-dollars (10^-12 USD).  NULL in cost_pico means that no price is known; cost_problem says of what.
 
@@ -45,7 +45,15 @@ CREATE TABLE calls (
     overhead_ms           REAL NOT NULL,
     total_ms              REAL NOT NULL,
     bytes_in              INTEGER NOT NULL,
-    bytes_out             INTEGER NOT NULL
+    bytes_out             INTEGER NOT NULL,
+    team                  TEXT,
+    tags                  TEXT,
+    shaped                TEXT,
+    dropped_messages      INTEGER NOT NULL DEFAULT 0,
+    dropped_tokens        INTEGER NOT NULL DEFAULT 0,
+    cache_plan            TEXT,
+    joined                INTEGER NOT NULL DEFAULT 0,
+    batch_id              TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (
@@ -86,6 +94,7 @@ CREATE TABLE attempts (
     first_byte_ms           REAL,
     total_ms                REAL NOT NULL,
     hops                    TEXT,
+    shared_by               INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (call_id, attempt)
 ) WITHOUT ROWID;
 
@@ -118,4 +127,19 @@ CREATE TABLE resources (
     workflow   TEXT NOT NULL,
     user       TEXT,
     session    TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE corrections (
+    day                   TEXT NOT NULL,
+    model                 TEXT NOT NULL,
+    made_ms               INTEGER NOT NULL,
+    input_tokens          INTEGER NOT NULL,
+    output_tokens         INTEGER NOT NULL,
+    cache_read_tokens     INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    cache_write_1h_tokens INTEGER NOT NULL,
+    cost_pico             INTEGER,
+    cost_problem          TEXT,
+    unconfirmed_pico      INTEGER NOT NULL,
+    PRIMARY KEY (day, model, made_ms)
 ) WITHOUT ROWID;
