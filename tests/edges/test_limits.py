@@ -26,8 +26,8 @@ KNOWN = replace(PATIENT, limits=LimitsConfig(pools={POOL: PoolCeiling(rpm=60)}))
 
 
 def seen(world: World) -> dict[str, Any]:
-    """The one pool that was used."""
-    (pool,) = limits_of(world.engine)["pools"]
+    """The pool that is used."""
+    (pool,) = [pool for pool in limits_of(world.engine)["pools"] if pool["pool"] == POOL]
     return pool
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from headgate.config.schema import Config, CredentialConfig, UpstreamConfig
 from headgate.engine.limit_poller import EVERY_S
+from headgate.gateway.limits import limits_of as limits_api
 from headgate.secret import Secret
 from headgate.sim import SimSettings
 from headgate.sim.account.access import Doorkeeper
@@ -32,39 +33,51 @@ def account(**limits) -> SimSettings:
     return SimSettings(limits=Limits(**limits), access=Access(workspaces=(OURS,)))
 
 
+def backends_of(world: World, pool: str = "sonnet-5.5"):
+    (state,) = [state for state in world.engine.gates() if state.pool == pool]
+    return state.gate.backends
+
+
 def limits_of(world: World):
     """Limit and source of requests, as the first backend has them."""
-    (state,) = world.engine.gates()
-    limit = state.gate.backends[0].limits[0]
+    limit = backends_of(world)[0].limits[0]
     return limit.per_minute, limit.source
+
+
+async def before_the_first_answer(world: World):
+    """What is known of the limits when the first call goes out."""
+    await asyncio.sleep(1)
+    call = asyncio.ensure_future(world.ask())
+    await asyncio.sleep(0)
+    seen = limits_of(world)
+    await call
+    return seen
 
 
 def test_the_limits_of_the_account_are_known_before_the_first_answer():
     """The tier is only a guess."""
-
-    async def scene(world: World):
-        await asyncio.sleep(1)
-        call = asyncio.ensure_future(world.ask())
-        await asyncio.sleep(0)
-        seen = limits_of(world)
-        await call
-        return seen
-
-    assert play(scene, sim=account(rpm=123), config=config()) == (123, "rate limits API")
+    assert play(before_the_first_answer, sim=account(rpm=123), config=config()) == (123, "rate limits API")
 
 
 def test_without_an_admin_key_nobody_asks():
     """The Rate Limits API takes no other."""
+    assert play(before_the_first_answer, sim=account(rpm=123), config=config(None)) == (1_000, "tier start")
+
+
+def test_the_limits_of_every_pool_show_before_any_call():
+    """An operator looks at them first, and makes calls then."""
 
     async def scene(world: World):
+        before = limits_api(world.engine)["pools"]
         await asyncio.sleep(1)
-        call = asyncio.ensure_future(world.ask())
-        await asyncio.sleep(0)
-        seen = limits_of(world)
-        await call
-        return seen
+        return before, {pool["pool"]: pool["backends"][0]["limiters"] for pool in limits_api(world.engine)["pools"]}
 
-    assert play(scene, sim=account(rpm=123), config=config(None)) == (1_000, "tier start")
+    before, after = play(scene, sim=account(rpm=123), config=config())
+
+    assert before == []
+    assert (after["opus-5.5"]["requests"]["per_minute"], after["opus-5.5"]["requests"]["source"]) == (
+        123, "rate limits API",
+    )  # fmt: skip
 
 
 def test_a_workspaces_limit_holds_although_headers_tell_the_organisations():
@@ -84,8 +97,7 @@ def test_a_limit_that_counts_cache_reads_stands_beside_the_one_that_does_not():
     async def scene(world: World):
         await asyncio.sleep(1)
         await world.ask()
-        (state,) = world.engine.gates()
-        return {name: limit.per_minute for name, limit, _, _ in state.gate.backends[0].levels(world.now_s)}
+        return {name: limit.per_minute for name, limit, _, _ in backends_of(world)[0].levels(world.now_s)}
 
     told = play(scene, sim=account(), config=config(workspace="wrkspc_a"))
     assert (told["input"], told["plain input"]) == (2_000_000, 60_000)
@@ -112,8 +124,7 @@ def test_every_key_has_the_limits_of_its_own_workspace():
     async def scene(world: World):
         await asyncio.sleep(1)
         await world.ask()
-        (state,) = world.engine.gates()
-        return [backend.limits[0].per_minute for backend in state.gate.backends]
+        return [backend.limits[0].per_minute for backend in backends_of(world)]
 
     settings = SimSettings(access=Access(workspaces=(replace(OURS, keys=frozenset({"k2"})),)))
     assert play(scene, sim=settings, config=config(credentials=(more,)), credentials=(KEY, "k2")) == [1_000, 30]

@@ -65,13 +65,17 @@ class Gates:
         return state
 
     def tell(self, workspace: str | None, facts: dict[str, PoolFacts]) -> None:
-        """What the Rate Limits API says of the limits of one workspace's keys, by pool."""
+        """What the Rate Limits API says of the limits of one workspace's keys, by pool.  A pool has its gate from then
+        on, so that its limits show before its first call."""
         self._facts[workspace] = facts
+        if ours := self._keyring.all():
+            for pool in facts:
+                self.of(None, ours, pool)
         now_s = self._clock.now_s()
-        ours = {name for name, its in self._workspaces.items() if its == workspace}
+        backends = {name for name, its in self._workspaces.items() if its == workspace}
         for state in self:
             for backend in state.gate.backends:
-                if backend.name in ours and state.pool in facts:
+                if backend.name in backends and state.pool in facts:
                     backend.tell(facts[state.pool], now_s)
             if state.gate.waiting:
                 state.pump()

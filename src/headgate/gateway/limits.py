@@ -27,7 +27,8 @@ MOST_CALLS = 20
 
 
 def limits_of(engine: Engine) -> dict[str, Any]:
-    """Every pool that was used: its backends in the order in which they are used, its lanes, who has waited longest."""
+    """Every pool that was used, or that the Rate Limits API tells of: its backends in the order in which they are used,
+    its lanes, who has waited longest."""
     now_s = engine.clock.now_s()
     out = {
         credential.name: (round(credential.out_until_s - now_s, 1), credential.out_because)
