@@ -132,6 +132,18 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     text_kept: bytearray | None = None
     """Where the log is to have the text of a stream: its first bytes."""
 
+    def rewrite(self, document: dict[str, Any], body: bytes, *, size: int | None = None) -> None:
+        """Have another request sent: the only way in which filters change it.
+
+        Args:
+            document: what `body` says; a new one where it differs, since others may hold the old one.
+            size: as `size`, if it is another.  Markers and settings make no tokens.
+        """
+        self.document = document
+        self.body = body
+        if size is not None:
+            self.size = size
+
     @property
     def attempt(self) -> Attempt:
         """The one under way, or the last."""

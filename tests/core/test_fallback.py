@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from headgate.core.classify import CALLERS_OWN
-from headgate.core.fallback import TRIGGERS, Step, promises_a_form, read_policy, with_model
+from headgate.core.fallback import TRIGGERS, Step, promises_a_form, read_policy
 from headgate.events import ErrorClass
 
 
@@ -80,34 +78,6 @@ def test_a_name_that_means_nothing_is_refused_with_those_that_do(steps, by_trigg
 
 
 # -- the request -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (b'{"model":"a","max_tokens":1}', b'{"model":"new","max_tokens":1}'),
-        (b'{ "max_tokens" : 1.0 ,\n "model"\t: \n"a" }', b'{ "max_tokens" : 1.0 ,\n "model"\t: \n"new" }'),
-        (b'{"x":{"model":"no"},"y":["model",{"model":"no"}],"model":"a"}',
-         b'{"x":{"model":"no"},"y":["model",{"model":"no"}],"model":"new"}'),
-        (b'{"stop":"model","model":"a"}', b'{"stop":"model","model":"new"}'),
-        (b'{"t":"say \\"model\\": \\"b\\" {[","model":"a\\"b"}', b'{"t":"say \\"model\\": \\"b\\" {[","model":"new"}'),
-        (b'{"\\u006dodel":"a"}', b'{"\\u006dodel":"new"}'),
-        (b'{"t":"\xc3\xa4","model":"a"}', b'{"t":"\xc3\xa4","model":"new"}'),
-    ],
-)  # fmt: skip
-def test_inv_17_only_the_models_name_is_changed(before, after):
-    """Every other byte goes on as it came; a `model` further down, or in a text, is none of ours."""
-    assert with_model(before, "new") == after
-
-
-def test_the_new_name_is_written_as_json():
-    """Whatever is in it."""
-    assert json.loads(with_model(b'{"model":"a"}', 'b"\\c')) == {"model": 'b"\\c'}
-
-
-def test_a_body_without_a_model_is_no_request_for_one():
-    with pytest.raises(ValueError, match="no model"):
-        with_model(b'{"a":["model","b"]}', "new")
 
 
 @pytest.mark.parametrize(

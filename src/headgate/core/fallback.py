@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-import msgspec
-
 from headgate.core.classify import CALLERS_OWN, of_api_type
 from headgate.events import ErrorClass, Reason
 
-__all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy", "with_model"]
+__all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy"]
 
 REFUSAL = "refusal"
 """The trigger of an answer in which the model declined (`stop_reason: refusal`)."""
@@ -109,32 +105,3 @@ def promises_a_form(document: Mapping[str, Any]) -> bool:
     config = document.get("output_config")
     format_ = config.get("format") if isinstance(config, dict) else None
     return format_ is not None or document.get("output_format") is not None
-
-
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
-_TO_STRING = re.compile(rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
-
-
-def with_model(body: bytes, model: str) -> bytes:
-    """`body`, a JSON object without duplicate keys, with another `model`; every other byte as it was.
-
-    Raises:
-        ValueError: it has no `model` that is a string.
-    """
-    depth = 0
-    for token in _TOKEN.finditer(body):
-        first = body[token.start()]
-        if first in b"{[":
-            depth += 1
-        elif first in b"}]":
-            depth -= 1
-        elif depth == 1 and _is_model(token[0]):
-            value = _TO_STRING.match(body, token.end())  # none where the word is a value itself
-            if value is not None:
-                return body[: value.start(1)] + msgspec.json.encode(model) + body[value.end(1) :]
-    raise ValueError("the body has no model")
-
-
-def _is_model(key: bytes) -> bool:
-    """A key may be written with escapes."""
-    return key == b'"model"' or (b"\\" in key and json.loads(key) == "model")

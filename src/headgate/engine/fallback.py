@@ -11,8 +11,9 @@ import msgspec
 from headgate.call import Call, Kind, OwnAnswer, Reply, ReplyStream
 from headgate.clock import Clock
 from headgate.config.schema import Config, WorkflowConfig
+from headgate.core.body import with_fields
 from headgate.core.canned import canned_message, without_usage
-from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy, with_model
+from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy
 from headgate.core.price import PriceBook
 from headgate.engine.filter import Proceed
 from headgate.engine.jobs import JobQueue
@@ -131,17 +132,16 @@ class Fallback:
     async def _ask(self, model: str, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
         """The answer of another model.  While it is asked the call is one for that model, in price, limits and
         record; afterwards its record says again what was asked for."""
-        document, body, size, asked_for = call.document, call.body, call.size, call.record.model
+        document, body, asked_for = call.document, call.body, call.record.model
         assert document is not None
         if model == asked_for or document.get("fallbacks") is not None or self._clock.now_s() >= call.deadline_s:
             return None
 
         def restore() -> None:
-            call.document, call.body, call.size, call.record.model = document, body, size, asked_for
+            call.rewrite(document, body)
+            call.record.model = asked_for
 
-        call.document = document | {"model": model}
-        call.body = with_model(body, model)
-        call.size = size + len(call.body) - len(body)
+        call.rewrite(document | {"model": model}, with_fields(body, {"model": model}))
         call.record.model = model
         try:
             reply = await proceed(call)
