@@ -94,7 +94,7 @@ class ErrorClass(StrEnum):
     Look at `upstream.base_url` and at what stands between Headgate and the API."""
 
     DNS = "dns"
-    """The API's name cannot be resolved.
+    """The API's name cannot be resolved, or not within the lane's `connect_timeout_s`.
 
     Check `upstream.base_url` and this machine's resolver."""
     CONNECT = "connect"

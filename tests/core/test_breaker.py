@@ -78,11 +78,14 @@ def storm(
 
 FAILING = {
     ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.INTERMEDIARY, ErrorClass.MALFORMED,
-    ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS, ErrorClass.RESET,
-    ErrorClass.PROTOCOL, ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT, ErrorClass.PROGRESS_TIMEOUT,
-    ErrorClass.STREAM_CUT,
+    ErrorClass.RESET, ErrorClass.PROTOCOL, ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT,
+    ErrorClass.PROGRESS_TIMEOUT, ErrorClass.STREAM_CUT,
 }  # fmt: skip
-OTHERS = {ErrorClass.OVERLOADED: "overloaded", ErrorClass.RATE_LIMIT: "limited", ErrorClass.RAMP_LIMIT: "ramp"}
+OTHERS = {
+    ErrorClass.OVERLOADED: "overloaded", ErrorClass.RATE_LIMIT: "limited", ErrorClass.RAMP_LIMIT: "ramp",
+    ErrorClass.DNS: "unreachable", ErrorClass.CONNECT: "unreachable", ErrorClass.CONNECT_TIMEOUT: "unreachable",
+    ErrorClass.TLS: "unreachable",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("error", ErrorClass)
@@ -112,7 +115,7 @@ def test_what_is_no_failure_never_opens_it(kind):
 # -- opening -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["failing", "overloaded"])
+@pytest.mark.parametrize("kind", ["failing", "overloaded", "unreachable"])
 def test_b01_it_opens_after_five_failures_in_a_row(kind):
     """B01: the sixth call waits."""
     breaker = make()
@@ -125,15 +128,31 @@ def test_b01_it_opens_after_five_failures_in_a_row(kind):
     assert OPEN_S * 0.8 <= breaker.wait_s(0.0) <= OPEN_S * 1.2
 
 
-def test_an_answer_between_failures_begins_the_row_anew():
-    """Four, an answer, four: no row."""
+@pytest.mark.parametrize(
+    ("kind", "between"),
+    [("failing", "ok"), ("unreachable", "ok"), ("unreachable", "failing")],
+)
+def test_an_answer_between_failures_begins_the_row_anew(kind, between):
+    """Four, an answer, four: no row.  To the row of those that were not connected, an error is an answer."""
     breaker = make()
 
     for _ in range(2):
-        fail(breaker, 4)
-        fail(breaker, 1, kind="ok")
+        fail(breaker, 4, kind=kind)
+        fail(breaker, 1, kind=between)
 
     assert breaker.state(0.0) == "closed"
+
+
+def test_a01_failures_to_connect_are_counted_apart():
+    """A01: the trouble may be on this side, and the breaker says which it opened for."""
+    breaker = make()
+
+    fail(breaker, 4)
+    fail(breaker, 4, kind="unreachable")
+    before = breaker.state(0.0)
+    fail(breaker, 1, kind="unreachable")
+
+    assert (before, breaker.state(0.0), breaker.held_for) == ("closed", "open", "unreachable")
 
 
 def test_an_answer_to_a_call_from_before_the_failures_does_not_end_the_row():
@@ -414,7 +433,7 @@ def test_b01_a_storm_of_twelve_minutes_costs_a_few_probes_and_ends_when_it_ends(
 def test_liveness_whatever_has_happened_calls_go_again(seed):
     """Random outcomes, lost probes, stragglers: at any time the wait is finite, and five good answers close it."""
     rng, breaker, now_s = Random(seed), make(seed), 0.0
-    kinds: list[OutcomeKind] = ["ok", "failing", "overloaded", "limited", "ramp", "neutral"]
+    kinds: list[OutcomeKind] = ["ok", "failing", "unreachable", "overloaded", "limited", "ramp", "neutral"]
     under_way: list[tuple[int, bool]] = []
 
     for _ in range(3_000):

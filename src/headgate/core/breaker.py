@@ -1,7 +1,8 @@
 """When to stop sending to a backend that fails, and when to try it again.  Pure: time and chance are arguments.
 
 Two kinds of trouble hold calls back, and both end in probes, one at a time.  Failures (5xx, 529, timeouts, lost
-connections) open the breaker.  A 429 is no failure: it holds all calls for as long as the API asks, and only where
+connections) open the breaker; rows of those that were not even connected are counted apart, for the trouble may be on
+this side.  A 429 is no failure: it holds all calls for as long as the API asks, and only where
 what goes afterwards is refused again do the holds grow and probes begin.  A 529 that asks for time gets it, and one
 call goes first after it.
 
@@ -20,9 +21,10 @@ from headgate.failure import Failure
 
 __all__ = ["Breaker", "OutcomeKind", "State", "outcome_of"]
 
-OutcomeKind = Literal["ok", "failing", "overloaded", "limited", "ramp", "neutral"]
-"""What an attempt says of the backend: answered; failing (5xx, timeouts, lost connections); 529; 429; the ramp
-limit's 429; or nothing, as a cancelled one and one whose request was refused as wrong."""
+OutcomeKind = Literal["ok", "failing", "unreachable", "overloaded", "limited", "ramp", "neutral"]
+"""What an attempt says of the backend: answered; failing (5xx, timeouts, lost connections); not even connected to
+(DNS, TCP, TLS); 529; 429; the ramp limit's 429; or nothing, as a cancelled one and one whose request was refused as
+wrong."""
 State = Literal["closed", "open", "held", "half_open"]
 
 FAILURES_IN_A_ROW = 5
@@ -51,7 +53,7 @@ class Breaker:
     __slots__ = (
         "_asked", "_before", "_changed", "_changed_s", "_closed_s", "_failed", "_half_s", "_interval_s",
         "_longest_hold_s", "_openings", "_probe_s", "_probes", "_refused", "_refused_of", "_rng", "_rounds",
-        "_row", "_row_first", "_row_last", "_starts", "half_open", "held_for", "held_until_s", "taken",
+        "_row", "_starts", "_unreached", "half_open", "held_for", "held_until_s", "taken",
     )  # fmt: skip
 
     def __init__(self, rng: Random, *, longest_hold_s: float = 3600.0) -> None:
@@ -76,8 +78,7 @@ class Breaker:
         self._openings = 0
         self._probes = 0
         self._probe_s = -inf
-        # Failures in a row, in the order in which calls went: how many, the first, the last.
-        self._row = self._row_first = self._row_last = 0
+        self._row, self._unreached = _Row(), _Row()
         # Two halves of the window, the one before and this one: calls that went, and failures.
         self._half_s = -inf
         self._starts, self._failed = [0, 0], [0, 0]
@@ -148,8 +149,8 @@ class Breaker:
                 self._close(now_s)
                 return slowly
             self._rounds = 0
-            if number > self._row_first:
-                self._row = 0
+            self._row.end(number)
+            self._unreached.end(number)
         elif kind in ("limited", "ramp"):
             self._limited(kind, now_s, retry_after_s, stale=stale)
         elif kind != "neutral":
@@ -175,24 +176,26 @@ class Breaker:
             self._interval_s = OPEN_S
 
     def _bad(self, kind: OutcomeKind, number: int, now_s: float, retry_after_s: float | None) -> None:
-        if not self._row:
-            self._row_first = self._row_last = number
-        self._row += 1
-        self._row_first = min(self._row_first, number)
-        self._row_last = max(self._row_last, number)
+        row = self._row
+        if kind == "unreachable":
+            row = self._unreached
+        else:
+            self._unreached.end(number)  # it was connected
+        row.add(number)
         if now_s >= self._half_s:
             self._turn(now_s)
         self._failed[1] += 1
-        if self._is_row() or self._is_window():
+        if self._is_long(row) or self._is_window():
             self._open(kind, now_s, retry_after_s)
 
-    def _is_row(self) -> bool:
+    def _is_long(self, row: _Row) -> bool:
         """Whether enough calls in a row have failed, in the order in which they went."""
-        of = self._row_last - self._row_first + 1
-        if self._row < FAILURES_IN_A_ROW or self._row < ROW_SHARE * of:
+        of = row.last - row.first + 1
+        if row.calls < FAILURES_IN_A_ROW or row.calls < ROW_SHARE * of:
             return False
-        noisy = sum(self._failed) - self._row > NOISE * (sum(self._starts) - of)
-        return not noisy or self._row >= IN_A_ROW_AMONG_OTHERS
+        others = sum(self._failed) - self._row.calls - self._unreached.calls
+        noisy = others > NOISE * (sum(self._starts) - of)
+        return not noisy or row.calls >= IN_A_ROW_AMONG_OTHERS
 
     def _is_window(self) -> bool:
         """Whether half of what went lately has failed."""
@@ -237,7 +240,7 @@ class Breaker:
     def _change(self, now_s: float) -> None:
         self._changed, self._changed_s = self.taken, now_s
         self._probes = 0
-        self._row = 0
+        self._row.calls = self._unreached.calls = 0
         self._starts, self._failed = [0, 0], [0, 0]
 
     def _turn(self, now_s: float) -> None:
@@ -246,6 +249,27 @@ class Breaker:
         self._starts = [0 if late else self._starts[1], 0]
         self._failed = [0 if late else self._failed[1], 0]
         self._half_s = now_s + WINDOW_S / 2
+
+
+class _Row:
+    """Failures in a row, in the order in which calls went."""
+
+    __slots__ = ("calls", "first", "last")
+
+    def __init__(self) -> None:
+        self.calls = self.first = self.last = 0
+
+    def add(self, number: int) -> None:
+        if not self.calls:
+            self.first = self.last = number
+        self.calls += 1
+        self.first = min(self.first, number)
+        self.last = max(self.last, number)
+
+    def end(self, number: int) -> None:
+        """A call went otherwise; one from before the row says nothing of it."""
+        if number > self.first:
+            self.calls = 0
 
 
 def outcome_of(failure: Failure | None) -> OutcomeKind:
@@ -260,10 +284,13 @@ _OUTCOMES: dict[ErrorClass, OutcomeKind] = {
     **dict.fromkeys(
         (
             ErrorClass.API_ERROR, ErrorClass.TIMEOUT_ERROR, ErrorClass.INTERMEDIARY, ErrorClass.MALFORMED,
-            ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS, ErrorClass.RESET,
-            ErrorClass.PROTOCOL, ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT, ErrorClass.PROGRESS_TIMEOUT,
-            ErrorClass.STREAM_CUT,
+            ErrorClass.RESET, ErrorClass.PROTOCOL, ErrorClass.FIRST_BYTE_TIMEOUT, ErrorClass.IDLE_TIMEOUT,
+            ErrorClass.PROGRESS_TIMEOUT, ErrorClass.STREAM_CUT,
         ),
         "failing",
+    ),
+    **dict.fromkeys(
+        (ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS),
+        "unreachable",
     ),
 }  # fmt: skip

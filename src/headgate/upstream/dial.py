@@ -31,15 +31,18 @@ class TcpDial:
         self._context: ssl.SSLContext | None = None
 
     async def __call__(self, origin: Origin, factory: Callable[[], Connection], within_s: float) -> Connection:
+        addresses: list[AddrInfo] | None = None
         try:
             async with asyncio.timeout(within_s):
-                return await self._open(origin, factory)
+                addresses = await self._resolve(origin)
+                return await self._open(origin, addresses, factory)
         except TimeoutError:
+            if addresses is None:
+                raise WireError("dns", f"the name {origin.host} was not resolved in time", sent=False) from None
             raise WireError("connect_timeout", "the connection was not established in time", sent=False) from None
 
-    async def _open(self, origin: Origin, factory: Callable[[], Connection]) -> Connection:
+    async def _open(self, origin: Origin, addresses: list[AddrInfo], factory: Callable[[], Connection]) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await self._resolve(loop, origin)
         try:
             sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=STAGGER_S, interleave=1)
         except OSError as problem:
@@ -64,9 +67,9 @@ class TcpDial:
             raise
         return connection
 
-    async def _resolve(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> list[AddrInfo]:
+    async def _resolve(self, origin: Origin) -> list[AddrInfo]:
         try:
-            found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         except OSError:
             raise WireError("dns", f"the name {origin.host} cannot be resolved", sent=False) from None
         # A name may come to point inside at any time (rebinding), so it is checked here, and what was checked is
