@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import signal
+
+import pytest
 from hypothesis import settings
+
+from support.leash import Leash
 
 # The same examples in every run, so that a change is what breaks a test; and no limit on their time, because machines
 # differ.  To look for new ones: pytest --hypothesis-profile=search
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=3_000, database=None, print_blob=True)
 settings.load_profile("repeatable")
+
+LEASH = pytest.StashKey[Leash]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing that a test starts outlives the run.  In the background of a shell Ctrl-C is ignored, and who is started
+    there would ignore it too and have to be killed after a while."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[LEASH] = Leash()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that leaves a process behind fails the run."""
+    left = session.config.stash[LEASH].left()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.stash[LEFT] = left
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for command in config.stash.get(LEFT, []):
+        terminalreporter.line(f"a test left this running, and it was killed: {command}", red=True)
+
+
+LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[LEASH].pull()

@@ -35,6 +35,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -281,7 +282,7 @@ class _Process:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """As Ctrl-C does; if that is not enough, by force."""
+        """As Ctrl-C does; if that is not enough, by force, and so whatever it left in the background."""
         for number in (signal.SIGINT, signal.SIGKILL):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, number)
@@ -289,6 +290,8 @@ class _Process:
                     self._process.wait(10)
                 except subprocess.TimeoutExpired:
                     continue
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._listener.join(timeout=5)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
