@@ -11,7 +11,8 @@ import pytest
 
 from headgate.call import Attempt, Call, Reply
 from headgate.engine.filter import Proceed
-from headgate.engine.meter import GROWTH_TOKENS, Meter
+from headgate.engine.message_stream import GROWTH_TOKENS
+from headgate.engine.meter import Meter
 from headgate.records import CallRecord
 from headgate.sim import SimSettings
 from headgate.sim.settings import Billing
