@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from headgate.core.ramp import FORGET_S, Ramp
@@ -45,6 +47,32 @@ def test_it_holds_nothing_back_by_itself():
     ramp.take(10 * LIMIT, 0.0)
 
     assert (ramp.wait_s(10 * LIMIT, 0.0), ramp.active) == (0.0, False)
+
+
+def test_b15_a_prompt_larger_than_may_go_at_once_leaves_a_debt():
+    """It would wait for ever otherwise; what follows pays for it."""
+    ramp = Ramp(LIMIT)
+    ramp.hit(0.0)
+    now_s = ramp.wait_s(LIMIT, 0.0)
+
+    ramp.take(LIMIT / 10, now_s)
+
+    assert 55 < ramp.wait_s(CALL, now_s) < 65
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_b15_who_waits_as_told_may_go(seed):
+    """Whatever went before, within a minute; the next one may allow more or less."""
+    rng = Random(seed)
+    ramp, now_s = Ramp(LIMIT), 0.0
+    ramp.hit(now_s)
+    while now_s < 60:
+        tokens = rng.uniform(1, LIMIT / 300)
+        now_s += ramp.wait_s(tokens, now_s)
+
+        assert ramp.wait_s(tokens, now_s) == 0.0, f"seed {seed}"
+        ramp.take(tokens, now_s)
+        now_s += rng.expovariate(1.0)
 
 
 @pytest.mark.parametrize("growth", [1.2, 1.5, 2.0, 3.0])
