@@ -60,7 +60,8 @@ def test_a_loaded_configuration_is_frozen(load):
 def test_a_unit_stands_last_in_the_name(cls):
     """`max_wait_s`, `buffered_mb`; whole and bare numbers count something, or are a share."""
     bare = {"port", "weight", "max_attempts", "max_queue", "max_connections", "max_connections_per_address", "rpm",
-            "itpm", "otpm", "headroom", "max_concurrency", "ramp_growth"}  # fmt: skip
+            "itpm", "otpm", "headroom", "max_concurrency", "ramp_growth", "warn_at", "slow_at",
+            "refuse_at"}  # fmt: skip
     numbers = {item.name for item in fields(cls) if item.type in ("int", "float", "int | None", "float | None")}
 
     assert all(name in bare or name.endswith(("_s", "_mb", "_chars", "_per_s", "_rpm", "_tokens")) for name in numbers)
@@ -75,4 +76,6 @@ def test_every_field_without_a_default_must_be_set():
         if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
     }
 
-    assert needed == {("CredentialConfig", "name"), ("CallerKey", "name"), ("CallerKey", "sha256")}
+    assert needed == {
+        ("CredentialConfig", "name"), ("CallerKey", "name"), ("CallerKey", "sha256"), ("BudgetConfig", "usd"),
+    }  # fmt: skip

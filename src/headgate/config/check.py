@@ -9,8 +9,9 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
+from headgate.config.budgets import BudgetSettingError, budget_of
 from headgate.config.opening_hours import opening_hours
-from headgate.config.schema import Config, LaneConfig
+from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
 from headgate.core.printable import printable
@@ -28,6 +29,8 @@ MOST_NAME = 64
 """Characters of a name that logs and tables show."""
 MOST_HEADROOM = 0.9
 """Of all lanes together: the others need something to wait for."""
+MOST_JOINED = 32
+MOST_JOIN_WINDOW_S = 600.0
 
 
 def check(config: Config, place: Place) -> None:
@@ -38,6 +41,7 @@ def check(config: Config, place: Place) -> None:
     _check_numbers(config, place)
     _check_pools(config, place, [*catalog.pools, *_OTHER_POOLS])
     _check_fallbacks(config, place)
+    _check_budgets(config, place)
     _check_listeners(config, place)
 
 
@@ -198,6 +202,7 @@ def _check_numbers(config: Config, place: Place) -> None:
                     f"{place('workflows', name, field)}: workflows.{name}.{field} must be a whole number of {least} "
                     "or more"
                 )
+        _check_joining(name, workflow, place)
         if workflow.max_concurrency is not None and config.limits.share_by != "workflow":
             raise ConfigError(
                 f"{place('workflows', name, 'max_concurrency')}: workflows.{name}.max_concurrency caps who shares a "
@@ -219,6 +224,29 @@ def _check_numbers(config: Config, place: Place) -> None:
         raise ConfigError(
             f"{place('gateway', 'buffered_mb')}: gateway.buffered_mb is less than gateway.max_body_mb, "
             "so the largest body could never be taken"
+        )
+
+
+def _check_joining(name: str, workflow: WorkflowConfig, place: Place) -> None:
+    if not 0 <= workflow.join_max <= MOST_JOINED:
+        raise ConfigError(
+            f"{place('workflows', name, 'join_max')}: workflows.{name}.join_max must be a whole number from 0 to "
+            f"{MOST_JOINED}; the more are joined, the longer each waits for the whole answer"
+        )
+    if not 0 < workflow.join_window_s <= MOST_JOIN_WINDOW_S:
+        raise ConfigError(
+            f"{place('workflows', name, 'join_window_s')}: workflows.{name}.join_window_s must be a number above 0 "
+            f"and at most {MOST_JOIN_WINDOW_S:g}"
+        )
+    if workflow.join_max > 1 and workflow.traceable:
+        raise ConfigError(
+            f"{place('workflows', name, 'join_max')}: workflows.{name} is traceable, so that each answer comes from a "
+            "request of its own, and join_max has several answered by one; take out one of the two"
+        )
+    if workflow.join_users and workflow.join_max < 2:
+        raise ConfigError(
+            f"{place('workflows', name, 'join_users')}: workflows.{name}.join_users without join_max, so that nothing "
+            "is joined; set join_max, such as 8, or take it out"
         )
 
 
@@ -257,6 +285,29 @@ def _check_fallbacks(config: Config, place: Place) -> None:
             raise ConfigError(
                 f"{place('workflows', name, 'queued')}: workflows.{name}.queued must say {{ticket}} where the ticket "
                 "is to stand"
+            )
+
+
+def _check_budgets(config: Config, place: Place) -> None:
+    keys = [key.name for key in config.gateway.keys]
+    for name, settings in config.budgets.items():
+        try:
+            budget_of(name, settings)
+        except BudgetSettingError as problem:
+            raise ConfigError(
+                f"{place('budgets', name, problem.field)}: budgets.{name}.{problem.field} {problem}"
+            ) from None
+        if settings.slow is not None:
+            kind, _, target = settings.slow.partition(":")
+            if kind not in ("lane", "model") or not target or (kind == "lane" and target not in config.lanes):
+                raise ConfigError(
+                    f'{place("budgets", name, "slow")}: budgets.{name}.slow must be "lane:NAME" or "model:NAME"; lanes '
+                    f"are {', '.join(config.lanes)}"
+                )
+        if settings.caller_key is not None and settings.caller_key not in keys:
+            raise ConfigError(
+                f"{place('budgets', name, 'caller_key')}: budgets.{name}.caller_key: there is no caller key "
+                f"{settings.caller_key!r} in gateway.keys"
             )
 
 

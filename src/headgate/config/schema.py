@@ -14,6 +14,7 @@ from headgate.secret import Secret
 
 __all__ = [
     "AdminConfig",
+    "BudgetConfig",
     "CallerKey",
     "Config",
     "CredentialConfig",
@@ -100,6 +101,10 @@ class CallerKey:
     """If set, calls with this key belong to this user."""
     session: str | None = None
     """If set, calls with this key belong to this session."""
+    team: str | None = None
+    """If set, calls with this key belong to this team."""
+    tags: tuple[str, ...] = ()
+    """Calls with this key have these tags, beside those that they bring."""
     lane: str | None = None
     """If set, calls with this key run in this lane."""
     lanes: tuple[str, ...] = ()
@@ -173,8 +178,9 @@ class LaneConfig:
     max_wait_s: float = 60.0
     """Longest a call may wait for its turn.  0 refuses at once."""
     max_queue: int = 10_000
-    """Calls that may wait at the same time.  Beyond it, and up to twice as many, only calls of workflows that have less
-    than an even share of the places wait, so that one that floods its lane does not keep the others out."""
+    """Calls that may wait at the same time, in each pool of models.  When the places are taken, a call of a workflow
+    that has less than an even share of them takes the place of the call that came last of one that has more, which is
+    refused: one that floods its lane does not keep the others out."""
     open: tuple[str, ...] = ()
     """When calls of this lane are sent, such as `["Mon-Fri 20:00-06:00", "Sat,Sun 00:00-24:00"]`: days and times on the
     clock of `time_zone`.  A window belongs to the day on which it begins; without days it is every day's.  Empty:
@@ -268,6 +274,25 @@ class MemoConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchesConfig:
+    """How the calls of workflows with `batch = true` are answered through Message Batches.  Their callers wait on the
+    line, so a call goes into a batch only if it says that it can wait: by its deadline, or by its lane's."""
+
+    min_patience_s: float = 3600.0
+    """A call with less time than this is asked at once, by itself."""
+    collect_s: float = 600.0
+    """Longest a call waits for others to share its batch; never longer than a tenth of the time it has."""
+    max_requests: int = 10_000
+    """Requests of one batch: it goes when it has so many."""
+    max_mb: int = 64
+    """Bytes of one batch, likewise.  The API takes 256 MB."""
+    poll_s: float = 60.0
+    """How often the API is asked which batches have ended: one request for all of them."""
+    reserve_s: float = 600.0
+    """So long before a call's time is up its batch is cancelled; what is not answered by then is asked by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LedgerConfig:
     """Where every call is recorded."""
 
@@ -335,6 +360,65 @@ class WorkflowConfig:
     max_concurrency: int | None = None
     """Calls of this workflow that may be under way at the same time in one pool of models; more wait their turn, and
     leave the limits to others meanwhile.  Unset: any number."""
+    join_max: int = 0
+    """Up to so many small calls with the same instructions, schema and parameters are asked in one request, and each
+    gets its own answer.  0 and 1 ask each by itself."""
+    join_window_s: float = 1.0
+    """Longest a call waits for others to be asked together with.  It waits a quarter of the time it has at most, and
+    not at all while it is not likely that anybody comes."""
+    join_users: bool = False
+    """Whether calls of different users may be joined.  Calls of different caller keys never are."""
+    traceable: bool = False
+    """Each answer must come from a request of its own: nothing is joined."""
+    batch: bool = False
+    """Whether calls that have time are answered through Message Batches, at half the price: see `[batches]`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """How much some calls may cost in some time.  A call is charged to every budget that covers it, in the window in
+    which it was admitted."""
+
+    usd: str
+    """US dollars in quotes, such as `"25.00"`."""
+    window: Literal["call", "session", "hour", "day", "week", "month"] = "month"
+    """For how long: one call, one session for as long as it lives, or an hour, day, week (from Monday) or month of the
+    calendar in `time_zone`."""
+    time_zone: str = "UTC"
+    """Whose clock the window goes by: `Europe/Amsterdam`."""
+    team: str | None = None
+    """Covers the calls of this team only.  This one and the next six go together: a call must match all that are set.
+    With none of them a budget covers every call."""
+    caller_key: str | None = None
+    """Calls with this caller key (its name)."""
+    user: str | None = None
+    """Calls of this user, as the ledger has it: a mail address is known by its digest, `user-…`."""
+    session: str | None = None
+    """Calls of this session."""
+    workflow: str | None = None
+    """Calls of this workflow."""
+    model: str | None = None
+    """Calls to this model."""
+    tag: str | None = None
+    """Calls with this tag."""
+    per: tuple[str, ...] = ()
+    """Gives each its own: `["user"]` is so much for every user by themselves.  Of `team`, `caller_key`, `user`,
+    `session`, `workflow`, `model`, `tag`.  Calls that name none share one."""
+    mode: Literal["smooth", "strict"] = "smooth"
+    """Which calls still fit.  `smooth` sets aside what a call is expected to cost, so that spending may pass the budget
+    by what calls under way cost beyond that.  `strict` sets aside the most that a call can cost, so that it never does:
+    it lowers `max_tokens` to what is left, has calls wait for others to end, and refuses calls whose cost has no
+    bound."""
+    warn_at: float = 0.5
+    """Share of the budget at which the log says so, once in a window; 0: never."""
+    slow_at: float = 0.8
+    """Share from which `slow` is in force; 0: never."""
+    slow: str | None = None
+    """What is done with calls from then on: `lane:bulk` has them run in that lane, `model:claude-haiku-5-5` asks that
+    model.  Unset: nothing."""
+    refuse_at: float = 1.0
+    """Share that spending must not pass: calls for which there is no room are refused.  0: none is, so that the budget
+    only watches."""
 
 
 def _lanes() -> dict[str, LaneConfig]:
@@ -361,8 +445,11 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     estimates: EstimatesConfig = field(default_factory=EstimatesConfig)
     memo: MemoConfig = field(default_factory=MemoConfig)
+    batches: BatchesConfig = field(default_factory=BatchesConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     log: LogConfig = field(default_factory=LogConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)
+    budgets: dict[str, BudgetConfig] = field(default_factory=dict)
+    """By name: `[budgets.support-day]`."""
     workflows: dict[str, WorkflowConfig] = field(default_factory=dict)
     """By name: `[workflows.support-chat]`."""

@@ -1,0 +1,218 @@
+"""What a budget is: which calls it covers, how it is split, for how long, and what it says at which share.  Pure.
+
+Money is integer pico-dollars.  A budget is a filter, a split and a window: the calls that match all of `only` are
+charged to one account for each combination of what `per` names, in the window in which the call was admitted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import product
+from typing import Literal, NamedTuple
+
+from headgate.core.window import Calendar, WindowKind
+
+__all__ = [
+    "SCOPES", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "changed", "pico_of", "preview",
+    "share_of",
+]  # fmt: skip
+
+SCOPES = ("team", "caller_key", "user", "session", "workflow", "model", "tag")
+MOST_USD = 5_000_000
+"""The ledger's integers hold nine million, and spending may pass a budget."""
+NOBODY = "-"
+"""Stands for calls that name no user, team and so on: they share one account, so that leaving a name out is no way
+around a budget."""
+
+_USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,12})?")
+_PICO = 10**12
+
+
+class Who(NamedTuple):
+    """On whose behalf a call is made, as far as budgets ask."""
+
+    team: str | None = None
+    caller_key: str | None = None
+    user: str | None = None
+    session: str | None = None
+    workflow: str | None = None
+    model: str | None = None
+    tag: tuple[str, ...] = ()
+
+
+class AccountKey(NamedTuple):
+    """One sum of money."""
+
+    budget: str
+    who: str
+    """The values of what the budget is split by, with blanks between; empty if it is not split."""
+    window: str
+    """The name of the window; `-` for a session, which has no end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """One budget as it is in force."""
+
+    name: str
+    cap_pico: int
+    window: WindowKind
+    calendar: Calendar | None = None
+    """Of a window that is a stretch of time."""
+    zone: str = "UTC"
+    only: tuple[tuple[str, str], ...] = ()
+    """What a call must have to be covered: pairs of a scope and a value.  Empty: every call."""
+    per: tuple[str, ...] = ()
+    strict: bool = False
+    warn_pico: int | None = None
+    slow_pico: int | None = None
+    slow: str | None = None
+    refuse_pico: int | None = None
+    """What is spent and held may not pass this; None: nothing is refused."""
+
+    @property
+    def by_model(self) -> bool:
+        """Whether it matters which model is asked."""
+        return "model" in self.per or any(scope == "model" for scope, _ in self.only)
+
+    def covers(self, who: Who) -> bool:
+        for scope, value in self.only:
+            told = getattr(who, scope)
+            if (value not in told) if scope == "tag" else (told != value):
+                return False
+        return True
+
+    def split(self, who: Who) -> Iterator[str]:
+        """The accounts that a covered call is charged to, in full each; more than one only where it has several
+        tags."""
+        values = []
+        for scope in self.per:
+            told = getattr(who, scope)
+            values.append((told or (NOBODY,)) if scope == "tag" else (told or NOBODY,))
+        return map(" ".join, product(*values))
+
+
+def pico_of(usd: str) -> int:
+    """An amount such as "25.00" in pico-dollars.
+
+    Raises:
+        ValueError: it is none, or none that a budget can have; says what to write.
+    """
+    if not _USD.fullmatch(usd):
+        hint = " without commas" if "," in usd else ""
+        raise ValueError(f'must be US dollars{hint} in quotes, such as "1000.50"')
+    pico = int(Decimal(usd).scaleb(12))
+    if not 0 < pico <= MOST_USD * _PICO:
+        raise ValueError(f"must be more than 0 and at most {MOST_USD} dollars")
+    return pico
+
+
+def share_of(cap_pico: int, share: float) -> int | None:
+    """A share of a cap; None for a share of 0, which says never."""
+    return int(cap_pico * Decimal(str(share))) if share else None
+
+
+# -- live changes ------------------------------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """One setting of one budget, changed while Headgate runs."""
+
+    number: int
+    """1 for the first change ever made."""
+    budget: str
+    setting: Literal["usd", "mode", "warn_at", "slow_at", "slow", "refuse_at"]
+    value: str | None
+    """None: what the configuration says is in force again."""
+    actor: str
+    """Who made it."""
+    made_ms: int
+    digest: str
+    """Of this row and the digest before it: a chain, so that a row that was altered or taken out shows."""
+
+
+def changed(budget: Budget, thresholds: Mapping[str, float], changes: Iterable[Change]) -> Budget:
+    """`budget` with the newest value of each setting that was changed.
+
+    Args:
+        thresholds: `warn_at`, `slow_at` and `refuse_at` as configured, as shares of the cap.
+
+    Raises:
+        ValueError: a value is none that the setting can have.
+    """
+    newest = {change.setting: change.value for change in changes if change.budget == budget.name}
+    told = {setting: value for setting, value in newest.items() if value is not None}
+    if not told:
+        return budget
+    cap_pico = pico_of(told["usd"]) if "usd" in told else budget.cap_pico
+    shares = {name: _share(name, told[name]) if name in told else thresholds[name] for name in thresholds}
+    mode = told.get("mode")
+    if mode not in (None, "strict", "smooth"):
+        raise ValueError('mode must be "strict" or "smooth"')
+    strict = budget.strict if mode is None else mode == "strict"
+    if strict and not shares["refuse_at"]:
+        raise ValueError("a strict budget must refuse: refuse_at cannot be 0")
+    return replace(
+        budget,
+        cap_pico=cap_pico,
+        strict=strict,
+        slow=told.get("slow", budget.slow),
+        warn_pico=share_of(cap_pico, shares["warn_at"]),
+        slow_pico=share_of(cap_pico, shares["slow_at"]),
+        refuse_pico=share_of(cap_pico, shares["refuse_at"]),
+    )
+
+
+def _share(name: str, text: str) -> float:
+    if not re.fullmatch(r"[01](\.[0-9]{1,6})?", text) or float(text) > 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, such as 0.8")
+    return float(text)
+
+
+# -- what it would have done -------------------------------------------------------------------------------------------
+
+
+class PastCall(NamedTuple):
+    """A call of the ledger."""
+
+    started_ms: int
+    who: Who
+    cost_pico: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a budget would have done to past calls."""
+
+    covered: int
+    refused: int
+    slowed: int
+    spent_pico: int
+    """By the calls that would not have been refused."""
+
+
+def preview(budget: Budget, calls: Iterable[PastCall]) -> Preview:
+    """What `budget` would have done to `calls`, which come in the order of time: each at its real cost, one after the
+    other.  What each account had spent before the first of them is not known."""
+    spent: dict[tuple[str, str], int] = {}
+    covered = refused = slowed = total = 0
+    for call in calls:
+        if not budget.covers(call.who):
+            continue
+        covered += 1
+        window = budget.calendar.span(call.started_ms).name if budget.calendar is not None else NOBODY
+        accounts = [(who, window) for who in budget.split(call.who)]
+        before = 0
+        if budget.window != "call" and not (budget.window == "session" and call.who.session is None):
+            before = max([spent.get(account, 0) for account in accounts])
+        if budget.refuse_pico is not None and before + call.cost_pico > budget.refuse_pico:
+            refused += 1
+            continue
+        slowed += budget.slow_pico is not None and before >= budget.slow_pico
+        total += call.cost_pico
+        for account in accounts:
+            spent[account] = spent.get(account, 0) + call.cost_pico
+    return Preview(covered, refused, slowed, total)

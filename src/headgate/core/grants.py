@@ -1,0 +1,227 @@
+"""What one process may spend of the accounts that it shares with others.  Pure.
+
+A store keeps for each account what is settled, and for each process a grant: as much as that process has spent and not
+yet told, or holds, or may hold without asking.  A call holds inside the grants of its process, in memory, in all
+accounts that cover it or in none.  A process that dies leaves its grants behind, which then count as spent: too much,
+never too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from headgate.core.budget import AccountKey, Budget
+
+__all__ = ["Account", "Ask", "Hold", "Report", "State", "take"]
+
+NEVER_MS = 2**62
+"""When the window of a session ends."""
+UNLIMITED_PICO = 2**62
+
+
+class Account:
+    """One account as a process knows it."""
+
+    __slots__ = (
+        "budget", "end_ms", "granted", "held", "key", "lost", "others", "own", "spent", "start_ms", "told", "used_s",
+    )  # fmt: skip
+
+    def __init__(self, budget: Budget, key: AccountKey, start_ms: int = 0, end_ms: int = NEVER_MS) -> None:
+        self.budget = budget
+        """As in force now."""
+        self.key = key
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.granted = 0
+        """Pico-dollars that this process may spend, those in the next two included."""
+        self.spent = 0
+        """Spent and not yet told."""
+        self.held = 0
+        """Set aside for calls under way."""
+        self.others = 0
+        """What is settled, and what other processes were granted, when last heard of."""
+        self.own = False
+        """It belongs to one call only and is in no store."""
+        self.lost = False
+        """The grant was counted as spent, since it was not renewed in time; calls under way settle into nothing."""
+        self.told = 0
+        """Thresholds that were announced: a bit each."""
+        self.used_s = 0.0
+
+    @property
+    def free(self) -> int:
+        """May be held without asking; less than nothing where calls cost more than was expected."""
+        return self.granted - self.spent - self.held
+
+    @property
+    def known(self) -> int:
+        """What is spent or held by anybody, as far as is known here."""
+        return self.others + self.spent + self.held
+
+    @property
+    def limit(self) -> int:
+        refuse = self.budget.refuse_pico
+        return UNLIMITED_PICO if refuse is None else refuse
+
+    @property
+    def rest(self) -> int:
+        """What is left for new holds as far as is known here, the own grant included."""
+        return self.limit - self.known
+
+    @property
+    def share(self) -> float:
+        """Of the cap: spent or held."""
+        return self.known / self.budget.cap_pico
+
+
+class Hold:
+    """Money set aside for one call.  Ends settled, once; settling at nothing is releasing."""
+
+    __slots__ = ("closed", "parts")
+
+    def __init__(self, parts: dict[Account, int]) -> None:
+        self.parts = parts
+        self.closed = False
+
+    def short(self, wanted: Mapping[Account, int]) -> list[tuple[Account, int]]:
+        """What is missing in which account before the hold can be as `wanted`."""
+        missing = []
+        for account, amount in wanted.items():
+            lack = amount - self.parts.get(account, 0) - account.free
+            if lack > 0:
+                missing.append((account, lack))
+        return missing
+
+    def raise_to(self, wanted: Mapping[Account, int], *, force: bool = False) -> bool:
+        """Hold at least `wanted` in each account, in all or in none; False: there is not enough in a grant.
+
+        Args:
+            force: whether there is or not, since the money is being spent already.
+        """
+        if not force and self.short(wanted):
+            return False
+        for account, amount in wanted.items():
+            more = amount - self.parts.get(account, 0)
+            if more > 0:
+                account.held += more
+                self.parts[account] = amount
+        return True
+
+    def settle(self, costs: Mapping[Account, int]) -> None:
+        """The call is over and cost so much in each account; in one that is not named, nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        for account, amount in self.parts.items():
+            account.held -= amount
+        for account, cost in costs.items():
+            account.spent += cost
+
+
+def take(accounts: Sequence[Account], amount: int) -> Hold | None:
+    """Hold `amount` in every one of `accounts`, or in none: None."""
+    for account in accounts:
+        if account.granted - account.spent - account.held < amount:
+            return None
+    for account in accounts:
+        account.held += amount
+    return Hold(dict.fromkeys(accounts, amount))
+
+
+# -- what a store is asked and told ------------------------------------------------------------------------------------
+
+
+class Ask(NamedTuple):
+    """A process wants more of an account."""
+
+    key: AccountKey
+    limit: int
+    """Not beyond this, all that is settled and granted together."""
+    need: int
+    most: int
+    """Taken as far as plenty is left."""
+    end_ms: int = NEVER_MS
+    force: bool = False
+    """It is being spent already: granted whether there is room or not."""
+
+
+class Report(NamedTuple):
+    """A process tells what it spent of its grant, and keeps the lease on the rest."""
+
+    key: AccountKey
+    spent: int
+    keeps: int
+    """The grant from now on."""
+    had: int
+    """The grant until now, what was spent included."""
+    end_ms: int = NEVER_MS
+
+
+class State(NamedTuple):
+    """An account as its store knows it."""
+
+    key: AccountKey
+    settled: int
+    others: int
+    """Granted to other processes."""
+    granted: int
+    """Granted to the one that asks."""
+    wanted: bool = False
+    """Somebody was short of it within the last seconds."""
+    lost: bool = False
+    """The grant of the one that reports had run out and was counted as spent."""
+    told: int = 0
+    end_ms: int = NEVER_MS
+
+
+CHUNK_SHARE = 16
+"""With what is needed comes a sixteenth of what is then left, so that the next calls need not ask; the less is left the
+smaller it is, so that nobody sits on what others need."""
+
+
+def grant_of(ask: Ask, settled: int, granted: int) -> int | None:
+    """How much more a store grants; None: there is not enough.
+
+    Args:
+        granted: to everybody, the one that asks included.
+    """
+    left = ask.limit - settled - granted - ask.need
+    if left < 0:
+        return ask.need if ask.force else None
+    return ask.need + max(0, min(ask.most - ask.need, left // CHUNK_SHARE))
+
+
+def give_back(account: Account, keep: int) -> Report:
+    """The report of what was spent, in which all that is free beyond `keep` is given back.  The account is changed at
+    once, so that nothing is held of it in the meantime; `undo` if it could not be told."""
+    spent = account.spent
+    back = max(0, account.free - keep)
+    had = account.granted
+    account.granted = max(0, had - spent - back)
+    account.spent = 0
+    # Until the store has said so, what was told still counts as known.
+    account.others += spent
+    return Report(account.key, spent, account.granted, had, account.end_ms)
+
+
+def undo(account: Account, report: Report) -> None:
+    """What `give_back` told could not be written down."""
+    account.spent += report.spent
+    account.others -= report.spent
+    account.granted += report.had - report.keeps
+
+
+def heard(accounts: Mapping[AccountKey, Account], states: Iterable[State]) -> list[Account]:
+    """Take in what a store says; returns the accounts whose grants are lost."""
+    lost = []
+    for state in states:
+        account = accounts.get(state.key)
+        if account is None:
+            continue
+        account.others = state.settled + state.others
+        account.told |= state.told
+        if state.lost:
+            account.lost = True
+            lost.append(account)
+    return lost
