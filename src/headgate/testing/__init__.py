@@ -11,6 +11,7 @@ from headgate.sim import SimSettings
 from headgate.sim.scenario import ScenarioError
 from headgate.testing.claude import Claude, simulated_claude
 from headgate.testing.line import Faults, Line, shim
+from headgate.testing.prefix import assert_stable_prefix
 from headgate.testing.real_time import RealTimeUsed
 from headgate.testing.virtual import VirtualWorld, virtual
 
@@ -22,6 +23,7 @@ __all__ = [
     "ScenarioError",
     "SimSettings",
     "VirtualWorld",
+    "assert_stable_prefix",
     "shim",
     "simulated_claude",
     "virtual",
