@@ -84,68 +84,26 @@ def _times(value: float) -> str:
     return f"{value:.2f}"
 
 
-FIGURES = (
-    Figure(
-        title="429s ÷ attempts, after the first minute",
-        of=("1s", "10s", "60s"),
-        metric="late_429",
-        goal=0.001,
-        shown=_percent,
-    ),
-    Figure(title="makespan ÷ fluid bound", of=("10s", "60s"), metric="stretch", goal=1.01, shown=_ratio, of_all=True),
-    Figure(
-        title="makespan ÷ that of first come", of=("1s",), metric="to_first_come", goal=1.01, shown=_ratio, of_all=True
-    ),
-    Figure(
-        title="makespan ÷ ideal-cache bound", of=("cached",), metric="stretch", goal=1.03, shown=_ratio, of_all=True
-    ),
-    Figure(title="interactive wait, p95", of=("lanes",), metric="interactive_p95_s", goal=1, shown=_seconds),
-    Figure(
-        title="bulk's share of the rest", of=("lanes",), metric="bulk_share", goal=0.97, at_most=False, shown=_percent
-    ),
-    Figure(
-        title="Jain index, 24 backlogged tenants",
-        of=("tenants/backlogged",),
-        metric="jain",
-        goal=0.99,
-        at_most=False,
-        shown=_ratio,
-    ),
-    Figure(
-        title="Jain index, the tenants as recorded",
-        of=("tenants/recorded",),
-        metric="jain",
-        goal=0.99,
-        at_most=False,
-        shown=_ratio,
-    ),
-    Figure(title="attempts ÷ calls", of=("storm",), metric="attempts", goal=1.2, shown=_times),
-    Figure(
-        title="full service after, in probe intervals",
-        of=("storm",),
-        metric="recovery",
-        goal=2,
-        shown=_times,
-        of_all=True,
-    ),
-    Figure(title="waiting jobs, at most", of=("retry-storm",), metric="most_queued", goal=780, shown=_whole),
-    Figure(
-        title="throughput ÷ limit while jobs wait",
-        of=("retry-storm",),
-        metric="throughput",
-        goal=0.95,
-        at_most=False,
-        shown=_percent,
-    ),
-    Figure(
-        title="interactive wait after the bad minute, p95",
-        of=("retry-storm",),
-        metric="interactive_p95_s",
-        goal=1,
-        shown=_seconds,
-    ),
-    Figure(title="429s ÷ attempts", of=("hidden",), metric="share_429", goal=0.005, shown=_percent),
-    Figure(title="used of the other half", of=("hidden",), metric="used", goal=0.97, at_most=False, shown=_percent),
+_MOST, _LEAST, _ALL = {"at_most": True}, {"at_most": False}, {"at_most": True, "of_all": True}
+FIGURES = tuple(
+    Figure(title=title, of=of, metric=metric, goal=goal, shown=shown, **more)
+    for title, of, metric, goal, shown, more in (
+        ("429s ÷ attempts, after the first minute", ("1s", "10s", "60s"), "late_429", 0.001, _percent, _MOST),
+        ("makespan ÷ fluid bound", ("10s", "60s"), "stretch", 1.01, _ratio, _ALL),
+        ("makespan ÷ that of first come", ("1s",), "to_first_come", 1.01, _ratio, _ALL),
+        ("makespan ÷ ideal-cache bound", ("cached",), "stretch", 1.03, _ratio, _ALL),
+        ("interactive wait, p95", ("lanes",), "interactive_p95_s", 1, _seconds, _MOST),
+        ("bulk's share of the rest", ("lanes",), "bulk_share", 0.97, _percent, _LEAST),
+        ("Jain index, 24 backlogged tenants", ("tenants/backlogged",), "jain", 0.99, _ratio, _LEAST),
+        ("Jain index, the tenants as recorded", ("tenants/recorded",), "jain", 0.99, _ratio, _LEAST),
+        ("attempts ÷ calls", ("storm",), "attempts", 1.2, _times, _MOST),
+        ("full service after, in probe intervals", ("storm",), "recovery", 2, _times, _ALL),
+        ("waiting jobs, at most", ("retry-storm",), "most_queued", 780, _whole, _MOST),
+        ("throughput ÷ limit while jobs wait", ("retry-storm",), "throughput", 0.95, _percent, _LEAST),
+        ("interactive wait after the bad minute, p95", ("retry-storm",), "interactive_p95_s", 1, _seconds, _MOST),
+        ("429s ÷ attempts", ("hidden",), "share_429", 0.005, _percent, _MOST),
+        ("used of the other half", ("hidden",), "used", 0.97, _percent, _LEAST),
+    )
 )
 
 

@@ -114,8 +114,8 @@ def test_a_stream_that_keeps_breaking_is_begun_as_often_as_attempts_allow(read, 
         read(breaking(99))
 
 
-def test_each_attempt_is_told_and_recorded(breaking):
-    """Four attempts, three notices, one call in the books that failed."""
+def read_with_a_listener(scenario: Path, through: str) -> tuple[list[Told], list, list]:
+    """A stream that breaks for good: what its listener was told, and the records of calls and attempts."""
     seen: list[Told] = []
 
     async def scene(world):
@@ -125,7 +125,13 @@ def test_each_attempt_is_told_and_recorded(breaking):
             await read_to_the_end(stream)
         return world.ledger.calls, world.ledger.attempts
 
-    calls, attempts = virtual(scene, scenario=breaking(99), through="library")
+    calls, attempts = virtual(scene, scenario=scenario, through=through)
+    return seen, calls, attempts
+
+
+def test_each_attempt_is_told_and_recorded(breaking):
+    """Four attempts, three notices, one call in the books that failed."""
+    seen, calls, attempts = read_with_a_listener(breaking(99), "library")
 
     notices = [each for each in seen if isinstance(each, headgate.StreamRestart)]
     assert [(notice.attempt, notice.error) for notice in notices] == [(n, "stream_cut") for n in (2, 3, 4)]
@@ -178,16 +184,7 @@ def test_the_sdks_own_helper_is_never_restarted(breaking):
 
 def test_through_the_gateway_nothing_is_restarted(breaking):
     """Its callers cannot be told."""
-    seen: list[Told] = []
-
-    async def scene(world):
-        with headgate.context(on_stream_restart=seen.append):
-            stream = await world.client(max_retries=0).messages.create(**asking(), stream=True)
-        with pytest.raises(anthropic.APIError):
-            await read_to_the_end(stream)
-        return world.ledger.calls
-
-    [call] = virtual(scene, scenario=breaking(), through="gateway")
+    seen, [call], _ = read_with_a_listener(breaking(), "gateway")
 
     assert (seen, call.attempts) == ([], 1)
 

@@ -175,14 +175,19 @@ def test_who_took_too_little_is_made_up_for_when_the_truth_is_known():
     assert tenants(drain(queue, 1)) == "a"
 
 
+def pass_by(queue: FairQueue) -> None:
+    """A caller each, and none of them comes again; until the idle have been swept out."""
+    for number in range(4 * LEAST_SWEPT):
+        queue.discard(put(queue, f"passer-by {number}"), 0.0)
+
+
 def test_nobody_gains_by_being_forgotten():
     """Tenants are forgotten when they are idle, but not while they have had more than those who wait."""
     queue = make()
     put(queue, "greedy", size=50.0)
     put(queue, "a")
     queue.ended(*drain(queue, 1))
-    for number in range(4 * LEAST_SWEPT):  # a caller each, and none of them comes again
-        queue.discard(put(queue, f"passer-by {number}"), 0.0)
+    pass_by(queue)
     for _ in range(60):
         put(queue, "a")
         put(queue, "greedy")
@@ -197,8 +202,7 @@ def test_who_has_an_attempt_under_way_is_not_forgotten():
     for _ in range(3):
         put(queue, "a")
     drain(queue, 4)
-    for number in range(4 * LEAST_SWEPT):
-        queue.discard(put(queue, f"passer-by {number}"), 0.0)
+    pass_by(queue)
     queue.ended(slow)
     queue.charge(slow, 50.0)
     for _ in range(40):
