@@ -15,7 +15,7 @@ def run_of(tmp_path, *calls: tuple[str, float, float, int]) -> Run:
     rows = [row(asked_s, tokens, tenant=tenant) for tenant, asked_s, _, tokens in calls]
     workload = workload_of(tmp_path, *rows)
     outcomes = [
-        Outcome(ask, ask.at_s, admitted_s, Observed(admitted_s, tokens, 0, 10, 0))
+        Outcome(ask, ask.at_s, admitted_s, Observed(admitted_s, tokens, 0, 10, 0), answered=True)
         for ask, (_, _, admitted_s, tokens) in zip(workload.asks, calls, strict=True)
     ]
     return Run(workload, Setup(), {"sonnet-5.5": (60_000, 60_000, 60_000)}, outcomes, [])

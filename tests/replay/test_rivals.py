@@ -61,7 +61,7 @@ def test_the_sdk_policy_tries_when_the_real_sdk_tries(tmp_path, monkeypatch):
     monkeypatch.setattr(
         line_module,
         "headers_of",
-        lambda ask: (
+        lambda ask, **_: (
             [header for header in plain(ask) if header[0] != b"x-sim"] + [(b"x-sim", TROUBLE[ask.number].encode())]
         ),
     )

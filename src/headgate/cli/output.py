@@ -12,7 +12,18 @@ from typing import Any
 
 from headgate.core.printable import printable, printable_json
 
-__all__ = ["age", "command", "money", "print_json", "print_line", "print_table", "say", "say_next", "url"]
+__all__ = [
+    "age",
+    "command",
+    "money",
+    "print_json",
+    "print_line",
+    "print_number_json",
+    "print_table",
+    "say",
+    "say_next",
+    "url",
+]
 
 
 def print_json(value: Any) -> None:
@@ -21,6 +32,14 @@ def print_json(value: Any) -> None:
 
     text = msgspec.json.format(printable_json(msgspec.json.encode(value)), indent=2)
     sys.stdout.write(text.decode() + "\n")
+
+
+def print_number_json(value: Any) -> None:
+    """As `print_json`, with exact decimals as numbers: for figures that are there to be compared."""
+    import msgspec
+
+    text = msgspec.json.Encoder(decimal_format="number").encode(value)
+    sys.stdout.write(msgspec.json.format(printable_json(text), indent=2).decode() + "\n")
 
 
 def print_line(value: Any) -> None:

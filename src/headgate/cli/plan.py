@@ -1,4 +1,4 @@
-"""`headgate plan`: what if the tier, the lanes, the prompt cache or the traffic were different."""
+"""`headgate plan`: what if the tier, the lanes, the cache or the traffic were different; or Headgate were there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.cli.compare import compare_plain
 from headgate.cli.output import money, print_json, print_table, say_next
 from headgate.cli.replay import Latencies, PolicyChoice, Source, check_plot, misused, save_plot
 
@@ -26,10 +27,22 @@ class OnOff(StrEnum):
     off = "off"
 
 
+class Compare(StrEnum):
+    plain = "plain"
+
+
 def plan(
     plant: Annotated[
         str | None,
         typer.Option(help="A company with its tools: a TOML file, or '' for the one that comes along (the default)."),
+    ] = None,
+    workload: Annotated[str | None, typer.Option(help="The same as --plant, for --compare.")] = None,
+    compare: Annotated[
+        Compare | None,
+        typer.Option(help="Play a whole plan through Headgate, and as its tools would send it without."),
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.01, max=366, help="How much of it, from Monday 0:00; default as it says.")
     ] = None,
     trace: Annotated[str | None, typer.Option(help="Or a trace: one that comes along, or a file.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Or a day of this ledger of Headgate's, with --day.")] = None,
@@ -65,7 +78,10 @@ def plan(
         int | None, typer.Option(min=1, help="What if: only the first so many of a plan, else the busiest.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="What if: this model for every call.")] = None,
-    latency: Annotated[Latencies, typer.Option(help="How long the simulated API takes to answer.")] = Latencies.none,
+    latency: Annotated[
+        Latencies | None,
+        typer.Option(help="How long the simulated API takes to answer; default none, with --compare typical."),
+    ] = None,
     scenario: Annotated[
         str | None, typer.Option(help="What goes wrong when, before and after, as `headgate sim --scenario`.")
     ] = None,
@@ -75,14 +91,24 @@ def plan(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Play the same traffic before and after a change, in virtual time, and compare.
+    """Play the same traffic before and after a change, or without and with Headgate, in virtual time, and compare.
 
     Nothing is sent anywhere, and the same seed gives the same figures.
     """
     from headgate.replay.run import Setup, play
     from headgate.replay.workload import Changes
 
+    if compare is not None:
+        others = (trace, ledger, day, from_hour, hours, rpm, itpm, otpm, tier, lanes, prompt_cache, traffic, tools)
+        more = (model, scenario, plot, *([] if now_policy is PolicyChoice.headgate else [now_policy]))
+        with misused("plan"):
+            if any(given is not None for given in (*others, *more)):
+                raise ValueError("--compare takes --workload, --days, --latency, --seed and --json, and nothing else.")
+        compare_plain(workload or plant, seed, days, (latency or Latencies.typical).value, json=json)
+        return
     with misused("plan"):
+        if workload is not None or days is not None:
+            raise ValueError("--workload and --days go with --compare plain; without it: --plant and --hours.")
         if trace is None and ledger is None and plant is None:
             plant = ""
         source = Source(trace, ledger, day, plant, from_hour, hours)
@@ -91,7 +117,7 @@ def plan(
         weights, lane_of = _lanes(lanes)
         before = Setup(
             policy=now_policy.value, tier=now_tier, rpm=rpm, itpm=itpm, otpm=otpm, depth_s=depth_s, seed=seed,
-            latency=latency.value, marked=prompt_cache is not OnOff.on, scenario=scenario,
+            latency=(latency or Latencies.none).value, marked=prompt_cache is not OnOff.on, scenario=scenario,
         )  # fmt: skip
         after = replace(before, policy="headgate", marked=prompt_cache is not OnOff.off, lanes=weights)
         if tier is not None:

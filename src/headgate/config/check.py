@@ -181,6 +181,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s", "buffer_mb"),
         "limits": ("first_burst_s", "burst_s"),
         "memo": ("max_mb", "stale_max_age_s"),
+        "batches": ("min_patience_s", "collect_s", "max_requests", "max_mb", "poll_s", "reserve_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "log": ("content_chars",),
     }  # fmt: skip

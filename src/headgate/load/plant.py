@@ -6,7 +6,7 @@ follows the hours of a working day; a conversation's follow-ups come after their
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush, merge
 from importlib import resources
@@ -23,7 +23,7 @@ from headgate.load.synthetic import draw
 from headgate.load.turns import Conversation, Piece, Turn
 from headgate.toml_file import TomlFile, Where, dotted, nearest, read_toml
 
-__all__ = ["Plant", "read_plant"]
+__all__ = ["Plant", "Tool", "read_plant"]
 
 WEEKEND_SHARE = 0.15
 """Of a working day's rates, on the two days after five."""
@@ -36,7 +36,9 @@ _Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 _Length = tuple[Annotated[float, Meta(gt=0, le=1e7)], Annotated[float, Meta(ge=0, le=5)]]
 
 
-class _Tool(msgspec.Struct, forbid_unknown_fields=True):
+class Tool(msgspec.Struct, forbid_unknown_fields=True):
+    """One workflow of a plan, as its file describes it (docs/howto/load.md)."""
+
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     peak_rpm: _Rate
     volatile_tokens: _Length
@@ -47,7 +49,7 @@ class _Tool(msgspec.Struct, forbid_unknown_fields=True):
     max_tokens: Annotated[int, Meta(ge=1)] = 4_096
     turns: tuple[Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1, le=1_000)]] = (1, 1)
     model: str | None = None
-    tolerance_s: float | None = None
+    tolerance_s: Annotated[float, Meta(gt=0)] | None = None
     joinable: bool = False
     traceable: bool = False
 
@@ -60,12 +62,13 @@ class _Plant(msgspec.Struct, forbid_unknown_fields=True):
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     tier: Literal["evaluation", "start", "build", "scale", "custom"] = "start"
     peak_requests_per_minute: Annotated[float, Meta(gt=0)] | None = None
-    """These four are for who reads the plan: the week begins at its own Monday, and repeats as long as it is played."""
+    """These four are for who plays or reads the plan: the week begins at its own Monday, and repeats as long as it is
+    played."""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     plant: _Plant
-    tool: Annotated[list[_Tool], Meta(min_length=1)]
+    tool: Annotated[list[Tool], Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,21 @@ class Plant:
     """A plan that was read and is in order."""
 
     _plant: _Plant
-    _tools: list[_Tool]
+    _tools: list[Tool]
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        return self._tools
+
+    @property
+    def days(self) -> int:
+        """How long the plan is meant to be played."""
+        return self._plant.days
+
+    @property
+    def tier(self) -> str:
+        """Of the account."""
+        return self._plant.tier
 
     def scaled(self, times: float, tools: int | None = None) -> Plant:
         """With every rate `times` as high; with the first `tools` only.
@@ -92,7 +109,7 @@ class Plant:
             *(self._of(tool, seed, from_hour) for tool in self._tools), key=lambda conversation: conversation.at_s
         )
 
-    def _of(self, tool: _Tool, seed: int, from_hour: float) -> Iterator[Conversation]:
+    def _of(self, tool: Tool, seed: int, from_hour: float) -> Iterator[Conversation]:
         rng = Random(f"{seed}:{tool.name}")  # noqa: S311  # reproducible on purpose
         mean_turns = sum(tool.turns) / 2
         bursts_per_s = tool.peak_rpm / 60 / tool.mean_burst / mean_turns
@@ -114,7 +131,7 @@ class Plant:
         share = self._plant.hourly[int(hour) % HOURS]
         return share if int(hour // HOURS) % 7 < 5 else share * WEEKEND_SHARE
 
-    def _turns(self, tool: _Tool, seed: int, number: int) -> Iterator[Turn]:
+    def _turns(self, tool: Tool, seed: int, number: int) -> Iterator[Turn]:
         rng = Random(f"{seed}:{tool.name}:{number}")  # noqa: S311  # reproducible on purpose
         system = (Piece(tool.name, tool.stable_tokens),) if tool.stable_tokens else ()
         history: tuple[tuple[Piece, ...], ...] = ()
@@ -132,6 +149,7 @@ class Plant:
                 lane=tool.lane,
                 session=f"{tool.name}-{number}" if tool.turns[1] > 1 else None,
                 model=tool.model or self._plant.model,
+                tolerance_s=tool.tolerance_s,
             )
             history = (*messages, (Piece(f"answer to {name}", output_tokens),))
 
@@ -175,7 +193,7 @@ def _check_names(file: TomlFile) -> None:
     tables.append((("plant",), file.values.get("plant"), _Plant))
     tools = file.values.get("tool")
     if isinstance(tools, list):
-        tables += [(("tool", index), tool, _Tool) for index, tool in enumerate(tools)]
+        tables += [(("tool", index), tool, Tool) for index, tool in enumerate(tools)]
     for where, table, shape in tables:
         known = {name: name for name in shape.__struct_fields__}
         for name in table if isinstance(table, dict) else ():

@@ -43,6 +43,8 @@ class Turn:
     """None takes the player's."""
     stream: bool | None = None
     """None takes the player's."""
+    tolerance_s: float | None = None
+    """How long whoever asks waits for the answer at most; None does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,14 @@ class Line:
 
     Args:
         marked: send prompts with their cache markers.
+        length_inside: have the prompt, not a header, ask the simulator for the answer's length.
     """
 
-    def __init__(self, base_url: str, dial: Dial, *, marked: bool) -> None:
+    def __init__(self, base_url: str, dial: Dial, *, marked: bool, length_inside: bool = False) -> None:
         origin, _ = parse_base_url(base_url)
         self._pool = Pool(origin, dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
         self._marked = marked
+        self._length_inside = length_inside
         self._head = (
             f"POST /v1/messages HTTP/1.1\r\nhost: {str(origin).partition('://')[2]}\r\nx-api-key: sk-ant-replay\r\n"
         ).encode("latin-1")
@@ -46,9 +48,9 @@ class Line:
         Args:
             retries: how often it was sent before, as SDKs tell it.
         """
-        body = ask.body(marked=self._marked)
+        body = ask.body(marked=self._marked, length_inside=self._length_inside)
         headers = [
-            *headers_of(ask),
+            *headers_of(ask, length_inside=self._length_inside),
             (b"x-stainless-retry-count", b"%d" % retries),
             (b"content-length", b"%d" % len(body)),
         ]
@@ -72,11 +74,13 @@ class Line:
         self._pool.close()
 
 
-def headers_of(ask: Ask) -> list[tuple[bytes, bytes]]:
-    """What everybody sends; the answer's length is asked of the simulator."""
-    return [
+def headers_of(ask: Ask, *, length_inside: bool = False) -> list[tuple[bytes, bytes]]:
+    """What everybody sends; the answer's length is asked of the simulator, unless the prompt does that."""
+    headers = [
         (b"anthropic-version", b"2023-06-01"),
         (b"content-type", b"application/json"),
-        (b"x-sim", b"tokens=%d" % ask.output_tokens),
         (ASK_HEADER, b"%d" % ask.number),
     ]
+    if not length_inside:
+        headers.append((b"x-sim", b"tokens=%d" % ask.output_tokens))
+    return headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from headgate.clock import Clock
@@ -11,6 +12,8 @@ from headgate.sim import SimulatedClaude
 from headgate.sim.account.books import Entry
 
 __all__ = ["Attempt", "Observed", "Observer"]
+
+HOUR_S = 3_600.0
 
 
 @dataclass(slots=True)
@@ -40,9 +43,14 @@ class Observed:
 
 
 class Observer:
-    """An application for `headgate.net.server`, around the simulated API."""
+    """An application for `headgate.net.server`, around the simulated API.
+
+    Attributes:
+        by_hour: requests of any kind, by the hour of the run.
+    """
 
     def __init__(self, sim: SimulatedClaude, clock: Clock) -> None:
+        self.by_hour: Counter[int] = Counter()
         self.attempts: list[Attempt] = []
         self.answers: dict[int, Observed] = {}
         """By the number of the call; of several answers the first."""
@@ -55,6 +63,7 @@ class Observer:
         self.refuse = sim.refuse
 
     async def handle(self, request: Request) -> Response:
+        self.by_hour[int(self._clock.now_s() // HOUR_S)] += 1
         told = request.by_name.get(ASK_HEADER)
         if told is None:
             return await self._sim.handle(request)  # tokens counted beforehand, and the like

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal, Protocol, get_args
 
 from headgate.call import Call, Kind
 from headgate.clock import Clock
-from headgate.config.schema import Config, LaneConfig
+from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.net.client import Dial
-from headgate.records import CallRecord
+from headgate.records import AttemptRecord, CallRecord
 from headgate.replay.line import Line, headers_of
 from headgate.replay.rivals import Fifo, FixedMinute, FixedRetry, Sdk, Semaphore
 from headgate.replay.workload import Ask
@@ -50,6 +50,8 @@ class Terms:
         workers: of `fixed-retry`, and calls at a time of `semaphore`.
         lanes: Headgate's, beside or instead of its own.
         max_wait_s: longest wait in every lane; None waits as long as it takes.
+        workflows: Headgate's policies.
+        length_inside: prompts ask the simulator for the length of their answers.
     """
 
     per_minute: Mapping[str, tuple[float, float, float]]
@@ -59,13 +61,15 @@ class Terms:
     seed: int
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     max_wait_s: float | None = None
+    workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
+    length_inside: bool = False
 
 
 def policy_of(name: PolicyName, terms: Terms, base_url: str, dial: Dial, clock: Clock) -> Policy:
     """The policy of that name, against the API at `base_url`."""
     if name == "headgate":
         return Headgate(terms, base_url, dial, clock)
-    line = Line(base_url, dial, marked=terms.marked)
+    line = Line(base_url, dial, marked=terms.marked, length_inside=terms.length_inside)
     rng = Random(terms.seed)  # noqa: S311  # reproducible on purpose
     rivals: dict[PolicyName, Callable[[], Policy]] = {
         "fifo": lambda: Fifo(line, clock, terms.per_minute, terms.depth_s, marked=terms.marked),
@@ -81,21 +85,23 @@ class Headgate:
     """The production engine: it learns the limits from the API's answers, like everywhere."""
 
     def __init__(self, terms: Terms, base_url: str, dial: Dial, clock: Clock) -> None:
+        self._batched = {name for name, workflow in terms.workflows.items() if workflow.batch}
+        """They say how long they can wait, since that decides whether a batch is in time for them."""
         config = Config()
         config = replace(
             config,
             upstream=replace(config.upstream, base_url=base_url, max_connections=ENDLESS),
             lanes={name: _patient(lane, terms.max_wait_s) for name, lane in (config.lanes | dict(terms.lanes)).items()},
+            workflows=dict(terms.workflows),
         )
-        self.engine: Engine = engine_in_memory(
-            config, MemoryLedger(), None, clock, ("sk-ant-replay",), terms.seed, dial
-        )
+        self.engine: Engine = engine_in_memory(config, _Unwritten(), None, clock, ("sk-ant-replay",), terms.seed, dial)
         self._clock = clock
-        self._marked = terms.marked
+        self._terms = terms
 
     async def ask(self, ask: Ask) -> bool:
         engine, clock = self.engine, self._clock
-        body = ask.body(marked=self._marked)
+        inside = self._terms.length_inside
+        body = ask.body(marked=self._terms.marked, length_inside=inside)
         record = CallRecord(
             call_id=engine.new_call_id(clock.unix_ms()),
             started_ms=clock.unix_ms(),
@@ -111,9 +117,10 @@ class Headgate:
             kind=Kind.MESSAGES,
             method="POST",
             target="/v1/messages",
-            headers=headers_of(ask),
+            headers=headers_of(ask, length_inside=inside),
             body=body,
             arrived_s=clock.now_s(),
+            requested_deadline_s=ask.turn.tolerance_s if ask.tenant in self._batched else None,
         )
         try:
             reply = await engine.call(call)
@@ -123,6 +130,14 @@ class Headgate:
 
     async def close(self) -> None:
         await self.engine.close()
+
+
+class _Unwritten(MemoryLedger):
+    """Keeps nothing of what is over: a week of calls is many, and the figures come from the simulated API."""
+
+    def record(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
+        for attempt in attempts:
+            self.open.pop((attempt.call_id, attempt.attempt), None)
 
 
 def _patient(lane: LaneConfig, max_wait_s: float | None) -> LaneConfig:

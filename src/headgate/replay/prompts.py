@@ -59,15 +59,23 @@ def prompts_of(turns: Sequence[Turn], *, min_tokens: int) -> list[Prompt]:
     return [tree.prompt(path, min_tokens) for path in paths]
 
 
-def body_of(turn: Turn, prompt: Prompt, model: Model, *, marked: bool) -> bytes:
-    """The body of `POST /v1/messages`, with its cache markers if `marked`."""
+def body_of(turn: Turn, prompt: Prompt, model: Model, *, marked: bool, length_inside: bool = False) -> bytes:
+    """The body of `POST /v1/messages`, with its cache markers if `marked`.
+
+    Args:
+        length_inside: the text asks the simulator for the answer's length, which then holds in a Message Batch and in a
+            request that several calls share; it costs no token more.
+    """
     last = max(part.place for part in prompt.parts)
     contents: list[list[dict[str, Any]]] = [[] for _ in range(last + 1)]
     system: list[dict[str, Any]] = []
     for number, part in enumerate(prompt.parts):
         into = system if part.place == SYSTEM else contents[part.place]
         tokens = part.tokens if into or part.place == SYSTEM else part.tokens - MESSAGE_TOKENS
-        block = {"type": "text", "text": words(f"{part.id:x} ", _chars(tokens, model))}
+        name = f"{part.id:x} "
+        if length_inside and not into and part.place >= 0 and part.place % 2 == 0:
+            name = f"[[sim: tokens={_answer_tokens(turn, part.place)}]] {name}"
+        block = {"type": "text", "text": words(name, max(_chars(tokens, model), len(name) if length_inside else 1))}
         if marked and number in prompt.markers:
             block["cache_control"] = {"type": "ephemeral"}  # type: ignore[assignment]
         into.append(block)
@@ -78,6 +86,13 @@ def body_of(turn: Turn, prompt: Prompt, model: Model, *, marked: bool) -> bytes:
         {"role": "assistant" if place % 2 else "user", "content": content} for place, content in enumerate(contents)
     ]
     return encode(document)
+
+
+def _answer_tokens(turn: Turn, place: int) -> int:
+    """Of the answer to the message at `place`: that of an earlier one stands behind it."""
+    if place + 1 < len(turn.messages):
+        return sum(piece.tokens for piece in turn.messages[place + 1])
+    return turn.output_tokens
 
 
 def _chars(tokens: int, model: Model) -> int:

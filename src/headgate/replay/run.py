@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
 from headgate.clock import Clock, LoopClock
-from headgate.config.schema import Config, LaneConfig
+from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.net.server import Server
 from headgate.replay.observer import Attempt, Observed, Observer
 from headgate.replay.policies import Policy, PolicyName, Terms, policy_of
 from headgate.replay.workload import Ask, Workload
 from headgate.sim import SimSettings, SimulatedClaude
+from headgate.sim.account.books import Totals
 from headgate.sim.scenario import load_scenario
 from headgate.sim.service import LIMITS
-from headgate.sim.settings import TYPICAL_LATENCY, Latency, Limits
+from headgate.sim.settings import TYPICAL_LATENCY, Batches, Latency, Limits
 from headgate.sim.virtual_time import EPOCH, memory_dial, run
 
 __all__ = ["Outcome", "Run", "Setup", "play"]
@@ -38,7 +40,10 @@ class Setup:
         workers: of the policies that have some.
         max_wait_s: longest wait in Headgate's lanes; None waits as long as it takes.
         lanes: of Headgate's, where they are not its own.
+        workflows: Headgate's policies.
         scenario: what goes wrong when, by name or file.
+        batches: how Message Batches go.
+        length_inside: prompts ask the simulator for the length of their answers; a header does otherwise.
     """
 
     policy: PolicyName = "headgate"
@@ -54,7 +59,10 @@ class Setup:
     workers: int = 40
     max_wait_s: float | None = None
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
+    workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
     scenario: str | None = None
+    batches: Batches = field(default_factory=Batches)
+    length_inside: bool = False
 
     def settings(self) -> SimSettings:
         """The simulator's.
@@ -63,7 +71,8 @@ class Setup:
             LookupError, ValueError: they cannot be.
         """
         limits = Limits(tier=self.tier, rpm=self.rpm, itpm=self.itpm, otpm=self.otpm, depth_s=self.depth_s)
-        return SimSettings(limits=limits, latency=TYPICAL_LATENCY if self.latency == "typical" else Latency())
+        latency = TYPICAL_LATENCY if self.latency == "typical" else Latency()
+        return SimSettings(limits=limits, latency=latency, batches=self.batches)
 
     def check(self, workload: Workload) -> None:
         """Find out before a long run what cannot be.
@@ -94,12 +103,15 @@ class Outcome:
     Attributes:
         asked_s: later than recorded only for a follow-up that waited for its answer.
         ended_s: when it was answered or given up.
+        answer: as the API gave it to a request of its own; None also for a call that shared one.
+        answered: whether whoever asked got an answer.
     """
 
     ask: Ask
     asked_s: float
     ended_s: float
     answer: Observed | None
+    answered: bool
 
     @property
     def waited_s(self) -> float:
@@ -109,13 +121,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a whole run: every call in the order of arrival, and every request that reached the API."""
+    """What came of a whole run: every call in the order of arrival, every request for a message that reached the API,
+    requests of any kind by the hour, and what the API bills for all of it."""
 
     workload: Workload
     setup: Setup
     per_minute: Mapping[str, tuple[float, float, float]]
     outcomes: list[Outcome]
     attempts: list[Attempt]
+    by_hour: Counter[int] = field(default_factory=Counter)
+    billed: Totals = field(default_factory=Totals)
 
 
 def play(workload: Workload, setup: Setup) -> Run:
@@ -132,9 +147,11 @@ def play(workload: Workload, setup: Setup) -> Run:
         seed=setup.seed,
         lanes={name: LaneConfig() for name in workload.lanes if name not in Config().lanes} | dict(setup.lanes),
         max_wait_s=setup.max_wait_s,
+        workflows=setup.workflows,
+        length_inside=setup.length_inside,
     )
 
-    async def main() -> tuple[list[Outcome], list[Attempt]]:
+    async def main() -> Run:
         start = scenario.start if scenario is not None and scenario.start is not None else EPOCH
         clock = LoopClock(start, asyncio.get_running_loop())
         sim = SimulatedClaude(settings, clock, Random(setup.seed), scenario)  # noqa: S311  # reproducible on purpose
@@ -145,10 +162,11 @@ def play(workload: Workload, setup: Setup) -> Run:
         outcomes = await _Player(policy, observer, clock, wait=setup.follow_ups == "wait").play(workload)
         await policy.close()
         await server.drain(0)
-        return outcomes, observer.attempts
+        await sim.settle()
+        books = sim.world.books
+        return Run(workload, setup, per_minute, outcomes, observer.attempts, observer.by_hour, books.totals)
 
-    outcomes, attempts = run(main())
-    return Run(workload, setup, per_minute, outcomes, attempts)
+    return run(main())
 
 
 class _Player:
@@ -163,9 +181,11 @@ class _Player:
         self._outcomes: dict[int, Outcome] = {}
         self._trouble: list[BaseException] = []
         """What no policy may end with."""
+        self._stalled_s = STALLED_S
 
     async def play(self, workload: Workload) -> list[Outcome]:
         clock = self._clock
+        self._stalled_s = max(STALLED_S, *(ask.turn.tolerance_s or 0.0 for ask in workload.asks))
         if self._wait:
             self._ended = {ask.before.number: asyncio.Event() for ask in workload.asks if ask.before is not None}
         under_way: set[asyncio.Task[None]] = set()
@@ -194,8 +214,8 @@ class _Player:
         clock = self._clock
         since_s = clock.now_s()
         while under_way:
-            await asyncio.wait(set(under_way), timeout=STALLED_S, return_when=asyncio.FIRST_EXCEPTION)
-            if self._trouble or clock.now_s() - max(since_s, self._observer.last_answer_s) >= STALLED_S:
+            await asyncio.wait(set(under_way), timeout=self._stalled_s, return_when=asyncio.FIRST_EXCEPTION)
+            if self._trouble or clock.now_s() - max(since_s, self._observer.last_answer_s) >= self._stalled_s:
                 break
         for task in set(under_way):
             task.cancel()
@@ -204,16 +224,17 @@ class _Player:
     async def _one(self, ask: Ask) -> None:
         clock = self._clock
         asked_s = clock.now_s()
+        answered = False
         try:
             if self._wait and ask.before is not None:
                 await self._ended[ask.before.number].wait()
                 asked_s = max(asked_s, clock.now_s() + ask.turn.think_s) if clock.now_s() > asked_s else asked_s
                 if asked_s > clock.now_s():
                     await clock.sleep(asked_s - clock.now_s())
-            await self._policy.ask(ask)
+            answered = await self._policy.ask(ask)
         finally:
             answer = self._observer.answers.get(ask.number)
-            self._outcomes[ask.number] = Outcome(ask, asked_s, clock.now_s(), answer)
+            self._outcomes[ask.number] = Outcome(ask, asked_s, clock.now_s(), answer, answered)
             ended = self._ended.get(ask.number)
             if ended is not None:
                 ended.set()

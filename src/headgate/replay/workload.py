@@ -11,14 +11,14 @@ from pathlib import Path
 from random import Random
 
 from headgate.load.from_ledger import read_day
-from headgate.load.plant import read_plant
+from headgate.load.plant import Plant, read_plant
 from headgate.load.problems import LoadError
 from headgate.load.traces import Asked, read_asked
 from headgate.load.turns import Conversation, Piece, Turn
 from headgate.replay.prompts import Prompt, body_of, prompts_of
 from headgate.sim.facts import FACTS, Model
 
-__all__ = ["MODEL", "Ask", "Changes", "Workload", "from_ledger", "from_plant", "from_trace"]
+__all__ = ["MODEL", "Ask", "Changes", "Workload", "from_ledger", "from_plant", "from_trace", "of_plant"]
 
 MODEL = "claude-sonnet-5-5"
 """Of calls that name none."""
@@ -57,8 +57,8 @@ class Ask:
     def input_tokens(self) -> int:
         return self.prompt.tokens
 
-    def body(self, *, marked: bool) -> bytes:
-        return body_of(self.turn, self.prompt, self.model, marked=marked)
+    def body(self, *, marked: bool, length_inside: bool = False) -> bytes:
+        return body_of(self.turn, self.prompt, self.model, marked=marked, length_inside=length_inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,18 @@ def from_plant(
     Raises:
         LoadError: naming file, line and remedy.
     """
-    plant = read_plant(path).scaled(changes.traffic, changes.tools)
+    return of_plant(read_plant(path), str(path or "plant"), changes, hours=hours, from_hour=from_hour)
+
+
+def of_plant(plant: Plant, name: str, changes: Changes = NO_CHANGES, *, hours: float, from_hour: float) -> Workload:
+    """As `from_plant`, of one that was read."""
+    plant = plant.scaled(changes.traffic, changes.tools)
     until_s = hours * 3_600
     begun = takewhile(lambda one: one.at_s < until_s, plant.arrivals(changes.seed, from_hour=from_hour))
     asked = _unrolled(begun)
     if not asked:
         raise LoadError(f"the plan asks nothing in {hours:g} h from hour {from_hour:g} on. Choose another time of day.")
-    return _workload(str(path or "plant"), asked, changes)
+    return _workload(name, asked, changes)
 
 
 def _unrolled(conversations: Iterable[Conversation]) -> list[Asked]:

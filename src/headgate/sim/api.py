@@ -82,6 +82,8 @@ class SimulatedClaude:
             ("GET", "/sim/clock"): control.clock,
             ("POST", "/sim/clock"): control.advance,
         }
+        self.settle = batches.settle_all
+        """`await settle()`: process what is due of every Message Batch, so that the books are complete."""
         self._fixed: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/messages"): messages.create,
             ("POST", "/v1/messages/count_tokens"): messages.count_tokens,
