@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from headgate.cli.output import age, print_json, print_table, say_next, url
+from headgate.cli.operators import AdminAddress, Settings, ask_gateway
+from headgate.cli.output import age, print_json, print_table, say_next
 from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
@@ -20,10 +20,8 @@ OTHERS_SHOW_AT = 0.05
 
 
 def limits(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings; default $HEADGATE_CONFIG, then ./headgate.toml.")
-    ] = None,
-    admin: Annotated[str | None, typer.Option(help="The gateway's operators' address, http://127.0.0.1:8788.")] = None,
+    config: Settings = None,
+    admin: AdminAddress = None,
     call: Annotated[str | None, typer.Option(help="Only how this call waits, by its x-headgate-call-id.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -32,7 +30,10 @@ def limits(
     Asks the running gateway: per pool and API key each limit with its source and age, what remains, what is learned,
     what is held back and why; and per lane who waits.
     """
-    facts = _ask(config, admin, call)
+    facts = ask_gateway(
+        f"/api/limits?call={quote(call, safe='')}" if call is not None else "/api/limits", config, admin,
+        missing=f"no call {call} waits: it is under way, or over; headgate limits shows who waits",
+    )  # fmt: skip
     if json:
         print_json(facts)
         return
@@ -132,36 +133,3 @@ def _standing(call: dict[str, Any]) -> str:
         f"{call['call']} waits for {call['pool']} in lane {call['lane']} as {call['tenant']}: number "
         f"{call['position']} in the queue, has waited {call['waited_s']:.1f} s, will wait {expected}"
     )
-
-
-def _ask(config: Path | None, admin: str | None, call: str | None) -> dict[str, Any]:
-    import urllib.error
-    import urllib.parse
-
-    import msgspec
-
-    from headgate.config import load_config
-    from headgate.config.secrets import read_secret_file
-    from headgate.http_get import get_json
-
-    loaded = load_config(os.environ, file=config).config.admin
-    base = admin or url(loaded.host, loaded.port)
-    token = loaded.token
-    if loaded.token_file is not None:
-        token = read_secret_file("admin.token_file", loaded.token_file)
-    if not base.startswith(("http://", "https://")):
-        raise HeadgateError(f"--admin must be an http address, such as http://127.0.0.1:{loaded.port}")
-    query = f"?call={urllib.parse.quote(call, safe='')}" if call is not None else ""
-    try:
-        return get_json(f"{base.rstrip('/')}/api/limits{query}", timeout_s=5, token=token)
-    except urllib.error.HTTPError as problem:
-        if problem.code == 404 and call is not None:
-            raise HeadgateError(
-                f"no call {call} waits: it is under way, or over; headgate limits shows who waits"
-            ) from None
-        remedy = "set admin.token or admin.token_file as the gateway has it" if problem.code == 401 else "see its log"
-        raise HeadgateError(f"the gateway at {base} answered {problem.code}; {remedy}") from None
-    except (OSError, msgspec.DecodeError):
-        raise HeadgateError(
-            f"no gateway answers at {base}; start one with `headgate serve`, or name its address with --admin"
-        ) from None
