@@ -6,18 +6,20 @@ charged to one account for each combination of what `per` names, in the window i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from headgate.core.window import Calendar, WindowKind
 
 __all__ = [
-    "SCOPES", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "changed", "pico_of", "preview",
-    "share_of",
+    "SCOPES", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "chained", "changed", "is_whole",
+    "pico_of", "preview", "share_of",
 ]  # fmt: skip
 
 SCOPES = ("team", "caller_key", "user", "session", "workflow", "model", "tag")
@@ -124,7 +126,8 @@ class Change(NamedTuple):
     number: int
     """1 for the first change ever made."""
     budget: str
-    setting: Literal["usd", "mode", "warn_at", "slow_at", "slow", "refuse_at"]
+    setting: str
+    """`usd`, `mode`, `warn_at`, `slow_at`, `slow` or `refuse_at`."""
     value: str | None
     """None: what the configuration says is in force again."""
     actor: str
@@ -132,6 +135,22 @@ class Change(NamedTuple):
     made_ms: int
     digest: str
     """Of this row and the digest before it: a chain, so that a row that was altered or taken out shows."""
+
+
+def chained(before: str, change: Change) -> Change:
+    """`change` with its digest, which follows the digest of the row `before` it."""
+    content = json.dumps([before, *change[:-1]], ensure_ascii=True, separators=(",", ":"))
+    return change._replace(digest=hashlib.sha256(content.encode()).hexdigest())
+
+
+def is_whole(changes: Iterable[Change]) -> bool:
+    """Whether no row was altered, taken out or put in since it was written; `changes` are all from the first."""
+    before, number = "", 1
+    for change in changes:
+        if change.number != number or chained(before, change).digest != change.digest:
+            return False
+        before, number = change.digest, number + 1
+    return True
 
 
 def changed(budget: Budget, thresholds: Mapping[str, float], changes: Iterable[Change]) -> Budget:

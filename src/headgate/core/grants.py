@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 from headgate.core.budget import AccountKey, Budget
 
-__all__ = ["Account", "Ask", "Hold", "Report", "State", "take"]
+__all__ = [
+    "NEVER_MS", "WANTED_MS", "Account", "Ask", "Drawn", "Hold", "Report", "State", "give_back", "grant_of", "heard",
+    "take", "undo",
+]  # fmt: skip
 
 NEVER_MS = 2**62
 """When the window of a session ends."""
@@ -174,6 +177,19 @@ class State(NamedTuple):
     told: int = 0
     end_ms: int = NEVER_MS
 
+
+class Drawn(NamedTuple):
+    """What came of asking: all or nothing."""
+
+    granted: tuple[int, ...]
+    """What each account was granted on top; empty if one of them has too little."""
+    states: list[State]
+    short: AccountKey | None = None
+    """The first that has too little."""
+
+
+WANTED_MS = 2_000
+"""So long after somebody was short of an account, others give back what they do not use of it."""
 
 CHUNK_SHARE = 16
 """With what is needed comes a sixteenth of what is then left, so that the next calls need not ask; the less is left the

@@ -1,13 +1,15 @@
-"""What the engine asks of a ledger.  Stores keep what they are given; ids and times come from above."""
+"""What the engine asks of its stores.  They keep what they are given; ids and times come from above."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from headgate.core.budget import AccountKey, Change
+from headgate.core.grants import Ask, Drawn, Report, State
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 
-__all__ = ["Ledger"]
+__all__ = ["BudgetStore", "Ledger"]
 
 
 class Ledger(Protocol):
@@ -46,4 +48,51 @@ class Ledger(Protocol):
 
     async def close(self) -> None:
         """Flush, and leave nothing behind that a next start would have to repair."""
+        ...
+
+
+class BudgetStore(Protocol):
+    """What is spent of budgets, and what each process may spend without asking (core/grants.py).
+
+    What a call has returned survives a crash; a grant survives a loss of power too.  Except with a store that is
+    `immediate` these wait for a disk and for each other: call them in a thread.
+
+    Raises:
+        LedgerError: it cannot be read or written; nothing was changed.
+    """
+
+    immediate: bool
+    """It is in memory, and nobody else uses it."""
+
+    def draw(self, asks: Sequence[Ask], now_ms: int, until_ms: int) -> Drawn:
+        """Grant this process more of every account, or of none; its grants are leased `until_ms`.  Grants of others
+        whose lease is over count as spent from now on."""
+        ...
+
+    def report(self, reports: Sequence[Report], now_ms: int, until_ms: int) -> list[State]:
+        """Settle what this process spent, take back what it does not keep, renew its leases."""
+        ...
+
+    def look(self, keys: Sequence[AccountKey], now_ms: int) -> list[State]:
+        """The state of accounts, known or not.  Changes nothing."""
+        ...
+
+    def announce(self, key: AccountKey, threshold: int) -> bool:
+        """Whether nobody has announced this threshold (a bit) of this account before."""
+        ...
+
+    def accounts(self, now_ms: int) -> list[State]:
+        """All accounts whose window is not over."""
+        ...
+
+    def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:
+        """Write down a change of a setting."""
+        ...
+
+    def changes(self, after: int = 0) -> list[Change]:
+        """All changes with a number above `after`, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything.  May be called more than once."""
         ...

@@ -31,7 +31,7 @@ from headgate.events import Outcome, Reason, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite.journal import Frame, Journal, Orphan, contents, orphans
 
-__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader"]
+__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader", "use_wal"]
 
 log = logging.getLogger("headgate.ledger")
 
@@ -432,7 +432,7 @@ def _open(path: Path) -> apsw.Connection:
     try:
         db.set_busy_timeout(BUSY_TIMEOUT_MS * 5)
         version = _check_ours(db, path)
-        _use_wal(db)
+        use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
         if version < SCHEMA_VERSION:
             _bring_up_to_date(db)
@@ -447,7 +447,7 @@ def _open(path: Path) -> apsw.Connection:
     return db
 
 
-def _use_wal(db: apsw.Connection) -> None:
+def use_wal(db: apsw.Connection) -> None:
     """Changing the mode takes a lock for which SQLite does not wait, whatever the busy timeout: of several first starts
     at once, some have to ask again."""
     until_s = time.monotonic() + BUSY_TIMEOUT_MS * 5 / 1000

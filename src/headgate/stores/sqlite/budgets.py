@@ -1,0 +1,264 @@
+"""What is spent of budgets, in one SQLite file for all processes of a machine.
+
+A grant is written through to the disk before anything is spent of it, so that nothing that happens afterwards can make
+it vanish.  What is told of spending may be lost with the power: then the grant still stands and counts as spent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import apsw
+
+from headgate.core.budget import AccountKey, Change, chained
+from headgate.core.grants import WANTED_MS, Ask, Drawn, Report, State, grant_of
+from headgate.errors import LedgerError
+from headgate.stores.sqlite.ledger import use_wal
+
+__all__ = ["SCHEMA_VERSION", "SqliteBudgets"]
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5_000
+"""A lock that somebody else holds is waited for so long; then calls are refused."""
+KEPT_MS = 400 * 86_400_000
+"""Accounts that nobody has used for longer are forgotten."""
+
+_USE = """
+    INSERT INTO accounts (budget, who, window, end_ms, used_ms) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET used_ms = excluded.used_ms
+"""
+_ACCOUNT = "SELECT settled, wanted_ms, told, end_ms FROM accounts WHERE budget = ? AND who = ? AND window = ?"
+_SETTLE = "UPDATE accounts SET settled = settled + ? WHERE budget = ? AND who = ? AND window = ?"
+_WANT = "UPDATE accounts SET wanted_ms = ? WHERE budget = ? AND who = ? AND window = ?"
+_ANNOUNCE = "UPDATE accounts SET told = told | ? WHERE budget = ? AND who = ? AND window = ? AND NOT told & ?"
+_GRANTED = """
+    SELECT ifnull(sum(amount), 0), ifnull(sum(amount) FILTER (WHERE process = ?), 0)
+    FROM grants WHERE budget = ? AND who = ? AND window = ?
+"""
+_GRANT = """
+    INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, until_ms = excluded.until_ms
+"""
+_KEEP = "UPDATE grants SET amount = ?, until_ms = ? WHERE budget = ? AND who = ? AND window = ? AND process = ?"
+_GIVE_BACK = "DELETE FROM grants WHERE budget = ? AND who = ? AND window = ? AND process = ?"
+_RAN_OUT = """
+    DELETE FROM grants WHERE budget = ? AND who = ? AND window = ? AND until_ms < ? AND process <> ?
+    RETURNING amount
+"""
+
+
+class SqliteBudgets:
+    """Opens or creates the file at `path`.
+
+    Args:
+        process: tells this process from all others that use the file, earlier ones included.
+
+    Raises:
+        LedgerError: the file cannot be used; it is left as it is.
+    """
+
+    immediate = False
+
+    def __init__(self, path: Path, process: str, *, now_ms: int = 0) -> None:
+        self.path = path.expanduser()
+        self._process = process
+        self._lock = threading.Lock()
+        self._db: apsw.Connection | None = None
+        with self._transaction(durable=True) as db:
+            db.execute("DELETE FROM accounts WHERE used_ms < ?", (now_ms - KEPT_MS,))
+        _living.add(self)
+
+    def draw(self, asks: Sequence[Ask], now_ms: int, until_ms: int) -> Drawn:
+        granted: list[int] = []
+        short = None
+        with self._transaction(durable=True) as db:
+            for ask in asks:
+                settled, all_grants = self._reap(db, ask.key, ask.end_ms, now_ms)
+                more = grant_of(ask, settled, all_grants)
+                if more is None:
+                    db.execute(_WANT, (now_ms, *ask.key))
+                    short = short or ask.key
+                else:
+                    granted.append(more)
+            if short is None:
+                for ask, more in zip(asks, granted, strict=True):
+                    db.execute(_GRANT, (*ask.key, self._process, more, until_ms))
+            states = [self._state(db, ask.key, now_ms) for ask in asks]
+        return Drawn(tuple(granted) if short is None else (), states, short)
+
+    def report(self, reports: Sequence[Report], now_ms: int, until_ms: int) -> list[State]:
+        states = []
+        with self._transaction(durable=False) as db:
+            for report in reports:
+                self._reap(db, report.key, report.end_ms, now_ms)
+                own = (*report.key, self._process)
+                if report.keeps:
+                    db.execute(_KEEP, (report.keeps, until_ms, *own))
+                else:
+                    db.execute(_GIVE_BACK, own)
+                lost = report.had > 0 and not db.changes()
+                spent = max(0, report.spent - report.had) if lost else report.spent
+                if spent:
+                    db.execute(_SETTLE, (spent, *report.key))
+                states.append(self._state(db, report.key, now_ms)._replace(lost=lost))
+        return states
+
+    def look(self, keys: Sequence[AccountKey], now_ms: int) -> list[State]:
+        with self._using() as db:
+            return [self._state(db, key, now_ms) for key in keys]
+
+    def announce(self, key: AccountKey, threshold: int) -> bool:
+        with self._transaction(durable=False) as db:
+            db.execute(_ANNOUNCE, (threshold, *key, threshold))
+            return db.changes() > 0
+
+    def accounts(self, now_ms: int) -> list[State]:
+        with self._using() as db:
+            keys = db.execute(
+                "SELECT budget, who, window FROM accounts WHERE end_ms > ? ORDER BY budget, who, window", (now_ms,)
+            ).fetchall()
+            return [self._state(db, AccountKey._make(map(str, key)), now_ms) for key in keys]
+
+    def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:
+        with self._transaction(durable=True) as db:
+            number, digest = db.execute(
+                "SELECT number, digest FROM changes ORDER BY number DESC LIMIT 1"
+            ).fetchone() or (0, "")
+            change = chained(digest, Change(number + 1, budget, setting, value, actor, now_ms, ""))
+            db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)", change)
+        return change
+
+    def changes(self, after: int = 0) -> list[Change]:
+        with self._using() as db:
+            rows: list[Any] = db.execute("SELECT * FROM changes WHERE number > ? ORDER BY number", (after,)).fetchall()
+        return [Change(*row) for row in rows]
+
+    def close(self) -> None:
+        _living.discard(self)
+        with self._lock:
+            self._let_go()
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+
+    def _reap(self, db: apsw.Connection, key: AccountKey, end_ms: int, now_ms: int) -> tuple[int, int]:
+        """Count grants of others that ran out as spent.  Returns what is settled, and granted to everybody."""
+        db.execute(_USE, (*key, end_ms, now_ms))
+        gone: list[Any] = db.execute(_RAN_OUT, (*key, now_ms, self._process)).fetchall()
+        ran_out = sum([amount for (amount,) in gone])
+        if ran_out:
+            db.execute(_SETTLE, (ran_out, *key))
+        return _one(db, _ACCOUNT, key)[0], _one(db, _GRANTED, ("", *key))[0]
+
+    def _state(self, db: apsw.Connection, key: AccountKey, now_ms: int) -> State:
+        row = db.execute(_ACCOUNT, key).fetchone()
+        if row is None:
+            return State(key, 0, 0, 0)
+        settled, wanted_ms, told, end_ms = row
+        everybody, own = _one(db, _GRANTED, (self._process, *key))
+        wanted = now_ms - wanted_ms < WANTED_MS
+        return State(key, settled, everybody - own, own, wanted, told=told, end_ms=end_ms)
+
+    # -- the file -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[apsw.Connection]:
+        """All of it or nothing, alone in the file."""
+        with self._using() as db:
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _using(self) -> Iterator[apsw.Connection]:
+        with self._lock:
+            try:
+                if self._db is None:
+                    self._db = _open(self.path)
+                yield self._db
+            except (apsw.CorruptError, apsw.NotADBError) as problem:
+                raise LedgerError(
+                    f"the budgets {self.path} are damaged ({problem}).  Nothing was changed.  Restore a backup, or "
+                    "move the file away to begin with empty budgets"
+                ) from None
+            except apsw.BusyError:
+                raise LedgerError(f"the budgets {self.path} are locked by another program; stop that program") from None
+            except (OSError, apsw.Error) as problem:
+                raise LedgerError(
+                    f"the budgets {self.path} cannot be written: {problem}; make the folder writable, or set "
+                    "ledger.path to another place"
+                ) from None
+
+    def _let_go(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+
+def _one(db: apsw.Connection, sql: str, bindings: Sequence[Any]) -> Any:
+    row = db.execute(sql, bindings).fetchone()
+    assert row is not None
+    return row
+
+
+def _open(path: Path) -> apsw.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = apsw.Connection(str(path))
+    try:
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        version, tables = _one(
+            db, "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version", ()
+        )
+        if version > SCHEMA_VERSION or (tables and not version):
+            whose = "of a newer Headgate; upgrade" if version else "the database of another program; move it away"
+            raise LedgerError(f"the budgets {path} are {whose}, or set ledger.path to another place")
+        use_wal(db)
+        if not version:
+            db.execute("BEGIN IMMEDIATE")
+            if not db.pragma("user_version"):
+                db.execute(Path(__file__).with_name("budgets.sql").read_text(encoding="utf-8"))
+                db.pragma("user_version", SCHEMA_VERSION)
+            db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+# A connection must not be carried across a fork: every store lets go of its file before, and takes it again when it is
+# used; the child's stores are its parent's, and are used by nobody there.
+
+_living: WeakSet[SqliteBudgets] = WeakSet()
+_held: list[SqliteBudgets] = []
+
+
+def _before_fork() -> None:
+    for store in list(_living):
+        store._lock.acquire()
+        _held.append(store)
+        store._let_go()
+
+
+def _after_in_parent() -> None:
+    while _held:
+        _held.pop()._lock.release()
+
+
+def _after_in_child() -> None:
+    _held.clear()
+    _living.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
