@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headgate.core.estimate import Habit
     from headgate.upstream.keyring import Credential
 
-__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "StreamRestart"]
+__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "StreamRestart", "UnderWay"]
 
 
 class Kind(StrEnum):
@@ -73,6 +73,14 @@ class StreamRestart:
     """The number of the attempt that follows; the first was 1."""
     error: str
     """Why the last one broke: a value of the reference page on errors."""
+
+
+class UnderWay(Protocol):
+    """A request that several calls wait for."""
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call back once when it is over and each call's share is in its attempts; at once if it is over."""
+        ...
 
 
 class Call(msgspec.Struct, eq=False, kw_only=True):
@@ -128,7 +136,11 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     deadline_s: float = inf
     attempts: list[Attempt] = []
     backed_off_s: float = 0.0
-    """Spent on waiting between attempts."""
+    """Spent on waiting between attempts, and for others to be asked together with."""
+    answers: int = 1
+    """How many calls it is asked for; more than one for a joined request."""
+    under_way: UnderWay | None = None
+    """The joined request that it waits for, which goes on when its caller leaves."""
     text_kept: bytearray | None = None
     """Where the log is to have the text of a stream: its first bytes."""
 
@@ -143,6 +155,14 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
         self.body = body
         if size is not None:
             self.size = size
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once it is known what the call used: at once, unless its caller has left a joined request that goes
+        on for others."""
+        if self.under_way is None:
+            callback()
+        else:
+            self.under_way.on_end(callback)
 
     @property
     def attempt(self) -> Attempt:

@@ -202,6 +202,14 @@ class Reason(StrEnum):
     """It waited for the account's limits.
 
     Nothing.  If waits are too long, see `headgate limits`."""
+    JOINED = "joined"
+    """It was asked in one request with other small calls of its workflow (`join_max`).
+
+    Nothing.  Where each answer must come from a call of its own, set `traceable`."""
+    ASKED_ALONE = "asked_alone"
+    """It was joined with others, and its answer did not come back right, so it was asked again by itself.
+
+    Nothing.  If it happens often, take `join_max` out of the workflow."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 

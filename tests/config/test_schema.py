@@ -60,7 +60,7 @@ def test_a_loaded_configuration_is_frozen(load):
 def test_a_unit_stands_last_in_the_name(cls):
     """`max_wait_s`, `buffered_mb`; whole and bare numbers count something, or are a share."""
     bare = {"port", "weight", "max_attempts", "max_queue", "max_connections", "max_connections_per_address", "rpm",
-            "itpm", "otpm", "headroom", "max_concurrency", "ramp_growth", "warn_at", "slow_at",
+            "itpm", "otpm", "headroom", "max_concurrency", "join_max", "ramp_growth", "warn_at", "slow_at",
             "refuse_at"}  # fmt: skip
     numbers = {item.name for item in fields(cls) if item.type in ("int", "float", "int | None", "float | None")}
 

@@ -24,6 +24,7 @@ from headgate.engine.filter import compose
 from headgate.engine.gates import Gates
 from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
+from headgate.engine.join import Join
 from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
@@ -111,6 +112,7 @@ class Engine:
             frozenset(name for name, policy in policies.items() if policy.lists("stale")),
             clock,
         )
+        self._join = Join(config.workflows, config.lanes, prices, clock, rng)
         filters = path(
             observe,
             Deadline(config.lanes),
@@ -119,6 +121,7 @@ class Engine:
             Affinity(ledger, keyring, clock),
             answers if answers.workflows else None,
             Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
+            self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
             Retry(
                 retry,
@@ -226,6 +229,7 @@ class Engine:
         """Write down what there is and let go of everything."""
         if self._poller is not None:
             await self._poller.close()
+        await self._join.close()
         self._upstream.close()
         await self.ledger.close()
         if self._log is not None:

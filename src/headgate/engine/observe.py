@@ -57,7 +57,7 @@ class Observe:
             self._over(call, None, refusal.status, _outcome_of_refusal(refusal.status))
             raise
         except asyncio.CancelledError:
-            self._over(call, None, None, Outcome.CANCELLED)
+            call.when_settled(lambda: self._over(call, None, None, Outcome.CANCELLED))
             raise
         except BaseException:
             call.record.reason = Reason.INTERNAL

@@ -14,6 +14,7 @@ from headgate.engine.deadline import Deadline
 from headgate.engine.fallback import Fallback
 from headgate.engine.filter import Filter
 from headgate.engine.guard import Guard
+from headgate.engine.join import Join
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
@@ -32,6 +33,7 @@ def path(
     affinity: Affinity,
     keep_answers: KeepAnswers | None,
     fallback: Fallback | None,
+    join: Join | None,
     oracle: Oracle | None,
     retry: Retry,
     admit: Admit,
@@ -50,6 +52,7 @@ def path(
         keep_answers,  # what the caller gets in the end, for when there is no answer any more
         # Budget: one hold for the whole call, adjusted per attempt
         fallback,  # each model passes everything below again
+        join,  # small calls become one request, which is tried again as one; each of them falls back by itself
         # Validate: a repair is another attempt
         oracle,  # a large prompt is counted before permits are asked for it; once for each model that is asked
         retry,  # each attempt passes everything below again

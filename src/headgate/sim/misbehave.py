@@ -8,10 +8,11 @@ from typing import Any, Literal
 from headgate.sim.reply.edits import Edits
 from headgate.sim.wire import Wire
 
-__all__ = ["BadHeaders", "BadUsage", "Category", "Failure", "Garbage", "Misbehaviour"]
+__all__ = ["BadAnswers", "BadHeaders", "BadUsage", "Category", "Failure", "Garbage", "Misbehaviour"]
 
 BadUsage = Literal["negative", "null", "string", "huge", "decreasing"]
 BadHeaders = Literal["lie", "missing", "garbled"]
+BadAnswers = Literal["missing", "duplicate", "unknown", "bad"]
 Garbage = Literal["all", "bytes", "events"]
 Category = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
 
@@ -82,6 +83,8 @@ class Misbehaviour:
     garbage: Garbage | None = None
     stop_reason: str | None = None
     say: str | None = None
+    answers: BadAnswers | None = None
+    """What becomes of the first, where one answer holds several."""
     edits: Edits | None = None
     """Changes to the events of a stream."""
     wire: Wire | None = None

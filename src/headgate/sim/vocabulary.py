@@ -17,7 +17,7 @@ from msgspec.json import decode
 
 from headgate.sim.directives import choice, number, seconds, signed, split, text
 from headgate.sim.errors import invalid
-from headgate.sim.misbehave import BadHeaders, BadUsage, Category, Failure, Garbage, Misbehaviour
+from headgate.sim.misbehave import BadAnswers, BadHeaders, BadUsage, Category, Failure, Garbage, Misbehaviour
 from headgate.sim.reply.edits import Edits
 from headgate.sim.wire import BadLines, Wire
 
@@ -279,6 +279,8 @@ _KNOWN = {
         _Directive("stop-reason=NAME", "The answer ends with this stop reason, known or not.",
                    _value("stop_reason", _stop_reason)),
         _Directive('say="TEXT"', "The answer's text; a JSON string.", _value("say", _literal)),
+        _Directive("answers=KIND", "Of several answers in one (micro-batches), the first is `missing`, `duplicate`, "
+                   "`unknown` (an id nobody gave) or `bad`.", _choice("answers", get_args(BadAnswers))),
         _Directive("event=N:{JSON}", "One more event before event N of a stream, counted from 0 with pings; or any "
                    "text in quotes.", _edit("inserted", _event)),
         _Directive("drop-event=N", "Event N is left out.", _edit("dropped", _nothing)),

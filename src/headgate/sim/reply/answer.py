@@ -7,6 +7,7 @@ one token, throughout: `Answer.output_tokens` is the number of deltas that a str
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 from msgspec.json import encode
@@ -22,6 +23,7 @@ from headgate.sim.reply.dice import LENGTH, THOUGHT_LENGTH, THOUGHTS, WORDS, Dic
 from headgate.sim.reply.phrases import language_of
 from headgate.sim.reply.schema import instance
 from headgate.sim.reply.server_tools import ServerTools, may_serve, web_quotes
+from headgate.sim.reply.several import inputs_of, pieces_of
 from headgate.sim.request.citing import citing, fetched
 from headgate.sim.request.prompt import Prompt
 from headgate.sim.request.tokenizer import Tokenizer
@@ -235,6 +237,10 @@ class _Composer:
 
     def _parts(self) -> list[tuple[list[str], list[dict[str, Any]]]]:
         """What is to be said and what that cites: a JSON value where a schema was given, prose otherwise."""
+        several = inputs_of(self._ask.body, _last_words(self._ask.body["messages"]))
+        if several is not None and (self._asked.say is None or several.any_says):
+            pieces = pieces_of(several, self._dice.more, self._words_of_one, self._asked.answers)
+            return [(self._fitting(pieces), [])]
         schema = ((self._ask.body.get("output_config") or {}).get("format") or {}).get("schema")
         if schema is not None and self._wanted_text() is None:
             value = encode(instance(schema, self._dice.more("answer"))).decode()
@@ -247,6 +253,14 @@ class _Composer:
             mine = self._fitting(said)
             parts.append((mine, [citation] if mine == said else []))
         return parts
+
+    def _words_of_one(self, rng: Random, wanted: int | None) -> list[str]:
+        """The text for one of several inputs."""
+        settings = self._settings
+        if wanted is None:
+            drawn = round(self._median * rng.lognormvariate(0.0, settings.spread))
+            wanted = max(1, min(settings.most_tokens, drawn))
+        return prose(wanted, rng.random(), language=self._language())
 
     def _fitting(self, pieces: list[str]) -> list[str]:
         return pieces[: self._take(len(pieces))]

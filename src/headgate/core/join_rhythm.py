@@ -1,0 +1,112 @@
+"""How long a call should wait for others to join it: learned from when calls like it come.  Pure; seconds on any clock.
+
+Of every call it is seen afterwards whether another one came that it could have been joined with, and how soon, whether
+it had waited or not.  So a workflow whose calls come one by one, or all differ, soon waits for nobody, and one whose
+calls come in bursts waits until a burst is over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+__all__ = ["Rhythm"]
+
+STEPS = 12
+"""Into so many parts the longest window is cut, each twice as long as the one before."""
+LEAST_CHANCE = 0.2
+"""It waits as long as the next one is at least as likely to come in the time that is left."""
+FADE = 0.97
+"""What a gap counts when the next one is known: about the last thirty decide."""
+PRIOR = 1.0
+"""Of nothing known: one that came soon and one that did not, so that the first few calls wait and it is learned."""
+MOST_AWAITED = 1_024
+WEIGHT = 0.3
+"""Of the newest request, in what is learned of joined requests."""
+TIME_SHARE = 0.5
+"""A joined request may take so much of the time that its calls have left."""
+MOST_WRONG = 0.25
+"""Where more of the answers come back wrong, joining is no saving."""
+RESTS_S = 600.0
+RESTS_AFTER_REFUSAL_S = 3600.0
+"""How long nothing is joined after that, and after the API took the joined request for wrong."""
+
+
+class Rhythm:
+    """Of the calls of one workflow.
+
+    Args:
+        window_s: the longest that one ever waits.
+    """
+
+    __slots__ = ("_awaited", "_bounds", "_gaps", "_later", "_per_item_s", "_rests_until_s", "_wrong")
+
+    def __init__(self, window_s: float) -> None:
+        self._bounds = [window_s / 2.0 ** (STEPS - 1 - step) for step in range(STEPS)]
+        self._gaps = [0.0] * (STEPS - 1) + [PRIOR]
+        """How many came so long after one they could have joined, by `_bounds`."""
+        self._later = PRIOR
+        """How many had no such follower in the window."""
+        self._awaited: OrderedDict[bytes, float] = OrderedDict()
+        """Calls of which that is not known yet: when the last one of each kind came."""
+        self._per_item_s = 0.0
+        self._wrong = 0.0
+        self._rests_until_s = 0.0
+
+    def came(self, kind: bytes, now_s: float) -> None:
+        """A call has come; those of one `kind` can be joined with each other."""
+        awaited = self._awaited
+        last_s = awaited.pop(kind, None)
+        if last_s is not None:
+            self._note(sum(bound < now_s - last_s for bound in self._bounds))
+        while awaited and (len(awaited) >= MOST_AWAITED or now_s - next(iter(awaited.values())) > self._bounds[-1]):
+            awaited.popitem(last=False)
+            self._note(STEPS)
+        awaited[kind] = now_s
+
+    def _note(self, step: int) -> None:
+        self._gaps = [count * FADE for count in self._gaps]
+        self._later *= FADE
+        if step < STEPS:
+            self._gaps[step] += 1.0
+        else:
+            self._later += 1.0
+
+    def wait_s(self, longest_s: float) -> float:
+        """How long, from the call that has just come, the next one is worth waiting for: `longest_s` at most, 0 if it
+        is not likely to come in that time.
+
+        At each moment the question is the same: of the gaps that lasted until now, how many ended in the time left?
+        """
+        within = [bound for bound in self._bounds if bound <= longest_s]
+        counts = self._gaps[: len(within)]
+        waited_s = 0.0
+        ahead, beyond = sum(counts), sum(self._gaps) - sum(counts) + self._later
+        for bound_s, count in zip(within, counts, strict=True):
+            if ahead < LEAST_CHANCE * (ahead + beyond):
+                break
+            waited_s = bound_s
+            ahead -= count
+        return waited_s
+
+    def most_items(self, left_s: float) -> float:
+        """How many can be answered together by a request that has `left_s`."""
+        return left_s * TIME_SHARE / self._per_item_s if self._per_item_s else float("inf")
+
+    # -- what came of it ----------------------------------------------------------------------------------------------
+
+    def rests(self, now_s: float) -> bool:
+        """Whether nothing is to be joined at the moment, because it went wrong."""
+        return now_s < self._rests_until_s
+
+    def answered(self, items: int, wrong: int, took_s: float, now_s: float) -> None:
+        """A joined request of `items` was answered, `wrong` of them not right."""
+        per_item_s = took_s / items
+        self._per_item_s += (WEIGHT if self._per_item_s else 1.0) * (per_item_s - self._per_item_s)
+        self._wrong += WEIGHT * (wrong / items - self._wrong)
+        if self._wrong > MOST_WRONG:
+            self._rests_until_s = now_s + RESTS_S
+            self._wrong = 0.0
+
+    def refused(self, now_s: float) -> None:
+        """The API, or admission, took the joined request for wrong or too large."""
+        self._rests_until_s = now_s + RESTS_AFTER_REFUSAL_S

@@ -1,0 +1,87 @@
+"""Whether a value is what a JSON schema asks for, as far as structured outputs know schemas (claude-api.md §12).
+
+Keywords that are not known here are passed over: what they forbid is the API's to keep.  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["DEFINITIONS", "conforms"]
+
+DEFINITIONS = ("$defs", "definitions")
+"""Where a schema keeps the parts that it refers to."""
+MOST_STEPS = 20_000
+"""A value that takes more of them does not conform: a schema may refer to itself in two ways at once."""
+MOST_DEPTH = 100
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: _is_number(value) and float(value).is_integer(),
+    "number": lambda value: _is_number(value),
+    "null": lambda value: value is None,
+}
+
+
+def conforms(value: Any, schema: Any) -> bool:
+    """Whether `value` satisfies `schema`.  Of references those to `$defs` and `definitions` are known."""
+    return _Check(schema).fits(value, schema, 0)
+
+
+class _Check:
+    def __init__(self, schema: Any) -> None:
+        root = schema if isinstance(schema, dict) else {}
+        self._parts = {
+            f"#/{kept}/{name}": part for kept in DEFINITIONS for name, part in (root.get(kept) or {}).items()
+        }
+        self._left = MOST_STEPS
+
+    def fits(self, value: Any, schema: Any, depth: int) -> bool:
+        self._left -= 1
+        if self._left < 0 or depth > MOST_DEPTH:
+            return False
+        if not isinstance(schema, dict):
+            return schema is not False
+        types = schema.get("type")
+        if types is not None and not any(_TYPES[kind](value) for kind in _listed(types) if kind in _TYPES):
+            return False
+        if "const" in schema and not _same(value, schema["const"]):
+            return False
+        if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
+            return False
+        if "$ref" in schema and not self.fits(value, self._parts.get(schema["$ref"], False), depth + 1):
+            return False
+        if "anyOf" in schema and not any(self.fits(value, part, depth + 1) for part in schema["anyOf"]):
+            return False
+        if not all(self.fits(value, part, depth + 1) for part in schema.get("allOf", ())):
+            return False
+        if isinstance(value, dict):
+            return self._has_properties(value, schema, depth)
+        if isinstance(value, list):
+            items = schema.get("items", True)
+            return len(value) >= schema.get("minItems", 0) and all(self.fits(each, items, depth + 1) for each in value)
+        return True
+
+    def _has_properties(self, value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> bool:
+        properties = schema.get("properties") or {}
+        if any(name not in value for name in schema.get("required", ())):
+            return False
+        others = schema.get("additionalProperties", True)
+        return all(self.fits(each, properties.get(name, others), depth + 1) for name, each in value.items())
+
+
+def _listed(types: Any) -> list[Any]:
+    return types if isinstance(types, list) else [types]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON has it: true is not 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
