@@ -8,7 +8,7 @@ from anthropic import beta_async_tool, beta_tool
 
 from headgate.testing import Claude
 from support.sdk import asking, once, sync_client
-from support.sdk_calls import ANSWERS, ERRORS, OF_THE_SERVICE, batch_flow, but_for_words, file_flow
+from support.sdk_calls import ANSWERS, ERRORS, OF_THE_SERVICE, batch_flow, check_words, file_flow
 
 
 @pytest.mark.parametrize("use", ANSWERS.values(), ids=ANSWERS.keys())
@@ -42,12 +42,7 @@ def test_an_error_is_the_same_through_headgate(compare, text, more, monkeypatch)
 @pytest.mark.parametrize("name", OF_THE_SERVICE)
 def test_an_error_of_the_service_differs_in_its_words_only(compare, name):
     """What the API says of the account is nothing for an end user; what programs act on is the same."""
-    text, more = ERRORS[name]
-
-    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more)))
-
-    assert but_for_words(through[0]) == but_for_words(direct[0])
-    assert through[0]["message"] != direct[0]["message"]
+    check_words(compare, name)
 
 
 @pytest.mark.parametrize("flow", [batch_flow, file_flow])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
-from support.sdk import MODEL, Flow, asking, said
+from support.sdk import MODEL, Flow, asking, once, said
 
-__all__ = ["ANSWERS", "ERRORS", "OF_THE_SERVICE", "batch_flow", "but_for_words", "file_flow"]
+__all__ = ["ANSWERS", "ERRORS", "OF_THE_SERVICE", "batch_flow", "check_words", "file_flow"]
 
 
 class Level(BaseModel):
@@ -81,7 +82,18 @@ OF_THE_SERVICE = (
 """Those of which callers are told in Headgate's words."""
 
 
-def but_for_words(told: dict[str, Any]) -> dict[str, Any]:
+def check_words(compare: Callable[..., tuple[list[Any], list[Any]]], name: str) -> None:
+    """One of `OF_THE_SERVICE`: what the API says of the account is nothing for an end user, so Headgate's words differ;
+    what programs act on is the same."""
+    text, more = ERRORS[name]
+
+    direct, through = compare(once(lambda c: c.messages.create(**asking(text) | more)))
+
+    assert _but_for_words(through[0]) == _but_for_words(direct[0])
+    assert through[0]["message"] != direct[0]["message"]
+
+
+def _but_for_words(told: dict[str, Any]) -> dict[str, Any]:
     """An error without the sentence in it; no details are the same as none told."""
     error = {name: value for name, value in told["body"]["error"].items() if name != "message" and value is not None}
     return told | {"message": None, "body": told["body"] | {"error": error}}

@@ -23,6 +23,7 @@ from headgate.sim.scenario import Scenario
 from headgate.sim.virtual_time import EPOCH, memory_dial, run
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
+from headgate.testing.engine_call import engine_call
 from support.engines import check_nothing_is_held, engine_in_memory
 
 __all__ = ["KEY", "MODEL", "Answer", "World", "lanes", "play"]
@@ -78,48 +79,22 @@ class World:
         if stream:
             body["stream"] = True
         body |= options.pop("body", {})
-        record = CallRecord(
-            call_id=self.engine.new_call_id(self.engine.clock.unix_ms()),
-            started_ms=self.engine.clock.unix_ms(),
-            kind=Kind.MESSAGES,
-            workflow=options.pop("workflow", "test"),
-            lane=options.pop("lane", "standard"),
-            correlation_id="test",
-            caller_attempts=options.pop("caller_attempts", 0),
-        )
-        headers = [(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")]
-        if sim:
-            headers.append((b"x-sim", sim.encode()))
-        return Call(
-            record=record,
-            kind=Kind.MESSAGES,
-            method="POST",
-            target="/v1/messages",
-            headers=headers,
-            body=msgspec.json.encode(body),
-            arrived_s=self.engine.clock.now_s(),
-            **options,
-        )
+        record = {
+            "workflow": options.pop("workflow", "test"),
+            "lane": options.pop("lane", "standard"),
+            "correlation_id": "test",
+            "caller_attempts": options.pop("caller_attempts", 0),
+        }
+        headers = [(b"x-sim", sim.encode())] if sim else []
+        return engine_call(
+            self.engine, Kind.MESSAGES, "POST", "/v1/messages", record,
+            headers=headers, body=msgspec.json.encode(body), **options,
+        )  # fmt: skip
 
-    def make_other(self, kind: Kind, method: str, target: str, *, body: bytes = b"", **options: Any) -> Call:
+    def make_other(self, kind: Kind, method: str, target: str, **options: Any) -> Call:
         """A call for anything but a message."""
-        record = CallRecord(
-            call_id=self.engine.new_call_id(self.engine.clock.unix_ms()),
-            started_ms=self.engine.clock.unix_ms(),
-            kind=kind,
-            workflow=options.pop("workflow", "test"),
-            lane=options.pop("lane", "standard"),
-        )
-        return Call(
-            record=record,
-            kind=kind,
-            method=method,
-            target=target,
-            headers=[(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")],
-            body=body,
-            arrived_s=self.engine.clock.now_s(),
-            **options,
-        )
+        record = {"workflow": options.pop("workflow", "test"), "lane": options.pop("lane", "standard")}
+        return engine_call(self.engine, kind, method, target, record, **options)
 
     async def ask(self, sim: str = "", **options: Any) -> Answer:
         """Make a call and read the answer to its end."""

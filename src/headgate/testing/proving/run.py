@@ -16,12 +16,12 @@ from headgate.clock import LoopClock
 from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.net.server import Server
-from headgate.records import CallRecord
 from headgate.sim import SimulatedClaude
 from headgate.sim.service import LIMITS
 from headgate.sim.virtual_time import EPOCH, Deadlock, VirtualLoop, memory_dial
 from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
+from headgate.testing.engine_call import engine_call
 from headgate.testing.proving.checker import Checker, Scene, Violation
 from headgate.testing.proving.checkers import CHECKERS
 from headgate.testing.proving.draw import Planned, Setting
@@ -149,34 +149,18 @@ async def _read(reply: Reply, story: Story, watch: Watch) -> bool:
 
 
 def _made(engine: Engine, planned: Planned) -> Call:
-    clock = engine.clock
-    record = CallRecord(
-        call_id=engine.new_call_id(clock.unix_ms()),
-        started_ms=clock.unix_ms(),
-        kind=Kind.MESSAGES,
-        workflow=planned.workflow,
-        user=planned.user,
-        lane=planned.lane,
-        correlation_id="proving",
-        caller_attempts=planned.caller_attempts,
-    )
-    headers = [
-        (b"anthropic-version", b"2023-06-01"),
-        (b"content-type", b"application/json"),
-        (MARK, b"%d" % planned.number),
-    ]
+    headers = [(MARK, b"%d" % planned.number)]
     if planned.fault:
         headers.append((b"x-sim", planned.fault.encode()))
-    return Call(
-        record=record,
-        kind=Kind.MESSAGES,
-        method="POST",
-        target="/v1/messages",
-        headers=headers,
-        body=msgspec.json.encode(planned.body()),
-        arrived_s=clock.now_s(),
-        requested_deadline_s=planned.deadline_s,
-    )
+    record = {
+        "workflow": planned.workflow, "user": planned.user, "lane": planned.lane, "correlation_id": "proving",
+        "caller_attempts": planned.caller_attempts,
+    }  # fmt: skip
+    body = msgspec.json.encode(planned.body())
+    return engine_call(
+        engine, Kind.MESSAGES, "POST", "/v1/messages", record,
+        headers=headers, body=body, requested_deadline_s=planned.deadline_s,
+    )  # fmt: skip
 
 
 class _ProvingLoop(VirtualLoop):
