@@ -121,15 +121,16 @@ def tenants(policy: PolicyName, seed: int, quick: bool) -> Found:
 
 
 def backlogged(policy: PolicyName, seed: int, quick: bool) -> Found:
-    """The same tenants and their calls, each asking for half as much again as its due at least; the greediest for ten
-    times as much as the humblest."""
+    """The same tenants and their calls, each asking for twice a 24th of one limit at least; the greediest for ten times
+    as much as the humblest.  Since not all need the same limit a share is one and a half times that 24th, and who asks
+    for no more is not backlogged."""
     until_s = 600.0
     of_tenant: dict[str, Rows] = {}
     for row in _rows("servegen-tenants"):
         of_tenant.setdefault(row["tenant"], []).append(row)
     asked: Rows = []
     for place, rows in enumerate(of_tenant.values()):
-        times_due = 1.5 * 10 ** (place / (len(of_tenant) - 1))
+        times_due = 2.0 * 10 ** (place / (len(of_tenant) - 1))
         at_s, number = 0.0, seed
         while at_s < until_s:
             row = rows[number % len(rows)]

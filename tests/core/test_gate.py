@@ -36,12 +36,18 @@ class World:
         self.gate.ask(ticket, now_s, first=first)
         return ticket
 
-    def drain(self, now_s: float = 0.0, *, until_s: float = inf) -> list[tuple[float, Ticket]]:
-        """Pump whenever the gate says that it is worth it; each ticket with the second it was granted."""
+    def drain(self, now_s: float = 0.0, *, until_s: float = inf, settled: bool = False) -> list[tuple[float, Ticket]]:
+        """Pump whenever the gate says that it is worth it; each ticket with the second it was granted.
+
+        Args:
+            settled: they use at once what was expected of them.
+        """
         granted: list[tuple[float, Ticket]] = []
         for _ in range(10_000):
             tickets, wait_s = self.gate.pump(now_s)
             granted += [(round(now_s, 3), ticket) for ticket in tickets]
+            for ticket in tickets if settled else ():
+                self.gate.settle(ticket, ticket.needs, now_s)
             now_s += wait_s
             if now_s > until_s or wait_s == inf:
                 break
@@ -109,6 +115,44 @@ def test_a_call_that_one_backend_alone_will_do_for_waits_for_that_and_holds_up_n
 
 
 # -- headroom ----
+
+# -- two limits at once ----
+
+
+READS, WRITES = (1, 1_000, 5), (1, 100, 190)
+"""A second of input, and two of output."""
+
+
+def test_neither_limit_idles_while_calls_of_a_tenant_wait_that_need_it():
+    """Thirty seconds of input wait before a minute of output: one after the other they would take a minute and a
+    half."""
+    world = World()
+    for needs in (*[READS] * 30, *[WRITES] * 30):
+        world.ask("bulk", needs=needs)
+
+    last_s, _ = world.drain(settled=True)[-1]
+
+    assert last_s < 60.0
+
+
+def test_where_what_is_short_is_also_what_is_needed_most_calls_go_as_they_came():
+    """Nothing is lost that anybody will lack."""
+    world = World()
+    tickets = [world.ask("bulk", needs=needs) for needs in (*[READS] * 30, WRITES, *[READS] * 10)]
+
+    granted = [ticket for _, ticket in world.drain(settled=True)]
+
+    assert granted == [ticket for ticket in tickets if ticket in granted]
+
+
+def test_calls_for_which_there_is_room_soon_go_as_they_came():
+    """What is left is enough for all that wait: there is nothing to save."""
+    world = World()
+    world.ask("bulk", needs=(1, 500, 5))
+    empty(world)
+    tickets = [world.ask("bulk", needs=needs) for needs in ((1, 100, 5), (1, 10, 50))]
+
+    assert [ticket for _, ticket in world.drain() if ticket in tickets] == tickets
 
 
 def test_headroom_is_left_alone_by_other_lanes_and_found_by_its_own():

@@ -14,9 +14,10 @@ from math import inf
 from typing import NamedTuple
 
 from headgate.core.fair_lane import MOST_OWED_S, FairLane, Flow, Lane
+from headgate.core.mix import Spare
 from headgate.core.prefix_heat import PrefixHeat
 from headgate.core.prefix_order import Line, PrefixOrder
-from headgate.core.ticket import Needs, Ticket
+from headgate.core.ticket import NOTHING, Needs, Ticket
 
 __all__ = ["FairQueue", "Lane", "Standing", "Ticket"]
 
@@ -115,7 +116,9 @@ class FairQueue:
 
     # -- choosing -------------------------------------------------------------------------------------------------
 
-    def pick(self, now_s: float, wait_s: Callable[[Ticket, bool], float]) -> tuple[Ticket | None, float]:
+    def pick(
+        self, now_s: float, wait_s: Callable[[Ticket, bool], float], spare: Spare | None = None
+    ) -> tuple[Ticket | None, float]:
         """The ticket that goes now, taken out; or None, and seconds until it is worth another look (`inf`: only an
         event helps, 0: there is more to look at).
 
@@ -126,6 +129,7 @@ class FairQueue:
         Args:
             wait_s: seconds until the permits of a ticket are there: 0 now, `inf` if only an event helps.  Its second
                 argument says that headroom may be drawn down.
+            spare: the limit of which there is room that would be lost: of a tenant's calls those go that need it most.
         """
         self._order.bring_back(now_s)
         next_s = inf
@@ -146,7 +150,7 @@ class FairQueue:
                     continue
                 out |= kept_out
             while (flow := lane.due(out | kept_out if kept_out and not privileged else out)) is not None:
-                ticket = self._order.next(flow, now_s)
+                ticket = self._order.next(flow, now_s, spare)
                 if ticket is None:
                     lane.rest(flow)
                     if flow.order or flow.returned:
@@ -284,20 +288,31 @@ class FairQueue:
     def lanes(self) -> list[str]:
         return list(self._lanes)
 
+    def needs(self, now_s: float) -> Needs:
+        """Of all that wait in lanes that are open."""
+        requests, inputs, outputs = NOTHING
+        for lane in self._lanes.values():
+            if lane.tickets and lane.closed_until_s <= now_s:
+                needs = lane.needs
+                requests, inputs, outputs = requests + needs[0], inputs + needs[1], outputs + needs[2]
+        return (requests, inputs, outputs)
+
     def waiting_in(self, lane: str) -> int:
         return len(self._lanes[lane].tickets)
 
-    def is_crowded(self, ticket: Ticket, most: int) -> bool:
-        """Whether `ticket`, which waits, is one too many in its lane, where `most` should wait.
+    def one_too_many(self, ticket: Ticket, most: int) -> Ticket | None:
+        """Who has to go, so that no more than `most` wait in the lane of `ticket`, which waits; None: nobody.
 
-        One whose tenant has no more than its share of the places is not, or a tenant that floods the lane would keep
-        all others out; but twice as many never wait.
+        The last to come of a tenant that has more than an even share of the places: `ticket` itself if its tenant has.
+        So a tenant that floods the lane keeps nobody out.
         """
         lane = self._lanes[ticket.lane]
-        waiting = len(lane.tickets)
-        if waiting <= most:
-            return False
-        return waiting > 2 * most or ticket.flow.tenant.waiting * lane.tenants_waiting > most
+        if len(lane.tickets) <= most:
+            return None
+        share = most / lane.tenants_waiting
+        if ticket.flow.tenant.waiting > share:
+            return ticket
+        return next(each for each in reversed(lane.tickets) if each.flow.tenant.waiting > share)
 
     def oldest_wait_s(self, lane: str, now_s: float) -> float:
         tickets = self._lanes[lane].tickets

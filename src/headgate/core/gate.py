@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 
-from headgate.core.backend import Backend
+from headgate.core.backend import INPUT, OUTPUT, Backend
 from headgate.core.fair_queue import FairQueue, Lane
+from headgate.core.mix import Spare
 from headgate.core.prefix_heat import PrefixHeat
 from headgate.core.ticket import Needs, Ticket
 
@@ -71,8 +72,9 @@ class Gate:
         def wait_s(ticket: Ticket, into_headroom: bool) -> float:
             return self._wait_s(ticket, into_headroom, now_s)
 
+        spare = self._spare(now_s) if queue.waiting > 1 else None
         while queue.waiting:
-            ticket, next_s = queue.pick(now_s, wait_s)
+            ticket, next_s = queue.pick(now_s, wait_s, spare)
             if ticket is None:
                 return granted, next_s
             self._grant(ticket, now_s)
@@ -163,6 +165,26 @@ class Gate:
             if name != lane and now_s - self._asked_s[name] < LENT_AFTER_S:
                 kept += share
         return kept
+
+    def _spare(self, now_s: float) -> Spare | None:
+        """Of input and output the one that those who wait will need for longer, while less of it is missing than of the
+        other, and more is needed than is left: what refills meanwhile would be lost."""
+        refill, missing, room = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        for backend in self.backends:
+            for index in (INPUT, OUTPUT):
+                limiter = backend.limiters[index]
+                refill[index] += limiter.refill_per_s
+                missing[index] += limiter.missing_at(now_s) + limiter.margin
+                room[index] += limiter.room
+        needs = self.queue.needs(now_s)
+        longer, other = (INPUT, OUTPUT)
+        if needs[OUTPUT] * refill[INPUT] > needs[INPUT] * refill[OUTPUT]:
+            longer, other = other, longer
+        if needs[longer] <= room[longer] - missing[longer]:
+            return None
+        if missing[longer] * room[other] >= missing[other] * room[longer]:
+            return None
+        return "input" if longer == INPUT else "output"
 
     def _grant(self, ticket: Ticket, now_s: float) -> None:
         ticket.granted = True

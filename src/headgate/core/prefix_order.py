@@ -1,4 +1,5 @@
-"""In what order one tenant's calls go: by what Claude's prompt cache holds of them, and who waits for a write.
+"""In what order one tenant's calls go: by what Claude's prompt cache holds of them, by which limit has room to
+spare, and who waits for a write.
 
 Pure: time is an argument, in seconds on any clock that never goes back.  A waiting ticket is found under the digests
 of the beginnings of its prompt.  One that becomes readable is put on a heap of its line, the longest on top;
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from math import inf
 
+from headgate.core.mix import Mix, Spare
 from headgate.core.prefix import Prefix
 from headgate.core.prefix_heat import PrefixHeat
 from headgate.core.ticket import Ticket
@@ -26,11 +28,13 @@ LEAST_REBUILT = 64
 class Line:
     """Waiting tickets among which this order decides: one tenant's, of those that can go the same way."""
 
-    __slots__ = ("back", "head", "head_since_s", "hot", "hot_most", "order", "returned", "warm")
+    __slots__ = ("back", "head", "head_since_s", "hot", "hot_most", "mix", "order", "returned", "warm")
 
     def __init__(self) -> None:
         self.order: OrderedDict[Ticket, None] = OrderedDict()
         """As they came, and anybody can leave at once."""
+        self.mix = Mix()
+        """Those in `order`."""
         self.returned: OrderedDict[Ticket, None] = OrderedDict()
         """Were put aside, and are no longer: ahead of those in `order`."""
         self.back: OrderedDict[Ticket, None] = OrderedDict()
@@ -70,30 +74,47 @@ class PrefixOrder:
         queue = line.back if first else line.order
         queue[ticket] = None
         ticket.queue = queue
+        if not first:
+            line.mix.add(ticket)
         if ticket.prefixes and not first:
             self._put_in_index(line, ticket, now_s)
 
     def remove(self, line: Line, ticket: Ticket) -> None:
-        if ticket.queue is not None:
-            del ticket.queue[ticket]
-            ticket.queue = None
+        self._leave(line, ticket)
         ticket.follows = None
         if ticket.prefixes:
             self._take_from_index(line, ticket, inf)
 
-    def next(self, line: Line, now_s: float) -> Ticket | None:
+    def _leave(self, line: Line, ticket: Ticket) -> bool:
+        """Whether it had a place in `line`; it has none now."""
+        queue = ticket.queue
+        if queue is None:
+            return False
+        del queue[ticket]
+        ticket.queue = None
+        if queue is line.order:
+            line.mix.remove(ticket)
+        return True
+
+    def next(self, line: Line, now_s: float, spare: Spare | None = None) -> Ticket | None:
         """The ticket of `line` that is to go next; None if all of them follow, or, if some are not aside yet, so many
-        that it takes another look."""
+        that it takes another look.
+
+        Args:
+            spare: the limit of which there is room that would be lost.
+        """
         if line.back:
             return next(iter(line.back))
         for _ in range(LOOKED_AT):
             head = next(iter(line.returned or line.order), None)
             ticket = head
-            if line.hot:
+            if line.hot or spare is not None:
                 if head is not line.head:
                     line.head, line.head_since_s = head, now_s
                 if head is None or now_s - line.head_since_s < self._longest_passed_s:
-                    ticket = self._hottest(line, now_s) or head
+                    ticket = self._hottest(line, now_s)
+                    if ticket is None:
+                        ticket = head if spare is None or line.returned else line.mix.first(spare) or head
             if ticket is None or not ticket.prefixes or now_s >= ticket.follow_until_s:
                 return ticket
             write = self._heat.write_of(ticket.prefixes, now_s)
@@ -121,9 +142,7 @@ class PrefixOrder:
 
     def _put_aside(self, line: Line, ticket: Ticket, write: Prefix, now_s: float) -> None:
         """It is found under what it follows and what is longer, so that it goes as soon as that can be read."""
-        if ticket.queue is not None:
-            del ticket.queue[ticket]
-            ticket.queue = None
+        if self._leave(line, ticket):
             if ticket.follow_until_s == inf:
                 ticket.follow_until_s = now_s + self._follow_s
             heappush(self._aside, (ticket.follow_until_s, ticket.place, ticket))

@@ -44,6 +44,8 @@ class Ticket(msgspec.Struct, eq=False):
     """Its needs when it came: the gate may know better by the time it goes."""
     before: Needs = NOTHING
     queue: Any = None
+    step: int = 0
+    """What it needs, output to input (core/mix.py)."""
     under: Sequence[Prefix] = ()
     follows: bytes | None = None
     follow_until_s: float = inf
