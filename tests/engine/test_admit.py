@@ -19,7 +19,7 @@ from headgate.config.schema import (
     WorkflowConfig,
 )
 from headgate.core.backend import Backend
-from headgate.errors import Refused
+from headgate.errors import Refused, Unavailable
 from headgate.events import Outcome, Reason
 from headgate.sim import PoolLimits, SimSettings
 from headgate.sim.settings import Access, Limits
@@ -252,8 +252,8 @@ def test_a_workflow_that_floods_its_lane_keeps_nobody_else_out():
     assert all(play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=6))))
 
 
-def test_inv_19_however_many_workflows_a_lane_never_holds_twice_its_bound():
-    """Callers choose the names: each of these has no more than its share when it comes."""
+def test_inv_19_however_many_workflows_a_lane_never_holds_more_than_its_bound():
+    """Callers choose the names: each of these has no more than its share when it comes, and takes another's place."""
 
     async def scene(world: World) -> int:
         names = "AAAAAAABBBCCDEF"  # the first goes at once
@@ -266,7 +266,22 @@ def test_inv_19_however_many_workflows_a_lane_never_holds_twice_its_bound():
         await asyncio.gather(*calls, return_exceptions=True)
         return waiting
 
-    assert play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=6))) == 12
+    assert play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=6))) == 6
+
+
+def test_in_a_full_lane_the_last_to_come_of_who_has_most_places_makes_room():
+    """It is told as whoever finds the lane full; those of its workflow that came before it keep their places."""
+
+    async def scene(world: World) -> list[str]:
+        flood = [asyncio.create_task(world.ask(workflow="flood")) for _ in range(5)]  # the first goes at once
+        await asyncio.sleep(0.1)
+        quiet = asyncio.create_task(world.ask(workflow="quiet"))
+        results = await asyncio.gather(*flood, quiet, return_exceptions=True)
+        return [each.reason if isinstance(each, Unavailable) else "answered" for each in results]
+
+    outcomes = play(scene, config=ceiling(rpm=60, burst_s=1.0, lanes=lanes(max_queue=4)))
+
+    assert outcomes == ["answered"] * 4 + [Reason.LANE_FULL] + ["answered"]
 
 
 def test_a_full_lane_leaves_the_others_open():

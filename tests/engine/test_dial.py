@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from headgate.config.schema import RetryConfig
+from headgate.config.schema import Config, RetryConfig
+from headgate.errors import Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.net.client import Connection, Pool, WireError
 from headgate.net.http import Origin
 from headgate.sim.virtual_time import run
 from headgate.upstream import dial as dialling
 from headgate.upstream.dial import TcpDial, is_public
-from support.world import Answer, play
+from support.world import Answer, World, lanes, play
 
 TLS = Path(__file__).parent / "tls"
 WITHIN_S = 5.0
@@ -120,6 +121,24 @@ def test_a01_a02_a03_a04_a_connection_that_fails_is_never_charged(kind, error, a
     assert record.reason == (Reason.ATTEMPTS_SPENT if again else None)
 
 
+def test_a01_while_nothing_connects_callers_are_told_that_and_not_that_the_api_fails():
+    """The breaker opens all the same, and an operator must not look for the trouble at the wrong end."""
+
+    async def dial(origin, factory, within_s):
+        raise WireError("dns", "no", sent=False)
+
+    async def scene(world: World) -> str:
+        for _ in range(5):
+            await world.ask()
+        with pytest.raises(Unavailable) as refused:
+            await world.ask()
+        return str(refused.value)
+
+    told = play(scene, dial=dial, retry=RetryConfig(max_attempts=1), config=Config(lanes=lanes(max_wait_s=1.0)))
+
+    assert told.startswith("Headgate cannot connect to the Claude API, so nothing is sent for about ")
+
+
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +155,7 @@ def test_a01_a_name_that_does_not_exist_is_a_dns_failure():
 
 
 def test_a01_a_resolver_that_takes_half_a_minute_is_not_waited_for():
-    """The connect timeout covers the name too."""
+    """The connect timeout covers the name too, and what took so long is said."""
 
     async def scene():
         loop = asyncio.get_running_loop()
@@ -144,7 +163,7 @@ def test_a01_a_resolver_that_takes_half_a_minute_is_not_waited_for():
         problem = await failure_of(TcpDial(), Origin("https", "api.example", 443), 5)
         return problem.kind, loop.time()
 
-    assert run(scene()) == ("connect_timeout", 5)
+    assert run(scene()) == ("dns", 5)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0",

@@ -20,7 +20,7 @@ from headgate.core.retry import HOLDS_UP_ALL, PUSHBACK
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
 from headgate.engine.gates import Gates
-from headgate.engine.pool_gate import OutOfPatience, PoolGate
+from headgate.engine.pool_gate import OutOfPatience, PoolGate, PushedOut
 from headgate.errors import BadRequest, Refused, Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.failure import Failure
@@ -160,7 +160,7 @@ class Admit:
         patience_s = min(self._lanes[ticket.lane].max_wait_s, call.deadline_s - asked_s)
         ticket.call_id = call.record.call_id
         try:
-            self._check_wait(call, state.gate, ticket, patience_s)
+            self._check_wait(call, state, ticket, patience_s)
         except BaseException:
             state.leave(ticket)
             raise
@@ -168,23 +168,32 @@ class Admit:
             await state.wait(ticket, patience_s)
         except OutOfPatience:
             raise self._too_long(call, state.gate, ticket, clock.now_s() - asked_s) from None
+        except PushedOut:
+            raise self._full(state.gate, ticket) from None
         finally:
             call.attempt.record.queue_ms = milliseconds(clock.now_s() - asked_s)
         call.record.reason = call.record.reason or Reason.QUEUED
 
-    def _check_wait(self, call: Call, gate: Gate, ticket: Ticket, patience_s: float) -> None:
-        lane = self._lanes[ticket.lane]
-        if gate.queue.is_crowded(ticket, lane.max_queue):
-            wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
-            raise Unavailable(
-                f"lane {ticket.lane!r} is full: {lane.max_queue} calls wait already, about {wait_s:.0f} s long. Retry "
-                "after that, or raise lanes.*.max_queue.",
-                reason=Reason.LANE_FULL,
-                status=429,
-                retry_after_s=max(1.0, wait_s),
-            )
+    def _check_wait(self, call: Call, state: PoolGate, ticket: Ticket, patience_s: float) -> None:
+        gate = state.gate
+        one_too_many = gate.queue.one_too_many(ticket, self._lanes[ticket.lane].max_queue)
+        if one_too_many is ticket:
+            raise self._full(gate, ticket)
         if gate.expected_wait_s(ticket, self._clock.now_s()) > patience_s:
             raise self._too_long(call, gate, ticket, 0.0)
+        if one_too_many is not None:
+            state.push_out(one_too_many)
+
+    def _full(self, gate: Gate, ticket: Ticket) -> Unavailable:
+        """No place for `ticket`, or its place went to a call whose workflow has less than its share of them."""
+        wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
+        return Unavailable(
+            f"lane {ticket.lane!r} is full: {self._lanes[ticket.lane].max_queue} calls wait already, about "
+            f"{wait_s:.0f} s long. Retry after that, or raise lanes.*.max_queue.",
+            reason=Reason.LANE_FULL,
+            status=429,
+            retry_after_s=max(1.0, wait_s),
+        )
 
     def _too_long(self, call: Call, gate: Gate, ticket: Ticket, waited_s: float) -> Unavailable:
         """Why `ticket` does not go, and when coming back makes sense."""
@@ -219,9 +228,10 @@ class Admit:
             return Unavailable(
                 f"{text}{bound}{waited}{hint}", reason=Reason.WAIT_TOO_LONG, status=429, retry_after_s=wait_s
             )
+        unreachable = all(backend.breaker.held_for == "unreachable" for backend in gate.backends)
+        trouble = "Headgate cannot connect to the Claude API" if unreachable else "the Claude API has been failing"
         return Unavailable(
-            f"the Claude API has been failing, so nothing is sent for about {wait_s:.0f} s, and {bound}{waited}. Retry "
-            f"after {wait_s:.0f} s.",
+            f"{trouble}, so nothing is sent for about {wait_s:.0f} s, and {bound}{waited}. Retry after {wait_s:.0f} s.",
             reason=Reason.BREAKER_OPEN,
             status=503,
             retry_after_s=wait_s,
@@ -270,8 +280,8 @@ class Admit:
         now_s = self._clock.now_s()
         gate = state.gate
         sent = attempt.sent_s is not None
-        told = failure if sent else _LEFT
-        ticket.backend.outcome(outcome_of(told), ticket, now_s, told.retry_after_s if told is not None else None)
+        retry_after_s = failure.retry_after_s if failure is not None else None
+        ticket.backend.outcome(outcome_of(failure), ticket, now_s, retry_after_s)
         if ticket.prefixes and failure is not None:
             gate.heat.failed(ticket.prefixes, now_s)
         gate.settle(ticket, self._used(call, ticket, attempt) if sent else NOTHING, now_s)
@@ -307,7 +317,7 @@ class Admit:
 
 _ONE_REQUEST: Needs = (1.0, 0.0, 0.0)
 _LEFT = Failure(ErrorClass.CANCELLED)
-"""It was not sent, or its caller left: that says nothing of the API."""
+"""Something below would not send it, or its caller left: that says nothing of the API."""
 
 
 def _by_workflow(call: Call) -> str:

@@ -11,7 +11,7 @@ from headgate.core.gate import Gate
 from headgate.core.opening_hours import OpeningHours
 from headgate.core.ticket import NOTHING, Ticket
 
-__all__ = ["OutOfPatience", "PoolGate"]
+__all__ = ["OutOfPatience", "PoolGate", "PushedOut"]
 
 HOURS_KEPT_S = 10.0
 """Opening hours are looked up this often, and when a lane opens or closes: the clock on the wall may be set."""
@@ -19,6 +19,10 @@ HOURS_KEPT_S = 10.0
 
 class OutOfPatience(Exception):
     """A ticket has waited as long as it may, and has left the queue."""
+
+
+class PushedOut(Exception):
+    """A ticket has left the queue to make room for another."""
 
 
 class PoolGate:
@@ -55,6 +59,7 @@ class PoolGate:
 
         Raises:
             OutOfPatience: not within `patience_s`.
+            PushedOut: its place was needed.
         """
         turn = self.waiting[ticket]
         timer = asyncio.get_running_loop().call_later(max(0.0, patience_s), _give_up, turn)
@@ -65,6 +70,13 @@ class PoolGate:
             raise
         finally:
             timer.cancel()
+
+    def push_out(self, ticket: Ticket) -> None:
+        """Send `ticket` away, which waits."""
+        self.gate.withdraw(ticket, self._clock.now_s())
+        turn = self.waiting.pop(ticket)
+        if not turn.done():
+            turn.set_exception(PushedOut())
 
     def leave(self, ticket: Ticket) -> None:
         """Its caller has gone, wherever `ticket` was: in the queue, or just granted."""
