@@ -12,7 +12,19 @@ import typer
 
 from headgate.cli.compare import compare_plain
 from headgate.cli.output import money, print_json, print_table, say_next
-from headgate.cli.replay import Latencies, PolicyChoice, Source, check_plot, misused, save_plot
+from headgate.cli.replay import (
+    Day,
+    DepthS,
+    FromHour,
+    Hours,
+    Latencies,
+    PolicyChoice,
+    Seed,
+    Source,
+    check_plot,
+    misused,
+    save_plot,
+)
 
 if TYPE_CHECKING:
     from headgate.config.schema import LaneConfig
@@ -46,13 +58,9 @@ def plan(
     ] = None,
     trace: Annotated[str | None, typer.Option(help="Or a trace: one that comes along, or a file.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Or a day of this ledger of Headgate's, with --day.")] = None,
-    day: Annotated[str | None, typer.Option(help="The day, YYYY-MM-DD, UTC.")] = None,
-    from_hour: Annotated[
-        float | None, typer.Option(min=0, help="Where in a plant's week (default 8: Monday at 8) or a day to begin.")
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(min=0.01, max=168, help="How long a plant is played; default 1.")
-    ] = None,
+    day: Day = None,
+    from_hour: FromHour = None,
+    hours: Hours = None,
     now_tier: Annotated[str, typer.Option(help="The tier before.")] = "start",
     now_policy: Annotated[
         PolicyChoice, typer.Option(help="Who decides before; after, Headgate does.")
@@ -62,9 +70,7 @@ def plan(
     ] = None,
     itpm: Annotated[int | None, typer.Option(min=1, help="Input tokens a minute, likewise.")] = None,
     otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute, likewise.")] = None,
-    depth_s: Annotated[
-        float, typer.Option(min=1, max=60, help="Depth of the API's buckets, in seconds of refill.")
-    ] = 60.0,
+    depth_s: DepthS = 60.0,
     tier: Annotated[str | None, typer.Option(help="What if: this tier.")] = None,
     lanes: Annotated[
         str | None,
@@ -85,7 +91,7 @@ def plan(
     scenario: Annotated[
         str | None, typer.Option(help="What goes wrong when, before and after, as `headgate sim --scenario`.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything that chance decides.")] = 0,
+    seed: Seed = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw both: a .png or .svg.  Needs pip install 'headgate[plot]'.")
     ] = None,

@@ -18,7 +18,30 @@ if TYPE_CHECKING:
     from headgate.replay.run import Run
     from headgate.replay.workload import Changes, Workload
 
-__all__ = ["FollowUps", "Latencies", "PolicyChoice", "Source", "check_plot", "misused", "replay", "save_plot"]
+__all__ = [
+    "Day",
+    "DepthS",
+    "FollowUps",
+    "FromHour",
+    "Hours",
+    "Latencies",
+    "PolicyChoice",
+    "Seed",
+    "Source",
+    "check_plot",
+    "misused",
+    "replay",
+    "save_plot",
+]
+
+# Options that `headgate plan` has too.
+Day = Annotated[str | None, typer.Option(help="The day, YYYY-MM-DD, UTC.")]
+FromHour = Annotated[
+    float | None, typer.Option(min=0, help="Where in a plant's week (default 8: Monday at 8) or a day to begin.")
+]
+Hours = Annotated[float | None, typer.Option(min=0.01, max=168, help="How long a plant is played; default 1.")]
+DepthS = Annotated[float, typer.Option(min=1, max=60, help="Depth of the API's buckets, in seconds of refill.")]
+Seed = Annotated[int, typer.Option(help="Decides everything that chance decides.")]
 
 
 WORKERS = 40
@@ -51,23 +74,17 @@ def replay(
         ),
     ] = None,
     ledger: Annotated[Path | None, typer.Option(help="A ledger of Headgate's, with --day.")] = None,
-    day: Annotated[str | None, typer.Option(help="The day, YYYY-MM-DD, UTC.")] = None,
+    day: Day = None,
     plant: Annotated[
         str | None, typer.Option(help="A company with its tools: a TOML file, or '' for the one that comes along.")
     ] = None,
-    from_hour: Annotated[
-        float | None, typer.Option(min=0, help="Where in a plant's week (default 8: Monday at 8) or a day to begin.")
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(min=0.01, max=168, help="How long a plant is played; default 1.")
-    ] = None,
+    from_hour: FromHour = None,
+    hours: Hours = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute; default the tier's.")] = None,
     itpm: Annotated[int | None, typer.Option(min=1, help="Input tokens a minute.")] = None,
     otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute.")] = None,
     tier: Annotated[str, typer.Option(help="Whose limits apply where none are given.")] = "start",
-    depth_s: Annotated[
-        float, typer.Option(min=1, max=60, help="Depth of the API's buckets, in seconds of refill.")
-    ] = 60.0,
+    depth_s: DepthS = 60.0,
     policy: Annotated[PolicyChoice, typer.Option(help="Who decides when a call goes.")] = PolicyChoice.headgate,
     workers: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Of fixed-retry; calls at a time of semaphore; default 40.")
@@ -84,7 +101,7 @@ def replay(
     ] = None,
     scenario: Annotated[str | None, typer.Option(help="What goes wrong when, as `headgate sim --scenario`.")] = None,
     model: Annotated[str | None, typer.Option(help="Ask this model for every call.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything that chance decides.")] = 0,
+    seed: Seed = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw it: a .png or .svg.  Needs pip install 'headgate[plot]'.")
     ] = None,
