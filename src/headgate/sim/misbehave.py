@@ -12,7 +12,7 @@ __all__ = ["BadAnswers", "BadHeaders", "BadUsage", "Category", "Failure", "Garba
 
 BadUsage = Literal["negative", "null", "string", "huge", "decreasing"]
 BadHeaders = Literal["lie", "missing", "garbled"]
-BadAnswers = Literal["missing", "duplicate", "unknown", "bad"]
+BadAnswers = Literal["missing", "duplicate", "unknown", "bad", "prose"]
 Garbage = Literal["all", "bytes", "events"]
 Category = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
 
@@ -84,7 +84,7 @@ class Misbehaviour:
     stop_reason: str | None = None
     say: str | None = None
     answers: BadAnswers | None = None
-    """What becomes of the first, where one answer holds several."""
+    """What becomes of the first, or of all, where one answer holds several."""
     edits: Edits | None = None
     """Changes to the events of a stream."""
     wire: Wire | None = None

@@ -280,7 +280,8 @@ _KNOWN = {
                    _value("stop_reason", _stop_reason)),
         _Directive('say="TEXT"', "The answer's text; a JSON string.", _value("say", _literal)),
         _Directive("answers=KIND", "Of several answers in one (micro-batches), the first is `missing`, `duplicate`, "
-                   "`unknown` (an id nobody gave) or `bad`.", _choice("answers", get_args(BadAnswers))),
+                   "`unknown` (an id nobody gave) or `bad`; `prose`: all are words.",
+                   _choice("answers", get_args(BadAnswers))),
         _Directive("event=N:{JSON}", "One more event before event N of a stream, counted from 0 with pings; or any "
                    "text in quotes.", _edit("inserted", _event)),
         _Directive("drop-event=N", "Event N is left out.", _edit("dropped", _nothing)),

@@ -238,7 +238,7 @@ class _Composer:
     def _parts(self) -> list[tuple[list[str], list[dict[str, Any]]]]:
         """What is to be said and what that cites: a JSON value where a schema was given, prose otherwise."""
         several = inputs_of(self._ask.body, _last_words(self._ask.body["messages"]))
-        if several is not None and (self._asked.say is None or several.any_says):
+        if several is not None:
             pieces = pieces_of(several, self._dice.more, self._words_of_one, self._asked.answers)
             return [(self._fitting(pieces), [])]
         schema = ((self._ask.body.get("output_config") or {}).get("format") or {}).get("schema")

@@ -41,10 +41,6 @@ class Inputs(NamedTuple):
     inputs: list[_Input]
     schema: dict[str, Any]
 
-    @property
-    def any_says(self) -> bool:
-        return any(one.say is not None for one in self.inputs)
-
 
 def inputs_of(body: dict[str, Any], words: str) -> Inputs | None:
     """The inputs of a request whose last message is `words`; None if it is an ordinary one."""
@@ -73,8 +69,10 @@ def pieces_of(
     Args:
         draw: chance for one input, by its text.
         prose: so many tokens of text, or as many as chance gives.
-        bad: what becomes of the first answer.
+        bad: what becomes of the first answer, or of all.
     """
+    if bad == "prose":
+        return prose(draw(bad), None)
     answers = [(one.id, _answer(one, asked.schema, draw(one.text), prose)) for one in asked.inputs]
     if bad is not None:
         answers = _spoilt(answers, bad)
@@ -105,5 +103,5 @@ def _spoilt(answers: list[tuple[str, list[str]]], bad: BadAnswers) -> list[tuple
             return [(first, answer), *rest, (first, answer)]
         case "unknown":
             return [(UNKNOWN_ID, answer), *rest]
-        case "bad":
+        case _:
             return [(first, ["null"]), *rest]
