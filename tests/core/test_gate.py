@@ -263,3 +263,45 @@ def test_a_pool_that_fails_everywhere_says_so():
 
     assert world.gate.is_failing(world.ask("chat"), 0.0)
     assert world.gate.expected_wait_s(world.ask("chat"), 0.0) >= 4.0
+
+
+def lasting(world: World, seconds: float) -> None:
+    """An attempt takes so long."""
+    ticket = world.ask("bulk", 0.0, tenant="another")
+    world.gate.settle(ticket, ticket.needs, seconds)
+
+
+@pytest.mark.parametrize(("waiting", "expected_s"), [(0, 10.0), (1, 20.0), (3, 40.0)])
+def test_who_waits_for_its_own_cap_is_told_how_long_attempts_take(waiting, expected_s):
+    """Two at a time, 20 s each: one ends every 10 s.  Permits there are; whether it goes in time is not certain, so
+    nobody is refused for it."""
+    world = World()
+    world.gate.queue.set_cap("bulk", 2)
+    lasting(world, 20.0)
+    for _ in range(2 + waiting):
+        world.ask("bulk", 20.0)
+
+    ticket = world.ask("bulk", 20.0)
+
+    assert (world.gate.expected_wait_s(ticket, 20.0), world.gate.least_wait_s(ticket, 20.0)) == (expected_s, 0.0)
+
+
+def test_who_waits_because_the_api_was_overloaded_is_told_how_long_attempts_take():
+    """Calls under way are bounded after a 529; four at a time, 20 s each."""
+    world = World()
+    lasting(world, 20.0)
+    world.gate.backends[0].concurrency.limit = 4.0
+    for _ in range(5):
+        world.ask("bulk", 20.0)
+
+    ticket = world.ask("bulk", 20.0)
+
+    assert world.gate.expected_wait_s(ticket, 20.0) == 10.0
+
+
+def test_without_a_bound_on_concurrency_nobody_waits_for_others_to_end():
+    """However long they take."""
+    world = World()
+    lasting(world, 1_000.0)
+
+    assert world.gate.expected_wait_s(world.ask("bulk", 1_000.0), 1_000.0) == 0.0

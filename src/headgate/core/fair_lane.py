@@ -264,12 +264,17 @@ class FairLane:
     def tenants_waiting(self) -> int:
         return len(self._waiting)
 
+    def before(self, ticket: Ticket) -> Needs:
+        """Needs of those of its own tenant that go before `ticket` in this lane."""
+        tenant = self.tenants.get(ticket.tenant)
+        if tenant is None:
+            return NOTHING
+        return _minus(ticket.before if ticket in self.tickets else tenant.came, tenant.left)
+
     def ahead(self, ticket: Ticket, needs: Needs) -> list[float]:
         """Needs that go before `ticket` in this lane by right: see `FairQueue.ahead`."""
         tenant = self.tenants.get(ticket.tenant)
-        own = NOTHING
-        if tenant is not None:
-            own = _minus(ticket.before if ticket in self.tickets else tenant.came, tenant.left)
+        own = self.before(ticket)
         many = len(self._waiting)
         looked_at = self._waiting
         if many > LOOKED_AT:

@@ -337,6 +337,15 @@ class FairQueue:
             ahead[index] += sum([min(each.needs[index], until * each.weight / lane.weight) for each in others])
         return (ahead[0], ahead[1], ahead[2])
 
+    def rounds(self, ticket: Ticket) -> float:
+        """How often all that its tenant may have under way must end before the tenant's cap lets `ticket` go; 0: there
+        is none, or it is not in the way."""
+        most = self._caps.get(ticket.tenant)
+        if most is None:
+            return 0.0
+        before = self._lanes[ticket.lane].before(ticket)[0] + self._running.get(ticket.tenant, 0)
+        return max(0.0, before + 1 - most) / most
+
     def tenants(self, lane: str) -> list[Standing]:
         """Those who have tickets in `lane`, waiting or under way."""
         state = self._lanes[lane]

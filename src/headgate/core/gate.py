@@ -20,6 +20,9 @@ __all__ = ["Gate"]
 LENT_AFTER_S = 600.0
 """A lane that has asked for nothing for so long lends its headroom too; its next call has it back at once."""
 
+LEARNING = 1 / 16
+"""Weight of one attempt in what is taken to be typical."""
+
 
 class Gate:
     """Admission to one pool.  All times are seconds of one monotonic clock.
@@ -36,6 +39,13 @@ class Gate:
         self.rests_s = rests_s
         self._headroom = {lane.name: lane.headroom for lane in lanes if lane.headroom}
         self._asked_s = dict.fromkeys(self._headroom, now_s)
+        # Counted anew when a lane begins or ends to lend its headroom: the share of the permits that is kept from lanes
+        # without any, and from each of those that have some.
+        self._kept = 0.0
+        self._kept_from: dict[str, float] = {}
+        self._kept_until_s = -inf if self._headroom else inf
+        self._typical_s = 0.0
+        """How long attempts have lately been under way."""
 
     @property
     def waiting(self) -> int:
@@ -55,6 +65,8 @@ class Gate:
             first: at the head of its tenant's queue: for a call that had its turn and was sent back by the API.
         """
         if ticket.lane in self._headroom:
+            if now_s - self._asked_s[ticket.lane] >= LENT_AFTER_S:
+                self._kept_until_s = -inf
             self._asked_s[ticket.lane] = now_s
         queue = self.queue
         if not queue.waiting and queue.may_go(ticket, now_s) and self._wait_s(ticket, False, now_s) <= 0.0:
@@ -88,7 +100,21 @@ class Gate:
 
     def expected_wait_s(self, ticket: Ticket, now_s: float) -> float:
         """How long `ticket`, which waits, will wait if nothing else changes; of one that has left the queue, how long
-        it would if it asked again."""
+        it would if it asked again.
+
+        The least wait, or as long as attempts have lately taken to make way, where a bound on concurrency is in the
+        way as well: its tenant's, or that of the backends.
+        """
+        rounds = self.queue.rounds(ticket)
+        backends = self._choice(ticket, now_s)
+        most = sum([backend.concurrency.limit for backend in backends])
+        if most < inf:
+            before = self.queue.ahead(ticket)[0] + sum([backend.under_way for backend in backends])
+            rounds = max(rounds, (before + 1 - most) / most)
+        return max(self.least_wait_s(ticket, now_s), rounds * self._typical_s)
+
+    def least_wait_s(self, ticket: Ticket, now_s: float) -> float:
+        """How long `ticket` must wait at least: for permits, for the API, for its lane to open."""
         backends = self._choice(ticket, now_s)
         ahead = self.queue.ahead(ticket)
         longest_s = 0.0
@@ -138,7 +164,11 @@ class Gate:
             served = self.heat.served(ticket.prefixes, now_s)
             requests, _, outputs = ticket.needs
             ticket.needs = (requests, max(0.0, ticket.prompt_tokens - served), outputs)
-        headroom = self._kept_from(ticket.lane, into_headroom, now_s) if self._headroom else 0.0
+        if now_s >= self._kept_until_s:
+            self._keep(now_s)
+        headroom = self._kept_from.get(ticket.lane)
+        if headroom is None:  # one without any, asked perhaps to know whether headroom is all that is in the way
+            headroom = 0.0 if into_headroom else self._kept
         backends = self.backends
         if len(backends) == 1:
             backend = ticket.backend = backends[0]
@@ -156,15 +186,13 @@ class Gate:
                 shortest_s = wait_s
         return shortest_s
 
-    def _kept_from(self, lane: str, into_headroom: bool, now_s: float) -> float:
-        """The share of the permits that is other lanes' headroom.  One that has been quiet for long lends it."""
-        if into_headroom and lane not in self._headroom:
-            return 0.0  # asked to know whether headroom is all that is in the way
-        kept = 0.0
-        for name, share in self._headroom.items():
-            if name != lane and now_s - self._asked_s[name] < LENT_AFTER_S:
-                kept += share
-        return kept
+    def _keep(self, now_s: float) -> None:
+        """Count whose headroom is kept.  A lane that has been quiet for long lends its own."""
+        until_s = {name: asked_s + LENT_AFTER_S for name, asked_s in self._asked_s.items()}
+        kept = {name: share for name, share in self._headroom.items() if now_s < until_s[name]}
+        self._kept = sum(kept.values())
+        self._kept_from = {name: self._kept - kept.get(name, 0.0) for name in self._headroom}
+        self._kept_until_s = min([until_s[name] for name in kept], default=inf)
 
     def _spare(self, now_s: float) -> Spare | None:
         """Of input and output the one that those who wait will need for longer, while less of it is missing than of the
@@ -188,6 +216,7 @@ class Gate:
 
     def _grant(self, ticket: Ticket, now_s: float) -> None:
         ticket.granted = True
+        ticket.granted_s = now_s
         ticket.backend.take(ticket, now_s)
         self.queue.began(ticket)
         if ticket.prefixes:
@@ -210,6 +239,8 @@ class Gate:
         """The attempt is over: what it did not use goes back, what it used beyond its estimate is taken."""
         ticket.backend.settle(ticket, used, now_s)
         self.queue.ended(ticket)
+        if used[0]:
+            self._typical_s += (now_s - ticket.granted_s - self._typical_s) * (LEARNING if self._typical_s else 1.0)
         if ticket.share_s:  # others waited when it went: its true share counts for the next turns
             self.queue.charge(ticket, self._share_s(used))
 

@@ -33,6 +33,7 @@ class Ticket(msgspec.Struct, eq=False):
     """For those who look."""
     backend: Any = None
     granted: bool = False
+    granted_s: float = 0.0
     probe: bool = False
     share_s: float = 0.0
     """Seconds of the whole pool that it has been charged for."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 
-from headgate.call import Attempt, Call, Kind, Reply
+from headgate.call import Attempt, Call, Kind, Reply, ReplyStream
 from headgate.clock import Clock, milliseconds
 from headgate.config.schema import LaneConfig
 from headgate.core.backend import INPUT, Backend
@@ -88,7 +90,8 @@ class Admit:
         state = self._gates.of(call.own_key, credentials, record.pool)
         now_s = self._clock.now_s()
         ticket = self._ticket(call, attempt, state.gate, now_s)
-        if not state.ask(ticket, now_s, first=_goes_first(call, state.gate)):
+        first = len(call.attempts) > 1 and _goes_first(call, state.gate)
+        if not state.ask(ticket, now_s, first=first):
             await self._wait(call, state, ticket)
         backend = ticket.backend
         for credential in credentials:
@@ -103,18 +106,21 @@ class Admit:
         try:
             reply = await proceed(call)
         except BaseException:
-            self._settle(call, state, ticket, attempt, _LEFT)
+            self._settle(call, state, ticket, attempt, _LEFT, self._clock.now_s())
             raise
         stream = reply.stream
-        if stream is None and reply.failure is None:
-            self._settle(call, state, ticket, attempt, None)  # first: headers tell of what is counted by now
-            self._learn(call, state, backend, reply)
-            return reply
-        self._learn(call, state, backend, reply)
+        now_s = self._clock.now_s()
         if stream is not None:
-            stream.on_end(lambda: self._settle(call, state, ticket, attempt, stream.failure))
+            self._learn(call, state, backend, reply, now_s)
+            stream.on_end(partial(self._stream_ended, call, state, ticket, attempt, stream))
+        elif reply.failure is None:
+            self._settle(call, state, ticket, attempt, None, now_s)  # first: headers tell of what is counted by now
+            # Thousands of responses a second say the same thing: one in twenty milliseconds is enough of it.
+            if now_s >= backend.learn_at_s:
+                self._learn(call, state, backend, reply, now_s)
         else:
-            self._settle(call, state, ticket, attempt, reply.failure)
+            self._learn(call, state, backend, reply, now_s)
+            self._settle(call, state, ticket, attempt, reply.failure, now_s)
         return reply
 
     def _ticket(self, call: Call, attempt: Attempt, gate: Gate, now_s: float) -> Ticket:
@@ -179,7 +185,7 @@ class Admit:
         one_too_many = gate.queue.one_too_many(ticket, self._lanes[ticket.lane].max_queue)
         if one_too_many is ticket:
             raise self._full(gate, ticket)
-        if gate.expected_wait_s(ticket, self._clock.now_s()) > patience_s:
+        if gate.least_wait_s(ticket, self._clock.now_s()) > patience_s:
             raise self._too_long(call, gate, ticket, 0.0)
         if one_too_many is not None:
             state.push_out(one_too_many)
@@ -263,9 +269,7 @@ class Admit:
         attempt.on_begun = begun
         attempt.on_growth = grown
 
-    def _learn(self, call: Call, state: PoolGate, backend: Backend, reply: Reply) -> None:
-        now_s = self._clock.now_s()
-        # Thousands of responses a second say the same thing: one in twenty milliseconds is enough of it.
+    def _learn(self, call: Call, state: PoolGate, backend: Backend, reply: Reply, now_s: float) -> None:
         failure = reply.failure
         if reply.status and (now_s >= backend.learn_at_s or failure is not None) and call.record.model is not None:
             backend.learn_at_s = now_s + LEARN_EVERY_S
@@ -276,14 +280,20 @@ class Admit:
         if failure is not None and call.attempt.credential is not None:
             self._keyring.report(call.attempt.credential, failure)
 
-    def _settle(self, call: Call, state: PoolGate, ticket: Ticket, attempt: Attempt, failure: Failure | None) -> None:
-        now_s = self._clock.now_s()
+    def _stream_ended(self, call: Call, state: PoolGate, ticket: Ticket, attempt: Attempt, stream: ReplyStream) -> None:
+        self._settle(call, state, ticket, attempt, stream.failure, self._clock.now_s())
+
+    def _settle(
+        self, call: Call, state: PoolGate, ticket: Ticket, attempt: Attempt, failure: Failure | None, now_s: float
+    ) -> None:
         gate = state.gate
         sent = attempt.sent_s is not None
-        retry_after_s = failure.retry_after_s if failure is not None else None
-        ticket.backend.outcome(outcome_of(failure), ticket, now_s, retry_after_s)
-        if ticket.prefixes and failure is not None:
-            gate.heat.failed(ticket.prefixes, now_s)
+        if failure is None:
+            ticket.backend.outcome("ok", ticket, now_s)
+        else:
+            ticket.backend.outcome(outcome_of(failure), ticket, now_s, failure.retry_after_s)
+            if ticket.prefixes:
+                gate.heat.failed(ticket.prefixes, now_s)
         gate.settle(ticket, self._used(call, ticket, attempt) if sent else NOTHING, now_s)
         if gate.queue.waiting:
             state.pump()
@@ -320,10 +330,6 @@ _LEFT = Failure(ErrorClass.CANCELLED)
 """Something below would not send it, or its caller left: that says nothing of the API."""
 
 
-def _by_workflow(call: Call) -> str:
-    return call.record.workflow
-
-
 def _by_caller(call: Call) -> str:
     return call.record.caller_key or call.record.workflow
 
@@ -332,7 +338,11 @@ def _by_user(call: Call) -> str:
     return call.record.user or call.record.workflow
 
 
-_TENANTS: dict[str, Callable[[Call], str]] = {"workflow": _by_workflow, "caller": _by_caller, "user": _by_user}
+_TENANTS: dict[str, Callable[[Call], str]] = {
+    "workflow": attrgetter("record.workflow"),
+    "caller": _by_caller,
+    "user": _by_user,
+}
 
 
 def _per_minute(limit: Limit) -> float:
