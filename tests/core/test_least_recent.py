@@ -7,29 +7,32 @@ from headgate.core.least_recent import LeastRecent
 
 def test_the_longest_unused_is_forgotten_first():
     """Used is asked for, not made."""
-    kept = LeastRecent[str, list[str]](2, lambda name: [name], in_use=lambda _: False)
-    first, _, again, _ = kept["a"], kept["b"], kept["a"], kept["c"]
+    kept = LeastRecent[str, str](2, in_use=lambda _: False)
+    kept.keep("a", "A")
+    kept.keep("b", "B")
 
-    assert (list(kept), again is first) == ([["a"], ["c"]], True)
+    kept.get("a")
+    kept.keep("c", "C")
+
+    assert [kept.get(name) for name in "abc"] == ["A", None, "C"]
 
 
 def test_what_is_in_use_is_never_forgotten():
     """Rather it holds more than it should."""
-    busy: set[str] = {"a", "b"}
-    kept = LeastRecent[str, str](2, lambda name: name, in_use=busy.__contains__)
+    kept = LeastRecent[str, str](2, in_use={"A", "B"}.__contains__)
 
-    for name in "abc":
-        kept[name]
+    for name in "abcd":
+        kept.keep(name, name.upper())
 
-    assert list(kept) == ["a", "b", "c"]
+    assert list(kept) == ["A", "B", "D"]
 
 
-def test_who_made_it_is_told_what_goes():
+def test_who_needs_to_know_is_told_what_goes():
     """A connection wants to be closed."""
     gone: list[str] = []
-    kept = LeastRecent[str, str](1, lambda name: name, in_use=lambda _: False, forget=gone.append)
+    kept = LeastRecent[str, str](1, in_use=lambda _: False, forget=gone.append)
 
     for name in "abc":
-        kept[name]
+        kept.keep(name, name.upper())
 
-    assert gone == ["a", "b"]
+    assert gone == ["A", "B"]

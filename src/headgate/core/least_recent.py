@@ -16,23 +16,16 @@ class LeastRecent(Generic[K, V]):
     """At most `most` values, but for those that are in use: one that is in use is never forgotten.
 
     Args:
-        make: the value for a name that is new.
         in_use: whether a value must stay.
         forget: told each value that goes.
     """
 
-    __slots__ = ("_forget", "_in_use", "_kept", "_make", "_most")
+    __slots__ = ("_forget", "_in_use", "_kept", "_most")
 
     def __init__(
-        self,
-        most: int,
-        make: Callable[[K], V],
-        *,
-        in_use: Callable[[V], bool],
-        forget: Callable[[V], object] = lambda _: None,
+        self, most: int, *, in_use: Callable[[V], bool], forget: Callable[[V], object] = lambda _: None
     ) -> None:
         self._most = most
-        self._make = make
         self._in_use = in_use
         self._forget = forget
         self._kept: OrderedDict[K, V] = OrderedDict()
@@ -43,15 +36,17 @@ class LeastRecent(Generic[K, V]):
     def __iter__(self) -> Iterator[V]:
         return iter(self._kept.values())
 
-    def __getitem__(self, name: K) -> V:
-        kept = self._kept
-        value = kept.get(name)
+    def get(self, name: K) -> V | None:
+        value = self._kept.get(name)
         if value is not None:
-            kept.move_to_end(name)
-            return value
-        if len(kept) >= self._most:
+            self._kept.move_to_end(name)
+        return value
+
+    def keep(self, name: K, value: V) -> V:
+        """`value`, which is new."""
+        if len(self._kept) >= self._most:
             self._forget_one()
-        value = kept[name] = self._make(name)
+        self._kept[name] = value
         return value
 
     def _forget_one(self) -> None:

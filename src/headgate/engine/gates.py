@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from math import inf
 from random import Random
@@ -17,6 +16,7 @@ from headgate.core.catalog import Catalog
 from headgate.core.concurrency import Concurrency
 from headgate.core.fair_queue import Lane
 from headgate.core.gate import Gate
+from headgate.core.least_recent import LeastRecent
 from headgate.core.limits import UNLIMITED, Limit
 from headgate.core.ramp import Ramp
 from headgate.core.rate_limits_api import PoolFacts
@@ -44,25 +44,20 @@ class Gates:
         self._lanes = [Lane(name=n, weight=lane.weight, headroom=lane.headroom) for n, lane in config.lanes.items()]
         self._hours = {name: hours for name, lane in config.lanes.items() if (hours := opening_hours(lane)) is not None}
         self._caps = {n: w.max_concurrency for n, w in config.workflows.items() if w.max_concurrency is not None}
-        self._gates: OrderedDict[tuple[str, str], PoolGate] = OrderedDict()
+        self._gates = LeastRecent[tuple[str, str], PoolGate](
+            GATES_KEPT, in_use=lambda state: not state.gate.is_idle(clock.now_s())
+        )
         self._workspaces = {"default": config.upstream.workspace}
         self._workspaces |= {credential.name: credential.workspace for credential in config.upstream.credentials}
         self._facts: dict[str | None, dict[str, PoolFacts]] = {}
 
     def __iter__(self) -> Iterator[PoolGate]:
-        return iter(self._gates.values())
+        return iter(self._gates)
 
     def of(self, own_key: str | None, credentials: Sequence[Credential], pool: str) -> PoolGate:
         """The gate of `pool` for calls that may go out with `credentials`: the one of a caller's own key, or ours."""
         key = ("" if own_key is None else credentials[0].name, pool)
-        state = self._gates.get(key)
-        if state is not None:
-            self._gates.move_to_end(key)
-            return state
-        if len(self._gates) >= GATES_KEPT:
-            self._forget_one()
-        state = self._gates[key] = self._new(pool, credentials)
-        return state
+        return self._gates.get(key) or self._gates.keep(key, self._new(pool, credentials))
 
     def tell(self, workspace: str | None, facts: dict[str, PoolFacts]) -> None:
         """What the Rate Limits API says of the limits of one workspace's keys, by pool.  A pool has its gate from then
@@ -79,13 +74,6 @@ class Gates:
                     backend.tell(facts[state.pool], now_s)
             if state.gate.waiting:
                 state.pump()
-
-    def _forget_one(self) -> None:
-        now_s = self._clock.now_s()
-        for key, state in self._gates.items():
-            if state.gate.is_idle(now_s):
-                del self._gates[key]
-                return
 
     def _new(self, pool: str, credentials: Sequence[Credential]) -> PoolGate:
         now_s = self._clock.now_s()

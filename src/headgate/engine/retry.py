@@ -62,11 +62,11 @@ class Retry:
         self._buffered = frozenset(buffered)
         self._buffer = StreamBuffer(buffer_bytes)
         self._upstreams = LeastRecent[str | None, RetryTurns](
-            UPSTREAMS_KEPT, lambda _: RetryTurns(clock), in_use=lambda turns: turns.budget.in_flight > 0
+            UPSTREAMS_KEPT, in_use=lambda turns: turns.budget.in_flight > 0
         )
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        turns = self._upstreams[call.base_url]
+        turns = self._upstreams.get(call.base_url) or self._upstreams.keep(call.base_url, RetryTurns(self._clock))
         turns.budget.begun()
         try:
             reply = await self._attempts(call, proceed, turns)

@@ -79,13 +79,14 @@ class Upstream:
         self._keepalive_s = keepalive_s
         self._base_url = base_url
         self._routes = LeastRecent[str, _Route](
-            ROUTES_KEPT, self._make_route, in_use=lambda route: route.pool.busy, forget=lambda route: route.pool.close()
+            ROUTES_KEPT, in_use=lambda route: route.pool.busy, forget=lambda route: route.pool.close()
         )
 
     async def send(self, call: Call) -> Reply:
         """One attempt of `call`, with the credential that admission chose."""
         lane = self._lanes[call.record.lane]
-        route = self._routes[call.base_url or self._base_url]
+        base_url = call.base_url or self._base_url
+        route = self._routes.get(base_url) or self._routes.keep(base_url, self._make_route(base_url))
         left_s = call.deadline_s - self._clock.now_s()
         if left_s <= 0:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
