@@ -33,7 +33,7 @@ class Watched:
     def prompt_counted(self, outcome: str) -> None:
         self.outcomes.append(outcome)
 
-    def estimate_error(self, pool: str, what: str, expected: float, actual: float) -> None:
+    def estimate_error(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
         raise AssertionError("no answer was seen here")
 
 

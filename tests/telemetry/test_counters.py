@@ -93,8 +93,7 @@ def test_waits_are_those_of_calls_that_were_sent():
 
 def test_the_error_of_an_estimate_is_used_over_expected():
     counters = counted()
-    counters.estimate_error("sonnet-5.5", "input", 100, 120)
-    counters.estimate_error("sonnet-5.5", "output", 0, 5)
+    counters.estimate_error("sonnet-5.5", (100, 0), (120, 5))
 
     buckets = series(counters, "headgate_tokens_estimate_error_ratio_bucket")
     labels = 'pool="sonnet-5.5",kind="input"'
@@ -113,7 +112,7 @@ def test_a_lane_may_have_any_name():
 def test_every_line_is_one_that_prometheus_reads():
     """HELP and TYPE before the series of each metric, and nothing else."""
     counters = counted((call(reason="retried", queue_ms=3.0), [attempt(decision="retried", error="reset"), attempt()]))
-    counters.estimate_error("sonnet-5.5", "input", 100, 120)
+    counters.estimate_error("sonnet-5.5", (100, 0), (120, 5))
     counters.prompt_counted("counted")
 
     text = counters.exposition().decode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import sqrt
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from headgate.usage import Usage
 
@@ -112,9 +112,10 @@ class Habit:
             served: what it was expected to find in the prompt cache, as for `expect`.
         """
         total = usage.own
-        self.calibrate(size, total.prompt)
-        if total.prompt and served is None:
-            self.counted_share += WEIGHT * (total.counted_input / total.prompt - self.counted_share)
+        prompt = total.prompt
+        self.calibrate(size, prompt)
+        if prompt and served is None:
+            self.counted_share += WEIGHT * (total.counted_input / prompt - self.counted_share)
         if served:
             found = min(1.0, self.trust * total.cache_read / served)
             self.trust = max(LEAST_TRUST, self.trust + WEIGHT * (found - self.trust))
@@ -144,8 +145,8 @@ class Habit:
 class EstimateObserver(Protocol):
     """Is told how good estimates are.  Never raises."""
 
-    def estimate_error(self, pool: str, what: Literal["input", "output"], expected: float, actual: float) -> None:
-        """An answer is whole: the tokens it was admitted for, and those that the limits counted."""
+    def estimate_error(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
+        """An answer is whole: the input and output tokens it was admitted for, and those that the limits counted."""
         ...
 
     def prompt_counted(self, outcome: str) -> None:
@@ -159,12 +160,17 @@ class Estimator:
     def __init__(self) -> None:
         self._habits: OrderedDict[tuple[str, str], Habit] = OrderedDict()
 
-    def habit(self, workflow: str, model: str, tokenizer: str) -> Habit:
-        """The habit of `workflow` with `model`; a first guess by `tokenizer` if there is none yet."""
-        key = (workflow, model)
+    def habit(self, workflow: str, model: str, tokenizer: str, answers: int = 1) -> Habit:
+        """The habit of `workflow` with `model`; a first guess by `tokenizer` if there is none yet.  A request that is to
+        give several `answers` says nothing of one that gives one; what is known of those is the first guess for it."""
+        key = (workflow if answers == 1 else f"{workflow}\n{answers}", model)
         habit = self._habits.get(key)
         if habit is None:
-            habit = self._habits[key] = Habit(1.0 / BYTES_PER_TOKEN.get(tokenizer, BYTES_PER_TOKEN["claude-4.7"]))
+            habit = Habit(1.0 / BYTES_PER_TOKEN.get(tokenizer, BYTES_PER_TOKEN["claude-4.7"]))
+            if answers > 1:
+                one = self.habit(workflow, model, tokenizer)
+                habit.tokens_per_byte, habit.output = one.tokens_per_byte, one.output * answers
+            self._habits[key] = habit
             if len(self._habits) > HABITS_KEPT:
                 self._habits.popitem(last=False)
         else:

@@ -64,7 +64,7 @@ def read_message(body: bytes) -> MessageFacts | None:
         _text(message.model),
         _text(message.stop_reason),
         _category(message.stop_details) if message.stop_details is not None else None,
-        _EMPTY.fullmatch(content) is None,
+        content.endswith(b"}]") or _EMPTY.fullmatch(content) is None,
         usage=usage,
     )
     if b'"fallback"' in content:

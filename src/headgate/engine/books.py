@@ -37,8 +37,11 @@ class Books:
         if self._estimates is not None:
             own = usage.own
             record = attempt.record
-            self._estimates.estimate_error(record.pool, "input", record.estimated_input_tokens, own.counted_input)
-            self._estimates.estimate_error(record.pool, "output", record.estimated_output_tokens, own.output)
+            self._estimates.estimate_error(
+                record.pool,
+                (record.estimated_input_tokens, record.estimated_output_tokens),
+                (own.counted_input, own.output),
+            )
 
     def price(self, call: Call, attempt: Attempt, source: UsageSource) -> None:
         """Put a price on `attempt.facts`, and write both down."""

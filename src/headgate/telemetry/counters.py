@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
 from headgate.events import Reason
 from headgate.records import AttemptRecord, CallRecord
@@ -38,9 +37,10 @@ class Counters:
     def __init__(self, lanes: Iterable[str], pools: Iterable[str]) -> None:
         self._pools = frozenset(pools)
         self._decisions: dict[tuple[str, str], int] = defaultdict(int)
-        self._attempts: dict[tuple[str, str], int] = defaultdict(int)
+        self._attempts: dict[tuple[str, str], float] = defaultdict(float)
         self._waits = {lane: Histogram(_WAIT_BOUNDS_S) for lane in lanes}
-        self._errors: dict[tuple[str, str], Histogram] = {}
+        self._errors: dict[str, tuple[Histogram, Histogram]] = {}
+        """Of input and of output, by pool."""
         self._counts: dict[str, int] = defaultdict(int)
 
     def call_over(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
@@ -56,7 +56,7 @@ class Counters:
         said: list[str | None] = [reason]
         for attempt in attempts:
             pool = attempt.pool
-            self._attempts[pool if pool in self._pools else OTHER, attempt.error or "ok"] += 1
+            self._attempts[pool if pool in self._pools else OTHER, attempt.error or "ok"] += 1 / attempt.shared_by
             decision = attempt.decision
             if decision is not None and decision not in said:
                 said.append(decision)
@@ -64,15 +64,18 @@ class Counters:
         if attempts and waits is not None:
             waits.add(queue_ms / 1000)
 
-    def estimate_error(self, pool: str, what: Literal["input", "output"], expected: float, actual: float) -> None:
-        """An answer is whole: the tokens it was admitted for, and those that the limits counted."""
-        if expected <= 0:
-            return
-        key = (pool if pool in self._pools else OTHER, what)
-        histogram = self._errors.get(key)
-        if histogram is None:
-            histogram = self._errors[key] = Histogram(_RATIO_BOUNDS)
-        histogram.add(actual / expected)
+    def estimate_error(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
+        """An answer is whole: the input and output tokens it was admitted for, and those that the limits counted."""
+        inputs, outputs = self._errors.get(pool) or self._errors_of(pool)
+        if expected[0] > 0:
+            inputs.add(actual[0] / expected[0])
+        if expected[1] > 0:
+            outputs.add(actual[1] / expected[1])
+
+    def _errors_of(self, pool: str) -> tuple[Histogram, Histogram]:
+        if pool not in self._pools:
+            pool = OTHER
+        return self._errors.setdefault(pool, (Histogram(_RATIO_BOUNDS), Histogram(_RATIO_BOUNDS)))
 
     def prompt_counted(self, outcome: str) -> None:
         """The API was asked to count a large prompt: `counted`, `failed` or `timeout`."""
@@ -105,9 +108,11 @@ class Counters:
             "headgate_tokens_estimate_error_ratio", "histogram",
             "Tokens that the limits counted of an answer, divided by those it was admitted for.",
         )  # fmt: skip
-        for (pool, kind), errors in sorted(self._errors.items()):
-            labels = f'pool="{_escaped(pool)}",kind="{kind}"'
-            yield from errors.lines("headgate_tokens_estimate_error_ratio", labels)
+        for pool, of_pool in sorted(self._errors.items()):
+            for kind, errors in zip(("input", "output"), of_pool, strict=True):
+                if not errors.empty:
+                    labels = f'pool="{_escaped(pool)}",kind="{kind}"'
+                    yield from errors.lines("headgate_tokens_estimate_error_ratio", labels)
         yield from _head(
             "headgate_prompt_counts_total", "counter", "Large prompts that the API was asked to count before admission."
         )
@@ -128,6 +133,10 @@ class Histogram:
     def add(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
+
+    @property
+    def empty(self) -> bool:
+        return not any(self._counts)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """Its series; each bucket holds those below it too."""
