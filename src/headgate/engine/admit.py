@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import partial
 from operator import attrgetter
 
@@ -22,8 +21,9 @@ from headgate.core.retry import HOLDS_UP_ALL, PUSHBACK
 from headgate.core.ticket import NOTHING, Needs, Ticket
 from headgate.engine.filter import Proceed
 from headgate.engine.gates import Gates
+from headgate.engine.not_admitted import check_fit, lane_full, too_long
 from headgate.engine.pool_gate import OutOfPatience, PoolGate, PushedOut
-from headgate.errors import BadRequest, Refused, Unavailable
+from headgate.errors import Refused
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.failure import Failure
 from headgate.upstream.keyring import Keyring
@@ -31,14 +31,6 @@ from headgate.upstream.keyring import Keyring
 __all__ = ["Admit"]
 
 LEARN_EVERY_S = 0.02
-MOST_BYTES_PER_TOKEN = 6
-"""Text has fewer: what is too long even at this rate never fits."""
-LONGEST_TOLD_S = 7 * 86_400.0
-"""No caller is told to come back later than that."""
-FARTHEST_S = 400 * 86_400.0
-"""A lane that does not open before is closed for so long."""
-LARGEST_CONTEXT = 1_000_000
-"""Tokens of the longest prompt that any model takes."""
 
 
 class Admit:
@@ -76,7 +68,9 @@ class Admit:
             assert call.record.model is not None
             model = self._catalog.model(call.record.model)
             record.pool = f"{model.pool}:fast" if call.fast else model.pool
-            attempt.habit = self._estimator.habit(call.record.workflow, call.record.model, model.tokenizer)
+            attempt.habit = self._estimator.habit(
+                call.record.workflow, call.record.model, model.tokenizer, call.answers
+            )
         else:
             record.pool = call.kind
         credentials = self._keyring.credentials(call.own_key)
@@ -150,7 +144,7 @@ class Admit:
         ticket = Ticket(lane, tenant, (1.0, input_tokens, output_tokens), now_s, prefixes=prefixes, only=only)
         ticket.prompt_tokens = input_tokens + (served or 0.0)
         if input_tokens > gate.backends[0].limiters[INPUT].limit.per_minute:
-            _check_fit(call, max([backend.limits[INPUT] for backend in gate.backends], key=_per_minute))
+            check_fit(call, max([backend.limits[INPUT] for backend in gate.backends], key=_per_minute))
         return ticket
 
     # -- waiting ------------------------------------------------------------------------------------------------
@@ -163,85 +157,33 @@ class Admit:
         """
         clock = self._clock
         asked_s = ticket.asked_s
-        patience_s = min(self._lanes[ticket.lane].max_wait_s, call.deadline_s - asked_s)
+        lane = self._lanes[ticket.lane]
+        patience_s = min(lane.max_wait_s, call.deadline_s - asked_s)
         ticket.call_id = call.record.call_id
         try:
-            self._check_wait(call, state, ticket, patience_s)
+            self._check_wait(call, state, ticket, lane, patience_s)
         except BaseException:
             state.leave(ticket)
             raise
         try:
             await state.wait(ticket, patience_s)
         except OutOfPatience:
-            raise self._too_long(call, state.gate, ticket, clock.now_s() - asked_s) from None
+            raise too_long(call, state.gate, ticket, lane, clock.now_s(), clock.now_s() - asked_s) from None
         except PushedOut:
-            raise self._full(state.gate, ticket) from None
+            raise lane_full(state.gate, ticket, lane, clock.now_s()) from None
         finally:
             call.attempt.record.queue_ms = milliseconds(clock.now_s() - asked_s)
         call.record.reason = call.record.reason or Reason.QUEUED
 
-    def _check_wait(self, call: Call, state: PoolGate, ticket: Ticket, patience_s: float) -> None:
-        gate = state.gate
-        one_too_many = gate.queue.one_too_many(ticket, self._lanes[ticket.lane].max_queue)
+    def _check_wait(self, call: Call, state: PoolGate, ticket: Ticket, lane: LaneConfig, patience_s: float) -> None:
+        gate, now_s = state.gate, self._clock.now_s()
+        one_too_many = gate.queue.one_too_many(ticket, lane.max_queue)
         if one_too_many is ticket:
-            raise self._full(gate, ticket)
-        if gate.least_wait_s(ticket, self._clock.now_s()) > patience_s:
-            raise self._too_long(call, gate, ticket, 0.0)
+            raise lane_full(gate, ticket, lane, now_s)
+        if gate.least_wait_s(ticket, now_s) > patience_s:
+            raise too_long(call, gate, ticket, lane, now_s, 0.0)
         if one_too_many is not None:
             state.push_out(one_too_many)
-
-    def _full(self, gate: Gate, ticket: Ticket) -> Unavailable:
-        """No place for `ticket`, or its place went to a call whose workflow has less than its share of them."""
-        wait_s = min(gate.expected_wait_s(ticket, self._clock.now_s()), LONGEST_TOLD_S)
-        return Unavailable(
-            f"lane {ticket.lane!r} is full: {self._lanes[ticket.lane].max_queue} calls wait already, about "
-            f"{wait_s:.0f} s long. Retry after that, or raise lanes.*.max_queue.",
-            reason=Reason.LANE_FULL,
-            status=429,
-            retry_after_s=max(1.0, wait_s),
-        )
-
-    def _too_long(self, call: Call, gate: Gate, ticket: Ticket, waited_s: float) -> Unavailable:
-        """Why `ticket` does not go, and when coming back makes sense."""
-        now_s = self._clock.now_s()
-        name = ticket.lane
-        lane = self._lanes[name]
-        wait_s = min(max(1.0, gate.expected_wait_s(ticket, now_s)), LONGEST_TOLD_S)
-        own = call.requested_deadline_s is not None and call.requested_deadline_s < lane.max_wait_s
-        bound = f"its deadline is {call.requested_deadline_s:g} s" if own else f"its max_wait_s is {lane.max_wait_s:g}"
-        waited = f" (it has waited {waited_s:.0f} s)" if waited_s else ""
-        closed_s = min(gate.queue.closed_for_s(name, now_s), FARTHEST_S)
-        if closed_s >= wait_s:
-            return Unavailable(
-                f"lane {name!r} is closed for another {timedelta(seconds=round(closed_s))} (lanes.{name}.open), and "
-                f"{bound}{waited}. Retry after that, or use another lane.",
-                reason=Reason.LANE_CLOSED,
-                status=429,
-                retry_after_s=min(closed_s, LONGEST_TOLD_S),
-            )
-        if gate.queue.is_full(ticket.tenant):
-            return Unavailable(
-                f"workflow {ticket.tenant!r} has as many calls under way as it may "
-                f"(workflows.{ticket.tenant}.max_concurrency), and {bound}{waited}. Retry when one has ended.",
-                reason=Reason.WAIT_TOO_LONG,
-                status=429,
-                retry_after_s=wait_s,
-            )
-        if not gate.is_failing(ticket, now_s):
-            more = "give it longer" if own else f"raise lanes.{name}.max_wait_s"
-            text = f"lane {name!r}: the account's limits leave no room for this call for about {wait_s:.0f} s, and "
-            hint = f". Retry after {wait_s:.0f} s, or {more}."
-            return Unavailable(
-                f"{text}{bound}{waited}{hint}", reason=Reason.WAIT_TOO_LONG, status=429, retry_after_s=wait_s
-            )
-        unreachable = all(backend.breaker.held_for == "unreachable" for backend in gate.backends)
-        trouble = "Headgate cannot connect to the Claude API" if unreachable else "the Claude API has been failing"
-        return Unavailable(
-            f"{trouble}, so nothing is sent for about {wait_s:.0f} s, and {bound}{waited}. Retry after {wait_s:.0f} s.",
-            reason=Reason.BREAKER_OPEN,
-            status=503,
-            retry_after_s=wait_s,
-        )
 
     # -- learning and settling ----------------------------------------------------------------------------------
 
@@ -347,28 +289,6 @@ _TENANTS: dict[str, Callable[[Call], str]] = {
 
 def _per_minute(limit: Limit) -> float:
     return limit.per_minute
-
-
-def _check_fit(call: Call, limit: Limit) -> None:
-    """Refuse what no wait can help, once that is certain.
-
-    What the prompt cache gives does not count, so a prompt with markers may fit; a limit that is only the tier's may be
-    wrong; and what passes every context the API itself refuses, in its own words.
-    """
-    counted = call.counted_tokens
-    least = call.size // MOST_BYTES_PER_TOKEN if counted is None else counted
-    if (
-        limit.per_minute < least <= LARGEST_CONTEXT
-        and limit.source[:4] != "tier"
-        and b'"cache_control"' not in call.body
-    ):
-        told = "" if counted is not None else " at the very least"
-        raise BadRequest(
-            f"the prompt has {least:,} input tokens{told}, and the account's limit for this model is "
-            f"{limit.per_minute:,.0f} a minute ({limit.source}), so it never fits. Send less, or raise the limit.",
-            reason=Reason.NEVER_FITS,
-            status=413,
-        )
 
 
 def _goes_first(call: Call, gate: Gate) -> bool:
