@@ -15,7 +15,7 @@ from headgate.core.breaker import Breaker, OutcomeKind
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
 from headgate.core.depth_evidence import let_in_s, refused_at, told_s
-from headgate.core.emission import Emission
+from headgate.core.emission import LONGEST, Emission
 from headgate.core.input_doubt import InputDoubt
 from headgate.core.limiter import Limiter
 from headgate.core.limits import Limit
@@ -35,13 +35,18 @@ FASTER_PER_S = 1 / 600
 BOLDER_PER_S = 1 / 3000
 """A 429 that nothing explains slows by the first; it takes ninety seconds to forget one.  One that comes although the
 depth is known takes as much of the room of the limiter that it came from, and seven minutes: room costs nothing."""
-LEAST_STEP = (2.0, 1_500.0, 2_000.0)
+LEAST_STEP = (2.0, 1_500.0, 3_000.0)
 """Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
 COUNT_EVERY_S = 0.05
 """How often what answers under way have written is counted anew: all of them are gone through."""
-LOOK_AHEAD_EVERY_S = 0.25
+HEAR_EVERY_S = 0.25
+"""How often headers are compared with what was counted."""
 LEAST_LOOK_S = 0.02
 """Between two looks at whether output is left: what is written meanwhile is only predicted."""
+MOST_DOUBT = 0.7
+"""Of the room for output, that is kept free for what is not known of answers under way."""
+SINCE_TOLD = 1 / 4
+"""Of that doubt, what is about what has been written since headers told."""
 STEP_SLACKS = 4.0
 """The least step of output, which is only seen rounded, in roundings."""
 OUTPUT_OVERDRAFT = 0.8
@@ -102,7 +107,7 @@ class Backend:
         """What was told last of a Priority Tier commitment."""
         self._held: dict[Holder, _Hold] = {}
         self._emission = Emission()
-        self._looked_ahead_s = self._counted_s = -inf
+        self._heard_s = self._counted_s = -inf
         self._doubt = InputDoubt()
         self._refused_s = -inf
         self._answered = True
@@ -190,16 +195,17 @@ class Backend:
         emission = self._emission
         if now_s - self._counted_s >= COUNT_EVERY_S:
             self._count_written(now_s)
+            self._look_ahead(now_s)
         room = outputs.room
         slack = told.slack
         if outputs.step:
             room = min(room + max(outputs.step, slack * STEP_SLACKS), outputs.most)
-        elif slack > room / 3:
-            slack = room / 3
-        doubt = emission.doubt(len(self._held))
+        elif slack > room * MOST_DOUBT:
+            slack = room * MOST_DOUBT
+        doubt = emission.doubt()
         if doubt < slack:
             slack = doubt
-        short = min(emission.missing + slack, emission.most) + 1.0 - room
+        short = min(emission.missing + slack, emission.most + slack * SINCE_TOLD) + 1.0 - room
         short -= (now_s - emission.at_s) * outputs.refill_per_s
         if short <= 0.0:
             return 0.0
@@ -253,6 +259,7 @@ class Backend:
         ticket.probe = self.breaker.take(now_s)
         hold.number = self.breaker.taken
         self.ramp.take(needs[INPUT], now_s)
+        self._emission.sent()
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
@@ -282,13 +289,9 @@ class Backend:
             self._charge(hold, REQUESTS, used[REQUESTS], now_s)
         if used[OUTPUT] != hold.charged[OUTPUT]:
             self._charge(hold, OUTPUT, used[OUTPUT], now_s)
-        begun_s = hold.since_s if hold.begun_s is None else hold.begun_s
-        outputs = self.limiters[OUTPUT]
-        # What was wrong about it before headers told last they have put right.
-        untold_s = now_s - max(begun_s, outputs.told_at_s)
-        untold = 1.0 if untold_s >= now_s - begun_s else untold_s / (now_s - begun_s)
-        self._emission.wrote((used[OUTPUT] - hold.written) * untold, outputs.refill_per_s, now_s)
-        self._emission.ended(used[OUTPUT], begun_s - hold.since_s, now_s - begun_s)
+        refill_per_s = self.limiters[OUTPUT].refill_per_s
+        answers = len(self._held) + 1
+        self._emission.ended(hold.written, used[OUTPUT], now_s - hold.since_s, answers, refill_per_s, now_s)
         if hold.input_expected:
             self._sure(hold, used[INPUT], now_s)
         else:
@@ -317,9 +320,18 @@ class Backend:
         if not emission.tokens_per_s:
             return
         emission.wrote(0.0, self.limiters[OUTPUT].refill_per_s, now_s)
+        left = spread = 0.0
+        writing = 0
         for hold in self._held.values():
             begun_s = hold.since_s + emission.wait_s if hold.begun_s is None else hold.begun_s
-            self._wrote(hold, min(hold.charged[OUTPUT], emission.written(begun_s, now_s)), now_s)
+            expected = hold.charged[OUTPUT]
+            self._wrote(hold, min(expected * LONGEST, emission.written(begun_s, now_s)), now_s)
+            written = hold.written
+            spread += written * written
+            if written < expected:
+                left += expected - written
+                writing += 1
+        emission.left, emission.spread, emission.writing = left, spread, writing
 
     def _wrote(self, hold: _Hold, output_tokens: float, now_s: float) -> None:
         """So much of an answer seems to have been written."""
@@ -343,8 +355,8 @@ class Backend:
                 changed = True
             if limiter.told_at_s == now_s:
                 self._stale_at_s = now_s + STALE_AFTER_S
-        if now_s - self._looked_ahead_s >= LOOK_AHEAD_EVERY_S:
-            self._look_ahead(now_s)
+        if now_s - self._heard_s >= HEAR_EVERY_S:
+            self._hear_output(now_s)
         settled_s = SETTLED_REQUESTS * 60 / self.limiters[REQUESTS].limit.per_minute
         if now_s - self._refused_s > max(SETTLED_AFTER_S, settled_s):
             changed = self.depth.prove(told_s(self.limiters, now_s), surely=False) or changed
@@ -416,7 +428,10 @@ class Backend:
                 self._widen()
             return
         if not self.depth.refuse(seconds, now_s, grain_s=grain_s):
-            refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
+            if refused is self.limiters[OUTPUT]:
+                self._emission.refused()
+            else:
+                refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
             if refused is self.limiters[INPUT]:
                 self._doubt.refused()
             self._shy = True
@@ -447,20 +462,23 @@ class Backend:
         for limiter in self.limiters:
             limiter.forget_others(0.5**spans, now_s)
 
-    def _look_ahead(self, now_s: float) -> None:
-        """Output is missing as told, and as much more as the answers under way will write faster than it refills."""
+    def _hear_output(self, now_s: float) -> None:
+        """What headers said of output bounds what was counted."""
         outputs, emission = self.limiters[OUTPUT], self._emission
-        told, speed = outputs.told, emission.tokens_per_s
+        told = outputs.told
         if told is None or told.missing is None or outputs.told_at_s != now_s:
             return
-        if speed:
-            self._looked_ahead_s = now_s
+        if emission.tokens_per_s:
+            self._heard_s = now_s
             self._count_written(now_s)
-        doubt = emission.doubt(len(self._held))
-        emission.hear(told.missing, told.slack, doubt, outputs.refill_per_s, now_s)
-        if speed:
-            answers = [(hold.charged[OUTPUT], hold.written) for hold in self._held.values()]
-            outputs.missing = emission.missing + emission.ahead(answers, outputs.refill_per_s)
+        emission.hear(told.missing, told.slack, outputs.refill_per_s, now_s)
+        self._look_ahead(now_s)
+
+    def _look_ahead(self, now_s: float) -> None:
+        """So much output is missing, and as much more as the answers under way will write faster than it refills."""
+        outputs, emission = self.limiters[OUTPUT], self._emission
+        if emission.tokens_per_s:
+            outputs.missing = emission.missing + emission.ahead(outputs.refill_per_s)
             outputs.at_s = now_s
 
     def _prove(self, hold: _Hold) -> None:

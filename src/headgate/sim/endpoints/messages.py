@@ -38,8 +38,10 @@ __all__ = ["Messages"]
 CLIENT_LEFT = 499
 """Status in books and statistics of a request whose client left before it was answered."""
 OVERLOADED = Failure(529)
+OUTPUT_STEPS = 10
 OUTPUT_STEP_S = 1.0
-"""A JSON answer charges its output in steps of about this long while it is generated."""
+"""A JSON answer charges its output in steps of about this long while it is generated, and so many at least in the time
+in which a bucket fills: the API charges it as it is made (§8.1)."""
 _BAD_USAGE: dict[str, Any] = {"negative": -7, "null": None, "string": "12", "huge": 2**63}
 
 
@@ -225,7 +227,8 @@ class Messages:
             else:
                 tab.sent(min(left, 1))  # the first token comes with the first event
                 left -= 1
-                step = max(1, int(OUTPUT_STEP_S / pace.interval_s))
+                step_s = min(OUTPUT_STEP_S, self._world.settings.limits.depth_s / OUTPUT_STEPS)
+                step = max(1, int(step_s / pace.interval_s))
                 while left > 0:
                     count = min(step, left)
                     await sleep(count * pace.interval_s)
