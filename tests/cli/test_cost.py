@@ -12,27 +12,7 @@ import pytest
 
 from headgate.records import BatchItemRecord
 from headgate.stores.sqlite import SqliteLedger
-from support.records import attempts_of, call
-
-DAY_MS = 86_400_000
-FIRST_DAY_MS = 20_500 * DAY_MS
-"""2026-02-16."""
-
-
-def spent(path: Path, *calls: dict[str, Any], items: tuple[BatchItemRecord, ...] = ()) -> Path:
-    """A ledger with these calls."""
-
-    async def main() -> None:
-        ledger = SqliteLedger(path, lambda attempt: 0)
-        for number, fields in enumerate(calls):
-            record = call(f"call_{number}", **({"started_ms": FIRST_DAY_MS} | fields))
-            ledger.record(record, attempts_of(record))
-        ledger.record_batch_items(items)
-        await ledger.close()
-
-    asyncio.run(main())
-    return path
-
+from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call, spent
 
 CALLS = (
     {"workflow": "chat", "user": "ann", "session": "s1", "model_answered": "claude-opus-5-5", "cost_pico": 7,

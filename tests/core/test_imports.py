@@ -44,7 +44,7 @@ FOR_THE_SIMULATOR = {"cli", "demo", "replay", "testing"}
 
 CORE_MAY_USE = {
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "email.utils", "fractions",
-    "hashlib",
+    "enum", "hashlib",
     "heapq", "itertools", "json", "math", "random", "re", "tomllib", "typing",
     "msgspec",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import types
 import typing
 from collections.abc import Sequence
@@ -12,10 +13,10 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from headgate.records import AttemptRecord, CallRecord, OpenAttempt
-from headgate.stores.sqlite import open_reader
+from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt
+from headgate.stores.sqlite import SqliteLedger, open_reader
 
-__all__ = ["attempts_of", "call", "filled", "opened", "rows"]
+__all__ = ["DAY_MS", "FIRST_DAY_MS", "attempts_of", "call", "filled", "opened", "rows", "spent"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -33,8 +34,8 @@ def attempts_of(record: CallRecord, **fields: Any) -> list[AttemptRecord]:
     """As many attempts as the call says; the last has what the call has."""
     last = {
         name: getattr(record, name)
-        for name in ("status", "model_answered", "cost_pico", "unconfirmed_pico", "input_tokens", "output_tokens",
-                     "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+        for name in ("status", "model_answered", "usage_source", "cost_pico", "unconfirmed_pico", "input_tokens",
+                     "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
     }  # fmt: skip
     return [
         AttemptRecord(
@@ -68,3 +69,23 @@ def rows(path: Path, table: str, where: str = "") -> Sequence[dict[str, Any]]:
     with closing(open_reader(path)) as db:
         cursor: apsw.Cursor = db.execute(f"SELECT * FROM {table} {where}")
         return [dict(zip([column[0] for column in cursor.getdescription()], row, strict=True)) for row in cursor]
+
+
+DAY_MS = 86_400_000
+FIRST_DAY_MS = 20_500 * DAY_MS
+"""2026-02-16."""
+
+
+def spent(path: Path, *calls: dict[str, Any], items: tuple[BatchItemRecord, ...] = ()) -> Path:
+    """A ledger with these calls."""
+
+    async def main() -> None:
+        ledger = SqliteLedger(path, lambda attempt: 0)
+        for number, fields in enumerate(calls):
+            record = call(f"call_{number:04}", **({"started_ms": FIRST_DAY_MS} | fields))
+            ledger.record(record, attempts_of(record))
+        ledger.record_batch_items(items)
+        await ledger.close()
+
+    asyncio.run(main())
+    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.operators import Settings
 from headgate.cli.output import money, print_json, print_table, say, say_next
 from headgate.core.price import usd
 
@@ -30,12 +31,10 @@ class By(StrEnum):
 
 def cost(
     by: Annotated[By, typer.Option(help="What to sum by.  Days are UTC.")] = By.workflow,
-    since: Annotated[str | None, typer.Option(help="From this day on, YYYY-MM-DD.")] = None,
-    until: Annotated[str | None, typer.Option(help="Up to and with this day, YYYY-MM-DD.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="The ledger's file; default the setting ledger.path.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings; default $HEADGATE_CONFIG, then ./headgate.toml.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
+    ledger: LedgerFile = None,
+    config: Settings = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what was spent.
@@ -49,8 +48,8 @@ def cost(
     rows = spend(
         path,
         by.value,
-        since_ms=_start_of(since, "--since") or 0,
-        until_ms=_start_of(until, "--until", days=1) or 1 << 62,
+        since_ms=start_of(since, "--since"),
+        until_ms=end_of(until, "--until"),
     )
     total = _total(rows)
     if json:
@@ -112,14 +111,3 @@ def _facts(row: Spend) -> dict[str, Any]:
 
 def _exact(amount: Decimal) -> str:
     return f"{amount:f}"
-
-
-def _start_of(text: str | None, option: str, *, days: int = 0) -> int | None:
-    """Midnight UTC of a day, in milliseconds."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text) + timedelta(days=days)
-    except ValueError:
-        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

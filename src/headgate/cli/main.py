@@ -7,6 +7,7 @@ import sys
 import typer
 
 from headgate._version import __version__
+from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
 from headgate.cli.cost import cost
 from headgate.cli.demo import demo
@@ -43,6 +44,7 @@ app.command()(plan)
 app.command()(limits)
 app.command()(cost)
 app.command()(prices)
+app.add_typer(cache_app, name="cache")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 

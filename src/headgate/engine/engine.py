@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from headgate.call import Kind
+from headgate.call import Call, Kind
 from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
 from headgate.core.error_words import ApiErrorText
-from headgate.core.estimate import Estimator
+from headgate.core.estimate import Estimator, Habit
 from headgate.core.memo import Memo
+from headgate.core.prefix_lint import PrefixLint
 from headgate.core.price import PriceBook
 from headgate.data import read_data
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
+from headgate.engine.batch_desk import BatchDesk
 from headgate.engine.deadline import Deadline
+from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback, fallback_policies
 from headgate.engine.filter import compose
 from headgate.engine.gates import Gates
@@ -26,6 +29,7 @@ from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
 from headgate.engine.join import Join
 from headgate.engine.limit_poller import LimitPoller
+from headgate.engine.lint import Lint
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
@@ -105,6 +109,7 @@ class Engine:
             from_tokens=config.estimates.count_from_tokens,
             observer=self.counters,
         )
+        self.prefix_lint = PrefixLint()
         quota = Quota(config.limits, config.workflows, clock)
         policies = fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=jobs)
         answers = KeepAnswers(
@@ -113,34 +118,56 @@ class Engine:
             clock,
         )
         self._join = Join(config.workflows, config.lanes, prices, clock, rng)
+        meter = Meter(
+            prices,
+            ledger,
+            clock,
+            hold_s=retry.hold_s,
+            api_error_text=self.api_error_text,
+            estimates=self.counters,
+        )
+        again = Retry(
+            retry,
+            keyring,
+            clock,
+            rng,
+            config.lanes,
+            buffered=[name for name, workflow in config.workflows.items() if workflow.stream == "buffered"],
+            buffer_bytes=retry.buffer_mb * 1024 * 1024,
+        )
+
+        def habit_of(call: Call) -> Habit:
+            model = call.record.model or ""
+            return estimator.habit(call.record.workflow, model, catalog.model(model).tokenizer)
+
+        self._defer = Defer(
+            [name for name, workflow in config.workflows.items() if workflow.batch],
+            config.batches,
+            BatchDesk(
+                compose([again, self._admit], self._upstream.send),
+                clock,
+                self.new_call_id,
+                poll_s=config.batches.poll_s,
+            ),
+            meter,
+            habit_of,
+            clock,
+        )
         filters = path(
             observe,
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
             None if quota.limits_nobody else quota,
             Affinity(ledger, keyring, clock),
+            Lint(self.prefix_lint),
             answers if answers.workflows else None,
+            self._defer if self._defer.workflows else None,
             Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
             self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
-            Retry(
-                retry,
-                keyring,
-                clock,
-                rng,
-                config.lanes,
-                buffered=[name for name, workflow in config.workflows.items() if workflow.stream == "buffered"],
-                buffer_bytes=retry.buffer_mb * 1024 * 1024,
-            ),
+            again,
             self._admit,
-            Meter(
-                prices,
-                ledger,
-                clock,
-                hold_s=retry.hold_s,
-                api_error_text=self.api_error_text,
-                estimates=self.counters,
-            ),
+            meter,
         )
         self.call = compose(filters, self._upstream.send)
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
@@ -229,6 +256,7 @@ class Engine:
         """Write down what there is and let go of everything."""
         if self._poller is not None:
             await self._poller.close()
+        await self._defer.close()
         await self._join.close()
         self._upstream.close()
         await self.ledger.close()

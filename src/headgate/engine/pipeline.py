@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.deadline import Deadline
+from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback
 from headgate.engine.filter import Filter
 from headgate.engine.guard import Guard
 from headgate.engine.join import Join
+from headgate.engine.lint import Lint
 from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
@@ -31,7 +33,9 @@ def path(
     guard: Guard,
     quota: Quota | None,
     affinity: Affinity,
+    lint: Lint,
     keep_answers: KeepAnswers | None,
+    defer: Defer | None,
     fallback: Fallback | None,
     join: Join | None,
     oracle: Oracle | None,
@@ -46,11 +50,13 @@ def path(
         guard,  # refuse before anything is spent or queued
         quota,  # a user's or a session's own limit: refuse before anything is spent, once it is known who calls
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
+        lint,  # sees what callers send, before anything changes it
         # Shape: the workflow's policy changes the call, so it stands before anything that prices it
         # PromptCache: changes the price and what admission has to reserve
         # Memo: an answer we already have costs nothing
         keep_answers,  # what the caller gets in the end, for when there is no answer any more
         # Budget: one hold for the whole call, adjusted per attempt
+        defer,  # what has time goes into a batch; what that leaves open is a call like any other, so above all of this
         fallback,  # each model passes everything below again
         join,  # small calls become one request, which is tried again as one; each of them falls back by itself
         # Validate: a repair is another attempt

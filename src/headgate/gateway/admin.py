@@ -12,6 +12,7 @@ from headgate.config.secrets import read_secret_file
 from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.gateway.app import HostCheck
+from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.net.server import BodyPlan, Request, Response
 from headgate.secret import Secret
@@ -24,7 +25,7 @@ _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")
 
 
 class AdminApp:
-    """Serves `/healthz`, `/metrics` and `/api/limits`, the last also for one call that waits: `?call=ID`."""
+    """Serves `/healthz`, `/metrics`, `/api/cache`, and `/api/limits`, also for one call that waits: `?call=ID`."""
 
     def __init__(self, engine: Engine, config: AdminConfig) -> None:
         self._engine = engine
@@ -43,7 +44,7 @@ class AdminApp:
             return BodyPlan(0)
         if not self._may(request):
             return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
-        if request.path not in ("/api/limits", "/metrics"):
+        if request.path not in ("/api/cache", "/api/limits", "/metrics"):
             return self.refuse(404, "not found")
         if request.method != "GET":
             return Response(405, [*_JSON, (b"allow", b"GET")], b'{"error":"use GET"}')
@@ -54,6 +55,8 @@ class AdminApp:
             return Response(200, list(_JSON), b'{"status":"ok"}')
         if request.path == "/metrics":
             return Response(200, [(b"content-type", CONTENT_TYPE)], self._engine.counters.exposition())
+        if request.path == "/api/cache":
+            return Response(200, list(_JSON), _encode(cache_of(self._engine)))
         call_id = parse_qs(request.query).get("call")
         if call_id is None:
             return Response(200, list(_JSON), _encode(limits_of(self._engine)))

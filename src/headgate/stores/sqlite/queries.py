@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.clock import utc_day
+from headgate.core.cache_advice import CachedCall
 from headgate.stores.sqlite.ledger import explained, open_reader
+from headgate.usage import Usage
 
-__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "overheads_ms", "spend"]
+__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "overheads_ms", "spend"]
 
 GROUPS = {
     "workflow": "workflow",
@@ -103,6 +107,34 @@ def _spend_of(name: str, figures: list[int]) -> Spend:
     return Spend(
         name, calls, answered, attempts, input_, output, read, five, hour, cost_pico, unconfirmed_pico, unpriced
     )
+
+
+_CACHE_USE = """
+SELECT c.workflow, coalesce(a.model_answered, c.model), c.system_hash, c.started_ms, a.input_tokens, a.output_tokens,
+       a.cache_read_tokens, a.cache_write_5m_tokens, a.cache_write_1h_tokens, a.service_tier, a.speed,
+       a.inference_geo, a.cost_pico
+FROM calls AS c JOIN attempts AS a USING (call_id)
+WHERE c.started_ms >= :since AND c.started_ms < :until AND a.usage_source = 'vendor' AND a.cost_pico IS NOT NULL
+      AND a.hops IS NULL
+ORDER BY c.call_id, a.attempt
+"""
+
+
+def cache_use(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> Iterator[CachedCall]:
+    """Every answered attempt with one model and a known price, in the order of time.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        for workflow, model, system_hash, started_ms, *used, cost_pico in db.execute(
+            _CACHE_USE, {"since": since_ms, "until": until_ms}
+        ):
+            usage = Usage(**dict(zip(_USED, used, strict=True)))
+            yield CachedCall(workflow, model, system_hash, utc_day(started_ms), started_ms, usage, cost_pico)
+
+
+_USED = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "service_tier", "speed", "inference_geo")
 
 
 _ATTEMPT_COSTS = """

@@ -1,0 +1,43 @@
+"""Options of the commands that read the ledger: which file, and from which day to which."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["LedgerFile", "Since", "Until", "end_of", "start_of"]
+
+LedgerFile = Annotated[
+    Path | None, typer.Option("--ledger", help="The ledger's file; default the setting ledger.path.")
+]
+Since = Annotated[str | None, typer.Option(help="From this day on, YYYY-MM-DD.")]
+Until = Annotated[str | None, typer.Option(help="Up to and with this day, YYYY-MM-DD.")]
+
+
+def start_of(day: str | None, option: str) -> int:
+    """Midnight UTC at which `day` begins, in Unix milliseconds; without a day, before everything.
+
+    Raises:
+        BadParameter: it is no day.
+    """
+    return 0 if day is None else _midnight_ms(day, option)
+
+
+def end_of(day: str | None, option: str) -> int:
+    """Midnight UTC at which `day` ends; without a day, after everything.
+
+    Raises:
+        BadParameter: it is no day.
+    """
+    return 1 << 62 if day is None else _midnight_ms(day, option, days=1)
+
+
+def _midnight_ms(text: str, option: str, *, days: int = 0) -> int:
+    try:
+        day = date.fromisoformat(text) + timedelta(days=days)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

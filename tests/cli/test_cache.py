@@ -1,0 +1,72 @@
+"""`headgate cache` in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.records import FIRST_DAY_MS, spent
+
+FINDING: dict[str, Any] = {
+    "workflow": "triage", "part": "system[0]", "kind": "timestamp", "at": 5, "shape": "####-##-##", "calls": 20,
+    "changed": 19, "lost_bytes": 12_345, "advice": "Say the time in the last message.",
+}  # fmt: skip
+
+
+@pytest.fixture
+def linted(cli, monkeypatch: pytest.MonkeyPatch):
+    """What `cache lint` says when the gateway has found this."""
+
+    def ask(*findings: dict[str, Any]) -> Any:
+        monkeypatch.setattr("headgate.http_get.get_json", lambda *_, **__: {"findings": list(findings)})
+        return cli("cache", "lint")
+
+    return ask
+
+
+def test_nothing_found_is_said_and_is_no_failure(linted):
+    run = linted()
+
+    assert (run.code, run.out.splitlines()[0]) == (
+        0, "nothing volatile in the tools and system prompts of the last calls",
+    )  # fmt: skip
+
+
+def test_a_finding_says_where_what_how_often_and_what_to_do(linted):
+    """And the exit code is that of a failed check, for scripts."""
+    run = linted(FINDING)
+
+    assert run.code == 1
+    assert run.out.splitlines()[1].split() == [
+        "triage", "system[0]", "5", "timestamp", "####-##-##", "19", "of", "20", "12,345",
+    ]  # fmt: skip
+    assert "triage, system[0]: Say the time in the last message." in run.err
+
+
+def test_advice_says_what_was_saved_and_could_be(cli, tmp_path):
+    """One workflow that caches, one that could: ten calls a minute apart."""
+    fields = {"model": "claude-sonnet-5", "model_answered": "claude-sonnet-5", "usage_source": "vendor"}
+    calls = [
+        {"workflow": "cached", "cache_read_tokens": 100_000, "cost_pico": 20_000_000_000} | fields,
+        *(
+            {"workflow": "plain", "input_tokens": 100_000, "cost_pico": 200_000_000_000, "system_hash": "s",
+             "started_ms": FIRST_DAY_MS + 60_000 * n} | fields
+            for n in range(10)
+        ),
+    ]  # fmt: skip
+    spent(tmp_path / "ledger.db", *calls)
+
+    told = cli("cache", "advise", "--ledger", "ledger.db", "--json").json["workflows"]
+
+    assert [(one["workflow"], one["saved_usd"], one["could_usd"]) for one in told] == [
+        ("plain", "0.000000000000", "1.570000000000"), ("cached", "0.180000000000", "0.000000000000"),
+    ]  # fmt: skip
+
+
+def test_advice_on_an_empty_ledger_says_what_to_do_next(cli, tmp_path):
+    spent(tmp_path / "ledger.db")
+    run = cli("cache", "advise", "--ledger", "ledger.db")
+
+    assert (run.code, run.out.strip()) == (0, "no answered calls in the ledger")
+    assert "headgate serve" in run.last
