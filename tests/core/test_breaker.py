@@ -115,7 +115,7 @@ def test_what_is_no_failure_never_opens_it(kind):
 # -- opening -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["failing", "overloaded", "unreachable"])
+@pytest.mark.parametrize("kind", ["failing", "overloaded"])
 def test_b01_it_opens_after_five_failures_in_a_row(kind):
     """B01: the sixth call waits."""
     breaker = make()
@@ -153,6 +153,17 @@ def test_a01_failures_to_connect_are_counted_apart():
     fail(breaker, 1, kind="unreachable")
 
     assert (before, breaker.state(0.0), breaker.held_for) == ("closed", "open", "unreachable")
+
+
+def test_a01_where_nothing_connects_it_is_tried_every_second():
+    """A probe that does not get through burdens nobody, however often."""
+    breaker, at_s = make(), [0.0]
+    fail(breaker, kind="unreachable")
+    for _ in range(20):
+        at_s.append(at_s[-1] + breaker.wait_s(at_s[-1]))
+        fail(breaker, 1, at_s[-1], kind="unreachable")
+
+    assert all(0.8 <= later - earlier <= 1.2 for earlier, later in pairwise(at_s))
 
 
 def test_an_answer_to_a_call_from_before_the_failures_does_not_end_the_row():

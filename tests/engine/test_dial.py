@@ -134,7 +134,7 @@ def test_a01_while_nothing_connects_callers_are_told_that_and_not_that_the_api_f
             await world.ask()
         return str(refused.value)
 
-    told = play(scene, dial=dial, retry=RetryConfig(max_attempts=1), config=Config(lanes=lanes(max_wait_s=1.0)))
+    told = play(scene, dial=dial, retry=RetryConfig(max_attempts=1), config=Config(lanes=lanes(max_wait_s=0.1)))
 
     assert told.startswith("Headgate cannot connect to the Claude API, so nothing is sent for about ")
 

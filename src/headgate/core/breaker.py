@@ -38,6 +38,8 @@ WINDOW_S = 30.0
 WINDOW_STARTS = 20
 """Or: so many calls began within the window, and half of them failed."""
 OPEN_S, LONGEST_OPEN_S = 5.0, 60.0
+UNREACHABLE_S = 1.0
+"""Where nothing connects, a probe burdens nobody, and whoever has mistyped an address wants to hear of it soon."""
 HOLD_S, LONGEST_HOLD_S = 1.0, 60.0
 JITTER = 0.2
 CALM_S = 60.0
@@ -205,8 +207,11 @@ class Breaker:
     def _open(self, kind: OutcomeKind, now_s: float, retry_after_s: float | None) -> None:
         if not self.half_open and now_s - self._closed_s > CALM_S:
             self._openings = 0
-        open_s = min(LONGEST_OPEN_S, OPEN_S * 2.0**self._openings) * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        self._openings = min(self._openings + 1, 16)
+        open_s = UNREACHABLE_S
+        if kind != "unreachable":
+            open_s = min(LONGEST_OPEN_S, OPEN_S * 2.0**self._openings)
+            self._openings = min(self._openings + 1, 16)
+        open_s *= self._rng.uniform(1 - JITTER, 1 + JITTER)
         self._rounds = 0
         self._change(now_s)
         self._interval_s = max(open_s, min(retry_after_s or 0.0, self._longest_hold_s))
