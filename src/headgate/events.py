@@ -207,9 +207,14 @@ class Reason(StrEnum):
 
     Nothing.  Where each answer must come from a call of its own, set `traceable`."""
     ASKED_ALONE = "asked_alone"
-    """It was joined with others, and its answer did not come back right, so it was asked again by itself.
+    """It was asked together with others, joined or in a Message Batch, and its answer did not come back right or in
+    time, so it was asked again by itself.
 
-    Nothing.  If it happens often, take `join_max` out of the workflow."""
+    Nothing.  If it happens often, take `join_max` or `batch` out of the workflow."""
+    BATCHED = "batched"
+    """It was answered in a Message Batch, at half the price (`batch`).
+
+    Nothing.  An answer that is wanted sooner says so by its deadline."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 

@@ -47,7 +47,8 @@ class Meter:
         self._prices = prices
         self._ledger = ledger
         self._clock = clock
-        self._books = Books(prices, estimates)
+        self.books = Books(prices, estimates)
+        """Also for those who read an answer that came another way."""
         self._hold_s = hold_s
         self._api_error_text = api_error_text
 
@@ -55,7 +56,7 @@ class Meter:
         attempt = call.attempts[-1]
         messages = call.kind is Kind.MESSAGES
         if messages:
-            self._begin(call, attempt.record)
+            self.begin(call, attempt.record)
         try:
             reply = await proceed(call)
         except BaseException:
@@ -68,14 +69,14 @@ class Meter:
             if messages:
                 reply.failure = self._read_whole(call, attempt, reply.body)
             elif call.kind is Kind.UNMETERED:
-                self._books.doubt(call, attempt)
+                self.books.doubt(call, attempt)
             attempt.ended_s = self._clock.now_s()
         elif messages and isinstance(stream, UpstreamStream):
             reply.stream = MessageStream(
                 stream,
                 call,
                 attempt,
-                books=self._books,
+                books=self.books,
                 clock=self._clock,
                 hold_s=self._hold_s,
                 api_error_text=self._api_error_text,
@@ -83,14 +84,15 @@ class Meter:
         else:
             stream.on_end(partial(self._stream_ended, attempt, stream))
             if call.kind is Kind.UNMETERED:
-                self._books.doubt(call, attempt)
+                self.books.doubt(call, attempt)
             elif call.kind is Kind.BATCHES:
                 reply.stream = BatchResults(stream, call, self._prices, self._ledger, self._clock)
         return reply
 
     # -- before and after ---------------------------------------------------------------------------------------
 
-    def _begin(self, call: Call, attempt: AttemptRecord) -> None:
+    def begin(self, call: Call, attempt: AttemptRecord) -> None:
+        """Write an attempt to the journal, before it goes out."""
         record = call.record
         assert record.model is not None
         self._ledger.begin(
@@ -111,15 +113,15 @@ class Meter:
         attempt.facts = facts
         if attempt.on_begun is not None:
             attempt.on_begun()
-        self._books.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
-        self._books.learn(call, attempt, None)
+        self.books.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
+        self.books.learn(call, attempt, None)
         return None
 
     def _gone(self, call: Call, attempt: Attempt, failure: Failure) -> None:
         """An attempt without an answer."""
         self._ended(attempt, failure)
         if call.kind in _COSTLY and attempt.sent_s is not None and failure.may_have_run:
-            self._books.doubt(call, attempt)
+            self.books.doubt(call, attempt)
 
     def _stream_ended(self, attempt: Attempt, stream: ReplyStream) -> None:
         self._ended(attempt, stream.failure)

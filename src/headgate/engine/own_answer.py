@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from headgate.call import Call, OwnAnswer, Reply
+from headgate.clock import milliseconds
 from headgate.core.message_stream import events_of
 from headgate.events import ErrorClass
 from headgate.failure import Failure
 from headgate.net.http import HeaderBlock
 
-__all__ = ["OwnStream", "own_reply"]
+__all__ = ["OwnStream", "own_reply", "whole_reply"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,6 +25,15 @@ def own_reply(call: Call, message: dict[str, Any], own: OwnAnswer, *, headers: b
         return Reply(200, HeaderBlock(b"content-type: application/json\r\n" + headers), _encode(message), own=own)
     lines = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n" + headers
     return Reply(200, HeaderBlock(lines), stream=OwnStream(call, events_of(message)), own=own)
+
+
+def whole_reply(call: Call, message: bytes, now_s: float) -> Reply:
+    """`message`, which is the API's answer and came whole, as the reply to `call`."""
+    if not call.record.stream:
+        return Reply(200, HeaderBlock(b"content-type: application/json\r\n"), message)
+    call.record.first_byte_ms = milliseconds(now_s - call.arrived_s)
+    lines = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+    return Reply(200, HeaderBlock(lines), stream=OwnStream(call, events_of(msgspec.json.decode(message))))
 
 
 class OwnStream:
