@@ -8,14 +8,24 @@ expected one that fails to come a 429.
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from headgate.core.estimate import MESSAGE_BYTES, TOOLS_BYTES, surplus_of
 
-__all__ = ["LOOK_BACK", "Prefix", "prefixes_of"]
+__all__ = [
+    "ATTRIBUTION",
+    "LOOK_BACK",
+    "MOST_MARKERS",
+    "TTL_S",
+    "Border",
+    "Prefix",
+    "borders_of",
+    "prefixes_at",
+    "prefixes_of",
+]
 
 LOOK_BACK = 20
 """Block borders at which the API looks for what is cached, backwards from each marker, its own border among them
@@ -26,15 +36,30 @@ TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
 _THINKING = ("thinking", "redacted_thinking")
-_ATTRIBUTION = "x-anthropic-billing-header:"
+ATTRIBUTION = "x-anthropic-billing-header:"
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Border(NamedTuple):
+    """The end of a block of a prompt."""
+
+    digest: int
+    """Of all up to here; means nothing in another process."""
+    size: int
+    """The bytes that make tokens, of all up to here."""
+    part: str
+    """`tools`, `system` or `messages`; empty for a block on which the API would not take a marker."""
+    at: int
+    """Which tool, block of the system prompt or message."""
+    block: int
+    """Of a message: which block of it."""
 
 
 class Prefix(NamedTuple):
     """A prompt from its first block to the end of another."""
 
-    digest: bytes
+    digest: int
     tokens: float
     """Estimated, of all of it."""
     ttl_s: float
@@ -56,19 +81,59 @@ def prefixes_of(
     """
     if b'"cache_control"' not in body:
         return ()
-    rows: list[tuple[bytes, Any]] = []
+    prompt = _read(document)
+    marks = _marks(prompt.rows, document.get("cache_control"))
+    if not 0 < len(marks) <= MOST_MARKERS:
+        return ()
+    return prefixes_at(_borders(prompt), marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
+
+
+def borders_of(document: dict[str, Any]) -> list[Border]:
+    """Every block's end, with or without a marker, the first one first."""
+    return _borders(_read(document))
+
+
+def prefixes_at(
+    borders: Sequence[Border], marks: Mapping[int, float], *, tokens_per_byte: float = 0.3, least_tokens: float = 0.0
+) -> tuple[Prefix, ...]:
+    """What `prefixes_of` says of a request with these borders whose only markers are `marks`: lifetimes by border."""
+    found: list[Prefix] = []
+    begin = 0
+    for mark in sorted(marks):
+        ttl_s = marks[mark]
+        for at in range(max(begin, mark - LOOK_BACK + 1), mark + 1):
+            tokens = borders[at].size * tokens_per_byte
+            if tokens >= least_tokens:
+                found.append(Prefix(borders[at].digest, tokens, ttl_s, at == mark))
+        begin = mark + 1
+    return tuple(found)
+
+
+_Row = tuple[bytes, Any, str, int, int]
+"""A block with its tag, and where it stands: part, place in the part, place in the message.  Plain, for there are
+hundreds."""
+
+
+class _Read(NamedTuple):
+    """A prompt as the cache sees it."""
+
+    rows: list[_Row]
+    salts: dict[int, bytes]
+    """Settings on which all depends from a row on."""
+    scope: bytes
+
+
+def _read(document: dict[str, Any]) -> _Read:
+    rows: list[_Row] = []
     searches = _add_tools(rows, document.get("tools"))
     system_at = len(rows)
     _add_system(rows, document.get("system"))
     config = document.get("output_config")
     config = config if isinstance(config, dict) else {}
     if config.get("format"):  # the model is told of it in a prompt of its own (§12)
-        rows.append((b"f", config["format"]))
+        rows.append((b"f", config["format"], "", 0, 0))
     messages_at = len(rows)
     _add_turns(rows, document.get("messages"))
-    marks = _marks(rows, document.get("cache_control"))
-    if not 0 < len(marks) <= MOST_MARKERS:
-        return ()
     images, citations = _kinds_of(rows[messages_at:])
     of_system = _encode((searches, citations))
     of_messages = _encode(
@@ -76,55 +141,56 @@ def prefixes_of(
     )
     salts = {system_at: of_system}
     salts[messages_at] = salts.get(messages_at, b"") + of_messages
-    scope = _encode((document.get("model"), document.get("speed") == "fast"))
-    return _digests(rows, marks, salts, scope, tokens_per_byte, least_tokens)
+    return _Read(rows, salts, _encode((document.get("model"), document.get("speed") == "fast")))
 
 
-def _add_tools(rows: list[tuple[bytes, Any]], tools: Any) -> list[Any]:
+def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:
     """All tools that are shown.  A web search comes last and counts as part of the system prompt: with or without it,
     the tools before it are the same beginning (§9.6).  Returns the searches."""
-    searches: list[Any] = []
-    for tool in tools if isinstance(tools, list) else ():
+    searches: list[_Row] = []
+    for at, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("defer_loading") is not True:
             if str(tool.get("type")).startswith("web_search"):
-                searches.append(tool)
+                searches.append((b"w", tool, "", at, 0))
             else:
-                rows.append((b"t", tool))
-    rows += [(b"w", tool) for tool in searches]
-    return [_unmarked(tool) for tool in searches]
+                rows.append((b"t", tool, "tools", at, 0))
+    rows += searches
+    return [_unmarked(tool) for _, tool, *_ in searches]
 
 
-def _add_system(rows: list[tuple[bytes, Any]], system: Any) -> None:
+def _add_system(rows: list[_Row], system: Any) -> None:
     """Without the attribution block of Claude Code, which the API takes out (§16)."""
     if isinstance(system, str):
-        rows.append((b"s", system))
+        rows.append((b"s", system, "system", 0, 0))
     elif isinstance(system, list) and system:
         first = system[0].get("text") if isinstance(system[0], dict) else None
-        attributed = isinstance(first, str) and first.startswith(_ATTRIBUTION) and "\n" not in first
-        rows += [(b"s", block) for block in (system[1:] if attributed else system)]
+        attributed = isinstance(first, str) and first.startswith(ATTRIBUTION) and "\n" not in first
+        rows += [(b"s", block, "system", at, 0) for at, block in enumerate(system) if at or not attributed]
 
 
-def _add_turns(rows: list[tuple[bytes, Any]], messages: Any) -> None:
-    for message in messages if isinstance(messages, list) else ():
+def _add_turns(rows: list[_Row], messages: Any) -> None:
+    for at, message in enumerate(messages if isinstance(messages, list) else ()):
         if not isinstance(message, dict):
             continue
-        tag = _ROLE_TAGS.get(str(message.get("role")), b"?")
+        role = message.get("role")
+        tag = _ROLE_TAGS.get(str(role), b"?")
         config = message.get("output_config")
         if config:  # of a system turn: what comes after it is cached apart
             tag += _encode(config)
         content = message.get("content")
+        part = "messages" if role != "system" else ""
         if isinstance(content, str):
-            rows.append((tag, content))
+            rows.append((tag, content, part, at, 0))
         elif isinstance(content, list):
-            rows += [(tag, block) for block in content]
+            rows += [(tag, block, part, at, number) for number, block in enumerate(content)]
 
 
-def _marks(rows: list[tuple[bytes, Any]], automatic: Any) -> dict[int, float]:
+def _marks(rows: list[_Row], automatic: Any) -> dict[int, float]:
     """The blocks with a marker and the lifetime each asks for.  Automatic caching marks the last block that can be
     (§9.5)."""
     marks = {
         at: _ttl_s(block["cache_control"])
-        for at, (_, block) in enumerate(rows)
+        for at, (_, block, *_) in enumerate(rows)
         if isinstance(block, dict) and isinstance(block.get("cache_control"), dict)
     }
     if isinstance(automatic, dict):
@@ -134,10 +200,10 @@ def _marks(rows: list[tuple[bytes, Any]], automatic: Any) -> dict[int, float]:
     return marks
 
 
-def _kinds_of(rows: list[tuple[bytes, Any]]) -> tuple[bool, bool]:
+def _kinds_of(rows: list[_Row]) -> tuple[bool, bool]:
     """Whether there is an image among them, and one with citations."""
     images = citations = False
-    for _, block in rows:
+    for _, block, *_ in rows:
         if isinstance(block, dict):
             kind = block.get("type")
             inner = block.get("content")
@@ -150,38 +216,23 @@ def _kinds_of(rows: list[tuple[bytes, Any]]) -> tuple[bool, bool]:
     return images, citations
 
 
-def _digests(
-    rows: list[tuple[bytes, Any]],
-    marks: dict[int, float],
-    salts: dict[int, bytes],
-    scope: bytes,
-    tokens_per_byte: float,
-    least_tokens: float,
-) -> tuple[Prefix, ...]:
-    found: list[Prefix] = []
-    running = blake2b(scope, digest_size=16)
-    pieces: list[bytes] = []
-    size = TOOLS_BYTES if rows[0][0] in (b"t", b"w") else 0
-    at = 0
-    for mark in sorted(marks):
-        ttl_s = marks[mark]
-        while at <= mark:
-            tag, block = rows[at]
-            if at in salts:
-                pieces.append(salts[at])
-            content, weight = _content(block)
-            if tag != b"w":
-                pieces += (tag, b"%d:" % len(content), content)
-            size += weight + MESSAGE_BYTES
-            if at > mark - LOOK_BACK and size * tokens_per_byte >= least_tokens:
-                running.update(b"".join(pieces))
-                pieces.clear()
-                found.append(Prefix(running.digest(), size * tokens_per_byte, ttl_s, at == mark))
-            at += 1
-    return tuple(found)
+def _borders(prompt: _Read) -> list[Border]:
+    salts = prompt.salts
+    digest = hash(prompt.scope)
+    size = TOOLS_BYTES if prompt.rows and prompt.rows[0][0] in (b"t", b"w") else 0
+    borders: list[Border] = []
+    for index, (tag, block, part, at, in_message) in enumerate(prompt.rows):
+        content, weight = _content(block)
+        if index in salts:
+            digest = hash((digest, salts[index]))
+        if tag != b"w":
+            digest = hash((digest, tag, content))
+        size += weight + MESSAGE_BYTES
+        borders.append(Border(digest, size, part if part and _cacheable(block) else "", at, in_message))
+    return borders
 
 
-def _content(block: Any) -> tuple[bytes, int]:
+def _content(block: Any) -> tuple[str | tuple[bytes], int]:
     """What a block adds to a digest, and the bytes of it that make tokens.
 
     A string is short for a block of text.  Markers add nothing, nor do those inside a tool's result, which mark
@@ -194,16 +245,18 @@ def _content(block: Any) -> tuple[bytes, int]:
             return _content_of_other(_unmarked(block) if marked else block)
     else:
         text = block
-    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
-    return content, len(content)
+    if not isinstance(text, str):
+        return "", 0
+    return text, len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _content_of_other(block: dict[str, Any]) -> tuple[bytes, int]:
+def _content_of_other(block: dict[str, Any]) -> tuple[tuple[bytes], int]:
+    """In a tuple, so that no text is taken for a block that is written like it."""
     inner = block.get("content")
     if isinstance(inner, list) and any(isinstance(part, dict) and "cache_control" in part for part in inner):
         block = block | {"content": [_unmarked(part) for part in inner]}
     content = _encode(block)
-    return content, len(content) - surplus_of([block])
+    return (content,), len(content) - surplus_of([block])
 
 
 def _unmarked(part: Any) -> Any:
@@ -214,7 +267,7 @@ def _cacheable(block: Any) -> bool:
     """Thinking and empty text carry no marker (§9.1)."""
     if isinstance(block, dict):
         return block.get("type") not in _THINKING and bool(block.get("text") != "")
-    return bool(block != "")
+    return isinstance(block, str) and block != ""
 
 
 def _thinking(thinking: Any) -> tuple[Any, Any] | None:

@@ -39,7 +39,7 @@ class PrefixHeat:
     """Remembers which beginnings were sent, and whether they can be read yet."""
 
     def __init__(self, *, kept: int = PREFIXES_KEPT) -> None:
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._kept = kept
         self._on_readable: Callable[[Sequence[Prefix]], None] = _nobody
         self._on_failed: Callable[[Sequence[Prefix]], None] = _nobody
@@ -48,7 +48,7 @@ class PrefixHeat:
         return len(self._entries)
 
     @property
-    def known(self) -> Container[bytes]:
+    def known(self) -> Container[int]:
         """Digests of what is, is being or has been written."""
         return self._entries
 
@@ -123,7 +123,7 @@ class PrefixHeat:
 
     # -- what a call would find -----------------------------------------------------------------------------------
 
-    def readable(self, digest: bytes, now_s: float) -> bool:
+    def readable(self, digest: int, now_s: float) -> bool:
         entry = self._entries.get(digest)
         return entry is not None and entry.until_s > now_s
 

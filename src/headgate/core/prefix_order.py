@@ -39,9 +39,9 @@ class Line:
         """Were put aside, and are no longer: ahead of those in `order`."""
         self.back: OrderedDict[Ticket, None] = OrderedDict()
         """Had their turn and were sent back by the API: ahead of all."""
-        self.hot: list[tuple[float, int, bytes]] = []
+        self.hot: list[tuple[float, int, int]] = []
         """A heap of beginnings that the cache may hold: minus tokens, place of the first ticket with it, digest."""
-        self.warm: set[bytes] = set()
+        self.warm: set[int] = set()
         """The digests in `hot`."""
         self.hot_most = LEAST_REBUILT
         self.head: Ticket | None = None
@@ -64,7 +64,7 @@ class PrefixOrder:
         self._follow_s = follow_s
         self._longest_passed_s = longest_passed_s
         self._on_ready = on_ready
-        self._index: dict[bytes, Ticket | dict[Line, OrderedDict[Ticket, None]]] = {}
+        self._index: dict[int, Ticket | dict[Line, OrderedDict[Ticket, None]]] = {}
         """By digest: the one ticket with such a beginning, or several by line.  Most have one."""
         self._aside: list[tuple[float, int, Ticket]] = []
         """A heap of those that follow a write, by when their patience ends; some have gone since."""
@@ -210,14 +210,14 @@ class PrefixOrder:
                         if not found:
                             del index[digest]
 
-    def _firsts(self, digest: bytes) -> Iterable[tuple[Line, Ticket]]:
+    def _firsts(self, digest: int) -> Iterable[tuple[Line, Ticket]]:
         """Each line with tickets that begin so, and the first of these."""
         found = self._index.get(digest)
         if isinstance(found, dict):
             return [(line, next(iter(same))) for line, same in found.items()]
         return ((found.flow, found),) if found is not None else ()
 
-    def _first(self, line: Line, digest: bytes) -> Ticket | None:
+    def _first(self, line: Line, digest: int) -> Ticket | None:
         found = self._index.get(digest)
         if isinstance(found, dict):
             same = found.get(line)
@@ -226,7 +226,7 @@ class PrefixOrder:
 
     # -- heat -----------------------------------------------------------------------------------------------------
 
-    def _warm_up(self, line: Line, digest: bytes, tokens: float, place: int) -> None:
+    def _warm_up(self, line: Line, digest: int, tokens: float, place: int) -> None:
         if digest in line.warm:
             return
         line.warm.add(digest)

@@ -48,5 +48,5 @@ class Ticket(msgspec.Struct, eq=False):
     step: int = 0
     """What it needs, output to input (core/mix.py)."""
     under: Sequence[Prefix] = ()
-    follows: bytes | None = None
+    follows: int | None = None
     follow_until_s: float = inf
