@@ -49,6 +49,12 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[lanes.bulk]\nopen = ['Mon-Fri 20-6']", "lanes.bulk: 'Mon-Fri 20-6' must look like \"Mon-Fri 20:00-06:00\""),
         ("[lanes.bulk]\nopen = ['20:00-06:00']\ntime_zone = 'Berlin'", "'Berlin' is no time zone"),
         ("[lanes.bulk]\nopen = ['20:00-06:00']\nholidays = ['25.12.']", "'25.12.' must be a date"),
+        ("[workflows.a]\njoin_max = 33", "workflows.a.join_max must be a whole number from 0 to 32"),
+        ("[workflows.a]\njoin_max = -1", "workflows.a.join_max must be a whole number from 0 to 32"),
+        ("[workflows.a]\njoin_window_s = 0", "workflows.a.join_window_s must be a number above 0 and at most 600"),
+        ("[workflows.a]\njoin_window_s = inf", "workflows.a.join_window_s must be a number above 0 and at most 600"),
+        ("[workflows.a]\njoin_max = 8\ntraceable = true", "take out one of the two"),
+        ("[workflows.a]\njoin_users = true", "workflows.a.join_users without join_max"),
         # budgets
         ("[budgets.a]\nusd = '0'", "budgets.a.usd must be more than 0"),
         ("[budgets.a]\nusd = '-1'", "budgets.a.usd must be US dollars in quotes"),

@@ -30,6 +30,31 @@ def test_the_first_guess_goes_by_the_tokenizer():
     assert 1.25 < newer / older < 1.5
 
 
+def test_a_joined_request_is_expected_to_say_so_many_times_what_one_call_does():
+    """Before one was seen; then it is known by itself."""
+    estimator = Estimator()
+    alone = estimator.habit("chat", "m", "claude-4.7")
+    alone.observe(1_000, Usage(input=300, output=50), None)
+
+    guess = 8 * alone.output
+
+    joined = estimator.habit("chat", "m", "claude-4.7", answers=8)
+    before = joined.output
+    joined.observe(9_000, Usage(input=2_000, output=16_000), None)
+
+    assert before == guess
+    assert joined.output > guess
+
+
+def test_each_call_of_a_joined_request_teaches_what_one_says():
+    """Where calls are always joined, nothing else would; and a budget asks what one of them costs."""
+    estimator = Estimator()
+    for _ in range(30):
+        estimator.habit("chat", "m", "claude-4.7", answers=8).observe(9_000, Usage(input=2_000, output=480), None)
+
+    assert estimator.habit("chat", "m", "claude-4.7").output == pytest.approx(60, rel=0.1)
+
+
 def test_an_unknown_tokenizer_is_taken_for_the_one_that_makes_more():
     """Too careful costs a little time, too bold a 429."""
     estimator = Estimator()

@@ -147,6 +147,16 @@ def test_no_more_than_join_max_go_together():
     assert run(scene, joining(join_max=4)) == 3
 
 
+def test_one_request_is_one_trip_to_the_api_in_the_metrics():
+    """However many calls it was made for."""
+
+    async def scene(world: World) -> bytes:
+        await together(world, "one", "two", "three")
+        return world.engine.counters.exposition()
+
+    assert b'headgate_attempts_total{pool="sonnet-5.5",outcome="ok"} 1\n' in run(scene)
+
+
 # -- how long it waits ------------------------------------------------------------------------------------------------
 
 

@@ -52,11 +52,12 @@ class Habit:
     """What calls of one workflow to one model use."""
 
     __slots__ = (
-        "_bytes", "_tokens", "_variance", "counted_share", "error", "observations", "output", "tokens_per_byte",
-        "tokens_per_delta", "trust",
+        "_bytes", "_of_each", "_tokens", "_variance", "counted_share", "error", "observations", "output",
+        "tokens_per_byte", "tokens_per_delta", "trust",
     )  # fmt: skip
 
-    def __init__(self, tokens_per_byte: float) -> None:
+    def __init__(self, tokens_per_byte: float, of_each: tuple[Habit, int] | None = None) -> None:
+        """`of_each`: the habit of one of the calls that are asked together, and how many they are."""
         self.tokens_per_byte = tokens_per_byte
         """Of the whole prompt, whether it is cached or not."""
         self.output = FIRST_OUTPUT
@@ -72,6 +73,7 @@ class Habit:
         self._bytes = PRIOR_BYTES
         self._tokens = PRIOR_BYTES * tokens_per_byte
         self._variance = FIRST_OUTPUT**2
+        self._of_each = of_each
 
     @property
     def calibrated(self) -> bool:
@@ -119,12 +121,17 @@ class Habit:
         if served:
             found = min(1.0, self.trust * total.cache_read / served)
             self.trust = max(LEAST_TRUST, self.trust + WEIGHT * (found - self.trust))
-        weight = max(WEIGHT, 1 / (self.observations + 1))  # the first guess counts as one observation
-        off = total.output - self.output
-        self.output += weight * off
-        self._variance = (1 - weight) * (self._variance + weight * off * off)
+        self._learn_output(total.output, max(WEIGHT, 1 / (self.observations + 1)))  # the first guess counts as one
+        if self._of_each is not None:
+            one, answers = self._of_each
+            one._learn_output(total.output / answers, WEIGHT)
         if deltas:
             self.tokens_per_delta += WEIGHT * (usage.output / deltas - self.tokens_per_delta)
+
+    def _learn_output(self, tokens: float, weight: float) -> None:
+        off = tokens - self.output
+        self.output += weight * off
+        self._variance = (1 - weight) * (self._variance + weight * off * off)
 
     def calibrate(self, size: int, prompt_tokens: int) -> None:
         """Learn how many tokens a whole prompt of `size` has."""
@@ -161,15 +168,17 @@ class Estimator:
         self._habits: OrderedDict[tuple[str, str], Habit] = OrderedDict()
 
     def habit(self, workflow: str, model: str, tokenizer: str, answers: int = 1) -> Habit:
-        """The habit of `workflow` with `model`; a first guess by `tokenizer` if there is none yet.  A request that is to
-        give several `answers` says nothing of one that gives one; what is known of those is the first guess for it."""
+        """The habit of `workflow` with `model`; a first guess by `tokenizer` if there is none yet.  A request for
+        several `answers` has a habit of its own, of which the first guess is by what is known of a single one."""
         key = (workflow if answers == 1 else f"{workflow}\n{answers}", model)
         habit = self._habits.get(key)
         if habit is None:
-            habit = Habit(1.0 / BYTES_PER_TOKEN.get(tokenizer, BYTES_PER_TOKEN["claude-4.7"]))
-            if answers > 1:
+            if answers == 1:
+                habit = Habit(1.0 / BYTES_PER_TOKEN.get(tokenizer, BYTES_PER_TOKEN["claude-4.7"]))
+            else:
                 one = self.habit(workflow, model, tokenizer)
-                habit.tokens_per_byte, habit.output = one.tokens_per_byte, one.output * answers
+                habit = Habit(one.tokens_per_byte, (one, answers))
+                habit.output = one.output * answers
             self._habits[key] = habit
             if len(self._habits) > HABITS_KEPT:
                 self._habits.popitem(last=False)

@@ -96,8 +96,8 @@ class Counters:
             "headgate_attempts_total", "counter",
             "Trips to the API by the limits they drew on, and how they ended: ok, or an error class.",
         )  # fmt: skip
-        for (pool, outcome), count in sorted(self._attempts.items()):
-            yield f'headgate_attempts_total{{pool="{_escaped(pool)}",outcome="{outcome}"}} {count}'
+        for (pool, outcome), trips in sorted(self._attempts.items()):  # calls may share one
+            yield f'headgate_attempts_total{{pool="{_escaped(pool)}",outcome="{outcome}"}} {trips:.12g}'
         yield from _head(
             "headgate_queue_wait_seconds", "histogram",
             "Waiting for the account's limits, over all attempts of a call that was sent.",
