@@ -431,6 +431,7 @@ class Backend:
             if refused is self.limiters[OUTPUT]:
                 self._emission.refused()
             else:
+                refused.blame_others(now_s)
                 refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
             if refused is self.limiters[INPUT]:
                 self._doubt.refused()

@@ -14,6 +14,10 @@ __all__ = ["Limiter"]
 
 SMOOTHING = 0.3
 """Weight of a new measurement of what others take."""
+SURPRISED = 0.5
+"""Of what a 429 says that others took meanwhile, that is believed at once."""
+LEAST_UNTOLD_S = 0.1
+"""News that follow each other more closely do not tell how fast others are."""
 RESET_SLACK_S = 1.0
 """`-reset` and `Date` are whole seconds, the one rounded up and the other down."""
 LEAST_SHARE = 0.02
@@ -27,6 +31,7 @@ class Limiter:
         "_full_refill_per_s",
         "_patience_s",
         "_spent",
+        "_surprise_per_s",
         "_window",
         "at_s",
         "caution",
@@ -83,6 +88,8 @@ class Limiter:
         self.largest_at_s = now_s
         self._patience_s = patience_s
         self._spent = 0.0
+        self._surprise_per_s = 0.0
+        """By how much more was told to be missing last than was thought, for each second since it had been told."""
         self._window: tuple[float, float, float] | None = None
         """When it began, what was missing as told, and `_spent` then."""
         self._full_refill_per_s = self.refill_per_s = limit.per_minute / 60
@@ -146,12 +153,14 @@ class Limiter:
         if reading.missing is not None:
             if self.least_missing(now_s) <= 0.0:
                 self._window = None  # it may have been full in between, and what overflows is nobody's use
+            untold_s = now_s - self.told_at_s
             self.told = reading
             self.told_at_s = now_s
             missing = self.missing_at(now_s)
             self._measure_others(reading, missing, now_s)
             # Others may use the account too: there is never more than the API says is left.
             least = reading.missing - reading.slack
+            self._surprise_per_s = (least - missing) / untold_s if untold_s > LEAST_UNTOLD_S else 0.0
             if least > missing:
                 self.missing = least
                 self.at_s = now_s
@@ -185,6 +194,14 @@ class Limiter:
         self.told = self._window = None
         self._set_refill(now_s)
 
+    def blame_others(self, now_s: float) -> None:
+        """A call was refused, and what headers told with that was more than we thought: others must have taken it.  A
+        shallow bucket is full again before what they take could be measured."""
+        if self._surprise_per_s > self._full_refill_per_s * NOISE:
+            most = self._full_refill_per_s
+            self.others_per_s = min(max(self.others_per_s, 0.0) + SURPRISED * self._surprise_per_s, most)
+            self._set_refill(now_s)
+
     def slow(self, factor: float, now_s: float) -> None:
         self.pace = factor
         self._set_refill(now_s)
@@ -208,7 +225,7 @@ class Limiter:
         if window is None or full or told >= self.limit.per_minute - 2 * slack:
             self._window = None if full else (now_s, told, self._spent)
             if full and self.others_per_s > 0.0 and missing > told + slack:
-                self.forget_others(0.5, now_s)  # it is full although we thought that they took so much
+                self.forget_others(0.9, now_s)  # it is full although we thought that they took so much
             return
         began_s, told_before, spent_before = window
         seconds = now_s - began_s
