@@ -20,6 +20,7 @@ from headgate.records import AttemptRecord, CallRecord, Resource
 from headgate.usage import MessageFacts
 
 if TYPE_CHECKING:
+    from headgate.core.call_hold import CallHold
     from headgate.core.estimate import Habit
     from headgate.upstream.keyring import Credential
 
@@ -134,6 +135,10 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     credential: str | None = None
     """Set where only one credential will do: whose file, batch or thread this is."""
     deadline_s: float = inf
+    held: CallHold | None = None
+    """What budgets set aside for it."""
+    told: str = ""
+    """Header lines of the answer that filters have to say."""
     attempts: list[Attempt] = []
     backed_off_s: float = 0.0
     """Spent on waiting between attempts, and for others to be asked together with."""

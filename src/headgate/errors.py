@@ -8,6 +8,7 @@
         ├── BadRequest       the request itself is wrong (400, 413, 415)
         ├── NotAllowed       the caller is unknown or may not (401, 403, 404, 405)
         └── Unavailable      not now (429, 503): carries `retry_after_s`
+            └── BudgetSpent  there is no money for it (429, `billing_error`), which no SDK tries again
 
 Failures of the upstream are not exceptions; they travel as `Failure` values inside a `Reply`.
 """
@@ -18,6 +19,7 @@ from headgate.events import Reason
 
 __all__ = [
     "BadRequest",
+    "BudgetSpent",
     "ConfigError",
     "HeadgateError",
     "LedgerError",
@@ -92,3 +94,12 @@ class Unavailable(Refused):
     def __init__(self, message: str, *, reason: Reason, status: int, retry_after_s: float | None) -> None:
         type_ = "rate_limit_error" if status == 429 else "api_error"
         super().__init__(message, status=status, type=type_, reason=reason, retry_after_s=retry_after_s)
+
+
+class BudgetSpent(Unavailable):
+    """What is left of a budget is less than the call needs.  Takes the form that makes clients stop at once and show
+    the message (claude-api.md §16): `retry_after_s` is when the budget begins anew, None if it does not."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
+        super().__init__(message, reason=Reason.BUDGET, status=429, retry_after_s=retry_after_s)
+        self.type = "billing_error"

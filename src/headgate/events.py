@@ -272,6 +272,19 @@ class Reason(StrEnum):
     """The session has made as many calls a minute as `per_session_rpm` allows.
 
     Come back after `retry-after`, send less, or raise the limit."""
+    BUDGET = "budget"
+    """A budget that covers it has less left than it needs, or cannot bound what it costs.
+
+    Wait until the budget begins anew, lower `max_tokens`, or raise the budget (`budgets`)."""
+    BUDGET_SLOWED = "budget_slowed"
+    """A budget that covers it has passed `slow_at`, so it ran in another lane or was answered by another model.
+
+    Nothing; or raise the budget."""
+    MAX_TOKENS_LOWERED = "max_tokens_lowered"
+    """A strict budget had less left than its `max_tokens` could cost, so they were lowered, not below what answers of
+    its workflow need.
+
+    Nothing.  If answers end with `max_tokens`, raise the budget."""
     LANE_CLOSED = "lane_closed"
     """The lane is closed (`open`) for longer than the call may wait.
 

@@ -19,7 +19,7 @@ def test_a_hold_is_in_all_accounts_or_in_none():
     """G02: the third of three has too little, so nothing is set aside in the first two."""
     key, team, org = account(100), account(100), account(5)
 
-    assert take([key, team, org], 10) is None
+    assert take({key: 10, team: 10, org: 10}) is None
     assert (key.held, team.held, org.held) == (0, 0, 0)
 
 
@@ -27,7 +27,7 @@ def test_a_hold_takes_from_every_account():
     """Each is charged in full."""
     key, org = account(100), account(50)
 
-    take([key, org], 10)
+    take({key: 10, org: 10})
 
     assert (key.free, org.free) == (90, 40)
 
@@ -35,7 +35,7 @@ def test_a_hold_takes_from_every_account():
 def test_a_hold_that_is_settled_frees_what_it_did_not_cost():
     """What was spent stays in the grant until it is told."""
     one = account(100)
-    hold = take([one], 60)
+    hold = take({one: 60})
     assert hold is not None
 
     hold.settle({one: 15})
@@ -46,7 +46,7 @@ def test_a_hold_that_is_settled_frees_what_it_did_not_cost():
 def test_a_hold_is_settled_once():
     """INV-02: whoever comes second changes nothing."""
     one = account(100)
-    hold = take([one], 60)
+    hold = take({one: 60})
     assert hold is not None
     hold.settle({one: 15})
 
@@ -58,7 +58,7 @@ def test_a_hold_is_settled_once():
 def test_a_hold_grows_in_all_accounts_or_in_none():
     """A further attempt: the second account has no room for it."""
     one, two = account(100), account(50)
-    hold = take([one, two], 40)
+    hold = take({one: 40, two: 40})
     assert hold is not None
 
     assert hold.raise_to({one: 60, two: 60}) is False
@@ -68,7 +68,7 @@ def test_a_hold_grows_in_all_accounts_or_in_none():
 def test_a_hold_never_shrinks_by_being_raised():
     """To less than it is: nothing happens."""
     one = account(100)
-    hold = take([one], 40)
+    hold = take({one: 40})
     assert hold is not None
 
     assert hold.raise_to({one: 10})
@@ -78,38 +78,38 @@ def test_a_hold_never_shrinks_by_being_raised():
 def test_what_costs_more_than_was_held_is_settled_in_full():
     """G03: the grant is overdrawn, and nothing more is held until it is made up for."""
     one = account(100)
-    hold = take([one], 90)
+    hold = take({one: 90})
     assert hold is not None
 
     hold.settle({one: 130})
 
     assert one.free == -30
-    assert take([one], 1) is None
+    assert take({one: 1}) is None
 
 
 def test_what_is_given_back_cannot_be_held_meanwhile():
     """The grant is smaller before its store has heard of it."""
     one = account(100)
-    hold = take([one], 30)
+    hold = take({one: 30})
     assert hold is not None
 
     report = give_back(one, keep=0)
 
     assert (report.spent, report.keeps, report.had) == (0, 30, 100)
-    assert take([one], 1) is None
+    assert take({one: 1}) is None
 
 
 def test_what_could_not_be_told_is_as_it_was():
     """The store failed: nothing of it has happened."""
     one = account(100)
-    hold = take([one], 30)
+    hold = take({one: 30})
     assert hold is not None
     hold.settle({one: 130})
     report = give_back(one, keep=0)
 
     undo(one, report)
 
-    assert (one.granted, one.spent, one.others) == (100, 130, 0)
+    assert (one.granted, one.spent, one.settled) == (100, 130, 0)
 
 
 def test_a_store_grants_less_on_top_the_less_is_left():
@@ -132,7 +132,7 @@ def test_whatever_happens_a_grant_covers_what_is_held_and_spent(calls: list[tupl
     one = account(100)
     under_way = []
     for amount, cost, ends in calls:
-        hold = take([one], amount)
+        hold = take({one: amount})
         if hold is not None:
             under_way.append((hold, min(amount, cost)))
         if ends and under_way:

@@ -8,7 +8,7 @@ never too little.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from headgate.core.budget import AccountKey, Budget
@@ -27,14 +27,23 @@ class Account:
     """One account as a process knows it."""
 
     __slots__ = (
-        "budget", "end_ms", "granted", "held", "key", "lost", "others", "own", "spent", "start_ms", "told", "used_s",
-    )  # fmt: skip
+        "budget",
+        "end_ms",
+        "granted",
+        "held",
+        "key",
+        "others",
+        "settled",
+        "spent",
+        "told",
+        "used_s",
+        "waiting",
+    )
 
-    def __init__(self, budget: Budget, key: AccountKey, start_ms: int = 0, end_ms: int = NEVER_MS) -> None:
+    def __init__(self, budget: Budget, key: AccountKey, end_ms: int = NEVER_MS) -> None:
         self.budget = budget
         """As in force now."""
         self.key = key
-        self.start_ms = start_ms
         self.end_ms = end_ms
         self.granted = 0
         """Pico-dollars that this process may spend, those in the next two included."""
@@ -42,15 +51,15 @@ class Account:
         """Spent and not yet told."""
         self.held = 0
         """Set aside for calls under way."""
+        self.settled = 0
+        """What everybody has spent and told, when last heard of."""
         self.others = 0
-        """What is settled, and what other processes were granted, when last heard of."""
-        self.own = False
-        """It belongs to one call only and is in no store."""
-        self.lost = False
-        """The grant was counted as spent, since it was not renewed in time; calls under way settle into nothing."""
+        """What other processes were granted, when last heard of."""
         self.told = 0
         """Thresholds that were announced: a bit each."""
         self.used_s = 0.0
+        self.waiting = 0
+        """Calls that wait for money to come free."""
 
     @property
     def free(self) -> int:
@@ -60,7 +69,12 @@ class Account:
     @property
     def known(self) -> int:
         """What is spent or held by anybody, as far as is known here."""
-        return self.others + self.spent + self.held
+        return self.settled + self.others + self.spent + self.held
+
+    @property
+    def really_spent(self) -> int:
+        """By everybody, holds and grants not counted."""
+        return self.settled + self.spent
 
     @property
     def limit(self) -> int:
@@ -122,14 +136,14 @@ class Hold:
             account.spent += cost
 
 
-def take(accounts: Sequence[Account], amount: int) -> Hold | None:
-    """Hold `amount` in every one of `accounts`, or in none: None."""
-    for account in accounts:
+def take(wanted: Mapping[Account, int]) -> Hold | None:
+    """Hold so much in each account, or nothing in any: None."""
+    for account, amount in wanted.items():
         if account.granted - account.spent - account.held < amount:
             return None
-    for account in accounts:
+    for account, amount in wanted.items():
         account.held += amount
-    return Hold(dict.fromkeys(accounts, amount))
+    return Hold(dict(wanted))
 
 
 # -- what a store is asked and told ------------------------------------------------------------------------------------
@@ -217,27 +231,20 @@ def give_back(account: Account, keep: int) -> Report:
     account.granted = max(0, had - spent - back)
     account.spent = 0
     # Until the store has said so, what was told still counts as known.
-    account.others += spent
+    account.settled += spent
     return Report(account.key, spent, account.granted, had, account.end_ms)
 
 
 def undo(account: Account, report: Report) -> None:
     """What `give_back` told could not be written down."""
     account.spent += report.spent
-    account.others -= report.spent
+    account.settled -= report.spent
     account.granted += report.had - report.keeps
 
 
-def heard(accounts: Mapping[AccountKey, Account], states: Iterable[State]) -> list[Account]:
-    """Take in what a store says; returns the accounts whose grants are lost."""
-    lost = []
-    for state in states:
-        account = accounts.get(state.key)
-        if account is None:
-            continue
-        account.others = state.settled + state.others
-        account.told |= state.told
-        if state.lost:
-            account.lost = True
-            lost.append(account)
-    return lost
+def heard(account: Account, state: State) -> None:
+    """Take in what the store says of an account."""
+    account.settled = state.settled
+    account.others = state.others
+    account.granted = state.granted
+    account.told |= state.told

@@ -14,12 +14,13 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Any, NamedTuple
 
 from headgate.errors import PriceError
 from headgate.usage import MessageFacts, Usage
 
-__all__ = ["Band", "Charge", "PriceBook", "PriceRow", "usd", "usd_text"]
+__all__ = ["Band", "Charge", "PriceBook", "PriceRow", "TokenRates", "usd", "usd_text"]
 
 PICO = 10**12
 PICO_PER_USD_PER_MILLION = PICO // 10**6
@@ -83,6 +84,15 @@ class Charge(NamedTuple):
     """Where several models took part: what each of them cost; the one that answered also bears the tools."""
 
 
+class TokenRates(NamedTuple):
+    """Whole pico-dollars a token, rounded up."""
+
+    input: int
+    write_5m: int
+    write_1h: int
+    output: int
+
+
 class _Unknown(Exception):
     """A dimension that the book does not price."""
 
@@ -103,6 +113,7 @@ class PriceBook:
         self._web_search = list(web_search)
         self._found: dict[tuple[str, date], PriceRow] = {}
         self._rates: dict[tuple[str, int, bool, bool, bool], Rates] = {}
+        self._token_rates: dict[tuple[str, int, bool, bool], TokenRates] = {}
         for model, own in self._rows.items():
             own.sort(key=lambda row: row.valid_from or date.min)
             for earlier, later in pairwise(own):
@@ -220,6 +231,27 @@ class PriceBook:
             return Charge(None, row.id, "speed:fast" if fast and row.fast is None else "geo:us")
         rates = self._rates_of(row, len(row.bands) - 1, False, fast, us)
         return _charge(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1], row.id)
+
+    def token_rates(
+        self, model: str, day: date, prompt_tokens: int, *, fast: bool = False, us: bool = False
+    ) -> TokenRates | None:
+        """What a token costs in a request whose prompt has at most `prompt_tokens`; None: the model has no price.
+
+        `fast` and `us` are as for `expected`.  Of a model that does not offer them they change nothing: the API refuses
+        them.
+        """
+        row = self.find(model, day)
+        if row is None:
+            return None
+        band = len(row.bands) - 1
+        while band and prompt_tokens <= row.bands[band].over:
+            band -= 1
+        key = (row.id, band, fast, us)
+        rates = self._token_rates.get(key)
+        if rates is None:
+            exact = self._rates_of(row, band, False, fast and row.fast is not None, us and row.us is not None)
+            rates = self._token_rates[key] = TokenRates(*[ceil(exact[kind]) for kind in (0, 2, 3, 1)])
+        return rates
 
     def _iterations(
         self,

@@ -54,7 +54,10 @@ def refused(refusal: Refused, call_id: str, correlation_id: str | None = None) -
         (b"x-correlation-id", (correlation_id or call_id).encode("ascii")),
         (b"x-headgate-reason", refusal.reason.encode()),
         *_retry_headers(
-            refusal.retry_after_s is not None and refusal.retry_after_s <= LONGEST_SLEEP_S, refusal.retry_after_s
+            refusal.retry_after_s is not None
+            and refusal.retry_after_s <= LONGEST_SLEEP_S
+            and refusal.type != "billing_error",
+            refusal.retry_after_s,
         ),
     ]
     if refusal.allow:
@@ -135,6 +138,8 @@ def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
         text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"
     if record.reason is not None:
         text += f"x-headgate-reason: {record.reason}\r\n"
+    if call.told:
+        text += call.told
     return text.encode("ascii")
 
 

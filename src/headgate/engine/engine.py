@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -20,6 +22,8 @@ from headgate.data import read_data
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.batch_desk import BatchDesk
+from headgate.engine.budget import Budget, BudgetEach
+from headgate.engine.budgets import Budgets
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback, fallback_policies
@@ -41,8 +45,10 @@ from headgate.engine.retry import Retry
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
 from headgate.secret import Secret
-from headgate.stores.base import Ledger
+from headgate.stores.base import BudgetStore, Ledger
+from headgate.stores.memory import MemoryBudgets
 from headgate.stores.sqlite import SqliteLedger
+from headgate.stores.sqlite.budgets import SqliteBudgets
 from headgate.telemetry.call_log import CallLog, FileCallLog
 from headgate.telemetry.counters import Counters
 from headgate.upstream.dial import TcpDial
@@ -69,6 +75,7 @@ class Engine:
         dial: Dial,
         jobs: JobQueue | None = None,
         admin_key: Secret | None = None,
+        budget_store: BudgetStore | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -153,6 +160,14 @@ class Engine:
             habit_of,
             clock,
         )
+        self.budgets: Budgets | None = None
+        """What may be spent; None: no budget is configured."""
+        budget: Budget | None = None
+        if config.budgets:
+            self.budgets = Budgets(
+                config.budgets, budget_store or MemoryBudgets(), clock, same_model=lambda name: catalog.model(name).id
+            )
+            budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes)
         filters = path(
             observe,
             Deadline(config.lanes),
@@ -161,11 +176,13 @@ class Engine:
             Affinity(ledger, keyring, clock),
             Lint(self.prefix_lint),
             answers if answers.workflows else None,
+            budget,
             self._defer if self._defer.workflows else None,
             Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
             self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
             again,
+            BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None,
             self._admit,
             meter,
         )
@@ -211,7 +228,12 @@ class Engine:
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )
         log = None if config.log.path == "off" else FileCallLog(config.log.path)
+        budget_store: SqliteBudgets | None = None
         try:
+            if config.budgets:
+                path = Path(config.ledger.path).with_name("budgets.db")
+                process = f"{os.getpid()}-{secrets.token_hex(4)}"
+                budget_store = SqliteBudgets(path, process, now_ms=clock.unix_ms())
             ledger = SqliteLedger(
                 Path(config.ledger.path),
                 lambda attempt: (
@@ -230,6 +252,8 @@ class Engine:
         except BaseException:
             if log is not None:
                 log.close()
+            if budget_store is not None:
+                budget_store.close()
             raise
         return cls(
             config,
@@ -242,6 +266,7 @@ class Engine:
             rng=Random(),  # noqa: S311  # jitter and ids, not secrets
             dial=dial,
             admin_key=admin_key,
+            budget_store=budget_store,
         )
 
     def new_call_id(self, now_ms: int) -> str:
@@ -259,6 +284,8 @@ class Engine:
         await self._defer.close()
         await self._join.close()
         self._upstream.close()
+        if self.budgets is not None:
+            await self.budgets.close()
         await self.ledger.close()
         if self._log is not None:
             self._log.close()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
+from headgate.engine.budget import Budget, BudgetEach
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback
@@ -35,11 +36,13 @@ def path(
     affinity: Affinity,
     lint: Lint,
     keep_answers: KeepAnswers | None,
+    budget: Budget | None,
     defer: Defer | None,
     fallback: Fallback | None,
     join: Join | None,
     oracle: Oracle | None,
     retry: Retry,
+    budget_each: BudgetEach | None,
     admit: Admit,
     meter: Meter,
 ) -> Sequence[Filter]:
@@ -55,13 +58,14 @@ def path(
         # PromptCache: changes the price and what admission has to reserve
         # Memo: an answer we already have costs nothing
         keep_answers,  # what the caller gets in the end, for when there is no answer any more
-        # Budget: one hold for the whole call, adjusted per attempt
+        budget,  # one hold for the whole call, when nothing changes its price any more
         defer,  # what has time goes into a batch; what that leaves open is a call like any other, so above all of this
         fallback,  # each model passes everything below again
         join,  # small calls become one request, which is tried again as one; each of them falls back by itself
         # Validate: a repair is another attempt
         oracle,  # a large prompt is counted before permits are asked for it; once for each model that is asked
         retry,  # each attempt passes everything below again
+        budget_each,  # a further attempt, or another model, holds more: what cannot be paid must not wait for a turn
         admit,  # the only filter that queues, and asks the breaker; permits are trued up on the way back
         meter,  # next to the wire: true usage, of broken streams too
     )

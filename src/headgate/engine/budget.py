@@ -1,0 +1,348 @@
+"""Hold money for a call in every budget that covers it, or do not send it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+from headgate.call import Attempt, Call, Kind, Reply
+from headgate.clock import Clock, milliseconds, utc, utc_day
+from headgate.config.schema import LaneConfig
+from headgate.core.body import with_fields
+from headgate.core.budget import Budget as BudgetInForce
+from headgate.core.call_hold import STEP_TOKENS, CallHold, Size
+from headgate.core.catalog import Catalog
+from headgate.core.cost_bound import LONGEST_OUTPUT, input_bound, input_rate, unbounded
+from headgate.core.estimate import Estimator
+from headgate.core.grants import NEVER_MS, Account, Hold, take
+from headgate.core.outputs import Outputs
+from headgate.core.price import PriceBook
+from headgate.engine.budgets import Budgets, Cover
+from headgate.engine.filter import Proceed
+from headgate.errors import BudgetSpent, NotAllowed
+from headgate.events import Reason
+
+__all__ = ["Budget", "BudgetEach"]
+
+LEAVES = 4
+"""Where `max_tokens` has to be lowered, a call takes a quarter of what is left at most, unless it needs more: others
+want to go on too."""
+LEAST_ANSWER = 256
+"""Beside what is for thinking."""
+
+
+class Budget:
+    """One hold over all budgets that cover a call, in all of them or in none; settled by what its attempts cost,
+    however it ends.
+
+    Below everything that changes the request, since that changes its price, and below the memo, which costs nothing;
+    above Fallback and Retry, since one hold is for the whole call.
+    """
+
+    def __init__(
+        self,
+        budgets: Budgets,
+        prices: PriceBook,
+        catalog: Catalog,
+        estimator: Estimator,
+        clock: Clock,
+        lanes: Mapping[str, LaneConfig],
+    ) -> None:
+        self._budgets = budgets
+        self._prices = prices
+        self._catalog = catalog
+        self._estimator = estimator
+        self._clock = clock
+        self._lanes = lanes
+        self._outputs = Outputs()
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+        if call.kind is not Kind.MESSAGES:
+            return await self._other(call, proceed)
+        budgets = self._budgets
+        budgets.look_for_changes()
+        cover = budgets.cover(call.record)
+        if not cover.accounts and not cover.own:
+            return await proceed(call)
+        size = self.size_of(call, cover)
+        hold = take(size.wanted(cover.accounts)) if not cover.own else None
+        held = call.held = CallHold(hold or Hold({}), call.record.model or "", size, cover.accounts)
+        try:
+            if hold is None:
+                held.size = await self.obtain(call, held.hold, size, cover)
+            reply = await proceed(call)
+        except BaseException:
+            call.when_settled(partial(self._settle, call, held))
+            raise
+        stream = reply.stream
+        if stream is None:
+            self._settle(call, held)
+        else:
+            stream.on_end(partial(self._settle, call, held))
+        call.told += _line(cover)
+        return reply
+
+    async def _other(self, call: Call, proceed: Proceed) -> Reply:
+        """A Message Batch costs what its results say, when they come, and another path what nobody tells: strict
+        budgets refuse them, the others if they are spent."""
+        if call.method != "POST" or call.resource_id is not None or call.kind not in (Kind.BATCHES, Kind.UNMETERED):
+            return await proceed(call)
+        strict = self._budgets.strict_for(call.record)
+        if strict is not None:
+            raise BudgetSpent(
+                f"the budget {strict.name} is strict, and nothing bounds what this request costs; send its items as "
+                "messages, or have the budget made smooth.",
+                retry_after_s=None,
+            )
+        cover = self._budgets.cover(call.record)
+        hold = Hold({})
+        try:
+            if cover.accounts:
+                await self._wait_for(call, hold, dict.fromkeys(cover.accounts, 1), None)
+            return await proceed(call)
+        finally:
+            self._budgets.settle(hold, {})
+
+    # -- how much -----------------------------------------------------------------------------------------------
+
+    def size_of(self, call: Call, cover: Cover) -> Size:
+        """What an attempt for the model that is asked now can cost.
+
+        Raises:
+            NotAllowed: the model has no price.
+            BudgetSpent: a strict budget covers the call, and nothing bounds its cost.
+        """
+        record, document = call.record, call.document
+        model = record.model
+        assert model is not None
+        assert document is not None
+        asked = document.get("max_tokens")
+        max_tokens = asked if isinstance(asked, int) else LONGEST_OUTPUT
+        habit = self._estimator.habit(record.workflow, model, self._catalog.model(model).tokenizer)
+        input_tokens, output_tokens = habit.expect(call.size, max_tokens, counted=call.counted_tokens)
+        day, us = utc_day(record.started_ms), call.geo == "us"
+        rates = self._prices.token_rates(model, day, int(input_tokens), fast=call.fast, us=us)
+        if rates is None:
+            raise NotAllowed(
+                "model: a budget covers this call, and Headgate has no price for this model, so the call is not sent. "
+                "Add a row for it (prices.file, see `headgate prices --toml`).",
+                reason=Reason.NO_PRICE,
+                status=404,
+            )
+        expected = int(input_tokens) * rates.input, int(output_tokens) * rates.output
+        if not cover.strict:
+            return Size(*expected, 0, rates.output, max_tokens)
+        if (why := unbounded(document)) is not None:
+            name = next(budget.name for budget in _budgets_of(cover) if budget.strict)
+            raise BudgetSpent(
+                f"the budget {name} is strict, and nothing bounds what this call costs: it uses {why}. Leave that out, "
+                "or have the budget made smooth.",
+                retry_after_s=None,
+            )
+        most_tokens = input_bound(document, call.body)
+        dearest = self._prices.token_rates(model, day, most_tokens, fast=call.fast, us=us) or rates
+        return Size(*expected, most_tokens * input_rate(dearest, call.body), dearest.output, max_tokens)
+
+    # -- or not at all ------------------------------------------------------------------------------------------
+
+    async def obtain(
+        self, call: Call, hold: Hold, size: Size, cover: Cover, before: Mapping[Account, int] | None = None
+    ) -> Size:
+        """Hold what an attempt wants, on top of what those `before` it were charged.  Lowers `max_tokens` where a
+        strict budget has too little left, waits for other calls to end, and gives up.
+
+        Returns:
+            The size of the call as it is then.
+
+        Raises:
+            BudgetSpent: there is no room, and none came free in time.
+        """
+        for budget in cover.own:
+            size = self._within(call, size, budget)
+        while True:
+            lowered = await self._wait_for(call, hold, size.wanted(cover.accounts, before), size)
+            if lowered is None:
+                return size
+            size = self._lower(call, size, lowered)
+
+    async def _wait_for(self, call: Call, hold: Hold, wanted: Mapping[Account, int], size: Size | None) -> int | None:
+        """Hold `wanted`; None: it is held.  Otherwise the `max_tokens` with which it may be.
+
+        Args:
+            size: of the attempt, if its `max_tokens` can be lowered.
+        """
+        budgets, clock = self._budgets, self._clock
+        began_s = clock.now_s()
+        patience_s = min(self._lanes[call.record.lane].max_wait_s, call.deadline_s - began_s)
+        tries = 0
+        try:
+            while True:
+                short = await budgets.draw(hold, wanted)
+                if short is None:
+                    return None
+                if size is not None and (lowered := self._affordable(call, hold, wanted, size)) is not None:
+                    return lowered
+                left_s = patience_s - (clock.now_s() - began_s)
+                if left_s <= 0 or short.really_spent + wanted[short] > short.limit:
+                    raise self._spent(short)
+                tries = await budgets.come_free(short, left_s, tries)
+        finally:
+            if tries:
+                budgets.has_room(wanted)
+            if (waited_s := clock.now_s() - began_s) > 0:
+                call.record.queue_ms += milliseconds(waited_s)
+
+    def _affordable(self, call: Call, hold: Hold, wanted: Mapping[Account, int], size: Size) -> int | None:
+        """The `max_tokens` with which a call fits into its strict budgets; None: with none that its answer may need."""
+        need = self._needed(call)
+        if need is None or need >= size.max_tokens or not size.output_rate:
+            return None
+        tokens = size.max_tokens
+        for account, amount in wanted.items():
+            if account.budget.strict:
+                over = amount - hold.parts.get(account, 0) - account.rest
+                if over > 0:
+                    tokens = min(tokens, size.max_tokens - -(-over // size.output_rate))
+        if tokens < need or tokens == size.max_tokens:
+            return None
+        return max(need, tokens // LEAVES)
+
+    def _needed(self, call: Call) -> int | None:
+        """Tokens that the answer to `call` may need."""
+        record = call.record
+        need = self._outputs.needed(record.workflow, record.model or "")
+        thinking = (call.document or {}).get("thinking")
+        budget_tokens = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        if need is not None and isinstance(budget_tokens, int):
+            need = max(need, budget_tokens + LEAST_ANSWER)  # the API wants more than what is for thinking
+        return need
+
+    def _lower(self, call: Call, size: Size, max_tokens: int) -> Size:
+        assert call.document is not None
+        call.rewrite(
+            {**call.document, "max_tokens": max_tokens}, with_fields(call.body, {"max_tokens": max_tokens})
+        )  # fmt: skip
+        call.record.reason = Reason.MAX_TOKENS_LOWERED
+        return size.with_output(max_tokens)
+
+    def _within(self, call: Call, size: Size, budget: BudgetInForce) -> Size:
+        """`size` inside a budget that every call has for itself."""
+        limit = budget.refuse_pico
+        amount = size.most if budget.strict else size.expected
+        if limit is None or amount <= limit:
+            return size
+        need = self._needed(call) if budget.strict else None
+        tokens = (limit - size.most_input) // size.output_rate if size.output_rate else 0
+        if need is not None and need <= tokens:
+            return self._lower(call, size, tokens)
+        raise BudgetSpent(
+            f"this call may cost more than the budget {budget.name} has for one {budget.window}. Lower max_tokens, "
+            "send less, or have the budget raised.",
+            retry_after_s=None,
+        )
+
+    def _spent(self, account: Account) -> BudgetSpent:
+        self._budgets.refused(account)
+        budget = account.budget
+        whose = " of this " + " and ".join(budget.per).replace("_", " ") if budget.per else ""
+        if account.end_ms == NEVER_MS:
+            return BudgetSpent(
+                f"the budget {budget.name}{whose} has too little left for this call. Begin another session, or have "
+                "the budget raised.",
+                retry_after_s=None,
+            )
+        calendar = budget.calendar
+        assert calendar is not None
+        reset = utc(account.end_ms).astimezone(calendar.zone)
+        return BudgetSpent(
+            f"the budget {budget.name}{whose} has too little left for this call in this {budget.window}; it begins "
+            f"anew at {reset:%Y-%m-%d %H:%M} ({budget.zone}). Come back then, ask for less, or have the budget raised.",
+            retry_after_s=max(0.0, (account.end_ms - self._clock.unix_ms()) / 1000),
+        )
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _settle(self, call: Call, held: CallHold) -> None:
+        attempts = call.attempts
+        self._budgets.settle(held.hold, held.costs(attempts) if attempts else {})
+        if held.size.most_input and attempts:
+            record, facts = attempts[-1].record, attempts[-1].facts
+            if facts is not None and record.output_tokens and record.error is None:
+                self._outputs.observe(
+                    call.record.workflow,
+                    held.model,
+                    record.output_tokens,
+                    cut=facts.stop_reason == "max_tokens" and held.size.max_tokens != call.record.max_tokens,
+                )
+
+
+class BudgetEach:
+    """Holds more before an attempt that the call's hold does not pay for: another try after one that cost something, or
+    another model; and while a stream grows beyond what it was expected to cost.
+
+    Below Retry and Fallback, above Admit: what cannot be paid must not wait for a turn.
+    """
+
+    def __init__(self, budgets: Budgets, budget: Budget) -> None:
+        self._budgets = budgets
+        self._budget = budget
+
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        held = call.held
+        if held is None:
+            return proceed(call)
+        record = call.record
+        if len(call.attempts) == 1 and record.model == held.model and not record.stream:
+            return proceed(call)
+        return self._more(call, held, proceed)
+
+    async def _more(self, call: Call, held: CallHold, proceed: Proceed) -> Reply:
+        size, accounts = held.size, held.accounts
+        attempt = call.attempts[-1]
+        before: dict[Account, int] = {}
+        model = call.record.model
+        if len(call.attempts) > 1 or model != held.model:
+            before = held.costs(call.attempts[:-1])
+            if model != held.model:
+                cover = self._budgets.cover(call.record)
+                size, accounts = self._budget.size_of(call, cover), cover.accounts
+            else:
+                cover = Cover(tuple(accounts), NEVER_MS, strict=False, smooth=False, own=())
+            if not held.hold.raise_to(size.wanted(accounts, before)):
+                size = await self._budget.obtain(call, held.hold, size, cover, before)
+            held.sizes[attempt.record.attempt] = size, accounts
+        reply = await proceed(call)
+        if reply.stream is not None and any(not account.budget.strict for account in accounts):
+            self._follow(attempt, held.hold, size, [each for each in accounts if not each.budget.strict], before)
+        return reply
+
+    def _follow(
+        self, attempt: Attempt, hold: Hold, size: Size, accounts: list[Account], before: Mapping[Account, int]
+    ) -> None:
+        """Pay for a stream as it grows, a step ahead."""
+        inner = attempt.on_growth
+
+        def grown(output_tokens: int) -> None:
+            if inner is not None:
+                inner(output_tokens)
+            amount = size.expected_input + (output_tokens + STEP_TOKENS) * size.output_rate
+            if amount > size.expected:
+                self._budgets.grow(hold, {each: before.get(each, 0) + amount for each in accounts})
+
+        attempt.on_growth = grown
+
+
+def _budgets_of(cover: Cover) -> list[BudgetInForce]:
+    return [*(account.budget for account in cover.accounts), *cover.own]
+
+
+def _line(cover: Cover) -> str:
+    """The budget of which the most is used."""
+    tightest: Account | None = None
+    most = -1.0
+    for account in cover.accounts:
+        share = account.share
+        if share > most:
+            tightest, most = account, share
+    return f"x-headgate-budget: {tightest.budget.name}={100 * most:.0f}%\r\n" if tightest is not None else ""

@@ -1,0 +1,517 @@
+"""Money is held before a call is sent and settled by what it cost, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from headgate.call import Kind
+from headgate.config.schema import BudgetConfig, Config, RetryConfig, WorkflowConfig
+from headgate.core.grants import Account
+from headgate.errors import BudgetSpent, Refused, Unavailable
+from headgate.sim import SimSettings
+from headgate.sim.scenario.plan import Cue, Phase, Scenario
+from headgate.sim.settings import TYPICAL_LATENCY, Answers, Limits
+from support.world import MODEL, World, play
+
+DOLLAR = 10**12
+START = datetime.fromisoformat("2026-11-25T22:59:00+00:00")
+OUTPUT = 100
+"""Tokens of every answer here."""
+
+
+def sim(output_tokens: int = OUTPUT, **others: Any) -> SimSettings:
+    return SimSettings(answers=Answers(median_tokens=output_tokens, spread=0.0, most_tokens=100_000), **others)
+
+
+SIM = sim()
+
+
+def budgets(**named: BudgetConfig | dict[str, Any]) -> Config:
+    return Config(budgets={n: b if isinstance(b, BudgetConfig) else BudgetConfig(**b) for n, b in named.items()})
+
+
+def account(world: World, budget: str, who: str = "") -> Account:
+    assert world.engine.budgets is not None
+    return next(a for k, a in world.engine.budgets._accounts.items() if (k.budget, k.who) == (budget, who))
+
+
+def spent(world: World, budget: str, who: str = "") -> int:
+    return account(world, budget, who).really_spent
+
+
+async def refused(world: World, *arguments: Any, **options: Any) -> BudgetSpent:
+    with pytest.raises(BudgetSpent) as caught:
+        await world.ask(*arguments, **options)
+    return caught.value
+
+
+def test_a_call_is_charged_what_it_cost():
+    """To the pico-dollar, and nothing stays held."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask()
+
+        assert spent(world, "all") == answer.record.cost_pico > 0
+        assert account(world, "all").held == 0
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00"}))
+
+
+@pytest.mark.parametrize("mode", ["smooth", "strict"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_spent_is_refused_until_the_window_ends(mode: str, stream: bool):
+    """The day is Amsterdam's, and ends at 23:00 UTC: a minute after the run begins."""
+
+    async def scene(world: World) -> None:
+        await world.ask(max_tokens=OUTPUT, stream=stream)
+        account(world, "day").spent = DOLLAR
+        refusal = await refused(world, max_tokens=OUTPUT, stream=stream)
+
+        assert (refusal.type, refusal.status, refusal.reason) == ("billing_error", 429, "budget")
+        assert "the budget day has too little left for this call in this day" in str(refusal)
+        assert "2026-11-26 00:00 (Europe/Amsterdam)" in str(refusal)
+        assert refusal.retry_after_s == pytest.approx(60, abs=1)
+
+        await world.engine.clock.sleep(60)
+        assert (await world.ask(max_tokens=OUTPUT, stream=stream)).ok
+
+    play(
+        scene,
+        sim=SIM,
+        config=budgets(day={"usd": "1.00", "window": "day", "time_zone": "Europe/Amsterdam", "mode": mode}),
+        start=START,
+    )
+
+
+def test_a_call_is_charged_to_the_window_of_its_admission():
+    """G07: it began a minute before midnight and ends after it."""
+
+    async def scene(world: World) -> None:
+        budget = world.engine.budgets
+        assert budget is not None
+        await world.ask("slow=120000")
+
+        windows = {key.window: found.really_spent > 0 for key, found in budget._accounts.items()}
+        assert windows == {"2026-11-25": True}
+
+    play(
+        scene,
+        sim=SIM,
+        config=budgets(day={"usd": "1.00", "window": "day"}),
+        start=datetime.fromisoformat("2026-11-25T23:59:00+00:00"),
+    )
+
+
+def test_every_user_has_an_account_and_those_without_a_name_share_one():
+    """`per`: what one spends leaves the others alone."""
+
+    async def scene(world: World) -> None:
+        for user in ("ada", "bob", None):
+            call = world.make()
+            call.record.user = user
+            await world.send(call)
+        account(world, "each", "ada").spent = DOLLAR
+        ada, bob = world.make(), world.make()
+        ada.record.user, bob.record.user = "ada", "bob"
+
+        assert (await world.send(bob)).ok
+        with pytest.raises(BudgetSpent, match="the budget each of this user"):
+            await world.send(ada)
+        assert spent(world, "each", "-") > 0
+
+    play(scene, sim=SIM, config=budgets(each={"usd": "1.00", "per": ("user",)}))
+
+
+def test_a_hold_is_in_all_budgets_or_in_none():
+    """G02: the third is spent, so nothing is held in the first two."""
+
+    async def scene(world: World) -> None:
+        await world.ask()
+        before = [spent(world, name) for name in ("a", "b")]
+        account(world, "c").spent = DOLLAR
+        await refused(world)
+
+        assert [account(world, name).held for name in ("a", "b", "c")] == [0, 0, 0]
+        assert [spent(world, name) for name in ("a", "b")] == before
+
+    play(scene, sim=SIM, config=budgets(a={"usd": "1.00"}, b={"usd": "1.00"}, c={"usd": "1.00"}))
+
+
+@pytest.mark.parametrize("mode", ["smooth", "strict"])
+@pytest.mark.parametrize(
+    "trouble", ["error=400", "error=500", "cut=3", "midstream-error=2", "slow=5000", "reset", "lost", "hang"]
+)
+def test_every_exit_releases_the_hold(mode: str, trouble: str):
+    """INV-02: errors, broken streams, callers that leave; what is charged is what the record says, or more."""
+
+    async def scene(world: World) -> None:
+        call = world.make(trouble, stream=True)
+        task = asyncio.ensure_future(world.send(call))
+        await asyncio.wait([task], timeout=1.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await world.engine.clock.sleep(1)
+
+        assert account(world, "all").held == 0
+        record = world.ledger.calls[0]
+        charged = (record.cost_pico or 0) + record.unconfirmed_pico
+        assert spent(world, "all") >= charged
+        if mode == "smooth":
+            assert spent(world, "all") == charged
+
+    play(scene, sim=SIM, retry=RetryConfig(max_attempts=1), config=budgets(all={"usd": "1.00", "mode": mode}))
+
+
+def test_a_refused_call_has_cost_nothing_and_was_not_sent():
+    """And says so in its record."""
+
+    async def scene(world: World) -> None:
+        await refused(world, max_tokens=10_000)
+
+        record = world.ledger.calls[0]
+        assert (record.reason, record.outcome, record.attempts, record.cost_pico) == ("budget", "shed", 0, 0)
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "mode": "strict"}))
+
+
+def test_strict_budgets_are_never_passed_by_calls_together():
+    """INV-01 and G01: a thousand at once against money for exactly a hundred; what others free is used."""
+
+    async def scene(world: World) -> None:
+        first = await world.ask(max_tokens=OUTPUT)
+        cost = first.record.cost_pico
+        assert cost is not None
+        call = world.make(max_tokens=OUTPUT)
+        await world.send(call)
+        assert call.held is not None
+        most = call.held.size.most
+        cap = account(world, "all").budget.refuse_pico
+        assert cap is not None
+        # What is left is worth a hundred answers, and what the hundredth has to hold beyond its cost.
+        account(world, "all").spent = cap - (99 * cost + most)
+
+        calls = [world.ask(max_tokens=OUTPUT) for _ in range(1000)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+
+        answered = [each for each in results if not isinstance(each, BaseException)]
+        assert len(answered) == 100
+        assert all(isinstance(each, BudgetSpent) for each in results if isinstance(each, BaseException))
+        assert spent(world, "all") <= cap
+
+    play(
+        scene,
+        sim=sim(limits=Limits(tier="scale")),
+        config=budgets(all={"usd": "1.00", "mode": "strict"}),
+    )
+
+
+def test_max_tokens_are_lowered_to_what_is_left_but_not_below_what_answers_need():
+    """Where that is known, from answers before; the caller is told."""
+
+    async def scene(world: World) -> None:
+        for _ in range(20):
+            await world.ask(max_tokens=OUTPUT)
+        account(world, "all").spent = int(0.99 * DOLLAR)
+        answer = await world.ask(max_tokens=32_000)
+
+        assert answer.ok
+        assert answer.record.reason == "max_tokens_lowered"
+        assert answer.document["stop_reason"] == "end_turn"
+        assert 256 <= answer.call.document["max_tokens"] < 1_000
+        assert answer.record.max_tokens == 32_000
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+def test_where_nothing_is_known_of_answers_a_call_waits_for_others_to_end():
+    """Rather than be refused, or cut short."""
+
+    async def scene(world: World) -> None:
+        slow = asyncio.ensure_future(world.ask("slow=10000", max_tokens=60_000))
+        await world.engine.clock.sleep(1)
+        second = await world.ask(max_tokens=60_000)
+
+        assert second.ok
+        assert second.record.queue_ms == pytest.approx(9_000, abs=200)
+        await slow
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+def test_a_call_that_can_never_fit_is_refused_at_once():
+    """No waiting for what cannot help."""
+
+    async def scene(world: World) -> None:
+        await world.ask(max_tokens=OUTPUT)
+        await refused(world, max_tokens=128_000)
+
+        assert world.now_s < 60
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"tools": [{"type": "web_search_20260318", "name": "web_search"}]}, "a tool that the API runs itself"),
+        ({"mcp_servers": [{"type": "url", "url": "https://a", "name": "a"}]}, "MCP servers"),
+        ({"fallbacks": [{"model": "claude-opus-5-5"}]}, "server-side fallbacks"),
+    ],
+)
+def test_what_nothing_bounds_is_refused_by_strict_budgets_with_the_reason(body: dict[str, Any], words: str):
+    """INV-01: a request without a known upper price is not sent."""
+
+    async def scene(world: World) -> None:
+        assert words in str(await refused(world, body=body))
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "100.00", "mode": "strict"}))
+
+
+def test_a_batch_is_refused_by_strict_budgets_and_by_spent_ones():
+    """No way around a budget: nothing bounds what its items cost."""
+
+    async def scene(world: World) -> None:
+        call = world.make_other(Kind.BATCHES, "POST", "/v1/messages/batches", body=b"{}", workflow="a")
+        with pytest.raises(BudgetSpent, match="the budget strict is strict, and nothing bounds"):
+            await world.send(call)
+        smooth = world.make_other(Kind.BATCHES, "POST", "/v1/messages/batches", body=b"{}", workflow="b")
+        await world.send(smooth)
+        account(world, "smooth").spent = DOLLAR
+        with pytest.raises(BudgetSpent, match="the budget smooth has too little left"):
+            await world.send(world.make_other(Kind.BATCHES, "POST", "/v1/messages/batches", body=b"{}", workflow="b"))
+
+    play(scene, sim=SIM, config=budgets(
+        strict={"usd": "1.00", "workflow": "a", "mode": "strict"}, smooth={"usd": "1.00", "workflow": "b"},
+    ))  # fmt: skip
+
+
+def test_a_further_attempt_holds_more_before_it_is_sent():
+    """The first may have cost something, nobody knows what: in a strict budget both are held, and charged."""
+
+    async def scene(world: World) -> None:
+        call = world.make("lost", max_tokens=10_000)
+        await world.send(call)
+        held = call.held
+        assert held is not None
+
+        assert held.hold.parts[account(world, "all")] == 2 * held.size.most == spent(world, "all")
+
+    play(scene, sim=SIM, retry=RetryConfig(max_attempts=2), config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+def test_a_further_attempt_that_cannot_be_paid_is_not_sent():
+    """What came of the first is the answer."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask("lost", max_tokens=60_000)
+
+        assert not answer.ok
+        assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+def test_a_fallback_to_another_model_is_charged_to_the_budget_of_that_model():
+    """Each model's own, and both to the one for all."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask(max_tokens=OUTPUT, workflow="chat")
+        cost = answer.record.cost_pico
+
+        assert [spent(world, name) for name in ("all", "haiku", "sonnet")] == [cost, cost, 0]
+
+    config = budgets(
+        all={"usd": "1.00"},
+        haiku={"usd": "1.00", "model": "claude-haiku-5-5"},
+        sonnet={"usd": "1.00", "model": "claude-sonnet-5-5"},
+    )
+    play(
+        scene,
+        sim=SIM,
+        config=Config(
+            budgets=config.budgets, workflows={"chat": WorkflowConfig(fallbacks=("model:claude-haiku-5-5",))}
+        ),
+        retry=RetryConfig(max_attempts=1),
+        scenario=Scenario(name="", about="", phases=(Phase(begin=0, cues=(Cue(do=("error=529",), model=MODEL),)),)),
+    )
+
+
+def test_a_stream_that_outgrows_what_was_expected_holds_more_as_it_grows():
+    """Smooth: others see it before it ends."""
+
+    async def scene(world: World) -> None:
+        call = world.make(stream=True, max_tokens=5_000)
+        reply = await world.engine.call(call)
+        assert reply.stream is not None
+        found = account(world, "all")
+        expected = found.held
+        most = 0
+        while await reply.stream.read():
+            most = max(most, found.held)
+
+        assert most > 3 * expected
+        assert found.held == 0
+
+    play(scene, sim=sim(3_000, latency=TYPICAL_LATENCY), config=budgets(all={"usd": "1.00"}))
+
+
+def test_smooth_overshoots_by_what_calls_under_way_cost_beyond_what_was_expected():
+    """The documented bound: calls under way times the error of the estimate; the next are refused."""
+
+    async def scene(world: World) -> None:
+        results = await asyncio.gather(*[world.ask(max_tokens=5_000) for _ in range(40)], return_exceptions=True)
+        found = account(world, "all")
+        cap = found.budget.cap_pico
+        costs = [each.record.cost_pico or 0 for each in results if not isinstance(each, BaseException)]
+
+        assert cap < found.really_spent <= cap + sum(costs)
+        await refused(world)
+
+    play(scene, sim=sim(3_000), config=budgets(all={"usd": "0.20"}))
+
+
+def test_the_log_says_once_in_a_window_that_a_threshold_is_passed(caplog: pytest.LogCaptureFixture):
+    """G15: warn and slow, once each, however often it is crossed."""
+
+    async def scene(world: World) -> None:
+        for share in (0.1, 0.6, 0.3, 0.6, 0.85):
+            account_or_none(world, share)
+            await world.ask()
+
+    def account_or_none(world: World, share: float) -> None:
+        assert world.engine.budgets is not None
+        for found in world.engine.budgets._accounts.values():
+            found.spent = int(share * DOLLAR)
+
+    with caplog.at_level("WARNING", logger="headgate.budgets"):
+        play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "slow": "lane:bulk"}))
+
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "$0.60 of $1.00 spent (60 %)" in told[0]
+    assert "from now on lane:bulk" in told[1]
+
+
+def test_from_slow_at_on_a_budget_says_what_to_do():
+    """Shape asks it before the call is priced."""
+
+    async def scene(world: World) -> None:
+        budget = world.engine.budgets
+        assert budget is not None
+        await world.ask()
+        before = budget.slowdown(world.make())
+        account(world, "all").spent = int(0.8 * DOLLAR)
+
+        assert (before, budget.slowdown(world.make())) == (None, "lane:bulk")
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "slow": "lane:bulk"}))
+
+
+def test_a_budget_for_one_call_refuses_what_may_cost_more():
+    """It has no account: nothing is summed."""
+
+    async def scene(world: World) -> None:
+        assert (await world.ask(max_tokens=100)).ok
+        assert "more than the budget one has for one call" in str(await refused(world, max_tokens=100_000))
+
+    play(scene, sim=SIM, config=budgets(one={"usd": "0.10", "window": "call", "mode": "strict"}))
+
+
+def test_a_session_has_its_own_and_it_does_not_begin_anew():
+    """A call without a session is one by itself."""
+
+    async def scene(world: World) -> None:
+        for session in ("s1", "s2", None):
+            call = world.make()
+            call.record.session = session
+            await world.send(call)
+        account(world, "s", "s1").spent = DOLLAR
+        call = world.make()
+        call.record.session = "s1"
+        with pytest.raises(BudgetSpent, match="Begin another session") as caught:
+            await world.send(call)
+
+        assert caught.value.retry_after_s is None
+        assert world.engine.budgets is not None
+        assert {key.who for key in world.engine.budgets._accounts} == {"s1", "s2"}
+
+    play(scene, sim=SIM, config=budgets(s={"usd": "1.00", "window": "session"}))
+
+
+def test_a_budget_that_only_watches_refuses_nothing():
+    """`refuse_at = 0`."""
+
+    async def scene(world: World) -> None:
+        for _ in range(5):
+            assert (await world.ask()).ok
+        assert account(world, "all").share > 1
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "refuse_at": 0.0}))
+
+
+def test_a_live_change_is_in_force_at_once():
+    """Raised while calls are refused; who did is written down."""
+
+    async def scene(world: World) -> None:
+        budget = world.engine.budgets
+        assert budget is not None
+        await refused(world, max_tokens=10_000)
+        made = await budget.change("all", "usd", "1.00", "ada")
+
+        assert (await world.ask(max_tokens=10_000)).ok
+        assert (made.number, made.actor) == (1, "ada")
+        with pytest.raises(ValueError, match="there is no budget 'none'"):
+            await budget.change("none", "usd", "1.00", "ada")
+        with pytest.raises(ValueError, match="dollars"):
+            await budget.change("all", "usd", "-1", "ada")
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "mode": "strict"}))
+
+
+def test_what_has_no_price_cannot_be_held_for():
+    """Even where models without a price are let through otherwise."""
+    from headgate.config.schema import PricesConfig
+
+    async def scene(world: World) -> None:
+        with pytest.raises(Refused, match="no price for this model"):
+            await world.ask(model="claude-new-9")
+
+    config = budgets(all={"usd": "1.00"})
+    play(scene, sim=SIM, config=Config(budgets=config.budgets, prices=PricesConfig(unknown_model="record")))
+
+
+def test_a_caller_that_leaves_while_it_waits_leaves_nothing():
+    """Its place goes to the next."""
+
+    async def scene(world: World) -> None:
+        slow = asyncio.ensure_future(world.ask("slow=10000", max_tokens=60_000))
+        await world.engine.clock.sleep(1)
+        leaver = asyncio.ensure_future(world.ask(max_tokens=60_000))
+        await world.engine.clock.sleep(1)
+        leaver.cancel()
+        await asyncio.gather(leaver, return_exceptions=True)
+
+        assert account(world, "all").waiting == 0
+        await slow
+        assert account(world, "all").held == 0
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
+def test_who_waits_longer_than_its_lane_allows_is_refused():
+    """The lane's patience, as for everything else."""
+
+    async def scene(world: World) -> None:
+        slow = asyncio.ensure_future(world.ask("slow=100000", max_tokens=60_000))
+        await world.engine.clock.sleep(1)
+        with pytest.raises(Unavailable):
+            await world.ask(max_tokens=60_000, lane="interactive")
+
+        assert world.now_s == pytest.approx(31, abs=0.5)
+        await slow
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
