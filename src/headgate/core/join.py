@@ -39,7 +39,6 @@ _OWN = frozenset(("messages", "max_tokens", "stream", "metadata"))
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 _encode = msgspec.json.Encoder().encode
-_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class Item(NamedTuple):
@@ -91,7 +90,7 @@ def item_of(document: Mapping[str, Any]) -> Item | None:
         if schema is None and config.get("format") is not None:
             return None
     rest = {name: value for name, value in document.items() if name not in _OWN}
-    common = blake2b(_encode_sorted([rest, before]), digest_size=16).digest()
+    common = blake2b(_encode([rest, before]), digest_size=16).digest()
     return Item(common, text, schema, max_tokens)
 
 

@@ -9,11 +9,8 @@ from typing import Any
 import msgspec
 
 from headgate.call import Call, Reply
-from headgate.clock import milliseconds
 from headgate.core.join import Item, JoinedRequest, answers_of
-from headgate.core.message_stream import events_of
-from headgate.engine.own_answer import OwnStream
-from headgate.net.http import HeaderBlock
+from headgate.engine.own_answer import whole_reply
 from headgate.usage import Usage
 
 __all__ = ["JoinedAnswer", "joined_answer"]
@@ -45,14 +42,8 @@ class JoinedAnswer:
             "content": [{"type": "text", "text": text}],
             "usage": _usage_told(self.message.get("usage"), facts.usage or Usage()),
         }
-        if not call.record.stream:
-            return Reply(reply.status, reply.headers, _encode(told))
-        call.record.first_byte_ms = milliseconds(now_s - call.arrived_s)
-        lines = reply.headers.without((b"content-type", b"content-length")) + _EVENTS
-        return Reply(reply.status, HeaderBlock(lines), stream=OwnStream(call, events_of(told)))
-
-
-_EVENTS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+        headers = reply.headers.without((b"content-type", b"content-length"))
+        return whole_reply(call, _encode(told), now_s, headers=headers)
 
 
 def joined_answer(reply: Reply, request: JoinedRequest, items: Sequence[Item]) -> JoinedAnswer | None:

@@ -27,12 +27,12 @@ def own_reply(call: Call, message: dict[str, Any], own: OwnAnswer, *, headers: b
     return Reply(200, HeaderBlock(lines), stream=OwnStream(call, events_of(message)), own=own)
 
 
-def whole_reply(call: Call, message: bytes, now_s: float) -> Reply:
-    """`message`, which is the API's answer and came whole, as the reply to `call`."""
+def whole_reply(call: Call, message: bytes, now_s: float, *, headers: bytes = b"") -> Reply:
+    """`message`, which is the API's answer and came whole, as the reply to `call`.  `headers` are more lines for it."""
     if not call.record.stream:
-        return Reply(200, HeaderBlock(b"content-type: application/json\r\n"), message)
+        return Reply(200, HeaderBlock(b"content-type: application/json\r\n" + headers), message)
     call.record.first_byte_ms = milliseconds(now_s - call.arrived_s)
-    lines = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+    lines = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n" + headers
     return Reply(200, HeaderBlock(lines), stream=OwnStream(call, events_of(msgspec.json.decode(message))))
 
 
