@@ -93,6 +93,7 @@ def models(sheet: dict[str, Any]) -> list[str]:
             f'pool = "{model["rate_limit_pool"] or model["id"]}"\n',
             f'tokenizer = "{model["tokenizer"]}"\n',
             f"min_cacheable_tokens = {model['min_cacheable_tokens']}\n",
+            f"prefix_check = {json.dumps(bool(model.get('prefix_check')))}\n",
         ]
     return lines
 

@@ -74,3 +74,12 @@ def test_an_unknown_model_is_a_pool_of_its_own_with_the_lowest_limits():
 def test_what_is_too_short_to_be_cached_is_known(model):
     """§9.4: from 512 to 4,096 tokens."""
     assert CATALOG.model(model.id).min_cacheable_tokens == model.min_cacheable_tokens
+
+
+def test_models_that_check_what_thinking_came_after_are_known():
+    """§9.10: what is rewritten for them must be rewritten alike in every turn; a stranger may be one of them."""
+    checked = {model.id for model in FACTS.by_name.values() if CATALOG.model(model.id).prefix_check}
+
+    assert {"claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-2"} <= checked
+    assert "claude-sonnet-5" not in checked
+    assert CATALOG.model("claude-next-1").prefix_check

@@ -15,6 +15,8 @@ class Model:
     tokenizer: str
     min_cacheable_tokens: int
     """Shorter beginnings of a prompt are not cached (§9.4)."""
+    prefix_check: bool
+    """Thinking that is sent back must come after the very prompt it was produced for (§9.10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class Catalog:
     def __init__(self, models_toml: str, tiers_toml: str) -> None:
         self._models: dict[str, Model] = {}
         for entry in tomllib.loads(models_toml)["model"]:
-            model = Model(entry["id"], entry["pool"], entry["tokenizer"], entry["min_cacheable_tokens"])
+            model = Model(
+                entry["id"], entry["pool"], entry["tokenizer"], entry["min_cacheable_tokens"], entry["prefix_check"]
+            )
             for name in (model.id, *entry["aliases"]):
                 self._models[name] = model
         self._tiers = tomllib.loads(tiers_toml)
@@ -49,7 +53,7 @@ class Catalog:
     def model(self, name: str) -> Model:
         """The model of that id or alias.  One that is not in the catalogue is a pool of its own, with the
         tokenizer that makes more tokens."""
-        return self._models.get(name) or Model(name, name, "claude-4.7", 1_024)
+        return self._models.get(name) or Model(name, name, "claude-4.7", 1_024, prefix_check=True)
 
     def limits(self, tier: str, pool: str) -> PoolLimits:
         """The tier's limits of a pool of models; for an unknown pool the lowest that the tier has."""
