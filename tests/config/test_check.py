@@ -53,6 +53,7 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[workflows.a]\njoin_max = -1", "workflows.a.join_max must be a whole number from 0 to 32"),
         ("[workflows.a]\njoin_window_s = 0", "workflows.a.join_window_s must be a number above 0 and at most 600"),
         ("[workflows.a]\njoin_window_s = inf", "workflows.a.join_window_s must be a number above 0 and at most 600"),
+        ("[workflows.a]\njoin_within_s = 0", "workflows.a.join_within_s must be a number above 0"),
         ("[workflows.a]\njoin_max = 8\ntraceable = true", "take out one of the two"),
         ("[workflows.a]\njoin_users = true", "workflows.a.join_users without join_max"),
         # budgets

@@ -65,6 +65,11 @@ def test_a_request_gets_no_more_items_than_there_is_time_for():
     assert rhythm.most_items(8.0) == pytest.approx(8)
 
 
+def test_of_what_is_not_known_yet_not_much_is_tried():
+    """A second each."""
+    assert after(0.0).most_items(8.0) == pytest.approx(4)
+
+
 def test_where_many_answers_come_back_wrong_it_rests():
     """Each of them is asked twice, which is more than it saves."""
     rhythm = after(0.0)

@@ -181,6 +181,24 @@ def test_a_call_never_waits_longer_than_the_window_nor_than_a_quarter_of_its_tim
     assert run(lambda world: scene(world, 4.0), joining(join_window_s=2.0)) <= 1.0
 
 
+def test_no_more_are_joined_than_there_is_time_for():
+    """Each answer takes a second and a half; three of them are half of nine seconds."""
+    latency = Latency(tokens_per_s=20.0, spread=0.0)
+    text = "What is said? [[sim: tokens=20]]"
+
+    async def scene(world: World) -> list[int]:
+        for _ in range(20):
+            answers = await asyncio.gather(*(world.ask(text=text, max_tokens=100) for _ in range(8)))
+            await asyncio.sleep(10)
+        return sorted(answer.record.joined for answer in answers)
+
+    in_time = run(scene, joining(join_within_s=9.0), sim=SimSettings(latency=latency))
+    patient = run(scene, joining(), sim=SimSettings(latency=latency))
+
+    assert patient == [8] * 8
+    assert 2 <= in_time[-1] <= 4
+
+
 def test_calls_that_come_one_by_one_soon_wait_for_nobody():
     """A call alone must not pay for nothing."""
 
@@ -405,10 +423,10 @@ def test_one_that_has_no_more_time_does_not_take_the_others_with_it():
     """The request ends with the shortest deadline; those with more time are asked alone."""
 
     async def scene(world: World) -> list[Answer]:
-        calls = [world.ask(text=saying("one"), requested_deadline_s=3.0), world.ask(text=saying("two"))]
+        calls = [world.ask(text=saying("one"), requested_deadline_s=8.0), world.ask(text=saying("two"))]
         return await asyncio.gather(*calls)
 
-    hurried, patient = run(scene, sim=SimSettings(latency=Latency(ttft_s=5.0, spread=0.0)))
+    hurried, patient = run(scene, sim=SimSettings(latency=Latency(ttft_s=9.0, spread=0.0)))
 
     assert hurried.reply.failure is not None
     assert hurried.reply.failure.error == ErrorClass.DEADLINE

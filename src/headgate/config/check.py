@@ -239,6 +239,10 @@ def _check_joining(name: str, workflow: WorkflowConfig, place: Place) -> None:
             f"{place('workflows', name, 'join_window_s')}: workflows.{name}.join_window_s must be a number above 0 "
             f"and at most {MOST_JOIN_WINDOW_S:g}"
         )
+    if workflow.join_within_s is not None and not 0 < workflow.join_within_s < float("inf"):
+        raise ConfigError(
+            f"{place('workflows', name, 'join_within_s')}: workflows.{name}.join_within_s must be a number above 0"
+        )
     if workflow.join_max > 1 and workflow.traceable:
         raise ConfigError(
             f"{place('workflows', name, 'join_max')}: workflows.{name} is traceable, so that each answer comes from a "

@@ -366,6 +366,9 @@ class WorkflowConfig:
     join_window_s: float = 1.0
     """Longest a call waits for others to be asked together with.  It waits a quarter of the time it has at most, and
     not at all while it is not likely that anybody comes."""
+    join_within_s: float | None = None
+    """How soon answers are wanted, where calls do not say so by a deadline: as many are joined as half of that is
+    enough for, as far as it is known.  Nothing is cut off by it.  Unset: the call's deadline."""
     join_users: bool = False
     """Whether calls of different users may be joined.  Calls of different caller keys never are."""
     traceable: bool = False

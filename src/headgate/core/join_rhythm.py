@@ -20,6 +20,8 @@ FADE = 0.97
 PRIOR = 1.0
 """Of nothing known: one that came soon and one that did not, so that the first few calls wait and it is learned."""
 MOST_AWAITED = 1_024
+FIRST_PER_ITEM_S = 1.0
+"""What each item is thought to take while nothing is known."""
 WEIGHT = 0.3
 """Of the newest request, in what is learned of joined requests."""
 TIME_SHARE = 0.5
@@ -48,7 +50,7 @@ class Rhythm:
         """How many had no such follower in the window."""
         self._awaited: OrderedDict[bytes, float] = OrderedDict()
         """Calls of which that is not known yet: when the last one of each kind came."""
-        self._per_item_s = 0.0
+        self._per_item_s: float | None = None
         self._wrong = 0.0
         self._rests_until_s = 0.0
 
@@ -90,7 +92,8 @@ class Rhythm:
 
     def most_items(self, left_s: float) -> float:
         """How many can be answered together by a request that has `left_s`."""
-        return left_s * TIME_SHARE / self._per_item_s if self._per_item_s else float("inf")
+        per_item_s = self._per_item_s if self._per_item_s is not None else FIRST_PER_ITEM_S
+        return left_s * TIME_SHARE / per_item_s if per_item_s else float("inf")
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -101,7 +104,9 @@ class Rhythm:
     def answered(self, items: int, wrong: int, took_s: float, now_s: float) -> None:
         """A joined request of `items` was answered, `wrong` of them not right."""
         per_item_s = took_s / items
-        self._per_item_s += (WEIGHT if self._per_item_s else 1.0) * (per_item_s - self._per_item_s)
+        if self._per_item_s is None:
+            self._per_item_s = per_item_s
+        self._per_item_s += WEIGHT * (per_item_s - self._per_item_s)
         self._wrong += WEIGHT * (wrong / items - self._wrong)
         if self._wrong > MOST_WRONG:
             self._rests_until_s = now_s + RESTS_S

@@ -111,8 +111,7 @@ class Join:
     def _wait_with(self, call: Call, workflow: WorkflowConfig, proceed: Proceed) -> Member | None:
         """The place of `call` in a group that will be asked together; None if it is to go alone, and now."""
         assert call.document is not None
-        tried_before = call.attempts_before or call.record.caller_attempts
-        item = item_of(call.document) if call.replayable and not tried_before else None
+        item = item_of(call.document) if _may_be_joined(call) else None
         if item is None:
             return None
         kind = _kind_of(call, item, by_user=not workflow.join_users)
@@ -120,6 +119,8 @@ class Join:
         rhythm = self._rhythms[call.record.workflow]
         rhythm.came(kind, now_s)
         left_s = call.deadline_s - now_s
+        if workflow.join_within_s is not None:
+            left_s = min(left_s, workflow.join_within_s)
         most = min(workflow.join_max, rhythm.most_items(left_s))
         if most < 2 or rhythm.rests(now_s):
             return None
@@ -202,6 +203,14 @@ class Join:
             else:
                 outcomes = [Reply(reply.status, reply.headers, reply.body, failure=failure) for _ in members]
         group.tell(outcomes)
+
+
+def _may_be_joined(call: Call) -> bool:
+    """Not one that its caller has tried before: it has had trouble, which others need not share.  Nor one that a strict
+    budget covers: what its share will be is known only afterwards."""
+    if call.attempts_before or call.record.caller_attempts or not call.replayable:
+        return False
+    return call.held is None or not call.held.size.most_input
 
 
 def _carrier(members: list[Member], document: dict[str, Any], body: bytes) -> Call:
