@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headgate.core.estimate import Habit
     from headgate.upstream.keyring import Credential
 
-__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "StreamRestart", "UnderWay"]
+__all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "Standing", "StreamRestart", "UnderWay"]
 
 
 class Kind(StrEnum):
@@ -74,6 +74,17 @@ class StreamRestart:
     """The number of the attempt that follows; the first was 1."""
     error: str
     """Why the last one broke: a value of the reference page on errors."""
+
+
+class Standing(msgspec.Struct, eq=False):
+    """What was spent, the call included if it is over, as far as it is known when headers are written."""
+
+    budget: str | None = None
+    """The budget of which the most is used, and its share: `name=85%`."""
+    user_pico: int | None = None
+    """By the call's user, today."""
+    session_pico: int | None = None
+    """In the call's session."""
 
 
 class UnderWay(Protocol):
@@ -137,8 +148,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     deadline_s: float = inf
     held: CallHold | None = None
     """What budgets set aside for it."""
-    told: str = ""
-    """Header lines of the answer that filters have to say."""
+    standing: Standing | None = None
+    """What its caller is told of money."""
     attempts: list[Attempt] = []
     backed_off_s: float = 0.0
     """Spent on waiting between attempts, and for others to be asked together with."""

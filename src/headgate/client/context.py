@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -19,6 +19,8 @@ class Labels:
     workflow: str | None = None
     user: str | None = None
     session: str | None = None
+    team: str | None = None
+    tags: tuple[str, ...] | None = None
     lane: str | None = None
     on_stream_restart: Callable[[StreamRestart], None] | None = None
 
@@ -33,6 +35,8 @@ def context(
     workflow: str | None = None,
     user: str | None = None,
     session: str | None = None,
+    team: str | None = None,
+    tags: Sequence[str] | None = None,
     lane: str | None = None,
     on_stream_restart: Callable[[StreamRestart], None] | None = None,
 ) -> Iterator[None]:
@@ -48,6 +52,8 @@ def context(
         workflow: the tool or feature: what cost, latency and policy hang on.
         user: kept as it is, or as a digest if it is a mail address.
         session: one conversation or job.
+        team: who pays for it.
+        tags: what else it belongs to, such as a project; instead of those of an outer block.
         lane: `interactive`, `standard`, `bulk`, or one of your own.
         on_stream_restart: for streams read event by event (`create(stream=True)`): a stream that breaks off is begun
             anew instead of ended by an error.  This is called first, where the stream is read; then the events come
@@ -55,7 +61,8 @@ def context(
             itself and cannot begin again, so its streams are not.
     """
     given = {
-        "workflow": workflow, "user": user, "session": session, "lane": lane, "on_stream_restart": on_stream_restart,
+        "workflow": workflow, "user": user, "session": session, "team": team,
+        "tags": tuple(tags) if tags is not None else None, "lane": lane, "on_stream_restart": on_stream_restart,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     token = _labels.set(replace(_labels.get(), **changes))  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from headgate.edge.intake import (
     passed_on,
     personal,
     sends_bearer,
+    tags_of,
 )
 from headgate.edge.routes import Match, Router
 from headgate.engine.engine import Engine
@@ -88,6 +89,10 @@ class Intake:
             record.user = personal(labels.user)
         if labels.session is not None:
             record.session = label(labels.session)
+        if labels.team is not None:
+            record.team = label(labels.team)
+        if labels.tags:
+            record.tags = tags_of(labels.tags)
         note(record, told)
         raw_path, _, query = request.url.raw_path.decode("ascii").partition("?")
         base, path, match = _placed(request.method, raw_path)

@@ -138,8 +138,14 @@ def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
         text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"
     if record.reason is not None:
         text += f"x-headgate-reason: {record.reason}\r\n"
-    if call.told:
-        text += call.told
+    standing = call.standing
+    if standing is not None:
+        if standing.budget is not None:
+            text += f"x-headgate-budget: {standing.budget}\r\n"
+        if standing.user_pico is not None:
+            text += f"x-headgate-user-cost-usd: {usd_text(standing.user_pico)}\r\n"
+        if standing.session_pico is not None:
+            text += f"x-headgate-session-cost-usd: {usd_text(standing.session_pico)}\r\n"
     return text.encode("ascii")
 
 

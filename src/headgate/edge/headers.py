@@ -14,6 +14,10 @@ REQUEST = {
     ),
     "x-headgate-user": "On whose behalf.  A mail address is kept as a digest only.",
     "x-headgate-session": "One conversation or job.",
+    "x-headgate-team": "Who pays for it.",
+    "x-headgate-tags": (
+        "What else it belongs to, such as a project, with commas between; 16 at most.  Those of the key come on top."
+    ),
     "x-headgate-lane": (
         "The class of traffic: `interactive`, `standard`, `bulk`, or a lane of your own.  An unknown one is a 400."
     ),
@@ -52,6 +56,13 @@ RESPONSE = {
         "Exact cost in US dollars, so not where a part of it is unconfirmed.  Not on streams: their headers go out "
         "before the cost is known."
     ),
+    "x-headgate-budget": (
+        "Of the budgets that cover the call the one of which the most is spent or held, and its share: `support=85%`."
+    ),
+    "x-headgate-user-cost-usd": (
+        "What the call's user has spent today (UTC) through this process, this call included if its cost is known."
+    ),
+    "x-headgate-session-cost-usd": "The same for the call's session, since it began.",
     "x-headgate-reason": (
         "Why Headgate refused, delayed or repeated the call, or answered it otherwise: one of the "
         "[reasons](errors.md#reasons)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from headgate.call import Kind
@@ -25,12 +25,15 @@ __all__ = [
     "passed_on",
     "personal",
     "sends_bearer",
+    "tags_of",
 ]
 
 Told = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
 
 LABEL_CHARS = 64
+MOST_TAGS = 16
+"""Of one call; more are left out."""
 
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9._:/@+=-]")
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -99,6 +102,10 @@ def note(record: CallRecord, told: Told) -> None:
         record.session = label(session)
     if user := get(b"x-headgate-user"):
         record.user = personal(user)
+    if team := get(b"x-headgate-team"):
+        record.team = label(team)
+    if tags := get(b"x-headgate-tags"):
+        record.tags = tags_of(tags.decode("latin-1").split(","), record.tags)
     correlation = get(b"x-correlation-id")
     known = correlation is not None and _CORRELATION.fullmatch(correlation)
     record.correlation_id = correlation.decode("ascii") if correlation and known else record.call_id
@@ -157,6 +164,18 @@ def label(text: bytes | str) -> str:
     """A name that can stand in logs and tables: 64 plain characters at most."""
     name = text.decode("latin-1") if isinstance(text, bytes) else text
     return _NOT_A_LABEL.sub("_", name[:LABEL_CHARS])
+
+
+def tags_of(tags: Iterable[str], also: str | None = None) -> str | None:
+    """Tags as the record has them: labels, each once, in alphabetical order, with commas between; none is None.
+
+    Args:
+        tags: which go before those that it has `also`, if they are too many.
+    """
+    found = {label(tag.strip()): None for tag in tags if tag.strip()}
+    if also is not None:
+        found.update(dict.fromkeys(also.split(",")))
+    return ",".join(sorted(list(found)[:MOST_TAGS])) or None
 
 
 def personal(text: bytes | str) -> str:

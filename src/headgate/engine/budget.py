@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from headgate.call import Attempt, Call, Kind, Reply
+from headgate.call import Attempt, Call, Kind, Reply, Standing
 from headgate.clock import Clock, milliseconds, utc, utc_day
 from headgate.config.schema import LaneConfig
 from headgate.core.body import with_fields
@@ -80,7 +80,9 @@ class Budget:
             self._settle(call, held)
         else:
             stream.on_end(partial(self._settle, call, held))
-        call.told += _line(cover)
+        if cover.accounts:
+            standing = call.standing = call.standing or Standing()
+            standing.budget = _tightest(cover.accounts)
         return reply
 
     async def _other(self, call: Call, proceed: Proceed) -> Reply:
@@ -337,12 +339,11 @@ def _budgets_of(cover: Cover) -> list[BudgetInForce]:
     return [*(account.budget for account in cover.accounts), *cover.own]
 
 
-def _line(cover: Cover) -> str:
+def _tightest(accounts: Sequence[Account]) -> str:
     """The budget of which the most is used."""
-    tightest: Account | None = None
-    most = -1.0
-    for account in cover.accounts:
+    name, most = "", -1.0
+    for account in accounts:
         share = account.share
         if share > most:
-            tightest, most = account, share
-    return f"x-headgate-budget: {tightest.budget.name}={100 * most:.0f}%\r\n" if tightest is not None else ""
+            name, most = account.budget.name, share
+    return f"{name}={100 * most:.0f}%"

@@ -42,6 +42,7 @@ from headgate.engine.pipeline import path
 from headgate.engine.pool_gate import PoolGate
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
+from headgate.engine.spent import TellSpent
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
 from headgate.secret import Secret
@@ -173,6 +174,7 @@ class Engine:
             Deadline(config.lanes),
             Guard(prices, unknown_model=config.prices.unknown_model),
             None if quota.limits_nobody else quota,
+            TellSpent(clock),
             Affinity(ledger, keyring, clock),
             Lint(self.prefix_lint),
             answers if answers.workflows else None,

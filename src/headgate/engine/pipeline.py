@@ -24,6 +24,7 @@ from headgate.engine.observe import Observe
 from headgate.engine.oracle import Oracle
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
+from headgate.engine.spent import TellSpent
 
 __all__ = ["path"]
 
@@ -33,6 +34,7 @@ def path(
     deadline: Deadline,
     guard: Guard,
     quota: Quota | None,
+    tell_spent: TellSpent,
     affinity: Affinity,
     lint: Lint,
     keep_answers: KeepAnswers | None,
@@ -52,6 +54,7 @@ def path(
         deadline,  # before every wait, since every wait counts against it; all attempts share it
         guard,  # refuse before anything is spent or queued
         quota,  # a user's or a session's own limit: refuse before anything is spent, once it is known who calls
+        tell_spent,  # what the caller's user and session have spent: of every answer, whoever gives it
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
         lint,  # sees what callers send, before anything changes it
         # Shape: the workflow's policy changes the call, so it stands before anything that prices it

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Sequence
 
 from headgate.config.schema import CallerKey
-from headgate.edge.intake import Lanes, Told, credential_of, note
+from headgate.edge.intake import Lanes, Told, credential_of, note, tags_of
 from headgate.errors import NotAllowed
 from headgate.events import Reason
 from headgate.records import CallRecord
@@ -62,6 +62,9 @@ class Callers:
         record.workflow = key.workflow or record.workflow
         record.user = key.user or record.user
         record.session = key.session or record.session
+        record.team = key.team or record.team
+        if key.tags:
+            record.tags = tags_of(key.tags, record.tags)
         if key.lane is not None:
             record.lane = key.lane
         elif not key.lanes:
