@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from headgate.core.backend import STALE_AFTER_S
 from headgate.core.breaker import Breaker
 from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import Reading
@@ -38,6 +39,34 @@ def go(ours, needs=ONE, now_s: float = 0.0) -> int:
 def test_a_call_that_finds_room_need_not_wait():
     """Nearly every call."""
     assert backend(1_000, 450_000, 90_000).wait_s((1.0, 1_000.0, 100.0), 0.0) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_backend_says_is_what_its_limiters_say(seed):
+    """Where there is plenty they are not asked, and that changes nothing."""
+    chance = Random(seed)
+    burst_s = chance.choice((1.0, 10.0, 60.0))
+    ours = backend(600, 60_000, 6_000, first_burst_s=chance.choice((1.0, burst_s)), burst_s=burst_s)
+    now_s, held = 0.0, list[Slot]()
+    said, by_limiter = [], []
+    for _ in range(300):
+        now_s += chance.expovariate(12)
+        needs = (1.0, chance.uniform(0, 9_000), chance.uniform(0, 900))
+        headroom = chance.choice((0.0, 0.3))
+        said.append(ours.wait_s(needs, now_s, headroom=headroom))
+        waits = [each.wait_s(need, now_s, headroom) for each, need in zip(ours.limiters, needs, strict=True)]
+        by_limiter.append(min(max(waits), STALE_AFTER_S))
+        if not said[-1] or chance.random() < 0.1:
+            held.append(Slot(needs))
+            ours.take(held[-1], now_s)
+        if held and chance.random() < 0.7:
+            slot = held.pop(chance.randrange(len(held)))
+            ours.learn(told(chance.uniform(0, 50)) if chance.random() < 0.3 else told(), now_s)
+            ours.outcome(chance.choice(("ok", "ok", "ok", "limited")), slot, now_s)
+            ours.settle(slot, [need * chance.uniform(0.5, 2.0) for need in slot.needs], now_s)
+
+    assert said == by_limiter
+    assert min(said) == 0.0 < max(said)
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,42 @@ def test_headroom_takes_nothing_from_the_rate_of_others():
     assert 99 <= len(granted) <= 101
 
 
+class Roomy:
+    """A backend with room for all, that notes how much is kept from whom it is asked for."""
+
+    name = "first"
+    headroom = 0.0
+
+    def wait_s(self, needs: Any, now_s: float, *, headroom: float, prompt_tokens: float) -> float:
+        self.headroom = headroom
+        return 0.0
+
+    def take(self, ticket: Ticket, now_s: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_headroom_is_kept_from_all_other_lanes_and_only_while_its_lane_asks_for_something(seed):
+    """Whatever asked when: the share of every other lane that has asked for something of late."""
+    shares = {"chat": 0.25, "search": 0.125, "bulk": 0.0}
+    lanes = [Lane(name=name, headroom=share) for name, share in shares.items()]
+    gate, backend = Gate(lanes, rests_s=lambda name, now_s: 0.0, now_s=0.0), Roomy()
+    backends: list[Any] = gate.backends
+    backends.append(backend)
+    chance = Random(seed)
+    now_s, asked_s = 0.0, dict.fromkeys(shares, 0.0)
+    kept, by_rule = [], []
+    for _ in range(200):
+        now_s += chance.choice((1.0, LENT_AFTER_S / 3, LENT_AFTER_S))
+        lane = chance.choice(list(shares))
+        asked_s[lane] = now_s
+        gate.ask(Ticket(lane, lane, (1.0, 0.0, 0.0), now_s), now_s)
+        kept.append(backend.headroom)
+        by_rule.append(sum(shares[each] for each in shares if each != lane and now_s - asked_s[each] < LENT_AFTER_S))
+
+    assert kept == pytest.approx(by_rule)
+
+
 def test_a_lane_that_has_been_quiet_lends_its_headroom():
     """After ten minutes; its next call has it back."""
     world = World()

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Protocol
 
+import msgspec
+
 from headgate.core.breaker import Breaker, OutcomeKind
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
@@ -25,7 +27,7 @@ from headgate.core.rate_limits_api import PoolFacts
 
 __all__ = ["Backend", "Holder"]
 
-REQUESTS, INPUT, OUTPUT = range(3)
+_ALL = REQUESTS, INPUT, OUTPUT = 0, 1, 2
 PATIENCE_S = (2.0, 6.0, 20.0)
 """Over how long the use of others is measured: requests are counted exactly, input is an estimate until the answer
 begins, and output only comes while it is written."""
@@ -151,27 +153,13 @@ class Backend:
             longest = wait
         if breaker.half_open and not self._held:
             return longest  # nobody else would tell whether what we know of the buckets is still true
-        for limiter, need in zip(self.limiters, needs, strict=True):
-            step = limiter.step
-            if step:
-                # The step into the unknown is one call, or a little where that is more.
-                room = limiter.room + (step if step > need else need)
-                if room > limiter.most:
-                    room = limiter.most
-                room -= need
-                if room < 0.0:
-                    room = 0.0
-            else:
-                room = limiter.room
-                if headroom:
-                    room *= 1.0 - headroom
-                left = room - need * limiter.caution
-                room *= limiter.overdraft
-                room = (left if left > room else room) - limiter.margin
-            short = limiter.missing - (now_s - limiter.at_s) * limiter.refill_per_s - room
-            # Rounding: a millionth of a permit is not worth a timer that fires again and again.
-            if short > 1e-6:
-                wait = short / limiter.refill_per_s
+        limiters = self.limiters
+        ours = 1.0 - headroom
+        for index in _ALL:
+            limiter, need = limiters[index], needs[index]
+            # Mostly there is plenty, even if nothing has been refilled since and no step may be tried.
+            if limiter.missing + need * limiter.caution + limiter.margin > limiter.room * ours:
+                wait = limiter.wait_s(need, now_s, headroom)
                 if wait > longest:
                     longest = wait
         if self.plain is not None:
@@ -179,19 +167,21 @@ class Backend:
             if wait > longest:
                 longest = wait
         # The API lets a call in while any output is left; what is reserved for it only keeps debts short.
-        wait = self._owed_wait_s(now_s)
-        if wait > longest:
-            longest = wait
+        outputs = limiters[OUTPUT]
+        told = outputs.told
+        if told is not None and (
+            self._emission.missing + told.slack + 1.0 > outputs.room or now_s - self._counted_s >= COUNT_EVERY_S
+        ):
+            wait = self._owed_wait_s(told, now_s)
+            if wait > longest:
+                longest = wait
         if longest > STALE_AFTER_S:
             longest = STALE_AFTER_S  # by then others may be thought of differently
         return longest if longest > 0.0 else 0.0
 
-    def _owed_wait_s(self, now_s: float) -> float:
+    def _owed_wait_s(self, told: Reading, now_s: float) -> float:
         """Seconds until some output is left: by what was told, and what was written and refilled since."""
         outputs = self.limiters[OUTPUT]
-        told = outputs.told
-        if told is None or told.missing is None:
-            return 0.0
         emission = self._emission
         if now_s - self._counted_s >= COUNT_EVERY_S:
             self._count_written(now_s)
@@ -236,29 +226,31 @@ class Backend:
     def take(self, ticket: Holder, now_s: float) -> None:
         """A granted ticket's permits leave the buckets."""
         needs = ticket.needs
+        input_tokens = needs[INPUT]
         requests, inputs, outputs = self.limiters
-        hold = _Hold(needs, now_s)
-        if needs[INPUT]:
-            self._doubt.begins(needs[INPUT])
+        if input_tokens:
+            self._doubt.begins(input_tokens)
             inputs.margin = self._doubt.margin
-        if inputs.told is not None:
-            least = inputs.least_missing(now_s)
-            if least > 0.0:
-                hold.input_before = least
-            least = outputs.least_missing(now_s)
-            if least > 0.0:
-                hold.output_before = least
-        self._held[ticket] = hold
+        input_before = inputs.least_missing(now_s) if inputs.told_least > 0.0 else 0.0
+        output_before = outputs.least_missing(now_s) if outputs.told_least > 0.0 else 0.0
         requests.take(needs[REQUESTS], now_s)
-        inputs.take(needs[INPUT], now_s)
+        inputs.take(input_tokens, now_s)
         outputs.take(needs[OUTPUT], now_s)
-        hold.times_full = (requests.times_full, inputs.times_full, outputs.times_full)
-        inputs.note_need(needs[INPUT] * max(inputs.caution, 1.5), now_s)
+        inputs.note_need(input_tokens * (inputs.caution if inputs.caution > 1.5 else 1.5), now_s)
         if self.plain is not None:
             self.plain.take(ticket.prompt_tokens, now_s)
-        ticket.probe = self.breaker.take(now_s)
-        hold.number = self.breaker.taken
-        self.ramp.take(needs[INPUT], now_s)
+        breaker = self.breaker
+        ticket.probe = breaker.take(now_s)
+        self.ramp.take(input_tokens, now_s)
+        self._held[ticket] = _Hold(
+            list(needs),
+            now_s,
+            (requests.times_full, inputs.times_full, outputs.times_full),
+            breaker.taken,
+            input_tokens,
+            input_before,
+            output_before,
+        )
         self._emission.sent()
 
     # -- settling ---------------------------------------------------------------------------------------------------
@@ -311,7 +303,8 @@ class Backend:
         self._charge(hold, INPUT, input_tokens, now_s)
         if input_tokens > 0.0:
             inputs.note_need(input_tokens, now_s)
-            self._prove(hold)
+            if hold.input_before > 0.0 or hold.output_before > 0.0:
+                self._prove(hold)
 
     def _count_written(self, now_s: float) -> None:
         """Answers under way are taken to be written as fast as usual."""
@@ -513,32 +506,19 @@ class Backend:
             yield plain.name, plain.limit, plain.room - plain.missing_at(now_s), 0.0
 
 
-class _Hold:
+class _Hold(msgspec.Struct, eq=False):
     """What a ticket holds, and what headers had told to be missing when it went."""
 
-    __slots__ = (
-        "begun_s",
-        "charged",
-        "input_before",
-        "input_expected",
-        "number",
-        "output_before",
-        "since_s",
-        "times_full",
-        "written",
-    )
-
-    def __init__(self, needs: Sequence[float], now_s: float) -> None:
-        self.charged = list(needs)
-        self.since_s = now_s
-        self.begun_s: float | None = None
-        """When its first byte came, once that is known."""
-        self.times_full = (0, 0, 0)
-        self.number = 0
-        """By which the breaker knows it."""
-        self.input_expected = needs[INPUT]
-        """0 once it is known."""
-        self.input_before = 0.0
-        self.output_before = 0.0
-        self.written = 0.0
-        """Of the output, as far as was thought last."""
+    charged: list[float]
+    since_s: float
+    times_full: tuple[int, int, int]
+    number: int
+    """By which the breaker knows it."""
+    input_expected: float
+    """0 once it is known."""
+    input_before: float
+    output_before: float
+    begun_s: float | None = None
+    """When its first byte came, once that is known."""
+    written: float = 0.0
+    """Of the output, as far as was thought last."""

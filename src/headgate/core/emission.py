@@ -76,9 +76,11 @@ class Emission:
     def wrote(self, tokens: float, refill_per_s: float, now_s: float) -> None:
         """So much more has been written, or less than was thought (negative)."""
         refilled = (now_s - self.at_s) * refill_per_s
-        self.missing = max(0.0, self.missing - refilled) + tokens
+        missing = self.missing - refilled
+        self.missing = missing + tokens if missing > 0.0 else tokens
         if self.most < inf:
-            self.most = max(0.0, self.most - refilled) + tokens
+            most = self.most - refilled
+            self.most = most + tokens if most > 0.0 else tokens
         self.at_s = now_s
 
     def hear(self, told: float, slack: float, refill_per_s: float, now_s: float) -> None:

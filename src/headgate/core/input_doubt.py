@@ -47,10 +47,14 @@ class InputDoubt:
     def ends(self, expected: float, truth: float) -> None:
         """The input of a call is known; 0 if it was not let in, which teaches nothing."""
         if truth > 0.0:
-            error = min(truth / expected, MOST) - 1.0
+            error = truth / expected - 1.0
+            if error > MOST - 1.0:
+                error = MOST - 1.0
             self._bias += SMOOTHING * (error - self._bias)
             self._variance += SMOOTHING * (error * error - self._variance)
-            self.caution = 1.0 + max(0.0, self._bias) + self._sigmas * sqrt(self._variance)
+            self.caution = 1.0 + self._sigmas * sqrt(self._variance)
+            if self._bias > 0.0:
+                self.caution += self._bias
         self._sum -= expected
         self._squares -= expected * expected
         if self._squares < 1.0:
@@ -65,7 +69,9 @@ class InputDoubt:
         self._sigmas = max(SIGMAS[0], self._sigmas - seconds * CALMER_PER_S)
 
     def _measure(self) -> None:
-        squares = self._squares
-        self.margin = (
-            max(0.0, self._bias) * self._sum + self._sigmas * sqrt(self._variance * squares) if squares else 0.0
-        )
+        if self._squares:
+            self.margin = self._sigmas * sqrt(self._variance * self._squares)
+            if self._bias > 0.0:
+                self.margin += self._bias * self._sum
+        else:
+            self.margin = 0.0

@@ -51,6 +51,7 @@ class Limiter:
         "times_full",
         "told",
         "told_at_s",
+        "told_least",
         "trust",
     )
 
@@ -83,6 +84,8 @@ class Limiter:
         """Share of the room that we dare to use: below 1 after 429s although the depth is known."""
         self.told: Reading | None = None
         self.told_at_s = now_s
+        self.told_least = 0.0
+        """What was missing then for certain; 0 or less: nothing."""
         self.largest = 0.0
         """The largest need of late, at `largest_at_s`; shrinks as the bucket refills."""
         self.largest_at_s = now_s
@@ -101,9 +104,25 @@ class Limiter:
         missing = self.missing - (now_s - self.at_s) * self.refill_per_s
         return missing if missing > 0.0 else 0.0
 
-    def wait_s(self, permits: float, now_s: float) -> float:
-        """Seconds until `permits` are there, or the bucket is full where they are more than it holds."""
-        short = self.missing - (now_s - self.at_s) * self.refill_per_s - max(0.0, self.room - permits)
+    def wait_s(self, permits: float, now_s: float, headroom: float = 0.0) -> float:
+        """Seconds until `permits` are there, or the bucket is full where they are more than it holds.
+
+        Whoever asks for every call asks first whether there is plenty: `Backend.wait_s`.
+
+        Args:
+            headroom: the share of the bucket that is kept for others.
+        """
+        step = self.step
+        if step:
+            # The step into the unknown is one call, or a little where that is more.
+            room = min(self.room + max(step, permits), self.most) - permits
+            if room < 0.0:
+                room = 0.0
+        else:
+            room = self.room * (1.0 - headroom)
+            room = max(room - permits * self.caution, room * self.overdraft) - self.margin
+        short = self.missing - (now_s - self.at_s) * self.refill_per_s - room
+        # Rounding: a millionth of a permit is not worth a timer that fires again and again.
         return short / self.refill_per_s if short > 1e-6 else 0.0
 
     def take(self, permits: float, now_s: float) -> None:
@@ -137,9 +156,9 @@ class Limiter:
 
     def least_missing(self, now_s: float) -> float:
         """What is missing for certain: as told last, with all of the refill since."""
-        if self.told is None or self.told.missing is None:
+        if self.told_least <= 0.0:
             return 0.0
-        return self.told.missing - self.told.slack - (now_s - self.told_at_s) * self._full_refill_per_s
+        return self.told_least - (now_s - self.told_at_s) * self._full_refill_per_s
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +178,7 @@ class Limiter:
             missing = self.missing_at(now_s)
             self._measure_others(reading, missing, now_s)
             # Others may use the account too: there is never more than the API says is left.
-            least = reading.missing - reading.slack
+            least = self.told_least = reading.missing - reading.slack
             self._surprise_per_s = (least - missing) / untold_s if untold_s > LEAST_UNTOLD_S else 0.0
             if least > missing:
                 self.missing = least
@@ -192,6 +211,7 @@ class Limiter:
         """The limit is another one now."""
         self._full_refill_per_s = self.limit.per_minute / 60
         self.told = self._window = None
+        self.told_least = 0.0
         self._set_refill(now_s)
 
     def blame_others(self, now_s: float) -> None:
