@@ -95,6 +95,39 @@ def test_a_plan_says_what_headgate_may_do(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("tolerance_s", "more", "most", "window_s"),
+    [
+        (8, "joinable = true", 3, 1.9),
+        (60, "joinable = true", 16, 30),
+        (2, "joinable = true", 0, 1.0),
+        (60, "", 0, 1.0),
+        (60, "joinable = true\ntraceable = true", 0, 1.0),
+    ],
+    ids=["little time", "time", "no time", "not joinable", "traceable"],
+)
+def test_small_calls_are_joined_as_far_as_their_users_wait(tmp_path, tolerance_s, more, most, window_s):
+    """So many that an answer that takes twice as long as usual is still in time, after the wait for each other."""
+    (told,) = workflows_of(plan(tmp_path, {"tolerance_s": tolerance_s, "more": more}).tools).values()
+
+    assert (told.join_max, told.join_window_s) == (most, pytest.approx(window_s, abs=0.2))
+
+
+def test_headgate_asks_less_often_where_calls_may_be_joined_or_wait(tmp_path):
+    """An item of a Message Batch is no request; what is asked about batches is one."""
+    plant = plan(
+        tmp_path,
+        {"name": "dedupe", "peak_rpm": 12, "more": "mean_burst = 6\njoinable = true"},
+        {"name": "nightly", "lane": "bulk", "peak_rpm": 4, "tolerance_s": 36_000},
+    )
+    headgate, plain = (sums_of(side(plant, name)) for name in ("headgate", "plain"))
+
+    assert headgate["answered"] == headgate["calls"]
+    assert headgate["within_tolerance"] == 1
+    assert headgate["peak_rpm"] < plain["peak_rpm"] / 3
+    assert headgate["cost_usd"] < plain["cost_usd"] / 2
+
+
 def test_asking_for_the_answers_length_inside_the_prompt_costs_nothing(tmp_path):
     """Tokens, and what the cache could share, are those of the same call with a header."""
     plant = plan(tmp_path, {"more": "turns = [3, 3]"})

@@ -10,10 +10,11 @@ from headgate.net.http import HeaderBlock
 from headgate.replay.workload import Ask
 from headgate.upstream.send import parse_base_url
 
-__all__ = ["ASK_HEADER", "Got", "Line", "headers_of"]
+__all__ = ["ASK_HEADER", "OF_THE_API", "Got", "Line", "headers_of"]
 
 ASK_HEADER = b"x-replay-ask"
 """Tells the observer which call a request belongs to; nobody else looks at it."""
+OF_THE_API = ((b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json"))
 CONNECTIONS = 1_000_000
 KEEPALIVE_S = 15.0
 
@@ -76,11 +77,7 @@ class Line:
 
 def headers_of(ask: Ask, *, length_inside: bool = False) -> list[tuple[bytes, bytes]]:
     """What everybody sends; the answer's length is asked of the simulator, unless the prompt does that."""
-    headers = [
-        (b"anthropic-version", b"2023-06-01"),
-        (b"content-type", b"application/json"),
-        (ASK_HEADER, b"%d" % ask.number),
-    ]
+    headers = [*OF_THE_API, (ASK_HEADER, b"%d" % ask.number)]
     if not length_inside:
         headers.append((b"x-sim", b"tokens=%d" % ask.output_tokens))
     return headers

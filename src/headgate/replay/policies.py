@@ -14,7 +14,7 @@ from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.net.client import Dial
 from headgate.records import AttemptRecord, CallRecord
-from headgate.replay.line import Line, headers_of
+from headgate.replay.line import OF_THE_API, Line, headers_of
 from headgate.replay.rivals import Fifo, FixedMinute, FixedRetry, Sdk, Semaphore
 from headgate.replay.workload import Ask
 from headgate.stores.memory import MemoryLedger
@@ -117,7 +117,7 @@ class Headgate:
             kind=Kind.MESSAGES,
             method="POST",
             target="/v1/messages",
-            headers=headers_of(ask, length_inside=inside),
+            headers=[*OF_THE_API] if inside else headers_of(ask),  # a header of its own would keep it from being joined
             body=body,
             arrived_s=clock.now_s(),
             requested_deadline_s=ask.turn.tolerance_s if ask.tenant in self._batched else None,
