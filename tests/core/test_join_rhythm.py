@@ -65,6 +65,16 @@ def test_a_request_gets_no_more_items_than_there_is_time_for():
     assert rhythm.most_items(8.0) == pytest.approx(8)
 
 
+def test_what_the_beginning_of_an_answer_takes_is_told_from_what_each_item_takes():
+    """A second, and half a one for each: in half of eight seconds six can be answered; alone it is a second and a
+    half, which would be two by itself."""
+    rhythm = after(0.0)
+    for items in (1, 2, 4, 1, 3, 8):
+        rhythm.answered(items, 0, 1.0 + 0.5 * items, 10.0)
+
+    assert rhythm.most_items(8.0) == pytest.approx(6)
+
+
 def test_of_what_is_not_known_yet_not_much_is_tried():
     """A second each."""
     assert after(0.0).most_items(8.0) == pytest.approx(4)

@@ -22,8 +22,12 @@ PRIOR = 1.0
 MOST_AWAITED = 1_024
 FIRST_PER_ITEM_S = 1.0
 """What each item is thought to take while nothing is known."""
+TIME_FADE = 0.95
+"""What a request counts when the next one has been answered, in what is known of how long they take."""
+LEAST_SPREAD = 0.02
+"""Variance of the items of a request, below which nothing tells how much more each of them takes."""
 WEIGHT = 0.3
-"""Of the newest request, in what is learned of joined requests."""
+"""Of the newest joined request, in what is known of how many answers come back wrong."""
 TIME_SHARE = 0.5
 """A joined request may take so much of the time that its calls have left."""
 MOST_WRONG = 0.25
@@ -40,7 +44,7 @@ class Rhythm:
         window_s: the longest that one ever waits.
     """
 
-    __slots__ = ("_awaited", "_bounds", "_gaps", "_later", "_per_item_s", "_rests_until_s", "_wrong")
+    __slots__ = ("_awaited", "_bounds", "_gaps", "_later", "_rests_until_s", "_times", "_wrong")
 
     def __init__(self, window_s: float) -> None:
         self._bounds = [window_s / 2.0 ** (STEPS - 1 - step) for step in range(STEPS)]
@@ -50,7 +54,7 @@ class Rhythm:
         """How many had no such follower in the window."""
         self._awaited: OrderedDict[bytes, float] = OrderedDict()
         """Calls of which that is not known yet: when the last one of each kind came."""
-        self._per_item_s: float | None = None
+        self._times = _Times()
         self._wrong = 0.0
         self._rests_until_s = 0.0
 
@@ -92,8 +96,8 @@ class Rhythm:
 
     def most_items(self, left_s: float) -> float:
         """How many can be answered together by a request that has `left_s`."""
-        per_item_s = self._per_item_s if self._per_item_s is not None else FIRST_PER_ITEM_S
-        return left_s * TIME_SHARE / per_item_s if per_item_s else float("inf")
+        first_s, more_s = self._times.line()
+        return (left_s * TIME_SHARE - first_s) / more_s if more_s > 0 else float("inf")
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -102,11 +106,10 @@ class Rhythm:
         return now_s < self._rests_until_s
 
     def answered(self, items: int, wrong: int, took_s: float, now_s: float) -> None:
-        """A joined request of `items` was answered, `wrong` of them not right."""
-        per_item_s = took_s / items
-        if self._per_item_s is None:
-            self._per_item_s = per_item_s
-        self._per_item_s += WEIGHT * (per_item_s - self._per_item_s)
+        """A request of `items` was answered, `wrong` of them not right; those that go alone tell of the time too."""
+        self._times.note(items, took_s)
+        if items == 1:
+            return
         self._wrong += WEIGHT * (wrong / items - self._wrong)
         if self._wrong > MOST_WRONG:
             self._rests_until_s = now_s + RESTS_S
@@ -115,3 +118,32 @@ class Rhythm:
     def refused(self, now_s: float) -> None:
         """The API, or admission, took the joined request for wrong or too large."""
         self._rests_until_s = now_s + RESTS_AFTER_REFUSAL_S
+
+
+class _Times:
+    """How long requests take by their number of items: the straight line that fits the last ones best."""
+
+    __slots__ = ("_sums",)
+
+    def __init__(self) -> None:
+        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+        """Of 1, items, items squared, seconds, and items by seconds."""
+
+    def note(self, items: int, took_s: float) -> None:
+        newest = (1.0, items, items * items, took_s, items * took_s)
+        one, two, three, four, five = (old * TIME_FADE + new for old, new in zip(self._sums, newest, strict=True))
+        self._sums = (one, two, three, four, five)
+
+    def line(self) -> tuple[float, float]:
+        """Seconds of a request without items, and for each of them.  Where all had about as many items, they are taken
+        to take all of the time."""
+        weight = self._sums[0]
+        if not weight:
+            return 0.0, FIRST_PER_ITEM_S
+        items, squares, took_s, items_s = (each / weight for each in self._sums[1:])
+        spread = squares - items * items
+        if spread > LEAST_SPREAD:
+            more_s = (items_s - items * took_s) / spread
+            if 0 <= more_s <= took_s / items:
+                return took_s - more_s * items, more_s
+        return 0.0, took_s / items

@@ -91,7 +91,9 @@ class Join:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(self, call: Call, workflow: WorkflowConfig, proceed: Proceed) -> Reply:
-        member = self._wait_with(call, workflow, proceed)
+        assert call.document is not None
+        item = item_of(call.document) if _may_be_joined(call) else None
+        member = self._wait_with(call, item, workflow, proceed) if item is not None else None
         if member is not None:
             try:
                 reply = await member.turn
@@ -104,16 +106,17 @@ class Join:
                 call.attempt.record.decision = call.record.reason = Reason.ASKED_ALONE
         if self._place is not None:
             self._place(call)
-        return await proceed(call)
+        begun_s = self._clock.now_s()
+        reply = await proceed(call)
+        if item is not None and reply.stream is None and reply.failure is None:
+            now_s = self._clock.now_s()
+            self._rhythms[call.record.workflow].answered(1, 0, now_s - begun_s, now_s)
+        return reply
 
     # -- waiting for others -------------------------------------------------------------------------------------------
 
-    def _wait_with(self, call: Call, workflow: WorkflowConfig, proceed: Proceed) -> Member | None:
+    def _wait_with(self, call: Call, item: Item, workflow: WorkflowConfig, proceed: Proceed) -> Member | None:
         """The place of `call` in a group that will be asked together; None if it is to go alone, and now."""
-        assert call.document is not None
-        item = item_of(call.document) if _may_be_joined(call) else None
-        if item is None:
-            return None
         kind = _kind_of(call, item, by_user=not workflow.join_users)
         now_s = self._clock.now_s()
         rhythm = self._rhythms[call.record.workflow]

@@ -118,6 +118,7 @@ class Group:
             record.queue_ms += carrier.record.queue_ms
             if made:
                 record.joined = count
+                record.cache_plan = carrier.record.cache_plan
                 record.reason = carrier.record.reason or Reason.JOINED
         self._over = True
         for callback in self._callbacks:
