@@ -254,6 +254,8 @@ class CorrectionRecord(msgspec.Struct, kw_only=True, gc=False):
     """The day that is corrected, YYYY-MM-DD, UTC."""
     model: str
     """The model, as the report names it."""
+    credential: str
+    """Name of the API key; empty where keys are not told apart (`upstream.api_key_id`)."""
     made_ms: int
     """When the report was read, in Unix milliseconds."""
     input_tokens: int = 0
@@ -273,6 +275,8 @@ class CorrectionRecord(msgspec.Struct, kw_only=True, gc=False):
     """What the price book does not know."""
     unconfirmed_pico: int = 0
     """Expected cost of attempts of unknown usage that this correction replaces, in pico-dollars."""
+    unpriced: int = 0
+    """Calls and batch items without a known cost whose cost is in this correction."""
 
 
 class OpenAttempt(msgspec.Struct, gc=False, array_like=True):

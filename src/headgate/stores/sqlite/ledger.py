@@ -51,6 +51,7 @@ UPGRADES = {
         CREATE TABLE corrections (
             day                   TEXT NOT NULL,
             model                 TEXT NOT NULL,
+            credential            TEXT NOT NULL,
             made_ms               INTEGER NOT NULL,
             input_tokens          INTEGER NOT NULL,
             output_tokens         INTEGER NOT NULL,
@@ -60,7 +61,8 @@ UPGRADES = {
             cost_pico             INTEGER,
             cost_problem          TEXT,
             unconfirmed_pico      INTEGER NOT NULL,
-            PRIMARY KEY (day, model, made_ms)
+            unpriced              INTEGER NOT NULL,
+            PRIMARY KEY (day, model, credential, made_ms)
         ) WITHOUT ROWID;
     """,
 }

@@ -132,6 +132,7 @@ CREATE TABLE resources (
 CREATE TABLE corrections (
     day                   TEXT NOT NULL,
     model                 TEXT NOT NULL,
+    credential            TEXT NOT NULL,
     made_ms               INTEGER NOT NULL,
     input_tokens          INTEGER NOT NULL,
     output_tokens         INTEGER NOT NULL,
@@ -141,5 +142,6 @@ CREATE TABLE corrections (
     cost_pico             INTEGER,
     cost_problem          TEXT,
     unconfirmed_pico      INTEGER NOT NULL,
-    PRIMARY KEY (day, model, made_ms)
+    unpriced              INTEGER NOT NULL,
+    PRIMARY KEY (day, model, credential, made_ms)
 ) WITHOUT ROWID;
