@@ -19,14 +19,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 
 import rivals
 import traffic_worlds as worlds
+from figures import Figure, percent, ratio, say, seconds, times, whole, write_tables
 from traffic_worlds import Found
 
 from headgate.replay.policies import POLICIES, PolicyName
@@ -37,72 +37,25 @@ HEAD = {"headgate": "Headgate", "fifo": "first come", "sdk": "SDK", "fixed-retry
         "semaphore": "semaphore", "fixed-minute": "fixed minute"}  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A line of the table: one metric over all worlds whose name begins with one of `of`, the worst against a goal."""
-
-    title: str
-    of: tuple[str, ...]
-    metric: str
-    goal: float
-    at_most: bool = True
-    shown: Callable[[float], str]
-    of_all: bool = False
-    """Means nothing where calls were given up."""
-
-    @property
-    def reach(self) -> str:
-        return f"{'≤' if self.at_most else '≥'} {self.shown(self.goal)}"
-
-    def worst(self, values: Sequence[float]) -> float:
-        return max(values) if self.at_most else min(values)
-
-    def met(self, values: Sequence[float]) -> bool:
-        worst = self.worst(values)
-        return worst <= self.goal if self.at_most else worst >= self.goal
-
-
-def _percent(value: float) -> str:
-    return f"{value * 100:.2f} %" if value < 0.05 else f"{value * 100:.1f} %"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _seconds(value: float) -> str:
-    if value == inf:
-        return "never"
-    return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _times(value: float) -> str:
-    return f"{value:.2f}"
-
-
 _MOST, _LEAST, _ALL = {"at_most": True}, {"at_most": False}, {"at_most": True, "of_all": True}
 FIGURES = tuple(
     Figure(title=title, of=of, metric=metric, goal=goal, shown=shown, **more)
     for title, of, metric, goal, shown, more in (
-        ("429s ÷ attempts, after the first minute", ("1s", "10s", "60s"), "late_429", 0.001, _percent, _MOST),
-        ("makespan ÷ fluid bound", ("10s", "60s"), "stretch", 1.01, _ratio, _ALL),
-        ("makespan ÷ that of first come", ("1s",), "to_first_come", 1.01, _ratio, _ALL),
-        ("makespan ÷ ideal-cache bound", ("cached",), "stretch", 1.03, _ratio, _ALL),
-        ("interactive wait, p95", ("lanes",), "interactive_p95_s", 1, _seconds, _MOST),
-        ("bulk's share of the rest", ("lanes",), "bulk_share", 0.97, _percent, _LEAST),
-        ("Jain index, 24 backlogged tenants", ("tenants/backlogged",), "jain", 0.99, _ratio, _LEAST),
-        ("Jain index, the tenants as recorded", ("tenants/recorded",), "jain", 0.99, _ratio, _LEAST),
-        ("attempts ÷ calls", ("storm",), "attempts", 1.2, _times, _MOST),
-        ("full service after, in probe intervals", ("storm",), "recovery", 2, _times, _ALL),
-        ("waiting jobs, at most", ("retry-storm",), "most_queued", 780, _whole, _MOST),
-        ("throughput ÷ limit while jobs wait", ("retry-storm",), "throughput", 0.95, _percent, _LEAST),
-        ("interactive wait after the bad minute, p95", ("retry-storm",), "interactive_p95_s", 1, _seconds, _MOST),
-        ("429s ÷ attempts", ("hidden",), "share_429", 0.005, _percent, _MOST),
-        ("used of the other half", ("hidden",), "used", 0.97, _percent, _LEAST),
+        ("429s ÷ attempts, after the first minute", ("1s", "10s", "60s"), "late_429", 0.001, percent, _MOST),
+        ("makespan ÷ fluid bound", ("10s", "60s"), "stretch", 1.01, ratio, _ALL),
+        ("makespan ÷ that of first come", ("1s",), "to_first_come", 1.01, ratio, _ALL),
+        ("makespan ÷ ideal-cache bound", ("cached",), "stretch", 1.03, ratio, _ALL),
+        ("interactive wait, p95", ("lanes",), "interactive_p95_s", 1, seconds, _MOST),
+        ("bulk's share of the rest", ("lanes",), "bulk_share", 0.97, percent, _LEAST),
+        ("Jain index, 24 backlogged tenants", ("tenants/backlogged",), "jain", 0.99, ratio, _LEAST),
+        ("Jain index, the tenants as recorded", ("tenants/recorded",), "jain", 0.99, ratio, _LEAST),
+        ("attempts ÷ calls", ("storm",), "attempts", 1.2, times, _MOST),
+        ("full service after, in probe intervals", ("storm",), "recovery", 2, times, _ALL),
+        ("waiting jobs, at most", ("retry-storm",), "most_queued", 780, whole, _MOST),
+        ("throughput ÷ limit while jobs wait", ("retry-storm",), "throughput", 0.95, percent, _LEAST),
+        ("interactive wait after the bad minute, p95", ("retry-storm",), "interactive_p95_s", 1, seconds, _MOST),
+        ("429s ÷ attempts", ("hidden",), "share_429", 0.005, percent, _MOST),
+        ("used of the other half", ("hidden",), "used", 0.97, percent, _LEAST),
     )
 )
 
@@ -171,7 +124,7 @@ def _cell(figure: Figure, found: dict[Task, Found], names: Sequence[str], policy
         return ""
     worst, middle = figure.worst(values), statistics.median(values)
     failed = max(told.get("failed", 0.0) for told in runs)
-    given_up = f"{_percent(failed)} given up" if failed >= 0.0005 else ""
+    given_up = f"{percent(failed)} given up" if failed >= 0.0005 else ""
     if given_up and figure.of_all:
         return given_up
     cell = figure.shown(middle)
@@ -212,28 +165,6 @@ def decision_table(quick: bool) -> list[str]:
     if done.returncode != 0:
         return [f"bench/admission.py: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}"]
     return done.stdout.strip().splitlines()
-
-
-def write(**tables: list[str]) -> None:
-    """Put the tables that there are into the page, each between its marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    for mark, lines in tables.items():
-        if lines:
-            text = _put(text, mark, "\n".join(lines))
-    PAGE.write_text(text, encoding="utf-8")
-
-
-def _put(text: str, mark: str, lines: str) -> str:
-    begin, end = f"<!-- {mark}: written by bench/traffic.py -->\n", f"<!-- end of {mark} -->"
-    before, found, rest = text.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not (found and ended):
-        raise SystemExit(f"traffic.py: {PAGE.name} has no place for {mark}")
-    return f"{before}{begin}{lines}\n{end}{after}"
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,7 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = [{"task": vars(task), "found": figures} for task, figures in found.items()]
         parsed.json.write_text(json.dumps(told, indent=1) + "\n")
     if parsed.write:
-        write(figures=tables(found), runs=every_run(found), decision=decision, rivals=real_time)
+        written = {"figures": tables(found), "runs": every_run(found), "decision": decision, "rivals": real_time}
+        write_tables(PAGE, "bench/traffic.py", written)
     print("\n".join(["", *tables(found), "", *every_run(found), "", *decision, "", *real_time]))
     return 0
 
