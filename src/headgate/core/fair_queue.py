@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
+from operator import attrgetter
 from typing import NamedTuple
 
 from headgate.core.fair_lane import MOST_OWED_S, FairLane, Flow, Lane
@@ -131,7 +132,9 @@ class FairQueue:
                 argument says that headroom may be drawn down.
             spare: the limit of which there is room that would be lost: of a tenant's calls those go that need it most.
         """
-        self._order.bring_back(now_s)
+        order = self._order
+        if order.aside:
+            order.bring_back(now_s)
         next_s = inf
         spoken_for = self.spoken_for
         spoken_for.clear()
@@ -139,7 +142,6 @@ class FairQueue:
         kept_out: set[str | None] = set()
         passed_turn = inf
         lanes = self._in_turn(now_s)
-        some_privileged = any(lane.headroom for lane in lanes)
         for lane in lanes:
             if lane.closed_until_s > now_s:
                 next_s = min(next_s, lane.closed_until_s - now_s)
@@ -150,7 +152,7 @@ class FairQueue:
                     continue
                 out |= kept_out
             while (flow := lane.due(out | kept_out if kept_out and not privileged else out)) is not None:
-                ticket = self._order.next(flow, now_s, spare)
+                ticket = order.next(flow, now_s, spare)
                 if ticket is None:
                     lane.rest(flow)
                     if flow.order or flow.returned:
@@ -163,27 +165,29 @@ class FairQueue:
                     self._take(lane, flow, ticket)
                     return ticket, 0.0
                 # From when only headroom holds it up, others may pass it.
-                passable_s = inf if privileged or not some_privileged else wait_s(ticket, True)
+                passable_s = inf if privileged or not any(map(_headroom, lanes)) else wait_s(ticket, True)
                 next_s = min(next_s, held_s, passable_s if passable_s > 0.0 else inf)
                 only = flow.only
                 if passable_s <= 0.0:
                     passed_turn = min(passed_turn, lane.turn)
                     kept_out.add(only)
                 elif only is None:
-                    return None, min(next_s, self._order.next_back_s(now_s))
+                    return None, min(next_s, order.next_back_s(now_s))
                 else:
                     out.add(only)
                     if held_s < inf:
                         spoken_for.add(only)
                 if only is None:
                     break
-        return None, min(next_s, self._order.next_back_s(now_s))
+        return None, min(next_s, order.next_back_s(now_s))
 
     def _in_turn(self, now_s: float) -> list[FairLane]:
-        lanes = [lane for lane in self._lanes.values() if lane.ready]
-        for lane in lanes:
-            if -inf < lane.closed_until_s <= now_s:
-                self._open(lane)
+        lanes = []
+        for lane in self._lanes.values():
+            if lane.ready:
+                if -inf < lane.closed_until_s <= now_s:
+                    self._open(lane)
+                lanes.append(lane)
         if len(lanes) > 1:
             lanes.sort(key=_turn)
         return lanes
@@ -362,8 +366,8 @@ class FairQueue:
         ]
 
 
-def _turn(lane: FairLane) -> float:
-    return lane.turn
+_turn = attrgetter("turn")
+_headroom = attrgetter("headroom")
 
 
 def _push_again(line: Line) -> None:

@@ -163,7 +163,8 @@ class Gate:
         if ticket.prefixes:
             served = self.heat.served(ticket.prefixes, now_s)
             requests, _, outputs = ticket.needs
-            ticket.needs = (requests, max(0.0, ticket.prompt_tokens - served), outputs)
+            inputs = ticket.prompt_tokens - served
+            ticket.needs = (requests, inputs if inputs > 0.0 else 0.0, outputs)
         if now_s >= self._kept_until_s:
             self._keep(now_s)
         headroom = self._kept_from.get(ticket.lane)
@@ -197,22 +198,27 @@ class Gate:
     def _spare(self, now_s: float) -> Spare | None:
         """Of input and output the one that those who wait will need for longer, while less of it is missing than of the
         other, and more is needed than is left: what refills meanwhile would be lost."""
-        refill, missing, room = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        _, need, other_need = self.queue.needs(now_s)
+        per_s = other_per_s = 0.0
         for backend in self.backends:
-            for index in (INPUT, OUTPUT):
-                limiter = backend.limiters[index]
-                refill[index] += limiter.refill_per_s
-                missing[index] += limiter.missing_at(now_s) + limiter.margin
-                room[index] += limiter.room
-        needs = self.queue.needs(now_s)
-        longer, other = (INPUT, OUTPUT)
-        if needs[OUTPUT] * refill[INPUT] > needs[INPUT] * refill[OUTPUT]:
-            longer, other = other, longer
-        if needs[longer] <= room[longer] - missing[longer]:
+            _, inputs, outputs = backend.limiters
+            per_s += inputs.refill_per_s
+            other_per_s += outputs.refill_per_s
+        spare: Spare = "input"
+        index, other = INPUT, OUTPUT
+        if other_need * per_s > need * other_per_s:
+            spare, index, other, need = "output", OUTPUT, INPUT, other_need
+        room = other_room = missing = other_missing = 0.0
+        for backend in self.backends:
+            limiter = backend.limiters[index]
+            room += limiter.room
+            missing += limiter.missing_at(now_s) + limiter.margin
+            limiter = backend.limiters[other]
+            other_room += limiter.room
+            other_missing += limiter.missing_at(now_s) + limiter.margin
+        if need <= room - missing or missing * other_room >= other_missing * room:
             return None
-        if missing[longer] * room[other] >= missing[other] * room[longer]:
-            return None
-        return "input" if longer == INPUT else "output"
+        return spare
 
     def _grant(self, ticket: Ticket, now_s: float) -> None:
         ticket.granted = True
@@ -224,13 +230,17 @@ class Gate:
 
     def _share_s(self, needs: Needs) -> float:
         """What part of the pool `needs` are, in seconds of all it lets through: the dominant of the three."""
-        share_s = 0.0
-        for index, need in enumerate(needs):
-            per_s = 0.0
-            for backend in self.backends:
-                per_s += backend.limiters[index].refill_per_s
-            if need > share_s * per_s:
-                share_s = need / per_s
+        requests_per_s = input_per_s = output_per_s = 0.0
+        for backend in self.backends:
+            requests, inputs, outputs = backend.limiters
+            requests_per_s += requests.refill_per_s
+            input_per_s += inputs.refill_per_s
+            output_per_s += outputs.refill_per_s
+        share_s = needs[0] / requests_per_s
+        if needs[1] > share_s * input_per_s:
+            share_s = needs[1] / input_per_s
+        if needs[2] > share_s * output_per_s:
+            share_s = needs[2] / output_per_s
         return share_s
 
     # -- settling -----------------------------------------------------------------------------------------------

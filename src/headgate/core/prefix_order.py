@@ -66,7 +66,7 @@ class PrefixOrder:
         self._on_ready = on_ready
         self._index: dict[int, Ticket | dict[Line, OrderedDict[Ticket, None]]] = {}
         """By digest: the one ticket with such a beginning, or several by line.  Most have one."""
-        self._aside: list[tuple[float, int, Ticket]] = []
+        self.aside: list[tuple[float, int, Ticket]] = []
         """A heap of those that follow a write, by when their patience ends; some have gone since."""
         heat.watch(self._readable, self._failed)
 
@@ -130,12 +130,12 @@ class PrefixOrder:
         for _ in range(LOOKED_AT):
             if self.next_back_s(now_s) > 0.0:
                 break
-            _, _, ticket = heappop(self._aside)
+            _, _, ticket = heappop(self.aside)
             self._release(ticket, now_s)
 
     def next_back_s(self, now_s: float) -> float:
         """Seconds until somebody's patience with a write is at its end."""
-        aside = self._aside
+        aside = self.aside
         while aside and aside[0][2].follows is None:
             heappop(aside)
         return max(0.0, aside[0][0] - now_s) if aside else inf
@@ -145,7 +145,7 @@ class PrefixOrder:
         if self._leave(line, ticket):
             if ticket.follow_until_s == inf:
                 ticket.follow_until_s = now_s + self._follow_s
-            heappush(self._aside, (ticket.follow_until_s, ticket.place, ticket))
+            heappush(self.aside, (ticket.follow_until_s, ticket.place, ticket))
         ticket.follows = write.digest
         self._take_from_index(line, ticket, write.tokens)
 
@@ -177,9 +177,16 @@ class PrefixOrder:
         dozens more at which the API would look, and nobody will ever ask for them here."""
         index = self._index
         known = self._heat.known
-        under = ticket.under = [each for each in ticket.prefixes if each[3] or each[0] in index or each[0] in known]
-        for digest, _, _, _ in under:
-            found = index.setdefault(digest, ticket)
+        under: list[Prefix] = []
+        for each in ticket.prefixes:
+            digest = each[0]
+            found = index.get(digest)
+            if found is None:
+                if each[3] or digest in known:
+                    index[digest] = ticket
+                    under.append(each)
+                continue
+            under.append(each)
             if found is not ticket:
                 if isinstance(found, Ticket):
                     index[digest] = found = {found.flow: OrderedDict(((found, None),))}
@@ -188,6 +195,7 @@ class PrefixOrder:
                     found[line] = OrderedDict(((ticket, None),))
                 else:
                     same[ticket] = None
+        ticket.under = under
         for digest, tokens, _, _ in self._heat.readable_of(under, now_s):
             if digest not in line.warm:
                 self._warm_up(line, digest, tokens, ticket.place)
