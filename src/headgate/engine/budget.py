@@ -180,13 +180,14 @@ class Budget:
         tries = 0
         try:
             while True:
-                short = await budgets.draw(hold, wanted)
+                short = budgets.must_wait(hold, wanted) if not tries else None
+                short = short or await budgets.draw(hold, wanted)
                 if short is None:
                     return None
                 if size is not None and (lowered := self._affordable(call, hold, wanted, size)) is not None:
                     return lowered
                 left_s = patience_s - (clock.now_s() - began_s)
-                if left_s <= 0 or short.really_spent + wanted[short] > short.limit:
+                if left_s <= 0 or short.really_spent + wanted[short] - hold.parts.get(short, 0) > short.limit:
                     raise self._spent(short)
                 tries = await budgets.come_free(short, left_s, tries)
         finally:

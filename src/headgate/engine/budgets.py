@@ -91,6 +91,7 @@ class Budgets:
         """With a grant or something to tell: until when it is leased."""
         self._covers: dict[tuple[str | None, ...], Cover] = {}
         self._waiters: dict[Account, deque[asyncio.Future[int]]] = {}
+        self._polls: dict[Account, asyncio.TimerHandle] = {}
         self._turn = asyncio.Lock()
         """Held while the store is asked, so that it hears of everything in order."""
         self._thread: ThreadPoolExecutor | None = None
@@ -270,7 +271,8 @@ class Budgets:
         for state in drawn.states:
             account = self._accounts[state.key]
             heard(account, state)
-            account.used_s = now_s
+            # What is too little for us may be enough for others.
+            account.used_s = now_s if drawn.short is None else -IDLE_S
             if account.granted:
                 self._note(account)
                 self._active[account] = until_ms
@@ -314,6 +316,14 @@ class Budgets:
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
+    def must_wait(self, hold: Hold, wanted: Mapping[Account, int]) -> Account | None:
+        """An account in which others wait already, and of which too little is left as far as is known: asking the store
+        would not help."""
+        for account, amount in wanted.items():
+            if account.waiting and amount - hold.parts.get(account, 0) > account.rest:
+                return account
+        return None
+
     async def come_free(self, account: Account, longest_s: float, tries: int) -> int:
         """Return when money may have come free in `account`, or after `longest_s`.
 
@@ -322,14 +332,14 @@ class Budgets:
         """
         if tries:
             self._wake(account, tries)
-        if not self._store.immediate:  # another process may give back
-            longest_s = min(longest_s, FLUSH_S)
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[int] = loop.create_future()
         queue = self._waiters.setdefault(account, deque())
         queue.append(waiter)
         account.waiting += 1
-        timer = loop.call_later(longest_s, _wake, waiter, 0)
+        if not self._store.immediate and account not in self._polls:
+            self._polls[account] = loop.call_later(FLUSH_S, self._poll, account)
+        timer = loop.call_later(longest_s, _wake, waiter, WOKEN)
         try:
             return await waiter
         finally:
@@ -341,6 +351,13 @@ class Budgets:
                 self._wake(account)  # its turn is another's
             if not queue:
                 self._waiters.pop(account, None)
+
+    def _poll(self, account: Account) -> None:
+        """Another process may have given something back: one of those who wait looks."""
+        del self._polls[account]
+        if account.waiting:
+            self._wake(account, WOKEN - 1)
+            self._polls[account] = asyncio.get_running_loop().call_later(FLUSH_S, self._poll, account)
 
     def _wake(self, account: Account, tries: int = 0) -> None:
         """Have the next in turn look.  If what is free is too little for it, one behind it may need less: a few are
@@ -416,7 +433,7 @@ class Budgets:
             now_s, now_ms = self._clock.now_s(), self._clock.unix_ms()
             told = []
             for account, leased_ms in self._active.items():
-                idle = all_of_it or now_s - account.used_s > IDLE_S or now_ms >= account.end_ms
+                idle = all_of_it or now_s - account.used_s >= IDLE_S or now_ms >= account.end_ms
                 if idle or account.spent or leased_ms - now_ms < LEASE_MS // 2:
                     told.append((account, give_back(account, 0 if idle else account.free)))
             if not told:
@@ -432,7 +449,7 @@ class Budgets:
                 # What was spent or held meanwhile is not in what the store says.
                 heard(account, state)
                 if state.wanted:
-                    account.used_s = now_s - IDLE_S - 1
+                    account.used_s = -IDLE_S
                 if account.granted or account.spent or account.held:
                     self._active[account] = until_ms
                 else:
@@ -441,8 +458,9 @@ class Budgets:
     async def close(self) -> None:
         """Tell what is left to tell, and give back all grants."""
         self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, *self._polls.values()):
+            if timer is not None:
+                timer.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
         try:
