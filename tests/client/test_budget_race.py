@@ -41,5 +41,5 @@ def test_g01_threads_spend_exactly_what_there_is(kept: Kept, monkeypatch: pytest
         with sync_client(claude, max_retries=3) as client, ThreadPoolExecutor(40) as threads:
             results = Counter(threads.map(ask, [client] * 300))
 
-        assert results == {"max_tokens": 100, "billing_error": 200}
+        assert results == {"end_turn": 100, "billing_error": 200}
         assert claude.books()["requests"] == 101
