@@ -170,19 +170,19 @@ def test_a_full_group_does_not_wait():
     assert run(scene, joining(join_max=2, join_window_s=5.0)) == 0
 
 
-def test_a_call_never_waits_longer_than_the_window_nor_than_a_quarter_of_its_time():
+def test_a_call_never_waits_longer_than_the_window_nor_than_half_of_its_time():
     """What it has left is for the answer."""
 
     async def scene(world: World, deadline_s: float | None) -> float:
         await world.ask(requested_deadline_s=deadline_s)
         return world.now_s
 
-    assert run(lambda world: scene(world, None), joining(join_window_s=2.0)) <= 2.0
-    assert run(lambda world: scene(world, 4.0), joining(join_window_s=2.0)) <= 1.0
+    assert 0 < run(lambda world: scene(world, None), joining(join_window_s=2.0)) <= 2.0
+    assert 0 < run(lambda world: scene(world, 10.0), joining(join_window_s=9.0)) <= 5.0
 
 
 def test_no_more_are_joined_than_there_is_time_for():
-    """Each answer takes a second and a half; three of them are half of nine seconds."""
+    """Each answer takes a second and a half."""
     latency = Latency(tokens_per_s=20.0, spread=0.0)
     text = "What is said? [[sim: tokens=20]]"
 
@@ -196,7 +196,7 @@ def test_no_more_are_joined_than_there_is_time_for():
     patient = run(scene, joining(), sim=SimSettings(latency=latency))
 
     assert patient == [8] * 8
-    assert 2 <= in_time[-1] <= 4
+    assert 2 <= in_time[-1] <= 5
 
 
 def test_calls_that_come_one_by_one_soon_wait_for_nobody():

@@ -8,6 +8,7 @@ calls come in bursts waits until a burst is over.
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import sqrt
 
 __all__ = ["Rhythm"]
 
@@ -28,8 +29,9 @@ LEAST_SPREAD = 0.02
 """Variance of the items of a request, below which nothing tells how much more each of them takes."""
 WEIGHT = 0.3
 """Of the newest joined request, in what is known of how many answers come back wrong."""
-TIME_SHARE = 0.5
-"""A joined request may take so much of the time that its calls have left."""
+FIRST_SPREAD = 0.5
+DEVIATIONS = 2.0
+"""So many standard deviations above what is expected, a joined request must still be in time: 49 of 50 are."""
 MOST_WRONG = 0.25
 """Where more of the answers come back wrong, joining is no saving."""
 RESTS_S = 600.0
@@ -44,13 +46,15 @@ class Rhythm:
         window_s: the longest that one ever waits.
     """
 
-    __slots__ = ("_awaited", "_bounds", "_gaps", "_later", "_rests_until_s", "_times", "_wrong")
+    __slots__ = ("_awaited", "_bounds", "_gaps", "_later", "_rests_until_s", "_times", "_unknown", "_wrong")
 
     def __init__(self, window_s: float) -> None:
         self._bounds = [window_s / 2.0 ** (STEPS - 1 - step) for step in range(STEPS)]
-        self._gaps = [0.0] * (STEPS - 1) + [PRIOR]
+        self._gaps = [0.0] * STEPS
         """How many came so long after one they could have joined, by `_bounds`."""
         self._later = PRIOR
+        self._unknown = PRIOR
+        """How many are thought to have come at the last moment that anybody waited for."""
         """How many had no such follower in the window."""
         self._awaited: OrderedDict[bytes, float] = OrderedDict()
         """Calls of which that is not known yet: when the last one of each kind came."""
@@ -72,6 +76,7 @@ class Rhythm:
     def _note(self, step: int) -> None:
         self._gaps = [count * FADE for count in self._gaps]
         self._later *= FADE
+        self._unknown *= FADE
         if step < STEPS:
             self._gaps[step] += 1.0
         else:
@@ -86,18 +91,25 @@ class Rhythm:
         within = [bound for bound in self._bounds if bound <= longest_s]
         counts = self._gaps[: len(within)]
         waited_s = 0.0
-        ahead, beyond = sum(counts), sum(self._gaps) - sum(counts) + self._later
-        for bound_s, count in zip(within, counts, strict=True):
+        ahead = sum(counts) + self._unknown
+        beyond = sum(self._gaps) - sum(counts) + self._later
+        for bound_s, count in zip([*within, longest_s], [*counts, 0.0], strict=True):
             if ahead < LEAST_CHANCE * (ahead + beyond):
                 break
             waited_s = bound_s
             ahead -= count
         return waited_s
 
+    def needs_s(self, items: int) -> float:
+        """The time in which a request of so many can be expected to be answered, nearly always."""
+        first_s, more_s = self._times.line()
+        return (first_s + more_s * items) * (1 + DEVIATIONS * self._times.spread)
+
     def most_items(self, left_s: float) -> float:
         """How many can be answered together by a request that has `left_s`."""
         first_s, more_s = self._times.line()
-        return (left_s * TIME_SHARE - first_s) / more_s if more_s > 0 else float("inf")
+        on_average_s = left_s / (1 + DEVIATIONS * self._times.spread)
+        return (on_average_s - first_s) / more_s if more_s > 0 else float("inf")
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -123,13 +135,23 @@ class Rhythm:
 class _Times:
     """How long requests take by their number of items: the straight line that fits the last ones best."""
 
-    __slots__ = ("_sums",)
+    __slots__ = ("_square", "_sums")
 
     def __init__(self) -> None:
+        self._square = FIRST_SPREAD**2
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
         """Of 1, items, items squared, seconds, and items by seconds."""
 
+    @property
+    def spread(self) -> float:
+        """Standard deviation of how long they take, as a share of what is expected."""
+        return sqrt(self._square)
+
     def note(self, items: int, took_s: float) -> None:
+        if self._sums[0]:
+            first_s, more_s = self.line()
+            off = took_s / (first_s + more_s * items) - 1 if first_s + more_s * items else 0.0
+            self._square = self._square * TIME_FADE + (1 - TIME_FADE) * off * off
         newest = (1.0, items, items * items, took_s, items * took_s)
         one, two, three, four, five = (old * TIME_FADE + new for old, new in zip(self._sums, newest, strict=True))
         self._sums = (one, two, three, four, five)

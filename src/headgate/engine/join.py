@@ -25,8 +25,9 @@ from headgate.events import ErrorClass, Reason
 
 __all__ = ["Join", "joins"]
 
-PATIENCE_SHARE = 0.25
+PATIENCE_SHARE = 0.5
 """Of the time that a call has left, it waits no more for others."""
+ROUNDING = 1e-6
 LEAST_LEFT_S = 1.0
 """A call with less time left is not asked again."""
 
@@ -124,10 +125,11 @@ class Join:
         left_s = call.deadline_s - now_s
         if workflow.join_within_s is not None:
             left_s = min(left_s, workflow.join_within_s)
-        most = min(workflow.join_max, rhythm.most_items(left_s))
-        if most < 2 or rhythm.rests(now_s):
+        patience_s = min(workflow.join_window_s, self._lanes[call.record.lane].max_wait_s, left_s * PATIENCE_SHARE,
+                         left_s - rhythm.needs_s(2))  # fmt: skip
+        if patience_s <= 0 or rhythm.rests(now_s):
             return None
-        patience_s = min(workflow.join_window_s, self._lanes[call.record.lane].max_wait_s, left_s * PATIENCE_SHARE)
+        most = min(workflow.join_max, rhythm.most_items(left_s - patience_s) + ROUNDING)
         group = self._open.get(kind)
         if group is not None and group.bytes + len(item.text) > LONGEST_JOINED_BYTES:
             group.close()
