@@ -16,6 +16,16 @@ from typing import Any
 DATA = Path(__file__).resolve().parent.parent / "src" / "headgate" / "data"
 KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 
+EFFORTS = ["low", "medium", "high", "xhigh", "max"]
+# Not in the sheet: from Anthropic's page on effort, which names models up to 5; later ones are taken to take the same.
+LESS_EFFORT: dict[str, list[str]] = {
+    "claude-sonnet-4-5-20250929": [],
+    "claude-haiku-4-5-20251001": [],
+    "claude-opus-4-5-20251101": ["low", "medium", "high"],
+    "claude-opus-4-6": ["low", "medium", "high", "max"],
+    "claude-sonnet-4-6": ["low", "medium", "high", "max"],
+}
+
 SPEAKS_OF_PRICES = {"PR", "PR-SEP", "RN", "FM", "F52", "GCP52", "OV-55"}
 
 # The sheet holds today's prices.  These are the changes inside its time that its notes date (claude-api.md §0, §13).
@@ -94,6 +104,7 @@ def models(sheet: dict[str, Any]) -> list[str]:
             f'tokenizer = "{model["tokenizer"]}"\n',
             f"min_cacheable_tokens = {model['min_cacheable_tokens']}\n",
             f"prefix_check = {json.dumps(bool(model.get('prefix_check')))}\n",
+            f"efforts = {json.dumps(LESS_EFFORT.get(model['id'], EFFORTS))}\n",
         ]
     return lines
 

@@ -17,6 +17,8 @@ class Model:
     """Shorter beginnings of a prompt are not cached (§9.4)."""
     prefix_check: bool
     """Thinking that is sent back must come after the very prompt it was produced for (§9.10)."""
+    efforts: tuple[str, ...] = ()
+    """The values of `output_config.effort` that it takes; none: it takes no effort, or is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,12 @@ class Catalog:
         self._models: dict[str, Model] = {}
         for entry in tomllib.loads(models_toml)["model"]:
             model = Model(
-                entry["id"], entry["pool"], entry["tokenizer"], entry["min_cacheable_tokens"], entry["prefix_check"]
+                entry["id"],
+                entry["pool"],
+                entry["tokenizer"],
+                entry["min_cacheable_tokens"],
+                entry["prefix_check"],
+                tuple(entry["efforts"]),
             )
             for name in (model.id, *entry["aliases"]):
                 self._models[name] = model
