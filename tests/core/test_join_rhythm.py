@@ -57,29 +57,21 @@ def test_bursts_that_begin_again_are_learned_again():
     assert rhythm.wait_s(WINDOW_S) > 0
 
 
-def test_a_request_gets_no_more_items_than_there_is_time_for():
-    """Half a second each, and as long as little is known half of the eight seconds may go into it."""
-    rhythm = after(0.0)
-    rhythm.answered(4, 0, 2.0, 10.0)
-
-    assert rhythm.most_items(8.0) == pytest.approx(8)
+def test_of_what_is_not_known_yet_much_time_is_wanted():
+    """A second for each, twice over."""
+    assert after(0.0).needs_s(4) == pytest.approx(8)
 
 
-@pytest.mark.parametrize(("swing", "most"), [(0.0, 14), (0.5, 6)])
-def test_as_many_are_joined_as_will_be_in_time_though_some_take_longer(swing, most):
-    """A second, and half a one for each: of eight seconds fourteen.  If each may take half as long again or half as
-    long, two deviations are as long again: of eight seconds six."""
+@pytest.mark.parametrize(("swing", "needs_s"), [(0.0, 8.0), (0.5, 16.0)])
+def test_what_a_request_needs_is_told_by_its_items_and_by_how_much_answers_vary(swing, needs_s):
+    """A second, and half a one for each: fourteen are answered in eight.  If each may take half as long again or half
+    as long, two deviations are as long again."""
     rhythm = after(0.0)
     for number in range(200):
         items = (1, 2, 4, 8)[number // 2 % 4]
         rhythm.answered(items, 0, (1.0 + 0.5 * items) * (1 + swing * (-1) ** number), 10.0)
 
-    assert rhythm.most_items(8.0) == pytest.approx(most, rel=0.1)
-
-
-def test_of_what_is_not_known_yet_not_much_is_tried():
-    """A second each."""
-    assert after(0.0).most_items(8.0) == pytest.approx(4)
+    assert rhythm.needs_s(14) == pytest.approx(needs_s, rel=0.1)
 
 
 def test_where_many_answers_come_back_wrong_it_rests():

@@ -88,6 +88,8 @@ class Rhythm:
 
         At each moment the question is the same: of the gaps that lasted until now, how many ended in the time left?
         """
+        if longest_s <= 0:
+            return 0.0
         within = [bound for bound in self._bounds if bound <= longest_s]
         counts = self._gaps[: len(within)]
         waited_s = 0.0
@@ -104,12 +106,6 @@ class Rhythm:
         """The time in which a request of so many can be expected to be answered, nearly always."""
         first_s, more_s = self._times.line()
         return (first_s + more_s * items) * (1 + DEVIATIONS * self._times.spread)
-
-    def most_items(self, left_s: float) -> float:
-        """How many can be answered together by a request that has `left_s`."""
-        first_s, more_s = self._times.line()
-        on_average_s = left_s / (1 + DEVIATIONS * self._times.spread)
-        return (on_average_s - first_s) / more_s if more_s > 0 else float("inf")
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 

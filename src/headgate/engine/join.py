@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from hashlib import blake2b
+from math import inf
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock
 from headgate.config.schema import LaneConfig, WorkflowConfig
 from headgate.core.estimate import size_of
-from headgate.core.join import LONGEST_JOINED_BYTES, Item, item_of, joined_request
+from headgate.core.join import Item, item_of, joined_request
 from headgate.core.join_rhythm import Rhythm
 from headgate.core.price import PriceBook
 from headgate.engine.filter import Proceed
@@ -27,7 +28,6 @@ __all__ = ["Join", "joins"]
 
 PATIENCE_SHARE = 0.5
 """Of the time that a call has left, it waits no more for others."""
-ROUNDING = 1e-6
 LEAST_LEFT_S = 1.0
 """A call with less time left is not asked again."""
 
@@ -122,24 +122,23 @@ class Join:
         now_s = self._clock.now_s()
         rhythm = self._rhythms[call.record.workflow]
         rhythm.came(kind, now_s)
-        left_s = call.deadline_s - now_s
-        if workflow.join_within_s is not None:
-            left_s = min(left_s, workflow.join_within_s)
-        patience_s = min(workflow.join_window_s, self._lanes[call.record.lane].max_wait_s, left_s * PATIENCE_SHARE,
-                         left_s - rhythm.needs_s(2))  # fmt: skip
-        if patience_s <= 0 or rhythm.rests(now_s):
+        if rhythm.rests(now_s):
             return None
-        most = min(workflow.join_max, rhythm.most_items(left_s - patience_s) + ROUNDING)
+        left_s = min(call.deadline_s - now_s, workflow.join_within_s or inf)
+        patience_s = min(workflow.join_window_s, self._lanes[call.record.lane].max_wait_s, left_s * PATIENCE_SHARE)
         group = self._open.get(kind)
-        if group is not None and group.bytes + len(item.text) > LONGEST_JOINED_BYTES:
+        if group is not None and not group.has_room(item, left_s - rhythm.needs_s(len(group.members) + 1)):
             group.close()
             group = None
         if group is None:
-            if not rhythm.wait_s(patience_s):
+            if not rhythm.wait_s(min(patience_s, left_s - rhythm.needs_s(2))):
                 return None
             group = self._open[kind] = Group(lambda group: self._closed(kind, group, rhythm, proceed))
-        member = group.add(call, item, most, latest_s=now_s + patience_s, now_s=now_s)
-        group.close_in(rhythm.wait_s(max(0.0, group.latest_s - now_s)))
+        member = group.add(call, item, now_s, patience_s, left_s)
+        if len(group.members) >= workflow.join_max:
+            group.close()
+        else:
+            group.close_in(rhythm.wait_s(group.latest_s(rhythm.needs_s(len(group.members) + 1)) - now_s))
         return member
 
     def _closed(self, kind: bytes, group: Group, rhythm: Rhythm, proceed: Proceed) -> None:

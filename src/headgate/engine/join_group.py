@@ -10,7 +10,7 @@ import msgspec
 
 from headgate.call import Attempt, Call, Reply
 from headgate.clock import utc_day
-from headgate.core.join import Item
+from headgate.core.join import LONGEST_JOINED_BYTES, Item
 from headgate.core.join_shares import apportioned, usage_shares
 from headgate.core.price import PriceBook
 from headgate.engine.join_answer import JoinedAnswer
@@ -41,9 +41,8 @@ class Group:
         self.members: list[Member] = []
         self.bytes = 0
         """Of their texts."""
-        self.latest_s = inf
-        """When the first of them would have waited too long."""
-        self._most = inf
+        self._patient_until_s = inf
+        self._wanted_by_s = inf
         self._closed: Callable[[Group], None] | None = closed
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -52,22 +51,30 @@ class Group:
 
     # -- while it is open ---------------------------------------------------------------------------------------------
 
-    def add(self, call: Call, item: Item, most: float, *, latest_s: float, now_s: float) -> Member:
-        """Have `call` wait here, with not more than `most` in all, until `latest_s` at most."""
+    def has_room(self, item: Item, spare_s: float) -> bool:
+        """Whether `item` still goes in, whose call would have so much time to spare."""
+        return spare_s > 0 and self.bytes + len(item.text) <= LONGEST_JOINED_BYTES
+
+    def add(self, call: Call, item: Item, now_s: float, patience_s: float, left_s: float) -> Member:
+        """Have `call` wait here, `patience_s` at most; its answer is wanted in `left_s`."""
         member = Member(self, call, item, now_s)
         self.members.append(member)
         self.bytes += len(item.text)
-        self._most = min(self._most, most)
-        self.latest_s = min(self.latest_s, latest_s)
+        self._patient_until_s = min(self._patient_until_s, now_s + patience_s)
+        self._wanted_by_s = min(self._wanted_by_s, now_s + left_s)
         return member
 
+    def latest_s(self, needs_s: float) -> float:
+        """Until when to wait for one more, with whom the request would need so long."""
+        return min(self._patient_until_s, self._wanted_by_s - needs_s)
+
     def close_in(self, wait_s: float) -> None:
-        """Close when nobody has come for so long, or now if it is full."""
+        """Close when nobody has come for so long."""
         self._stop_timer()
-        if wait_s <= 0 or len(self.members) + 1 > self._most:
-            self.close()
-        else:
+        if wait_s > 0:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.close)
+        else:
+            self.close()
 
     def close(self) -> None:
         self._stop_timer()
