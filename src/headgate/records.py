@@ -253,7 +253,7 @@ class CorrectionRecord(msgspec.Struct, kw_only=True, gc=False):
     day: str
     """The day that is corrected, YYYY-MM-DD, UTC."""
     model: str
-    """The model, as the report names it."""
+    """The model, as the report names it; of what is not billed by the model its type, such as `code_execution`."""
     credential: str
     """Name of the API key; empty where keys are not told apart (`upstream.api_key_id`)."""
     made_ms: int
@@ -277,6 +277,8 @@ class CorrectionRecord(msgspec.Struct, kw_only=True, gc=False):
     """Expected cost of attempts of unknown usage that this correction replaces, in pico-dollars."""
     unpriced: int = 0
     """Calls and batch items without a known cost whose cost is in this correction."""
+    web_searches: int = 0
+    """To add: web searches."""
 
 
 class OpenAttempt(msgspec.Struct, gc=False, array_like=True):

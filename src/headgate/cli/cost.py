@@ -13,12 +13,16 @@ import typer
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import Settings
 from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.reconcile import reconcile
 from headgate.core.price import usd
 
 if TYPE_CHECKING:
     from headgate.stores.sqlite.queries import Spend
 
-__all__ = ["cost"]
+__all__ = ["app"]
+
+app = typer.Typer(invoke_without_command=True)
+app.command()(reconcile)
 
 
 class By(StrEnum):
@@ -29,7 +33,9 @@ class By(StrEnum):
     day = "day"
 
 
+@app.callback()
 def cost(
+    context: typer.Context,
     by: Annotated[By, typer.Option(help="What to sum by.  Days are UTC.")] = By.workflow,
     since: Since = None,
     until: Until = None,
@@ -41,6 +47,8 @@ def cost(
 
     Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.
     """
+    if context.invoked_subcommand is not None:
+        return
     from headgate.config import load_config
     from headgate.stores.sqlite.queries import spend
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["LedgerFile", "Since", "Until", "end_of", "start_of"]
+__all__ = ["LedgerFile", "Since", "Until", "day_of", "end_of", "start_of"]
 
 LedgerFile = Annotated[
     Path | None, typer.Option("--ledger", help="The ledger's file; default the setting ledger.path.")
@@ -35,9 +35,21 @@ def end_of(day: str | None, option: str) -> int:
     return 1 << 62 if day is None else _midnight_ms(day, option, days=1)
 
 
+def day_of(text: str, option: str) -> date:
+    """The day that an option names.
+
+    Raises:
+        BadParameter: it is no day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
+
+
 def _midnight_ms(text: str, option: str, *, days: int = 0) -> int:
     try:
-        day = date.fromisoformat(text) + timedelta(days=days)
-    except (ValueError, OverflowError):
+        day = day_of(text, option) + timedelta(days=days)
+    except OverflowError:
         raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

@@ -9,7 +9,7 @@ import typer
 from headgate._version import __version__
 from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
-from headgate.cli.cost import cost
+from headgate.cli.cost import app as cost_app
 from headgate.cli.demo import demo
 from headgate.cli.keys import app as keys_app
 from headgate.cli.limits import limits
@@ -42,8 +42,8 @@ app.command()(load)
 app.command()(replay)
 app.command()(plan)
 app.command()(limits)
-app.command()(cost)
 app.command()(prices)
+app.add_typer(cost_app, name="cost")
 app.add_typer(cache_app, name="cache")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")

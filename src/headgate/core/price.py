@@ -232,6 +232,26 @@ class PriceBook:
         rates = self._rates_of(row, len(row.bands) - 1, False, fast, us)
         return _charge(input_tokens * max(rates[0], *rates[2:]) + output_tokens * rates[1], row.id)
 
+    def of_sums(self, model: str, day: date, usage: Usage, prompt_tokens: tuple[int, int]) -> Charge:
+        """The price of what many requests used together, or of a difference between such sums, which may be negative.
+
+        Args:
+            prompt_tokens: no prompt was smaller or larger.  If prices differ in between, it is that of the smallest,
+                and the charge has the problem `band`.
+        """
+        row = self.find(model, day)
+        row_id = row.id if row is not None else None
+        smallest, largest = prompt_tokens
+        try:
+            has_tokens = usage.prompt or usage.output or usage.cache_read
+            tokens = self._tokens(usage, usage, model, day, None, prompt=smallest) if row or has_tokens else 0
+            charge = _charge(tokens + self._server_tools(usage, day), row_id)
+        except _Unknown as unknown:
+            return Charge(None, row_id, str(unknown))
+        if row is not None and any(smallest <= band.over < largest for band in row.bands[1:]):
+            return charge._replace(problem="band")
+        return charge
+
     def token_rates(
         self, model: str, day: date, prompt_tokens: int, *, fast: bool = False, us: bool = False
     ) -> TokenRates | None:
@@ -316,8 +336,11 @@ class PriceBook:
         day: date,
         requested_geo: str | None,
         asked_fast: bool | None = None,
+        *,
+        prompt: int | None = None,
     ) -> int | Fraction:
-        """One pass, at the speed of the answer unless it is known to have been asked for another."""
+        """One pass, at the speed of the answer unless it is known to have been asked for another; `prompt` is its size
+        where `part` is more than one."""
         row = self.find(model, day)
         if row is None:
             raise _Unknown(_no_row(model))
@@ -333,7 +356,7 @@ class PriceBook:
             raise _Unknown(f"geo:{geo}" if _printable(geo or "") else "geo")
         if tier == "batch" and (row.batch is None or fast):
             raise _Unknown("batch")
-        prompt = part.prompt
+        prompt = part.prompt if prompt is None else prompt
         band = 0
         for index, candidate in enumerate(row.bands):
             if prompt > candidate.over:

@@ -31,7 +31,7 @@ from headgate.events import Outcome, Reason, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite.journal import Frame, Journal, Orphan, contents, orphans
 
-__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader", "use_wal"]
+__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader", "open_writer", "use_wal"]
 
 log = logging.getLogger("headgate.ledger")
 
@@ -62,6 +62,7 @@ UPGRADES = {
             cost_problem          TEXT,
             unconfirmed_pico      INTEGER NOT NULL,
             unpriced              INTEGER NOT NULL,
+            web_searches          INTEGER NOT NULL,
             PRIMARY KEY (day, model, credential, made_ms)
         ) WITHOUT ROWID;
     """,
@@ -402,6 +403,16 @@ def open_reader(path: Path) -> apsw.Connection:
             db.close()
             raise
         return db
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """A connection that may write, for commands that add to a ledger that there is.
+
+    Raises:
+        LedgerError: as `open_reader`.
+    """
+    open_reader(path).close()
+    return _reopen(path.expanduser())
 
 
 @contextmanager

@@ -21,41 +21,50 @@ GROUPS = {
     "model": "model",
     "day": "date(at_ms / 1000, 'unixepoch')",
 }
-"""What spending can be summed by, and the expression that says it.  Days are UTC."""
+"""What spending can be summed by, and the expression that says it.  Days are UTC.  What the API reports beyond the
+ledger, it reports by day and model; elsewhere that is `(corrected)`."""
 
 _OF_CALLS = """
     SELECT workflow, user, session, started_ms AS at_ms, 1 AS calls, outcome = 'ok' AS answered, attempts,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-           cost_pico, unconfirmed_pico
+           cost_pico, unconfirmed_pico, cost_pico IS NULL AS unpriced
     FROM calls WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
     SELECT workflow, user, session, seen_ms, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0
+           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0, cost_pico IS NULL
     FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
+    UNION ALL
+    SELECT '(corrected)', '(corrected)', '(corrected)', unixepoch(day) * 1000, 0, 0, 0, input_tokens, output_tokens,
+           cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
+    FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
 """
 # A call counts with the model that answered it; tokens and money with the model that used them.
 _OF_MODELS = """
     SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls, outcome = 'ok' AS answered, 0 AS attempts,
            0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
-           0 AS cache_write_1h_tokens, cost_pico * 0 AS cost_pico, 0 AS unconfirmed_pico
+           0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced
     FROM calls WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
     SELECT coalesce(a.model_answered, c.model, '(none)'), 0, 0, 1,
            a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_5m_tokens, a.cache_write_1h_tokens,
-           iif(c.cost_pico IS NULL, 0, a.cost_pico), a.unconfirmed_pico
+           iif(c.cost_pico IS NULL, 0, a.cost_pico), a.unconfirmed_pico, 0
     FROM calls AS c JOIN attempts AS a USING (call_id)
     WHERE c.started_ms >= :since AND c.started_ms < :until AND a.hops IS NULL
     UNION ALL
     SELECT hop.value ->> 'model', 0, 0, hop.value ->> 'model' = a.model_answered,
            hop.value ->> 'input_tokens', hop.value ->> 'output_tokens', hop.value ->> 'cache_read_tokens',
            hop.value ->> 'cache_write_5m_tokens', hop.value ->> 'cache_write_1h_tokens',
-           iif(c.cost_pico IS NULL, 0, hop.value ->> 'cost_pico'), 0
+           iif(c.cost_pico IS NULL, 0, hop.value ->> 'cost_pico'), 0, 0
     FROM calls AS c JOIN attempts AS a USING (call_id), json_each(a.hops) AS hop
     WHERE c.started_ms >= :since AND c.started_ms < :until AND a.hops IS NOT NULL
     UNION ALL
     SELECT coalesce(model_answered, '(none)'), 0, 0, 0, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0
+           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0, cost_pico IS NULL
     FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
+    UNION ALL
+    SELECT model, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
+           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
+    FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
 """
 # Money is summed in two halves: one sum of pico-dollars would pass 64 bits at nine million dollars.
 _SPEND = """
@@ -63,7 +72,7 @@ WITH spent AS ({source})
 SELECT {group} AS name, sum(calls), sum(answered), sum(attempts), sum(input_tokens), sum(output_tokens),
        sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
        sum(cost_pico / 1000000), sum(cost_pico % 1000000),
-       sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(cost_pico IS NULL)
+       sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(unpriced)
 FROM spent GROUP BY 1 ORDER BY 1
 """
 

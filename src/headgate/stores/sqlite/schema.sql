@@ -143,5 +143,6 @@ CREATE TABLE corrections (
     cost_problem          TEXT,
     unconfirmed_pico      INTEGER NOT NULL,
     unpriced              INTEGER NOT NULL,
+    web_searches          INTEGER NOT NULL,
     PRIMARY KEY (day, model, credential, made_ms)
 ) WITHOUT ROWID;
