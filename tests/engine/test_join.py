@@ -494,6 +494,25 @@ def test_when_all_have_left_the_request_is_given_up():
     assert "complete" not in books
 
 
+def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
+    """Each caller hears of it, and each call has its record."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("headgate.engine.join.joined_request", broken)
+
+    async def scene(world: World) -> tuple[list[Any], list[str]]:
+        calls = [world.ask(text=text) for text in ("one", "two")]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        return outcomes, [call.outcome for call in world.ledger.calls]
+
+    outcomes, records = run(scene)
+
+    assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
+    assert records == [Outcome.INTERNAL] * 2
+
+
 # -- whatever happens -------------------------------------------------------------------------------------------------
 
 FAULTS = (

@@ -158,7 +158,19 @@ class Join:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     async def _ask(self, group: Group, rhythm: Rhythm, proceed: Proceed) -> None:
-        members = group.members
+        try:
+            outcomes = await self._outcomes(group, rhythm, proceed)
+        except asyncio.CancelledError:
+            group.abandon(None)
+            raise
+        except BaseException as problem:  # a defect of ours, of which each of them has to know
+            group.abandon(problem)
+        else:
+            group.tell(outcomes)
+
+    async def _outcomes(self, group: Group, rhythm: Rhythm, proceed: Proceed) -> list[Reply | Refused | None]:
+        """What each of them gets: a reply, a refusal, or None where it is to be asked alone."""
+        members, clock = group.members, self._clock
         leader = members[0].call
         assert leader.document is not None
         items = [member.item for member in members]
@@ -166,47 +178,37 @@ class Join:
         carrier = _carrier(members, request.document, request.body)
         if self._place is not None:
             self._place(carrier)
-        begun_s = self._clock.now_s()
-        outcomes: list[Reply | Refused | None]
+        begun_s = clock.now_s()
         try:
             reply = await proceed(carrier)
-        except Refused as refusal:
+        except BaseException as problem:
             group.settle(carrier, self._prices, None)
-            if isinstance(refusal, BadRequest):
-                rhythm.refused(self._clock.now_s())
-                outcomes = [None] * len(members)
-            else:
-                outcomes = [_same(refusal) for _ in members]
-        except BaseException as problem:  # cancelled, or a defect
-            group.settle(carrier, self._prices, None)
-            group.abandon(problem)
-            if isinstance(problem, asyncio.CancelledError):
+            if not isinstance(problem, Refused):
                 raise
-            return
-        else:
-            now_s = self._clock.now_s()
-            failure = reply.failure
-            answer = joined_answer(reply, request, items) if failure is None else None
+            if isinstance(problem, BadRequest):
+                rhythm.refused(clock.now_s())
+                return [None] * len(members)
+            return [_same(problem) for _ in members]
+        now_s = clock.now_s()
+        failure = reply.failure
+        if failure is None:
+            answer = joined_answer(reply, request, items)
             group.settle(carrier, self._prices, answer)
-            if failure is None:
-                texts = answer.texts if answer is not None else [None] * len(members)
-                rhythm.answered(len(members), texts.count(None), now_s - begun_s, now_s)
-                outcomes = [
-                    answer.reply_to(index, member.call, reply, now_s) if answer is not None else None
-                    for index, member in enumerate(members)
-                ]
-            elif failure.error in _ITEM_ALONE_MAY_DO:
-                if failure.error in _FORM_AT_FAULT:
-                    rhythm.refused(now_s)
-                outcomes = [
-                    None
-                    if failure.error is not ErrorClass.DEADLINE or member.call.deadline_s - now_s > LEAST_LEFT_S
-                    else Reply(reply.status, reply.headers, reply.body, failure=failure)
-                    for member in members
-                ]
-            else:
-                outcomes = [Reply(reply.status, reply.headers, reply.body, failure=failure) for _ in members]
-        group.tell(outcomes)
+            if answer is None:
+                rhythm.answered(len(members), len(members), now_s - begun_s, now_s)
+                return [None] * len(members)
+            rhythm.answered(len(members), answer.texts.count(None), now_s - begun_s, now_s)
+            return [answer.reply_to(index, member.call, reply, now_s) for index, member in enumerate(members)]
+        group.settle(carrier, self._prices, None)
+        if failure.error in _FORM_AT_FAULT:
+            rhythm.refused(now_s)
+        alone = failure.error in _ITEM_ALONE_MAY_DO
+        return [
+            None
+            if alone and member.call.deadline_s - now_s > LEAST_LEFT_S
+            else Reply(reply.status, reply.headers, reply.body, failure=failure)
+            for member in members
+        ]
 
 
 def _may_be_joined(call: Call) -> bool:

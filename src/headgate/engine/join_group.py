@@ -127,9 +127,13 @@ class Group:
                 record.joined = count
                 record.cache_plan = carrier.record.cache_plan
                 record.reason = carrier.record.reason or Reason.JOINED
-        self._over = True
-        for callback in self._callbacks:
-            callback()
+        self._end()
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            for callback in self._callbacks:
+                callback()
 
     def _share_out(self, attempt: Attempt, carrier: Call, prices: PriceBook, answer: JoinedAnswer | None) -> None:
         members, whole = self.members, attempt.record
@@ -179,12 +183,13 @@ class Group:
             else:
                 member.turn.set_result(outcome)
 
-    def abandon(self, problem: BaseException) -> None:
-        """It was given up, or a defect of ours ended it."""
+    def abandon(self, problem: BaseException | None) -> None:
+        """It was given up, or a defect ended it."""
+        self._end()
         for member in self.members:
             if member.turn.done():
                 continue
-            if isinstance(problem, asyncio.CancelledError):
+            if problem is None:
                 member.turn.cancel()
             else:
                 member.turn.set_exception(problem)
