@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from headgate.call import Call
-from headgate.config.schema import Config, LimitsConfig, PoolCeiling, RetryConfig, WorkflowConfig
+from headgate.config.schema import BudgetConfig, Config, LimitsConfig, PoolCeiling, RetryConfig, WorkflowConfig
 from headgate.core.message_stream import message_of
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
@@ -511,6 +511,47 @@ def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
 
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
     assert records == [Outcome.INTERNAL] * 2
+
+
+# -- money ------------------------------------------------------------------------------------------------------------
+
+
+def charged(world: World, budget: str) -> int:
+    """What a budget takes for spent, in all its accounts."""
+    assert world.engine.budgets is not None
+    accounts = world.engine.budgets._accounts.items()
+    return sum(account.really_spent for key, account in accounts if key.budget == budget)
+
+
+def test_budgets_are_charged_the_shares_also_of_those_who_left():
+    """Each user has an account of their own; together they are charged what the request cost."""
+    config = replace(joining(join_users=True), budgets={"mine": BudgetConfig(usd="5.00", per=("user",))})
+
+    async def scene(world: World) -> tuple[list[int], int, tuple[int, int]]:
+        calls = [world.make(text=saying(name)) for name in ("ada", "bob", "eve")]
+        for call, name in zip(calls, ("ada", "bob", "eve"), strict=True):
+            call.record.user = name
+        tasks = [asyncio.create_task(world.send(call)) for call in calls]
+        await asyncio.sleep(2.0)
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [call.record.joined for call in calls], charged(world, "mine"), spent(world)
+
+    joined, mine, (ours, theirs) = run(scene, config, sim=SLOW)
+
+    assert joined == [3, 3, 3]
+    assert mine == ours == theirs > 0
+
+
+def test_calls_under_a_strict_budget_are_asked_alone():
+    """INV-01: what a share of a request will be is known only afterwards."""
+    config = replace(joining(), budgets={"all": BudgetConfig(usd="5.00", mode="strict")})
+
+    async def scene(world: World) -> int:
+        await together(world, "one", "two")
+        return requests(world)
+
+    assert run(scene, config) == 2
 
 
 # -- whatever happens -------------------------------------------------------------------------------------------------
