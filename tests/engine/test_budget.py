@@ -170,7 +170,7 @@ def test_a_refused_call_has_cost_nothing_and_was_not_sent():
     """And says so in its record."""
 
     async def scene(world: World) -> None:
-        await refused(world, max_tokens=10_000)
+        await refused(world, max_tokens=1_000)
 
         record = world.ledger.calls[0]
         assert (record.reason, record.outcome, record.attempts, record.cost_pico) == ("budget", "shed", 0, 0)
@@ -242,12 +242,25 @@ def test_where_nothing_is_known_of_answers_a_call_waits_for_others_to_end():
     play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
 
 
+def test_where_nothing_is_known_of_answers_and_waiting_cannot_help_they_get_what_is_left():
+    """Rather than be refused: the budget is smaller than the most that a call can cost, and far larger than it does."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask(max_tokens=128_000)
+
+        assert answer.ok
+        assert answer.record.reason == "max_tokens_lowered"
+        assert answer.call.document["max_tokens"] >= 4_096
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+
+
 def test_a_call_that_can_never_fit_is_refused_at_once():
-    """No waiting for what cannot help."""
+    """No waiting for what cannot help: its prompt alone may cost more than is left."""
 
     async def scene(world: World) -> None:
         await world.ask(max_tokens=OUTPUT)
-        await refused(world, max_tokens=128_000)
+        await refused(world, max_tokens=128_000, text="x" * 600_000)
 
         assert world.now_s < 60
 
@@ -307,12 +320,12 @@ def test_a_further_attempt_that_cannot_be_paid_is_not_sent():
     """What came of the first is the answer."""
 
     async def scene(world: World) -> None:
-        answer = await world.ask("lost", max_tokens=60_000)
+        answer = await world.ask("lost", max_tokens=4_000)
 
         assert not answer.ok
         assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
 
-    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
 
 
 def test_a_fallback_to_another_model_is_charged_to_the_budget_of_that_model():
@@ -459,7 +472,7 @@ def test_a_live_change_is_in_force_at_once():
     async def scene(world: World) -> None:
         budget = world.engine.budgets
         assert budget is not None
-        await refused(world, max_tokens=10_000)
+        await refused(world, max_tokens=1_000)
         made = await budget.change("all", "usd", "1.00", "ada")
 
         assert (await world.ask(max_tokens=10_000)).ok
@@ -506,12 +519,12 @@ def test_who_waits_longer_than_its_lane_allows_is_refused():
     """The lane's patience, as for everything else."""
 
     async def scene(world: World) -> None:
-        slow = asyncio.ensure_future(world.ask("slow=100000", max_tokens=60_000))
+        slow = asyncio.ensure_future(world.ask("slow=100000", max_tokens=4_000))
         await world.engine.clock.sleep(1)
         with pytest.raises(Unavailable):
-            await world.ask(max_tokens=60_000, lane="interactive")
+            await world.ask(max_tokens=4_000, lane="interactive")
 
         assert world.now_s == pytest.approx(31, abs=0.5)
         await slow
 
-    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))

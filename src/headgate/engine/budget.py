@@ -28,6 +28,8 @@ __all__ = ["Budget", "BudgetEach"]
 LEAVES = 4
 """Where `max_tokens` has to be lowered, a call takes a quarter of what is left at most, unless it needs more: others
 want to go on too."""
+ENOUGH_TOKENS = 4_096
+"""Where nothing is known of a workflow's answers, so many are taken to be enough before a call is refused."""
 LEAST_ANSWER = 256
 """Beside what is for thinking."""
 
@@ -184,10 +186,13 @@ class Budget:
                 short = short or await budgets.draw(hold, wanted)
                 if short is None:
                     return None
-                if size is not None and (lowered := self._affordable(call, hold, wanted, size)) is not None:
+                need = self._needed(call) if size is not None else None
+                if need is not None and (lowered := _affordable(hold, wanted, size, need)) is not None:
                     return lowered
                 left_s = patience_s - (clock.now_s() - began_s)
                 if left_s <= 0 or short.really_spent + wanted[short] - hold.parts.get(short, 0) > short.limit:
+                    if need is None and (lowered := _affordable(hold, wanted, size, ENOUGH_TOKENS)) is not None:
+                        return lowered
                     raise self._spent(short)
                 tries = await budgets.come_free(short, left_s, tries)
         finally:
@@ -195,21 +200,6 @@ class Budget:
                 budgets.has_room(wanted)
             if (waited_s := clock.now_s() - began_s) > 0:
                 call.record.queue_ms += milliseconds(waited_s)
-
-    def _affordable(self, call: Call, hold: Hold, wanted: Mapping[Account, int], size: Size) -> int | None:
-        """The `max_tokens` with which a call fits into its strict budgets; None: with none that its answer may need."""
-        need = self._needed(call)
-        if need is None or need >= size.max_tokens or not size.output_rate:
-            return None
-        tokens = size.max_tokens
-        for account, amount in wanted.items():
-            if account.budget.strict:
-                over = amount - hold.parts.get(account, 0) - account.rest
-                if over > 0:
-                    tokens = min(tokens, size.max_tokens - -(-over // size.output_rate))
-        if tokens < need or tokens == size.max_tokens:
-            return None
-        return max(need, tokens // LEAVES)
 
     def _needed(self, call: Call) -> int | None:
         """Tokens that the answer to `call` may need."""
@@ -334,6 +324,21 @@ class BudgetEach:
                 self._budgets.grow(hold, {each: before.get(each, 0) + amount for each in accounts})
 
         attempt.on_growth = grown
+
+
+def _affordable(hold: Hold, wanted: Mapping[Account, int], size: Size | None, need: int) -> int | None:
+    """The `max_tokens` with which an attempt fits into its strict budgets; None: with none that its answer may need."""
+    if size is None or need >= size.max_tokens or not size.output_rate:
+        return None
+    tokens = size.max_tokens
+    for account, amount in wanted.items():
+        if account.budget.strict:
+            over = amount - hold.parts.get(account, 0) - account.rest
+            if over > 0:
+                tokens = min(tokens, size.max_tokens - -(-over // size.output_rate))
+    if tokens < need or tokens == size.max_tokens:
+        return None
+    return max(need, tokens // LEAVES)
 
 
 def _budgets_of(cover: Cover) -> list[BudgetInForce]:
