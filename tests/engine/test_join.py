@@ -494,6 +494,21 @@ def test_when_all_have_left_the_request_is_given_up():
     assert "complete" not in books
 
 
+def test_what_is_under_way_when_the_engine_ends_fails_like_a_lost_connection():
+    """Nobody is told that it was cancelled who did not cancel it; and it is written down."""
+
+    async def scene(world: World) -> tuple[list[Answer], int]:
+        tasks = [asyncio.create_task(world.ask(text=saying(word))) for word in ("one", "two")]
+        await asyncio.sleep(2.0)
+        await world.engine._join.close()
+        return await asyncio.gather(*tasks), len(world.ledger.calls)
+
+    answers, records = run(scene, sim=SLOW)
+
+    assert [answer.reply.failure.error for answer in answers if answer.reply.failure] == [ErrorClass.RESET] * 2
+    assert records == 2
+
+
 def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
     """Each caller hears of it, and each call has its record."""
 

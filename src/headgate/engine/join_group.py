@@ -15,7 +15,9 @@ from headgate.core.join_shares import apportioned, usage_shares
 from headgate.core.price import PriceBook
 from headgate.engine.join_answer import JoinedAnswer
 from headgate.errors import Refused
-from headgate.events import Reason
+from headgate.events import ErrorClass, Reason
+from headgate.failure import Failure
+from headgate.net.http import HeaderBlock
 from headgate.usage import MessageFacts, Usage
 
 __all__ = ["Group", "Member"]
@@ -184,13 +186,13 @@ class Group:
                 member.turn.set_result(outcome)
 
     def abandon(self, problem: BaseException | None) -> None:
-        """It was given up, or a defect ended it."""
+        """A defect ended it; or, without one, its members have left, or the engine ends."""
         self._end()
         for member in self.members:
             if member.turn.done():
                 continue
             if problem is None:
-                member.turn.cancel()
+                member.turn.set_result(Reply(0, HeaderBlock(), failure=Failure(ErrorClass.RESET)))
             else:
                 member.turn.set_exception(problem)
 
