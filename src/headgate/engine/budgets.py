@@ -21,7 +21,7 @@ from headgate.config.budgets import budget_of
 from headgate.config.schema import BudgetConfig
 from headgate.core.budget import NOBODY, AccountKey, Budget, Change, Who, changed
 from headgate.core.grants import NEVER_MS, Account, Ask, Drawn, Hold, State, give_back, heard, undo
-from headgate.core.price import usd
+from headgate.core.price import PICO, usd
 from headgate.errors import LedgerError, Unavailable
 from headgate.events import Reason
 from headgate.records import CallRecord
@@ -518,12 +518,11 @@ def _say(account: Account, threshold: int) -> None:
     """One line for those who run Headgate: once in a window for each threshold."""
     key, budget = account.key, account.budget
     whose = f" of {key.who}" if key.who else ""
-    spent, cap = usd(account.really_spent), usd(budget.cap_pico)
+    places = 2 if budget.cap_pico >= PICO else 6
+    spent, cap = [f"${usd(pico):.{places}f}" for pico in (account.really_spent, budget.cap_pico)]
     if threshold == REFUSE:
-        log.warning("budget %s%s, %s: spent, calls are refused (cap $%.2f)", key.budget, whose, key.window, cap)
+        log.warning("budget %s%s, %s: calls are refused, %s of %s spent", key.budget, whose, key.window, spent, cap)
     else:
         share = 100 * account.really_spent // budget.cap_pico
         what = f", from now on {budget.slow}" if threshold == SLOW and budget.slow is not None else ""
-        log.warning(
-            "budget %s%s, %s: $%.2f of $%.2f spent (%d %%)%s", key.budget, whose, key.window, spent, cap, share, what
-        )
+        log.warning("budget %s%s, %s: %s of %s spent (%d %%)%s", key.budget, whose, key.window, spent, cap, share, what)
