@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
 
-from headgate.core.usage_report import Billed, Counts, Terms, Used, read_cost_page, read_usage_page, usage_target
+from headgate.core.usage_report import Billed, Counts, Terms, Used, read_cost_page, read_usage_page
+from headgate.upstream.usage_reports import last_told, usage_target
 
 DAY = {"starting_at": "2026-11-21T00:00:00Z", "ending_at": "2026-11-22T00:00:00Z"}
 
@@ -64,3 +65,10 @@ def test_whole_days_are_asked_for():
 
     assert "starting_at=2026-11-30T00%3A00%3A00Z&ending_at=2026-12-02T00%3A00%3A00Z" in target
     assert "api_key_ids%5B%5D=apikey_1" in target
+
+
+def test_a_day_is_told_an_hour_after_it_has_ended():
+    """The reports are minutes behind, sometimes more."""
+    told = [last_told(datetime(2026, 11, 22, *time, tzinfo=UTC)) for time in ((0, 59), (1, 0))]
+
+    assert told == [date(2026, 11, 20), date(2026, 11, 21)]

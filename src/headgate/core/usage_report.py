@@ -9,20 +9,15 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 
-__all__ = [
-    "LONG_PROMPT", "Billed", "Counts", "Terms", "Used", "cost_target", "read_cost_page", "read_usage_page",
-    "usage_target",
-]  # fmt: skip
+__all__ = ["LONG_PROMPT", "Billed", "Counts", "Terms", "Used", "read_cost_page", "read_usage_page"]
 
 LONG_PROMPT = 200_000
 """Longer prompts are told apart (`context_window`)."""
 _PICO_PER_CENT = Decimal(10**10)
 _MOST_CENTS = Decimal(10**12)
-_BUCKETS = 31
 
 T = TypeVar("T")
 
@@ -71,28 +66,6 @@ class Billed(NamedTuple):
     what: str
     """The model; of what is not for tokens its type, such as `code_execution`."""
     pico: int
-
-
-def usage_target(first: date, last: date, api_key_ids: Sequence[str]) -> str:
-    """Where the usage of the days `first` to `last` is told."""
-    groups = ["model", "service_tier", "context_window", "inference_geo", "speed"]
-    query = [*_span(first, last), *(("group_by[]", group) for group in groups)]
-    if api_key_ids:
-        query += [("group_by[]", "api_key_id"), *(("api_key_ids[]", name) for name in api_key_ids)]
-    return f"/v1/organizations/usage_report/messages?{urlencode(query)}"
-
-
-def cost_target(first: date, last: date) -> str:
-    """Where the costs of the days `first` to `last` are told."""
-    return f"/v1/organizations/cost_report?{urlencode([*_span(first, last), ('group_by[]', 'description')])}"
-
-
-def _span(first: date, last: date) -> list[tuple[str, str]]:
-    end = date.fromordinal(last.toordinal() + 1)
-    return [
-        ("starting_at", f"{first}T00:00:00Z"), ("ending_at", f"{end}T00:00:00Z"), ("bucket_width", "1d"),
-        ("limit", str(_BUCKETS)),
-    ]  # fmt: skip
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from headgate.events import Outcome, Reason, UsageSource
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite.journal import Frame, Journal, Orphan, contents, orphans
 
-__all__ = ["SCHEMA_VERSION", "SqliteLedger", "open_reader", "open_writer", "use_wal"]
+__all__ = ["SCHEMA_VERSION", "SqliteLedger", "crashed", "insert", "open_reader", "open_writer", "use_wal"]
 
 log = logging.getLogger("headgate.ledger")
 
@@ -547,7 +547,7 @@ def _recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttemp
                     under_way.pop((values[0], values[1]), None)
         insert(db, rows)
         lost = [attempt for key, attempt in under_way.items() if not _is_recorded(db, key)]
-        insert(db, _crashed(lost, estimate))
+        insert(db, crashed(lost, estimate))
         orphan.remove()
         return len({attempt.call_id for attempt in lost})
 
@@ -556,7 +556,7 @@ def _is_recorded(db: apsw.Connection, attempt: tuple[str, int]) -> bool:
     return db.execute("SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?", attempt).get is not None
 
 
-def _crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int | None]) -> list[Row]:
+def crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], int | None]) -> list[Row]:
     """Rows for attempts that were sent, or about to be, when the process died."""
     rows: list[Row] = []
     calls: dict[str, CallRecord] = {}
