@@ -17,10 +17,10 @@ from headgate.core.breaker import Breaker, OutcomeKind
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
 from headgate.core.depth_evidence import let_in_s, refused_at, told_s
-from headgate.core.emission import LONGEST, Emission
 from headgate.core.input_doubt import InputDoubt
 from headgate.core.limiter import Limiter
 from headgate.core.limits import Limit
+from headgate.core.output_left import OutputLeft
 from headgate.core.ramp import Ramp
 from headgate.core.rate_headers import LIMITERS, Reading
 from headgate.core.rate_limits_api import PoolFacts
@@ -39,18 +39,6 @@ BOLDER_PER_S = 1 / 3000
 depth is known takes as much of the room of the limiter that it came from, and seven minutes: room costs nothing."""
 LEAST_STEP = (2.0, 1_500.0, 3_000.0)
 """Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
-COUNT_EVERY_S = 0.05
-"""How often what answers under way have written is counted anew: all of them are gone through."""
-HEAR_EVERY_S = 0.25
-"""How often headers are compared with what was counted."""
-LEAST_LOOK_S = 0.02
-"""Between two looks at whether output is left: what is written meanwhile is only predicted."""
-MOST_DOUBT = 0.7
-"""Of the room for output, that is kept free for what is not known of answers under way."""
-SINCE_TOLD = 1 / 4
-"""Of that doubt, what is about what has been written since headers told."""
-STEP_SLACKS = 4.0
-"""The least step of output, which is only seen rounded, in roundings."""
 OUTPUT_OVERDRAFT = 0.8
 """The API lets a call in while any output is left.  What is reserved keeps debts short, but where buckets are shallow
 one that is full while somebody waits is a loss: so much of it may be missing, however much the next call will write."""
@@ -108,8 +96,7 @@ class Backend:
         self.commitment: tuple[Reading, Reading] | None = None
         """What was told last of a Priority Tier commitment."""
         self._held: dict[Holder, _Hold] = {}
-        self._emission = Emission()
-        self._heard_s = self._counted_s = -inf
+        self._output = OutputLeft(self.limiters[OUTPUT], self._held)
         self._doubt = InputDoubt()
         self._refused_s = -inf
         self._answered = True
@@ -167,40 +154,12 @@ class Backend:
             if wait > longest:
                 longest = wait
         # The API lets a call in while any output is left; what is reserved for it only keeps debts short.
-        outputs = limiters[OUTPUT]
-        told = outputs.told
-        if told is not None and (
-            self._emission.missing + told.slack + 1.0 > outputs.room or now_s - self._counted_s >= COUNT_EVERY_S
-        ):
-            wait = self._owed_wait_s(told, now_s)
-            if wait > longest:
-                longest = wait
+        wait = self._output.wait_s(now_s)
+        if wait > longest:
+            longest = wait
         if longest > STALE_AFTER_S:
             longest = STALE_AFTER_S  # by then others may be thought of differently
         return longest if longest > 0.0 else 0.0
-
-    def _owed_wait_s(self, told: Reading, now_s: float) -> float:
-        """Seconds until some output is left: by what was told, and what was written and refilled since."""
-        outputs = self.limiters[OUTPUT]
-        emission = self._emission
-        if now_s - self._counted_s >= COUNT_EVERY_S:
-            self._count_written(now_s)
-            self._look_ahead(now_s)
-        room = outputs.room
-        slack = told.slack
-        if outputs.step:
-            room = min(room + max(outputs.step, slack * STEP_SLACKS), outputs.most)
-        elif slack > room * MOST_DOUBT:
-            slack = room * MOST_DOUBT
-        doubt = emission.doubt()
-        if doubt < slack:
-            slack = doubt
-        short = min(emission.missing + slack, emission.most + slack * SINCE_TOLD) + 1.0 - room
-        short -= (now_s - emission.at_s) * outputs.refill_per_s
-        if short <= 0.0:
-            return 0.0
-        # Answers under way make it longer, or have ended by then: it is looked at again.
-        return max(short / outputs.refill_per_s, LEAST_LOOK_S)
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which nothing goes, however small."""
@@ -251,7 +210,7 @@ class Backend:
             input_before,
             output_before,
         )
-        self._emission.sent()
+        self._output.emission.sent()
 
     # -- settling ---------------------------------------------------------------------------------------------------
 
@@ -265,7 +224,7 @@ class Backend:
             hold.begun_s = now_s
             self._sure(hold, used_so_far[INPUT], now_s)
         if used_so_far[OUTPUT] > hold.charged[OUTPUT]:
-            self._wrote(hold, used_so_far[OUTPUT], now_s)
+            self._output.wrote(hold, used_so_far[OUTPUT], now_s)
             self._charge(hold, OUTPUT, used_so_far[OUTPUT], now_s)
 
     def settle(self, ticket: Holder, used: Sequence[float], now_s: float) -> None:
@@ -281,9 +240,7 @@ class Backend:
             self._charge(hold, REQUESTS, used[REQUESTS], now_s)
         if used[OUTPUT] != hold.charged[OUTPUT]:
             self._charge(hold, OUTPUT, used[OUTPUT], now_s)
-        refill_per_s = self.limiters[OUTPUT].refill_per_s
-        answers = len(self._held) + 1
-        self._emission.ended(hold.written, used[OUTPUT], now_s - hold.since_s, answers, refill_per_s, now_s)
+        self._output.ended(hold, used[OUTPUT], now_s)
         if hold.input_expected:
             self._sure(hold, used[INPUT], now_s)
         else:
@@ -306,32 +263,6 @@ class Backend:
             if hold.input_before > 0.0 or hold.output_before > 0.0:
                 self._prove(hold)
 
-    def _count_written(self, now_s: float) -> None:
-        """Answers under way are taken to be written as fast as usual."""
-        self._counted_s = now_s
-        emission = self._emission
-        if not emission.tokens_per_s:
-            return
-        emission.wrote(0.0, self.limiters[OUTPUT].refill_per_s, now_s)
-        left = spread = 0.0
-        writing = 0
-        for hold in self._held.values():
-            begun_s = hold.since_s + emission.wait_s if hold.begun_s is None else hold.begun_s
-            expected = hold.charged[OUTPUT]
-            self._wrote(hold, min(expected * LONGEST, emission.written(begun_s, now_s)), now_s)
-            written = hold.written
-            spread += written * written
-            if written < expected:
-                left += expected - written
-                writing += 1
-        emission.left, emission.spread, emission.writing = left, spread, writing
-
-    def _wrote(self, hold: _Hold, output_tokens: float, now_s: float) -> None:
-        """So much of an answer seems to have been written."""
-        if output_tokens > hold.written:
-            self._emission.wrote(output_tokens - hold.written, self.limiters[OUTPUT].refill_per_s, now_s)
-            hold.written = output_tokens
-
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
         more = total - hold.charged[index]
         if more:
@@ -348,8 +279,7 @@ class Backend:
                 changed = True
             if limiter.told_at_s == now_s:
                 self._stale_at_s = now_s + STALE_AFTER_S
-        if now_s - self._heard_s >= HEAR_EVERY_S:
-            self._hear_output(now_s)
+        self._output.hear(now_s)
         settled_s = SETTLED_REQUESTS * 60 / self.limiters[REQUESTS].limit.per_minute
         if now_s - self._refused_s > max(SETTLED_AFTER_S, settled_s):
             changed = self.depth.prove(told_s(self.limiters, now_s), surely=False) or changed
@@ -422,7 +352,7 @@ class Backend:
             return
         if not self.depth.refuse(seconds, now_s, grain_s=grain_s):
             if refused is self.limiters[OUTPUT]:
-                self._emission.refused()
+                self._output.emission.refused()
             else:
                 refused.blame_others(now_s)
                 refused.trust = max(LEAST_SHARE, refused.trust * SLOWER)
@@ -455,25 +385,6 @@ class Backend:
         self._stale_at_s += spans * STALE_AFTER_S
         for limiter in self.limiters:
             limiter.forget_others(0.5**spans, now_s)
-
-    def _hear_output(self, now_s: float) -> None:
-        """What headers said of output bounds what was counted."""
-        outputs, emission = self.limiters[OUTPUT], self._emission
-        told = outputs.told
-        if told is None or told.missing is None or outputs.told_at_s != now_s:
-            return
-        if emission.tokens_per_s:
-            self._heard_s = now_s
-            self._count_written(now_s)
-        emission.hear(told.missing, told.slack, outputs.refill_per_s, now_s)
-        self._look_ahead(now_s)
-
-    def _look_ahead(self, now_s: float) -> None:
-        """So much output is missing, and as much more as the answers under way will write faster than it refills."""
-        outputs, emission = self.limiters[OUTPUT], self._emission
-        if emission.tokens_per_s:
-            outputs.missing = emission.missing + emission.ahead(outputs.refill_per_s)
-            outputs.at_s = now_s
 
     def _prove(self, hold: _Hold) -> None:
         """A call was let in, and its input is known."""

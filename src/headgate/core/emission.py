@@ -135,7 +135,9 @@ class Emission:
         prior = PROPORTIONAL * self._tokens
         all_s = self._seconds / self._tokens
         slope_s = (self._covariance + prior * self._seconds) / (self._variance + prior * self._tokens)
-        s_per_token = min(max(slope_s, all_s / 10), all_s)
+        s_per_token = slope_s if slope_s < all_s else all_s
+        if s_per_token < all_s / 10:
+            s_per_token = all_s / 10
         self.tokens_per_s = 1.0 / s_per_token
         self.wait_s = self._seconds - self._tokens * s_per_token
 
