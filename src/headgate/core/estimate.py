@@ -121,7 +121,8 @@ class Habit:
         if served:
             found = min(1.0, self.trust * total.cache_read / served)
             self.trust = max(LEAST_TRUST, self.trust + WEIGHT * (found - self.trust))
-        self._learn_output(total.output, max(WEIGHT, 1 / (self.observations + 1)))  # the first guess counts as one
+        weight = 1 / (self.observations + 1)  # the first guess counts as one
+        self._learn_output(total.output, weight if weight > WEIGHT else WEIGHT)
         if self._of_each is not None:
             one, answers = self._of_each
             one._learn_output(total.output / answers, WEIGHT)
@@ -138,7 +139,8 @@ class Habit:
         if size and prompt_tokens:
             self.observations += 1
             off = abs(size * self.tokens_per_byte - prompt_tokens) / prompt_tokens
-            self.error += max(WEIGHT, 1 / self.observations) * (off - self.error)
+            weight = 1 / self.observations
+            self.error += (weight if weight > WEIGHT else WEIGHT) * (off - self.error)
             self._bytes += size - WEIGHT * self._bytes
             self._tokens += prompt_tokens - WEIGHT * self._tokens
             self.tokens_per_byte = self._tokens / self._bytes
