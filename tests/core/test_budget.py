@@ -23,7 +23,7 @@ def budget(**changes: object) -> Budget:
 @pytest.mark.parametrize(
     "text", ["0", "0.00", "-1", "1,000.50", "1e3", "", " 5", "5 ", "$5", "5.", ".5", "NaN", "5000001", "٣"]
 )
-def test_an_amount_that_is_none_is_an_error(text: str):
+def test_g10_an_amount_that_is_none_is_an_error(text: str):
     """G10: negative, zero, absurd, or with commas; nothing is guessed."""
     with pytest.raises(ValueError, match="dollars"):
         pico_of(text)

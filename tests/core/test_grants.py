@@ -15,7 +15,7 @@ def account(granted: int = 100, name: str = "a") -> Account:
     return found
 
 
-def test_a_hold_is_in_all_accounts_or_in_none():
+def test_g02_a_hold_is_in_all_accounts_or_in_none():
     """G02: the third of three has too little, so nothing is set aside in the first two."""
     key, team, org = account(100), account(100), account(5)
 
@@ -43,7 +43,7 @@ def test_a_hold_that_is_settled_frees_what_it_did_not_cost():
     assert (one.held, one.spent, one.free) == (0, 15, 85)
 
 
-def test_a_hold_is_settled_once():
+def test_inv_02_a_hold_is_settled_once():
     """INV-02: whoever comes second changes nothing."""
     one = account(100)
     hold = take({one: 60})
@@ -75,7 +75,7 @@ def test_a_hold_never_shrinks_by_being_raised():
     assert one.held == 40
 
 
-def test_what_costs_more_than_was_held_is_settled_in_full():
+def test_g03_what_costs_more_than_was_held_is_settled_in_full():
     """G03: the grant is overdrawn, and nothing more is held until it is made up for."""
     one = account(100)
     hold = take({one: 90})

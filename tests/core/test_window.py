@@ -42,7 +42,7 @@ def span(kind: str, zone: str, at: str) -> Span:
         ("Asia/Kolkata", "2026-03-29", 24),
     ],
 )
-def test_a_day_runs_from_local_midnight_to_local_midnight(zone: str, day: str, hours: float):
+def test_g05_a_day_runs_from_local_midnight_to_local_midnight(zone: str, day: str, hours: float):
     """G05: never 24 hours from whenever; also where clocks are changed at midnight itself."""
     noon = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=ZoneInfo(zone))
 
@@ -62,7 +62,7 @@ def test_a_day_in_amsterdam_begins_at_its_own_midnight():
     ("month", "days"),
     [("2026-02", 28), ("2028-02", 29), ("2026-04", 30), ("2026-12", 31)],
 )
-def test_a_month_has_its_own_length(month: str, days: int):
+def test_g06_a_month_has_its_own_length(month: str, days: int):
     """G06: 28 to 31 days, the leap day, the end of the year."""
     found = span("month", "UTC", f"{month}-15T00:00+00:00")
 

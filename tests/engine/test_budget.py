@@ -11,6 +11,7 @@ import pytest
 from headgate.call import Kind
 from headgate.config.schema import BudgetConfig, Config, RetryConfig, WorkflowConfig
 from headgate.core.grants import Account
+from headgate.core.price import PriceBook
 from headgate.errors import BudgetSpent, Refused, Unavailable
 from headgate.sim import SimSettings
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
@@ -87,7 +88,7 @@ def test_what_is_spent_is_refused_until_the_window_ends(mode: str, stream: bool)
     )
 
 
-def test_a_call_is_charged_to_the_window_of_its_admission():
+def test_g07_a_call_is_charged_to_the_window_of_its_admission():
     """G07: it began a minute before midnight and ends after it."""
 
     async def scene(world: World) -> None:
@@ -102,6 +103,49 @@ def test_a_call_is_charged_to_the_window_of_its_admission():
         scene,
         sim=SIM,
         config=budgets(day={"usd": "1.00", "window": "day"}),
+        start=datetime.fromisoformat("2026-11-25T23:59:00+00:00"),
+    )
+
+
+def test_g04_the_price_is_that_of_the_day_on_which_the_call_began():
+    """Held and charged alike, though the model costs ten times as much when the answer comes; the row is noted."""
+    rows = """
+        [[price]]
+        model = "claude-sonnet-5-5"
+        valid_from = 2026-01-01
+        valid_to = 2026-11-26
+        source = "test"
+        input = "2"
+        output = "10"
+        cache_write_5m = "2.5"
+        cache_write_1h = "4"
+        cache_read = "0.2"
+        [[price]]
+        model = "claude-sonnet-5-5"
+        valid_from = 2026-11-26
+        source = "test"
+        input = "20"
+        output = "100"
+        cache_write_5m = "25"
+        cache_write_1h = "40"
+        cache_read = "2"
+    """
+
+    async def scene(world: World) -> None:
+        world.engine.prices._rows.update(PriceBook.load([("rows", rows)])._rows)
+        answer = await world.ask("slow=120000", max_tokens=OUTPUT)
+
+        record = answer.record
+        assert record.price_row == "claude-sonnet-5-5@2026-01-01"
+        assert record.cost_pico == record.input_tokens * 2_000_000 + record.output_tokens * 10_000_000
+        assert spent(world, "all") == record.cost_pico
+        assert answer.call.held is not None
+        assert answer.call.held.size.output_rate == 10_000_000
+
+    play(
+        scene,
+        sim=SIM,
+        config=budgets(all={"usd": "1.00"}),
         start=datetime.fromisoformat("2026-11-25T23:59:00+00:00"),
     )
 
@@ -126,7 +170,7 @@ def test_every_user_has_an_account_and_those_without_a_name_share_one():
     play(scene, sim=SIM, config=budgets(each={"usd": "1.00", "per": ("user",)}))
 
 
-def test_a_hold_is_in_all_budgets_or_in_none():
+def test_g02_a_hold_is_in_all_budgets_or_in_none():
     """G02: the third is spent, so nothing is held in the first two."""
 
     async def scene(world: World) -> None:
@@ -145,7 +189,7 @@ def test_a_hold_is_in_all_budgets_or_in_none():
 @pytest.mark.parametrize(
     "trouble", ["error=400", "error=500", "cut=3", "midstream-error=2", "slow=5000", "reset", "lost", "hang"]
 )
-def test_every_exit_releases_the_hold(mode: str, trouble: str):
+def test_inv_02_every_exit_releases_the_hold(mode: str, trouble: str):
     """INV-02: errors, broken streams, callers that leave; what is charged is what the record says, or more."""
 
     async def scene(world: World) -> None:
@@ -178,7 +222,7 @@ def test_a_refused_call_has_cost_nothing_and_was_not_sent():
     play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "mode": "strict"}))
 
 
-def test_strict_budgets_are_never_passed_by_calls_together():
+def test_g01_strict_budgets_are_never_passed_by_calls_together():
     """INV-01 and G01: a thousand at once against money for exactly a hundred; what others free is used."""
 
     async def scene(world: World) -> None:
@@ -275,7 +319,7 @@ def test_a_call_that_can_never_fit_is_refused_at_once():
         ({"fallbacks": [{"model": "claude-opus-5-5"}]}, "server-side fallbacks"),
     ],
 )
-def test_what_nothing_bounds_is_refused_by_strict_budgets_with_the_reason(body: dict[str, Any], words: str):
+def test_inv_01_what_nothing_bounds_is_refused_by_strict_budgets_with_the_reason(body: dict[str, Any], words: str):
     """INV-01: a request without a known upper price is not sent."""
 
     async def scene(world: World) -> None:
@@ -387,7 +431,7 @@ def test_smooth_overshoots_by_what_calls_under_way_cost_beyond_what_was_expected
     play(scene, sim=sim(3_000), config=budgets(all={"usd": "0.20"}))
 
 
-def test_the_log_says_once_in_a_window_that_a_threshold_is_passed(caplog: pytest.LogCaptureFixture):
+def test_g15_the_log_says_once_in_a_window_that_a_threshold_is_passed(caplog: pytest.LogCaptureFixture):
     """G15: warn and slow, once each, however often it is crossed."""
 
     async def scene(world: World) -> None:

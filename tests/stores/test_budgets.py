@@ -52,7 +52,7 @@ def report(store: BudgetStore, spent: int, keeps: int, had: int, *, now_ms: int 
     return store.report([Report(KEY, spent, keeps, had)], now_ms, now_ms + LEASE_MS)[0]
 
 
-def test_no_more_is_granted_than_there_is(process: Processes):
+def test_inv_01_no_more_is_granted_than_there_is(process: Processes):
     """INV-01: the grants of all processes and what is settled, together."""
     one, two = process("one"), process("two")
     draw(one, ask(60))
@@ -61,7 +61,7 @@ def test_no_more_is_granted_than_there_is(process: Processes):
     assert draw(two, ask(40)) == (40,)
 
 
-def test_all_accounts_are_granted_or_none(process: Processes):
+def test_g02_all_accounts_are_granted_or_none(process: Processes):
     """G02: the second has too little, so the first is as it was."""
     one = process("one")
     draw(one, ask(95, key=ORG))
@@ -93,7 +93,7 @@ def test_what_was_kept_of_a_grant_is_not_free(process: Processes):
     assert draw(two, ask(60)) == (60,)
 
 
-def test_what_was_spent_beyond_the_grant_is_settled_in_full(process: Processes):
+def test_g03_what_was_spent_beyond_the_grant_is_settled_in_full(process: Processes):
     """G03: it is above the limit, shows, and nothing more is granted."""
     one = process("one")
     draw(one, ask(60))
@@ -104,7 +104,7 @@ def test_what_was_spent_beyond_the_grant_is_settled_in_full(process: Processes):
     assert draw(one, ask(1)) == ()
 
 
-def test_the_grant_of_a_process_that_died_counts_as_spent_once_its_lease_is_over(process: Processes):
+def test_f01_the_grant_of_a_process_that_died_counts_as_spent_once_its_lease_is_over(process: Processes):
     """F01: not before, since it may only be slow."""
     one, two = process("one"), process("two")
     draw(one, ask(60))
@@ -164,7 +164,7 @@ def test_what_is_being_spent_already_is_granted_beyond_the_limit(process: Proces
     assert one.look([KEY], 0)[0].granted == 120
 
 
-def test_a_threshold_is_announced_once(process: Processes):
+def test_g15_a_threshold_is_announced_once(process: Processes):
     """G15: by whichever process comes first, and not again after a correction."""
     one, two = process("one"), process("two")
     draw(one, ask(1))
