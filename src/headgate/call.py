@@ -22,6 +22,7 @@ from headgate.usage import MessageFacts
 if TYPE_CHECKING:
     from headgate.core.call_hold import CallHold
     from headgate.core.estimate import Habit
+    from headgate.engine.prompt_cache import Placement
     from headgate.upstream.keyring import Credential
 
 __all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "Standing", "StreamRestart", "UnderWay"]
@@ -155,8 +156,12 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     """Spent on waiting between attempts, and for others to be asked together with."""
     answers: int = 1
     """How many calls it is asked for; more than one for a joined request."""
+    memo_key: bytes | None = None
+    """By which its answer is kept, if it may be given again."""
     under_way: UnderWay | None = None
     """The joined request that it waits for, which goes on when its caller leaves."""
+    placement: Placement | None = None
+    """The cache markers that Headgate put on the prompt."""
     text_kept: bytearray | None = None
     """Where the log is to have the text of a stream: its first bytes."""
 
@@ -179,6 +184,11 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
             callback()
         else:
             self.under_way.on_end(callback)
+
+    @property
+    def unmarked(self) -> dict[str, Any] | None:
+        """The body, read, without the cache markers that Headgate placed: what is asked."""
+        return self.placement.asked if self.placement is not None else self.document
 
     @property
     def attempt(self) -> Attempt:

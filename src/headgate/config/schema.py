@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from headgate.core.retry import RetryPolicy
+from headgate.core.shape import ModelRule
 from headgate.secret import Secret
 
 __all__ = [
@@ -48,6 +49,8 @@ class CredentialConfig:
     workspace: str | None = None
     """The workspace that the key belongs to (`wrkspc_…`); unset, the default one.  Only used with an admin key, to ask
     for the workspace's own limits."""
+    api_key_id: str | None = None
+    """As `upstream.api_key_id`, of this key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,10 @@ class UpstreamConfig:
     """A file whose first line is the admin key; readable by its owner only."""
     admin_key_command: str | None = None
     """A command that prints the admin key; run once at start, without a shell."""
+    api_key_id: str | None = None
+    """The id of the API key (`apikey_…`, as the Console shows it), so that `headgate cost reconcile` compares what was
+    done with it and not what others use of the account.  All keys have one or none has; without them the ledger is
+    compared with the whole organisation."""
     credentials: tuple[CredentialConfig, ...] = ()
     """More keys, in order: `[[upstream.credentials]]`."""
     tier: str = "start"
@@ -264,13 +271,22 @@ class EstimatesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoConfig:
-    """Answers kept in memory for the workflows whose fallbacks list `stale`."""
+    """Answers kept in memory for the workflows with `memo`, and for those whose fallbacks list `stale`."""
 
     max_mb: int = 64
     """Most memory for them, and for the streams on their way of which some may be kept; those take half of it at most,
     and one that finds no room is not kept.  The longest unused go first."""
     stale_max_age_s: float = 86_400.0
-    """No answer older than this is given again."""
+    """No answer older than this is given as a fallback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptCacheConfig:
+    """Claude's prompt cache, where callers do not ask for it themselves."""
+
+    mode: Literal["auto", "off"] = "auto"
+    """With `auto`, prompts are marked for the cache where what was seen of calls like them says that it pays; a request
+    that has markers of its own, or comes from Claude Code, is never touched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +303,8 @@ class BatchesConfig:
     max_mb: int = 64
     """Bytes of one batch, likewise.  The API takes 256 MB."""
     poll_s: float = 60.0
-    """How often the API is asked which batches have ended: one request for all of them."""
+    """How often the API is asked which batches have ended: one request for all of them, and not before a twentieth of
+    the time is over that the calls of one have left."""
     reserve_s: float = 600.0
     """So long before a call's time is up its batch is cancelled; what is not answered by then is asked by itself."""
 
@@ -357,22 +374,59 @@ class WorkflowConfig:
     """Instead of limits.per_user_rpm, for calls of this workflow, which are counted by themselves; 0 is any number."""
     per_session_rpm: int | None = None
     """Instead of limits.per_session_rpm, likewise."""
+    deadline_s: float | None = None
+    """Longest that its calls may take, over waiting, all attempts and the whole stream; a call may ask for less.
+    Unset: the lane's `total_timeout_s`, which always holds."""
+    model: str | None = None
+    """The model that its calls ask, whatever they name.  With `models` beside it: only those that name another one than
+    these."""
+    models: tuple[str, ...] = ()
+    """The models that its calls may name; others are refused, or mapped to `model`.  Empty: any."""
+    max_tokens: int | None = None
+    """For calls that do not say `max_tokens`.  `headgate cost --max-tokens` advises one."""
+    max_tokens_ceiling: int | None = None
+    """Calls that ask for more get this; where a call has a thinking budget, no less than that and a little."""
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    """The effort of calls that say none, and the most for those that do; where the model takes it."""
+    max_input_tokens: int | None = None
+    """Longer prompts are refused before anything is spent.  Where the estimate leaves a doubt the API counts them."""
+    rules: tuple[ModelRule, ...] = ()
+    """Cheaper models for simpler tasks: `[[workflows.NAME.rules]]`."""
+    history_max_turns: int | None = None
+    """Of a longer conversation the oldest turns are left out.  A turn begins with what a user says, and holds the calls
+    of tools that follow, with their results.  When the bound is passed, turns go until 0.4 of it is left, so that the
+    prompt's beginning then stays the same for many turns.  Never left out is what the API would miss: what comes before
+    thinking that is bound to it, and histories that the API or Claude Code look after."""
+    history_max_tokens: int | None = None
+    """The same by the tokens of all messages, by a rough estimate."""
+    shape_shadow: bool = False
+    """None of the settings from `model` to here are in force: the ledger tells what they would have done
+    (`calls.shaped`)."""
+    memo: bool = False
+    """Whether a request that has been answered before gets that answer again, at no cost: the same request, however its
+    JSON is written, from the same caller key, team and user.  Answers that ask for a tool, or are cut, are not kept."""
+    memo_max_age_s: float = 3600.0
+    """No answer older than this is given by `memo`."""
+    memo_users: bool = False
+    """Whether `memo` may give one user what another was answered.  Never across caller keys or teams."""
     max_concurrency: int | None = None
     """Calls of this workflow that may be under way at the same time in one pool of models; more wait their turn, and
     leave the limits to others meanwhile.  Unset: any number."""
+    prompt_cache: Literal["auto", "off"] | None = None
+    """Instead of prompt_cache.mode, for calls of this workflow."""
     join_max: int = 0
     """Up to so many small calls with the same instructions, schema and parameters are asked in one request, and each
     gets its own answer.  0 and 1 ask each by itself."""
     join_window_s: float = 1.0
-    """Longest a call waits for others to be asked together with.  It waits a quarter of the time it has at most, and
-    not at all while it is not likely that anybody comes."""
+    """Longest a call waits for others to be asked together with.  It waits half of the time it has at most, and not
+    at all while it is not likely that anybody comes."""
     join_within_s: float | None = None
-    """How soon answers are wanted, where calls do not say so by a deadline: as many are joined as half of that is
-    enough for, as far as it is known.  Nothing is cut off by it.  Unset: the call's deadline."""
+    """How soon answers are wanted, where calls do not say so by a deadline: as many are joined as will be answered by
+    then, as far as is known.  Nothing is cut off by it.  Unset: the call's deadline."""
     join_users: bool = False
     """Whether calls of different users may be joined.  Calls of different caller keys never are."""
     traceable: bool = False
-    """Each answer must come from a request of its own: nothing is joined."""
+    """Each answer must come from a request of its own: nothing is joined, and no answer given twice."""
     batch: bool = False
     """Whether calls that have time are answered through Message Batches, at half the price: see `[batches]`."""
 
@@ -448,6 +502,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     estimates: EstimatesConfig = field(default_factory=EstimatesConfig)
     memo: MemoConfig = field(default_factory=MemoConfig)
+    prompt_cache: PromptCacheConfig = field(default_factory=PromptCacheConfig)
     batches: BatchesConfig = field(default_factory=BatchesConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -14,7 +14,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["REMOVED", "Marker", "mark_document", "messages_of", "with_fields", "with_markers", "with_messages"]
+__all__ = [
+    "REMOVED", "Marker", "Part", "Ttl", "mark_document", "messages_of", "with_fields", "with_markers", "with_messages",
+]  # fmt: skip
 
 REMOVED: Final = object()
 """In place of a value: take the field out."""
@@ -31,15 +33,19 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+Part = Literal["tools", "system", "messages"]
+Ttl = Literal["5m", "1h"]
+
+
 class Marker(NamedTuple):
     """A `cache_control` on one block of a prompt."""
 
-    part: Literal["tools", "system", "messages"]
+    part: Part
     at: int
     """Which tool, block of the system prompt or message; 0 for a system prompt that is a string."""
     block: int = 0
     """Of a message: which block of its content; 0 for content that is a string."""
-    ttl: Literal["5m", "1h"] = "5m"
+    ttl: Ttl = "5m"
 
     @property
     def control(self) -> dict[str, str]:

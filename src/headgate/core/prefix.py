@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from headgate.core.body import Part
 from headgate.core.estimate import MESSAGE_BYTES, TOOLS_BYTES, surplus_of
 
 __all__ = [
@@ -35,6 +36,7 @@ MOST_MARKERS = 4
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
+_MARKABLE = frozenset(("None", "custom", "text", "image", "document", "tool_use", "tool_result", "search_result"))
 _THINKING = ("thinking", "redacted_thinking")
 ATTRIBUTION = "x-anthropic-billing-header:"
 
@@ -48,8 +50,8 @@ class Border(NamedTuple):
     """Of all up to here; means nothing in another process."""
     size: int
     """The bytes that make tokens, of all up to here."""
-    part: str
-    """`tools`, `system` or `messages`; empty for a block on which the API would not take a marker."""
+    part: Part | None
+    """None for a block on which the API would not take a marker."""
     at: int
     """Which tool, block of the system prompt or message."""
     block: int
@@ -109,7 +111,7 @@ def prefixes_at(
     return tuple(found)
 
 
-_Row = tuple[bytes, Any, str, int, int]
+_Row = tuple[bytes, Any, Part | None, int, int]
 """A block with its tag, and where it stands: part, place in the part, place in the message.  Plain, for there are
 hundreds."""
 
@@ -131,7 +133,7 @@ def _read(document: dict[str, Any]) -> _Read:
     config = document.get("output_config")
     config = config if isinstance(config, dict) else {}
     if config.get("format"):  # the model is told of it in a prompt of its own (§12)
-        rows.append((b"f", config["format"], "", 0, 0))
+        rows.append((b"f", config["format"], None, 0, 0))
     messages_at = len(rows)
     _add_turns(rows, document.get("messages"))
     images, citations = _kinds_of(rows[messages_at:])
@@ -151,7 +153,7 @@ def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:
     for at, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("defer_loading") is not True:
             if str(tool.get("type")).startswith("web_search"):
-                searches.append((b"w", tool, "", at, 0))
+                searches.append((b"w", tool, None, at, 0))
             else:
                 rows.append((b"t", tool, "tools", at, 0))
     rows += searches
@@ -178,7 +180,7 @@ def _add_turns(rows: list[_Row], messages: Any) -> None:
         if config:  # of a system turn: what comes after it is cached apart
             tag += _encode(config)
         content = message.get("content")
-        part = "messages" if role != "system" else ""
+        part: Part | None = "messages" if role != "system" else None
         if isinstance(content, str):
             rows.append((tag, content, part, at, 0))
         elif isinstance(content, list):
@@ -228,7 +230,7 @@ def _borders(prompt: _Read) -> list[Border]:
         if tag != b"w":
             digest = hash((digest, tag, content))
         size += weight + MESSAGE_BYTES
-        borders.append(Border(digest, size, part if part and _cacheable(block) else "", at, in_message))
+        borders.append(Border(digest, size, part if part and _takes_marker(block) else None, at, in_message))
     return borders
 
 
@@ -268,6 +270,11 @@ def _cacheable(block: Any) -> bool:
     if isinstance(block, dict):
         return block.get("type") not in _THINKING and bool(block.get("text") != "")
     return isinstance(block, str) and block != ""
+
+
+def _takes_marker(block: Any) -> bool:
+    """Whether the API surely takes a marker on a block.  A tool of the client's has no type, or `custom`."""
+    return _cacheable(block) and (isinstance(block, str) or str(block.get("type")) in _MARKABLE)
 
 
 def _thinking(thinking: Any) -> tuple[Any, Any] | None:

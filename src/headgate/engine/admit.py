@@ -129,12 +129,14 @@ class Admit:
         prefixes: tuple[Prefix, ...] = ()
         served: float | None = None
         if call.document is not None and b'"cache_control"' in call.body:
-            prefixes = prefixes_of(
-                call.document,
-                call.body,
-                tokens_per_byte=habit.cached_tokens_per_byte,
-                least_tokens=self._catalog.model(call.record.model or "").min_cacheable_tokens,
-            )
+            tokens_per_byte = habit.cached_tokens_per_byte
+            least_tokens = self._catalog.model(call.record.model or "").min_cacheable_tokens
+            if call.placement is not None and call.placement.marked is call.document:
+                prefixes = call.placement.prefixes(tokens_per_byte, least_tokens)
+            else:
+                prefixes = prefixes_of(
+                    call.document, call.body, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens
+                )
             served = attempt.served = gate.heat.served(prefixes, now_s)
         input_tokens, output_tokens = habit.expect(
             call.size, call.record.max_tokens, served=served, counted=call.counted_tokens
@@ -236,6 +238,8 @@ class Admit:
             ticket.backend.outcome(outcome_of(failure), ticket, now_s, failure.retry_after_s)
             if ticket.prefixes:
                 gate.heat.failed(ticket.prefixes, now_s)
+        if call.placement is not None:
+            call.placement.settle(attempt.facts.usage if attempt.facts is not None else None)
         gate.settle(ticket, self._used(call, ticket, attempt) if sent else NOTHING, now_s)
         if gate.queue.waiting:
             state.pump()

@@ -31,17 +31,19 @@ from headgate.engine.filter import compose
 from headgate.engine.gates import Gates
 from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
-from headgate.engine.join import Join
+from headgate.engine.join import Join, joins
 from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.lint import Lint
-from headgate.engine.memo import KeepAnswers
+from headgate.engine.memo import KeepAnswers, memo_terms
 from headgate.engine.meter import Meter
 from headgate.engine.observe import ContentPolicy, Observe
 from headgate.engine.oracle import Oracle, ask_through
 from headgate.engine.pipeline import path
 from headgate.engine.pool_gate import PoolGate
+from headgate.engine.prompt_cache import PromptCache
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
+from headgate.engine.shape import Shape, shape_policies
 from headgate.engine.spent import TellSpent
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
@@ -121,11 +123,23 @@ class Engine:
         quota = Quota(config.limits, config.workflows, clock)
         policies = fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=jobs)
         answers = KeepAnswers(
-            Memo(config.memo.max_mb * 1024 * 1024, config.memo.stale_max_age_s),
+            Memo(config.memo.max_mb * 1024 * 1024),
+            memo_terms(config.workflows),
             frozenset(name for name, policy in policies.items() if policy.lists("stale")),
             clock,
+            stale_max_age_s=config.memo.stale_max_age_s,
         )
-        self._join = Join(config.workflows, config.lanes, prices, clock, rng)
+        batched = [name for name, workflow in config.workflows.items() if workflow.batch]
+        prompt_cache = PromptCache(
+            prices,
+            catalog,
+            estimator,
+            clock,
+            auto=config.prompt_cache.mode == "auto",
+            workflows=config.workflows,
+            made_below=frozenset((*batched, *(name for name, each in config.workflows.items() if joins(each)))),
+        )
+        self._join = Join(config.workflows, config.lanes, prices, clock, rng, place=prompt_cache.place)
         meter = Meter(
             prices,
             ledger,
@@ -149,7 +163,7 @@ class Engine:
             return estimator.habit(call.record.workflow, model, catalog.model(model).tokenizer)
 
         self._defer = Defer(
-            [name for name, workflow in config.workflows.items() if workflow.batch],
+            batched,
             config.batches,
             BatchDesk(
                 compose([again, self._admit], self._upstream.send),
@@ -160,6 +174,7 @@ class Engine:
             meter,
             habit_of,
             clock,
+            place=prompt_cache.place,
         )
         self.budgets: Budgets | None = None
         """What may be spent; None: no budget is configured."""
@@ -169,15 +184,24 @@ class Engine:
                 config.budgets, budget_store or MemoryBudgets(), clock, same_model=lambda name: catalog.model(name).id
             )
             budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes)
+        shape = Shape(
+            shape_policies(config, prices, utc_day(clock.unix_ms())),
+            catalog,
+            estimator,
+            slowdown=self.budgets.slowdown if self.budgets is not None else None,
+            count=oracle.tokens_of if config.estimates.count_from_tokens else None,
+        )
         filters = path(
             observe,
-            Deadline(config.lanes),
+            Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
             Guard(prices, unknown_model=config.prices.unknown_model),
             None if quota.limits_nobody else quota,
             TellSpent(clock),
             Affinity(ledger, keyring, clock),
             Lint(self.prefix_lint),
+            None if shape.does_nothing else shape,
             answers if answers.workflows else None,
+            None if prompt_cache.does_nothing else prompt_cache,
             budget,
             self._defer if self._defer.workflows else None,
             Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
@@ -226,6 +250,7 @@ class Engine:
         )
         prices = load_prices(config.prices.file)
         fallback_policies(config, prices, utc_day(clock.unix_ms()), jobs=None)  # before anything is opened
+        shape_policies(config, prices, utc_day(clock.unix_ms()))
         dial = TcpDial(
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )

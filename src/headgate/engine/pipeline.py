@@ -22,8 +22,10 @@ from headgate.engine.memo import KeepAnswers
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
 from headgate.engine.oracle import Oracle
+from headgate.engine.prompt_cache import PromptCache
 from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
+from headgate.engine.shape import Shape
 from headgate.engine.spent import TellSpent
 
 __all__ = ["path"]
@@ -37,7 +39,9 @@ def path(
     tell_spent: TellSpent,
     affinity: Affinity,
     lint: Lint,
+    shape: Shape | None,
     keep_answers: KeepAnswers | None,
+    prompt_cache: PromptCache | None,
     budget: Budget | None,
     defer: Defer | None,
     fallback: Fallback | None,
@@ -57,10 +61,9 @@ def path(
         tell_spent,  # what the caller's user and session have spent: of every answer, whoever gives it
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
         lint,  # sees what callers send, before anything changes it
-        # Shape: the workflow's policy changes the call, so it stands before anything that prices it
-        # PromptCache: changes the price and what admission has to reserve
-        # Memo: an answer we already have costs nothing
-        keep_answers,  # what the caller gets in the end, for when there is no answer any more
+        shape,  # the workflow's policy changes the call, so it stands before anything that prices it
+        keep_answers,  # an answer that is there costs nothing; keeps what the caller gets in the end, for another day
+        prompt_cache,  # changes the price and what admission has to reserve; below what may answer without asking
         budget,  # one hold for the whole call, when nothing changes its price any more
         defer,  # what has time goes into a batch; what that leaves open is a call like any other, so above all of this
         fallback,  # each model passes everything below again

@@ -8,6 +8,7 @@ the same model; what is compared comes from the simulated API's own invoice and 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ from headgate.config.schema import WorkflowConfig
 from headgate.load.plant import Plant, Tool
 from headgate.replay.run import Run, Setup, play
 from headgate.replay.workload import Changes, Workload, of_plant
-from headgate.sim.settings import TYPICAL_BATCHES, TYPICAL_LATENCY
+from headgate.sim.settings import TYPICAL_BATCHES
 
 __all__ = ["SIDES", "check", "compared", "sums_of", "workflows_of"]
 
@@ -23,12 +24,9 @@ SIDES = ("headgate", "plain")
 HOURS = 24.0
 PATIENT_S = 3_600.0
 """Answers that are wanted no sooner may come through a Message Batch."""
-USUAL = TYPICAL_LATENCY.lines["sonnet"]
-SLOW = 2.0
-"""An answer may take so many times its usual time and still be in time."""
 MOST_JOINED = 16
-LEAST_WINDOW, MOST_WINDOW = 0.1, 0.5
-"""Of the tolerance: the wait for others to be asked together with."""
+WINDOW = 0.5
+"""Of the tolerance: the longest wait for others to be asked together with."""
 
 
 def workflows_of(tools: Iterable[Tool]) -> dict[str, WorkflowConfig]:
@@ -37,26 +35,16 @@ def workflows_of(tools: Iterable[Tool]) -> dict[str, WorkflowConfig]:
 
 
 def _workflow(tool: Tool) -> WorkflowConfig:
-    tolerance_s = tool.tolerance_s or 0.0
-    join_max, join_window_s = _joins(tool, tolerance_s) if tool.joinable and not tool.traceable else (0, 1.0)
-    return WorkflowConfig(
-        lane=tool.lane,
-        batch=tool.lane == "bulk" and tolerance_s >= PATIENT_S,
-        join_max=join_max,
-        join_window_s=join_window_s,
-        traceable=tool.traceable,
-    )
-
-
-def _joins(tool: Tool, tolerance_s: float) -> tuple[int, float]:
-    """As many together as are answered in time even if that takes twice as long as usual, and what is left of the
-    tolerance then, up to a half of it, to wait for each other in."""
-    usual_s, per_answer_s = USUAL.ttft_s, tool.output_tokens[0] / USUAL.tokens_per_s
-    longest_s = tolerance_s * (1 - LEAST_WINDOW)
-    most = min(MOST_JOINED, int((longest_s / SLOW - usual_s) / per_answer_s))
-    if most < 2:
-        return 0, 1.0
-    return most, min(tolerance_s * MOST_WINDOW, tolerance_s - SLOW * (usual_s + most * per_answer_s))
+    told = WorkflowConfig(lane=tool.lane, traceable=tool.traceable)
+    if tool.tolerance_s is None:
+        return told
+    if tool.lane == "bulk" and tool.tolerance_s >= PATIENT_S:
+        return replace(told, batch=True)
+    if tool.joinable and not tool.traceable:
+        return replace(
+            told, join_max=MOST_JOINED, join_window_s=tool.tolerance_s * WINDOW, join_within_s=tool.tolerance_s
+        )
+    return told
 
 
 def compared(plant: Plant, side: str, *, seed: int = 0, days: float | None = None, latency: str = "typical") -> Run:
@@ -92,6 +80,7 @@ def _setup(plant: Plant, side: str, seed: int, latency: Any) -> Setup:
         follow_ups="wait",
         latency=latency,
         marked=False,
+        places_markers=True,
         workflows=workflows_of(plant.tools),
         batches=TYPICAL_BATCHES,
         length_inside=True,

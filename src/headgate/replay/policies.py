@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 from headgate.call import Call, Kind
 from headgate.clock import Clock
-from headgate.config.schema import Config, LaneConfig, WorkflowConfig
+from headgate.config.schema import Config, LaneConfig, PromptCacheConfig, WorkflowConfig
 from headgate.engine.engine import Engine
 from headgate.errors import Refused
 from headgate.net.client import Dial
@@ -51,6 +51,7 @@ class Terms:
         lanes: Headgate's, beside or instead of its own.
         max_wait_s: longest wait in every lane; None waits as long as it takes.
         workflows: Headgate's policies.
+        places_markers: Headgate may put cache markers on prompts.
         length_inside: prompts ask the simulator for the length of their answers.
     """
 
@@ -62,6 +63,7 @@ class Terms:
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     max_wait_s: float | None = None
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
+    places_markers: bool = False
     length_inside: bool = False
 
 
@@ -93,6 +95,7 @@ class Headgate:
             upstream=replace(config.upstream, base_url=base_url, max_connections=ENDLESS),
             lanes={name: _patient(lane, terms.max_wait_s) for name, lane in (config.lanes | dict(terms.lanes)).items()},
             workflows=dict(terms.workflows),
+            prompt_cache=PromptCacheConfig(mode="auto" if terms.places_markers else "off"),
         )
         self.engine: Engine = engine_in_memory(config, _Unwritten(), None, clock, ("sk-ant-replay",), terms.seed, dial)
         self._clock = clock

@@ -41,6 +41,7 @@ class Setup:
         max_wait_s: longest wait in Headgate's lanes; None waits as long as it takes.
         lanes: of Headgate's, where they are not its own.
         workflows: Headgate's policies.
+        places_markers: Headgate may put cache markers on prompts that carry none.
         scenario: what goes wrong when, by name or file.
         batches: how Message Batches go.
         length_inside: prompts ask the simulator for the length of their answers; a header does otherwise.
@@ -60,6 +61,7 @@ class Setup:
     max_wait_s: float | None = None
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
+    places_markers: bool = False
     scenario: str | None = None
     batches: Batches = field(default_factory=Batches)
     length_inside: bool = False
@@ -148,6 +150,7 @@ def play(workload: Workload, setup: Setup) -> Run:
         lanes={name: LaneConfig() for name in workload.lanes if name not in Config().lanes} | dict(setup.lanes),
         max_wait_s=setup.max_wait_s,
         workflows=setup.workflows,
+        places_markers=setup.places_markers,
         length_inside=setup.length_inside,
     )
 

@@ -1,0 +1,358 @@
+"""Where to put cache markers, and for how long, so that prompts cost least (claude-api.md §9).
+
+For every call the planner finds out how much of its prompt it has seen before and when, tells the statistics (reuse.py)
+what has come again, and asks them what of this prompt will.  What the cache holds is marked, since reading is cheap and
+makes it live on; beyond it the prompt is written up to the border at which the expected saving is greatest, for five
+minutes or an hour, if the stakes (cache_stakes.py) allow it.  A border that is marked stays marked for as long as it
+lives, so a conversation is treated alike from turn to turn.
+
+Pure: time is an argument, in seconds on any clock that never goes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+from headgate.core.body import Ttl
+from headgate.core.cache_stakes import CacheStakes
+from headgate.core.prefix import MOST_MARKERS, TTL_S, Border
+from headgate.core.reuse import Context, Rates, Reuse, Segment, Sighting
+
+__all__ = ["Plan", "Planner", "Terms"]
+
+BORDERS_KEPT = 100_000
+"""Borders remembered; the longest unused are forgotten."""
+LEAST_KEPT_ALIVE_TOKENS = 2_000
+"""Shorter beginnings are not worth a request of their own."""
+
+_FIRST: Rates = (0.02, 0.04, 0.08, 0.05, 0.05)
+"""What is guessed of a beginning that was never seen: below what pays, so that it must show first."""
+_SEEN: Rates = (0.08, 0.14, 0.28, 0.08, 0.05)
+"""And of one that was: what came twice comes a third time with a chance of 0.43 within five minutes (the conversations
+of traces: 0.36 to 0.6)."""
+_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.08, 0.1)
+_TRUST_AFTER = 20.0
+"""So many observations weigh as much as the guess."""
+_CAREFUL_TRUST_AFTER = 8.0
+_TIMES_STEPS = (2, 3, 6)
+_AGO_STEPS = (100.0, 300.0)
+_GROWTH_STEPS = (4_000, 12_000)
+"""Bytes."""
+
+
+class Terms(NamedTuple):
+    """What a model charges for a token of input, in pico-dollars, and the shortest beginning that it caches."""
+
+    input: float
+    write_5m: float
+    write_1h: float
+    read: float
+    least_tokens: int
+
+
+class _Node:
+    """A border that was seen."""
+
+    __slots__ = ("last_s", "sighting", "times", "ttl", "until_s")
+
+    def __init__(self) -> None:
+        self.sighting: Sighting | None = None
+        """The last call that went past it, while nobody has since."""
+        self.times = 0
+        self.last_s = -inf
+        self.until_s = -inf
+        """Until when the cache holds it, as far as we know."""
+        self.ttl: Ttl = "5m"
+
+
+class _Prompt(NamedTuple):
+    """A prompt by the borders that can be marked, which are counted from 0."""
+
+    workflow: str
+    terms: Terms
+    tokens_per_byte: float
+    now_s: float
+    borders: Sequence[Border]
+    sizes: Sequence[int]
+    """Bytes up to each border."""
+    total: int
+    """Bytes of all of it."""
+
+    def size(self, at: int) -> int:
+        """Bytes up to a border; 0 for none, -1."""
+        return self.sizes[at] if at >= 0 else 0
+
+    def stake(self, hot: int, hour: int, last: int) -> float:
+        """What writing beyond `hot` costs above the price of input: up to `hour` for an hour, the rest up to `last`."""
+        read = self.size(hot)
+        for_an_hour = max(read, self.size(hour))
+        for_5m = max(for_an_hour, self.size(last))
+        terms = self.terms
+        return self.tokens_per_byte * (
+            (for_an_hour - read) * (terms.write_1h - terms.input)
+            + (for_5m - for_an_hour) * (terms.write_5m - terms.input)
+        )
+
+
+class _Stretch(NamedTuple):
+    """Borders that are judged alike."""
+
+    segment: Segment
+    last: int
+    """The last of them."""
+
+    @property
+    def seen(self) -> bool:
+        return self.segment.overall is not None
+
+
+class Plan:
+    """Where one prompt is marked."""
+
+    __slots__ = ("markers", "staked", "terms", "to_read", "written")
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.markers: list[tuple[Border, Ttl]] = []
+        """In the prompt's order."""
+        self.to_read: list[_Node] = []
+        self.written: list[_Node] = []
+        self.staked = 0.0
+
+
+class Planner:
+    """Plans for all calls that share a cache."""
+
+    def __init__(self, *, keeps_alive: bool = False, kept: int = BORDERS_KEPT) -> None:
+        self.stakes = CacheStakes()
+        self._keeps_alive = keeps_alive
+        self._kept = kept
+        self._nodes: OrderedDict[int, _Node] = OrderedDict()
+        self._reuse = Reuse()
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def plan(
+        self, workflow: str, borders: Sequence[Border], terms: Terms, *, tokens_per_byte: float, now_s: float
+    ) -> Plan:
+        """Decide for a call that is about to be sent.
+
+        Args:
+            borders: of its whole prompt.
+            tokens_per_byte: what the estimator says of this kind of call.
+        """
+        self._reuse.pass_time(now_s)
+        least_size = terms.least_tokens / tokens_per_byte
+        places = [border for border in borders if border.size >= least_size and border.part]
+        total = borders[-1].size if borders else 0
+        self.stakes.prompt(total * tokens_per_byte * terms.input, now_s)
+        plan = Plan(terms)
+        if places:
+            sizes = [border.size for border in places]
+            prompt = _Prompt(workflow, terms, tokens_per_byte, now_s, places, sizes, total)
+            known = self._known(prompt)
+            hot = max((at for at, node in enumerate(known) if node.until_s > now_s), default=-1)
+            stretches = self._stretches(prompt, known)
+            nodes = self._remember(prompt, self._reuse.watch([stretch.segment for stretch in stretches], now_s))
+            hour, last = self._afford(prompt, stretches, hot, *self._choose(prompt, stretches, hot))
+            if hot >= 0 or last >= 0:
+                self._mark(plan, prompt, stretches, nodes, hot, hour, last)
+        return plan
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def _known(self, prompt: _Prompt) -> list[_Node]:
+        """The borders that were seen before, from the first one on.  The statistics are told of them."""
+        known: list[_Node] = []
+        nodes = self._nodes
+        sighting: Sighting | None = None
+        begin = end = 0
+        for border in prompt.borders:
+            node = nodes.get(border.digest)
+            if node is None:
+                break
+            known.append(node)
+            if node.sighting is not sighting:
+                if sighting is not None:
+                    self._reuse.came_again(sighting, begin, end, prompt.now_s)
+                sighting = node.sighting
+                begin = end
+            end = border.size
+        if sighting is not None:
+            self._reuse.came_again(sighting, begin, end, prompt.now_s)
+        return known
+
+    def _stretches(self, prompt: _Prompt, known: Sequence[_Node]) -> list[_Stretch]:
+        """The prompt by context."""
+        workflow, _, _, now_s, borders, sizes, total = prompt
+        found: list[_Stretch] = []
+        begin = 0
+        growth = _step(total - prompt.size(len(known) - 1), _GROWTH_STEPS)
+        kinds = [(_step(node.times, _TIMES_STEPS), _step(now_s - node.last_s, _AGO_STEPS)) for node in known]
+        for at, kind in enumerate(kinds):
+            if at + 1 == len(kinds) or kinds[at + 1] != kind:
+                context, overall = self._seen_contexts(workflow, *kind, growth)
+                found.append(_Stretch(Segment(context, begin, sizes[at], overall=overall), at))
+                begin = sizes[at]
+        first, end = len(known), len(sizes) - 1
+        if first > end:
+            return found
+        size = total.bit_length()
+        for where, last, step in (
+            ("instructions", max((at for at in range(first, end) if borders[at].part != "messages"), default=-1), size),
+            ("history", end - 1, size),
+            ("end", end, growth),
+        ):
+            if last >= first and sizes[last] > begin:
+                context = self._first_context(workflow, where, bool(known), step)
+                found.append(_Stretch(Segment(context, begin, sizes[last]), last))
+                begin = sizes[last]
+        return found
+
+    def _seen_contexts(self, workflow: str, times: int, ago: int, growth: int) -> tuple[Context, Context]:
+        """Of what was seen so often, so long ago, and is now followed by so much that is new; and of all that was seen
+        so often."""
+        context = self._reuse.context
+        prior = _SEEN_LONG_AGO if ago == len(_AGO_STEPS) else _SEEN
+        overall = context((workflow, times), _SEEN, strength=_TRUST_AFTER, careful=True)
+        wide = context((workflow, times, prior), prior, strength=_TRUST_AFTER, careful=False)
+        return context((workflow, times, ago, growth), wide, strength=_TRUST_AFTER, careful=False), overall
+
+    def _first_context(self, workflow: str, where: str, follows: bool, step: int) -> Context:
+        context = self._reuse.context
+        wide = context((workflow, where, follows), _FIRST, strength=_CAREFUL_TRUST_AFTER, careful=True)
+        return context((workflow, where, follows, step), wide, strength=_CAREFUL_TRUST_AFTER, careful=True)
+
+    def _remember(self, prompt: _Prompt, sighting: Sighting | None) -> list[_Node]:
+        nodes = self._nodes
+        found: list[_Node] = []
+        for border in prompt.borders:
+            digest = border.digest
+            node = nodes.get(digest)
+            if node is None:
+                node = nodes[digest] = _Node()
+            else:
+                nodes.move_to_end(digest)
+            node.sighting = sighting
+            node.times += 1
+            node.last_s = prompt.now_s
+            found.append(node)
+        while len(nodes) > self._kept:
+            nodes.popitem(last=False)
+        return found
+
+    # -- the choice ---------------------------------------------------------------------------------------------
+
+    def _choose(self, prompt: _Prompt, stretches: Sequence[_Stretch], hot: int) -> tuple[int, int]:
+        """Up to which border to write for an hour, and up to which for five minutes; -1 for none.
+
+        What comes again in time is read instead of written again.
+        """
+        terms, now_s, read = prompt.terms, prompt.now_s, prompt.size(hot)
+        extra_5m, extra_1h = terms.write_5m - terms.input, terms.write_1h - terms.input
+        saved, saved_1h = terms.write_5m - terms.read, terms.write_1h - terms.read
+        hour, choice = -1, (-1, -1)
+        value = lead = best_lead = best = 0.0
+        for segment, last in stretches:
+            size = segment.end - max(segment.begin, read)
+            if size <= 0:
+                continue
+            chances = segment.context.chances(now_s)
+            for_5m = saved * chances.within_5m - extra_5m
+            if self._keeps_alive:
+                refresh = terms.read * (1.0 - chances.within_5m)
+                for_5m = max(for_5m, saved * chances.within_10m - extra_5m - refresh)
+            for_1h = saved * chances.within_1h - extra_1h
+            if segment.overall is not None:
+                # What has been seen goes on coming: an hour is worth it if it is on the long run, however soon the
+                # next one comes.
+                overall = segment.overall.chances(now_s)
+                on_the_run = saved_1h * overall.within_1h - extra_1h - max(0.0, saved * overall.within_5m - extra_5m)
+                for_1h = max(for_1h, max(0.0, for_5m) + on_the_run)
+            value += size * for_5m
+            lead += size * (for_1h - for_5m)
+            if lead > best_lead:
+                best_lead, hour = lead, last
+            if value + best_lead > best:
+                best, choice = value + best_lead, (hour, last)
+        return choice
+
+    def _afford(
+        self, prompt: _Prompt, stretches: Sequence[_Stretch], hot: int, hour: int, last: int
+    ) -> tuple[int, int]:
+        """As much of it as the stakes allow."""
+        room = self.stakes.room
+        for at in (last, *(stretch.last for stretch in reversed(stretches) if stretch.last < last)):
+            if at <= hot:
+                break
+            if prompt.stake(hot, min(hour, at), at) <= room:
+                return min(hour, at), at
+        return -1, -1
+
+    def _mark(
+        self,
+        plan: Plan,
+        prompt: _Prompt,
+        stretches: Sequence[_Stretch],
+        nodes: Sequence[_Node],
+        hot: int,
+        hour: int,
+        last: int,
+    ) -> None:
+        """Markers where it is read and written, and then where calls have parted before, the longest first."""
+        now_s = prompt.now_s
+        wanted = {at for at in (hot, hour, last) if at >= 0}
+        end = max(wanted)
+        for seen in (True, False):
+            for stretch in reversed(stretches):
+                if len(wanted) < MOST_MARKERS and stretch.seen is seen and stretch.last < end:
+                    wanted.add(stretch.last)
+        ttl: Ttl = "5m"
+        for at in sorted(wanted, reverse=True):
+            node = nodes[at]
+            if at <= hour or (node.until_s > now_s and node.ttl == "1h"):
+                ttl = "1h"  # and of all before it: longer lifetimes come first
+            plan.markers.append((prompt.borders[at], ttl))
+            if node.until_s > now_s:
+                plan.to_read.append(node)
+                node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])
+            elif at > hot:  # what is shorter than what is read is not written
+                plan.written.append(node)
+                node.ttl = ttl
+                node.until_s = now_s + TTL_S[ttl]
+        plan.markers.reverse()
+        plan.staked = prompt.stake(hot, hour, last)
+        self.stakes.add(-plan.staked)
+
+    # -- what came of it ----------------------------------------------------------------------------------------
+
+    def answered(self, plan: Plan, *, read: int, written_5m: int, written_1h: int) -> None:
+        """A request with these markers was answered, and so many tokens were read and written."""
+        terms = plan.terms
+        cost = (terms.write_5m - terms.input) * written_5m + (terms.write_1h - terms.input) * written_1h
+        self.stakes.add(plan.staked + (terms.input - terms.read) * read - cost)
+        plan.staked = 0.0
+        if not read:
+            _forget(plan.to_read)
+        if not written_5m and not written_1h:
+            _forget(plan.written)  # too short after all, or another had written it
+
+    def failed(self, plan: Plan) -> None:
+        """It came to nothing, so it has written nothing."""
+        self.stakes.add(plan.staked)
+        plan.staked = 0.0
+        _forget(plan.written)
+
+
+def _forget(nodes: Sequence[_Node]) -> None:
+    for node in nodes:
+        node.until_s = -inf
+
+
+def _step(value: float, bounds: Sequence[float]) -> int:
+    """How many of the bounds `value` has reached."""
+    return sum(value >= bound for bound in bounds)

@@ -1,0 +1,221 @@
+"""Have Claude's prompt cache used where callers do not ask for it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Container, Coroutine, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from headgate.call import Call, Kind, Reply
+from headgate.clock import Clock, utc_day
+from headgate.config.schema import WorkflowConfig
+from headgate.core.body import Marker, mark_document, with_markers
+from headgate.core.catalog import Catalog
+from headgate.core.estimate import Estimator, Habit
+from headgate.core.prefix import ATTRIBUTION, TTL_S, Border, Prefix, borders_of, prefixes_at
+from headgate.core.price import PriceBook
+from headgate.core.prompt_cache import Plan, Planner, Terms
+from headgate.engine.filter import Proceed
+from headgate.usage import Usage
+
+__all__ = ["Placement", "PromptCache"]
+
+LEAST_BODY_BYTES = 1_500
+"""A shorter body cannot hold a beginning that any model caches: 512 tokens."""
+ACCOUNTS_KEPT = 64
+"""Callers in this process may bring API keys of their own, each of which may have a cache of its own."""
+BOUND_KEPT = 1_024
+"""System prompts of conversations whose thinking is bound."""
+PICO_PER_USD_PER_MILLION = 10**6
+
+_KEPT_ELSEWHERE = ("thread", "fallback_credit_token", "context_management", "container", "mcp_servers", "compaction")
+"""Fields of requests whose prompt the API itself holds or changes, or that must stay as they were asked for."""
+
+
+class Placement:
+    """What was decided for one call."""
+
+    __slots__ = ("_borders", "_plan", "_planner", "asked", "marked")
+
+    def __init__(
+        self,
+        planner: Planner,
+        plan: Plan,
+        borders: list[Border],
+        *,
+        asked: dict[str, Any],
+        marked: dict[str, Any],
+    ) -> None:
+        self._planner = planner
+        self._plan = plan
+        self._borders = borders
+        self.asked = asked
+        """The request without markers."""
+        self.marked = marked
+        """And with them."""
+
+    def prefixes(self, tokens_per_byte: float, least_tokens: float) -> tuple[Prefix, ...]:
+        """As `prefixes_of` the marked document, which need not be read again."""
+        lives = {border.digest: TTL_S[ttl] for border, ttl in self._plan.markers}
+        marks = {at: lives[border.digest] for at, border in enumerate(self._borders) if border.digest in lives}
+        return prefixes_at(self._borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
+
+    def settle(self, usage: Usage | None) -> None:
+        """An attempt is over: with this usage, or without having begun to answer."""
+        if usage is None:
+            self._planner.failed(self._plan)
+        else:
+            own = usage.own
+            self._planner.answered(
+                self._plan, read=own.cache_read, written_5m=own.cache_write_5m, written_1h=own.cache_write_1h
+            )
+
+
+class PromptCache:
+    """Marks prompts for the cache, as core/prompt_cache.py decides.
+
+    Above all that prices a call or reserves for it; below Affinity, which knows what the API itself holds of a prompt.
+    Workflows whose calls are joined or put in batches are not marked here: what is sent for them is made further down,
+    and marked there, by `place`.  Nothing but markers is added, and nothing to a request that has one, comes from
+    Claude Code, redeems a fallback credit, or whose thinking is bound to its prompt.
+    """
+
+    def __init__(
+        self,
+        prices: PriceBook,
+        catalog: Catalog,
+        estimator: Estimator,
+        clock: Clock,
+        *,
+        auto: bool,
+        workflows: Mapping[str, WorkflowConfig],
+        made_below: Container[str] = (),
+    ) -> None:
+        """
+        Args:
+            auto: for workflows that do not say.
+            made_below: workflows whose requests are made by a filter below.
+        """
+        self._prices = prices
+        self._catalog = catalog
+        self._estimator = estimator
+        self._clock = clock
+        self._auto = auto
+        self._by_workflow = {
+            name: workflow.prompt_cache == "auto"
+            for name, workflow in workflows.items()
+            if workflow.prompt_cache is not None
+        }
+        self._made_below = made_below
+        self._planners: OrderedDict[str | None, Planner] = OrderedDict()
+        self._terms: dict[tuple[str, date], Terms] = {}
+        self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether no workflow can have its prompts marked."""
+        return not self._auto and not any(self._by_workflow.values())
+
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        if call.kind is Kind.MESSAGES and call.record.workflow not in self._made_below:
+            self.place(call)
+        return proceed(call)
+
+    def place(self, call: Call) -> None:
+        """Mark the prompt of `call` where that pays."""
+        if len(call.body) < LEAST_BODY_BYTES or not self._by_workflow.get(call.record.workflow, self._auto):
+            return
+        document, model = call.document, call.record.model
+        if document is None or model is None or not self._may_be_marked(call, document, model):
+            return
+        terms = self._terms_of(model, utc_day(call.record.started_ms))
+        if terms is None:
+            return
+        borders = borders_of(document)
+        planner = self._planner_of(call.own_key)
+        plan = planner.plan(
+            call.record.workflow,
+            borders,
+            terms,
+            tokens_per_byte=self._habit_of(call, model).tokens_per_byte,
+            now_s=self._clock.now_s(),
+        )
+        if plan.markers:
+            markers = [Marker(border.part, border.at, border.block, ttl) for border, ttl in plan.markers if border.part]
+            marked = mark_document(document, markers)
+            call.rewrite(marked, with_markers(call.body, markers))
+            call.record.cache_plan = ",".join(ttl for _, ttl in plan.markers)
+            call.placement = Placement(planner, plan, borders, asked=document, marked=marked)
+
+    # -- what is left alone -------------------------------------------------------------------------------------
+
+    def _may_be_marked(self, call: Call, document: dict[str, Any], model: str) -> bool:
+        if b'"cache_control"' in call.body or any(field in document for field in _KEPT_ELSEWHERE):
+            return False
+        return not _is_claude_code(call, document) and not self._thinking_is_bound(call, model)
+
+    def _thinking_is_bound(self, call: Call, model: str) -> bool:
+        """Whether the call sends thinking back to a model that checks what it came after, or calls like it have: then
+        what comes before must be the same in all turns, and was not marked in those before."""
+        if not self._catalog.model(model).prefix_check:
+            return False
+        key = (call.record.workflow, call.record.system_hash, model)
+        if b'thinking"' in call.body and _sends_thinking(call.document or {}):
+            self._bound[key] = None
+            if len(self._bound) > BOUND_KEPT:
+                self._bound.popitem(last=False)
+        return key in self._bound
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def _planner_of(self, own_key: str | None) -> Planner:
+        planner = self._planners.get(own_key)
+        if planner is None:
+            planner = self._planners[own_key] = Planner()
+            if len(self._planners) > ACCOUNTS_KEPT:
+                self._planners.popitem(last=False)
+        return planner
+
+    def _terms_of(self, model: str, day: date) -> Terms | None:
+        """None for a model without a price."""
+        terms = self._terms.get((model, day))
+        row = self._prices.find(model, day) if terms is None else None
+        if row is not None:
+            band = row.bands[0]
+            terms = self._terms[model, day] = Terms(
+                _pico(band.input),
+                _pico(band.cache_write_5m),
+                _pico(band.cache_write_1h),
+                _pico(band.cache_read),
+                self._catalog.model(model).min_cacheable_tokens,
+            )
+        return terms
+
+    def _habit_of(self, call: Call, model: str) -> Habit:
+        return self._estimator.habit(call.record.workflow, model, self._catalog.model(model).tokenizer)
+
+
+def _pico(usd_per_million: Decimal) -> float:
+    return float(usd_per_million * PICO_PER_USD_PER_MILLION)
+
+
+def _is_claude_code(call: Call, document: dict[str, Any]) -> bool:
+    if call.record.workflow == "claude-code":
+        return True
+    system = document.get("system")
+    first = system[0] if isinstance(system, list) and system else None
+    if isinstance(first, dict) and str(first.get("text")).startswith(ATTRIBUTION):
+        return True
+    return any(name.lower() == b"user-agent" and value.startswith(b"claude-cli") for name, value in call.headers)
+
+
+def _sends_thinking(document: dict[str, Any]) -> bool:
+    messages = document.get("messages")
+    return any(
+        isinstance(block, dict) and block.get("type") in ("thinking", "redacted_thinking")
+        for message in (messages if isinstance(messages, list) else ())
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
+        for block in message["content"]
+    )

@@ -1,0 +1,184 @@
+"""Prompts are marked for Claude's cache where that pays, and nothing else is done to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
+from headgate.core.prefix import prefixes_of
+from support.world import play
+
+MODEL = "claude-sonnet-5"
+CHECKING = "claude-sonnet-5-5"
+RULES = "Answer by the rules of the house, in one word. " * 250
+CALLS = 60
+
+
+def body(number=0, **fields: Any) -> dict[str, Any]:
+    return {"system": RULES, "messages": [{"role": "user", "content": f"question {number}"}]} | fields
+
+
+async def ask_many(world, *, calls=CALLS, every_s=5.0, make=body, **options):
+    """Calls with the same rules, one after the other; all answers."""
+    answers = []
+    for number in range(calls):
+        answers.append(
+            await world.ask(
+                model=options.get("model", MODEL),
+                workflow="w",
+                body=make(number),
+                **{name: value for name, value in options.items() if name != "model"},
+            )
+        )
+        await world.engine.clock.sleep(every_s)
+    return answers
+
+
+def test_rules_that_come_again_and_again_are_read_from_the_cache():
+    """Nobody asked for it: what all calls of a workflow begin with is marked once it has shown to come again."""
+    last = play(ask_many)[-1]
+
+    assert last.record.cache_plan == "5m"
+    assert last.record.cache_read_tokens > 2_000
+    assert last.record.input_tokens < 30
+
+
+def test_it_costs_less_than_without():
+    """By the simulator's own invoice."""
+
+    async def invoice(world):
+        await ask_many(world)
+        return world.sim.world.books.totals.cost_pico
+
+    assert play(invoice) < 0.75 * play(invoice, config=Config(prompt_cache=PromptCacheConfig(mode="off")))
+
+
+def test_inv_17_a_marked_request_is_the_callers_but_for_its_markers():
+    """A system prompt that is a string becomes one block, and that block has the marker; no other byte is touched."""
+
+    async def scene(world):
+        await ask_many(world)
+        call = world.make(model=MODEL, workflow="w", body=body())
+        before = call.body
+        return before, (await world.send(call)).call.body
+
+    before, sent = play(scene)
+
+    rules = msgspec.json.encode(RULES)
+    marked = b'[{"type":"text","text":' + rules + b',"cache_control":{"type":"ephemeral"}}]'
+    assert sent == before.replace(b'"system":' + rules, b'"system":' + marked)
+    assert sent != before
+
+
+def test_calls_that_are_not_marked_go_out_as_they_came():
+    """Byte for byte, however they are written."""
+
+    async def scene(world):
+        call = world.make(model=MODEL, body=body())
+        before = call.body
+        return before == (await world.send(call)).call.body
+
+    assert play(scene)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "headers"),
+    [
+        (MODEL, {"system": [{"type": "text", "text": RULES},
+                            {"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}]}, []),
+        (MODEL, {"cache_control": {"type": "ephemeral"}}, []),
+        (MODEL, {}, [(b"User-Agent", b"claude-cli/2.1.329 (external, cli)")]),
+        (MODEL, {"system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=2"},
+                            {"type": "text", "text": RULES}]}, []),
+    ],
+)  # fmt: skip
+def test_whoever_places_markers_himself_is_left_alone(model, fields, headers):
+    """Claude Code does, whatever one of its requests has."""
+
+    async def scene(world):
+        for number in range(CALLS):
+            call = world.make(model=model, workflow="w", body=body(number, **fields))
+            call.headers += headers
+            before = call.body
+            await world.send(call)
+            assert call.body == before
+            await world.engine.clock.sleep(5.0)
+
+    play(scene)
+
+
+def thoughtful(number, **fields):
+    """A conversation that sends thinking back, of which each turn begins as the one before."""
+    said = [{"type": "thinking", "thinking": "", "signature": "c2ln"}, {"type": "text", "text": "Yes."}]
+    return body(number, messages=[
+        {"role": "user", "content": "first"}, {"role": "assistant", "content": said},
+        {"role": "user", "content": f"question {number}"},
+    ], **fields)  # fmt: skip
+
+
+def test_a_conversation_whose_thinking_is_bound_to_its_prompt_is_left_alone():
+    """§9.10: whether a marker is a change of the prompt is not known, so there is none, in any turn."""
+
+    async def scene(world):
+        answers = await ask_many(world, model=CHECKING, make=thoughtful)
+        return [answer.record.cache_plan for answer in answers]
+
+    assert set(play(scene)) == {None}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(prompt_cache=PromptCacheConfig(mode="off")),
+        Config(workflows={"w": WorkflowConfig(prompt_cache="off")}),
+    ],
+)
+def test_it_can_be_turned_off(config):
+    """For all, or for a workflow."""
+    answers = play(ask_many, config=config)
+
+    assert {answer.record.cache_plan for answer in answers} == {None}
+
+
+def test_one_workflow_can_have_it_alone():
+    """The rest is off."""
+    config = Config(prompt_cache=PromptCacheConfig(mode="off"), workflows={"w": WorkflowConfig(prompt_cache="auto")})
+
+    assert play(ask_many, config=config)[-1].record.cache_plan == "5m"
+
+
+def test_admission_reserves_only_what_the_cache_will_not_serve():
+    """The input limit does not count what is read: markers are there before permits are asked for."""
+    answers = play(ask_many)
+
+    first, last = answers[0].call.attempt.record, answers[-1].call.attempt.record
+    assert last.estimated_input_tokens < 0.1 * first.estimated_input_tokens
+
+
+def test_admission_and_planner_see_the_same_beginnings():
+    """One pass over the prompt serves both."""
+    last = play(ask_many)[-1].call
+
+    assert last.placement is not None
+    assert last.placement.prefixes(0.3, 512) == prefixes_of(last.document, last.body, least_tokens=512)
+
+
+def test_a_request_that_fails_before_its_answer_has_written_nothing():
+    """The next one is asked to write again."""
+
+    async def scene(world):
+        answers = await ask_many(world, calls=CALLS)
+        await world.engine.clock.sleep(1_000.0)
+        failed = await world.ask("overloaded; times=9", model=MODEL, workflow="w", body=body(1))
+        after = await world.ask(model=MODEL, workflow="w", body=body(2))
+        return answers[-1], failed, after
+
+    warm, failed, after = play(scene)
+
+    assert warm.record.cache_read_tokens
+    assert not failed.ok
+    assert after.record.cache_read_tokens == 0
+    assert after.record.cache_plan == "5m"
