@@ -281,10 +281,32 @@ class Reason(StrEnum):
 
     Nothing; or raise the budget."""
     MAX_TOKENS_LOWERED = "max_tokens_lowered"
-    """A strict budget had less left than its `max_tokens` could cost, so they were lowered, not below what answers of
-    its workflow need.
+    """Its `max_tokens` were lowered: to the workflow's `max_tokens_ceiling`, or, not below what answers of its workflow
+    need, to what a strict budget has left.
 
-    Nothing.  If answers end with `max_tokens`, raise the budget."""
+    Nothing.  If answers end with `max_tokens`, raise the ceiling or the budget."""
+    MODEL_CHOSEN = "model_chosen"
+    """Another model was asked than it named, as its workflow's `model` or one of its `rules` says; `x-headgate-model`
+    names it.
+
+    Nothing.  `calls.shaped` in the ledger tells which rule."""
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    """It names a model that its workflow may not use (`models`), itself or for a tool or a fallback of the API's.
+
+    Ask a model that the message names, or have the list changed."""
+    HISTORY_CUT = "history_cut"
+    """The oldest turns of its conversation were left out, since it is longer than `history_max_turns` or
+    `history_max_tokens`.
+
+    Nothing; or raise the bound.  `calls.dropped_messages` in the ledger tells how many."""
+    INPUT_TOO_LONG = "input_too_long"
+    """Its prompt has more tokens than its workflow allows (`max_input_tokens`).
+
+    Send less, or have the bound raised."""
+    MEMO = "memo"
+    """The same request was answered before, and got that answer again (`memo`).
+
+    Nothing; the header `age` says how old it is."""
     LANE_CLOSED = "lane_closed"
     """The lane is closed (`open`) for longer than the call may wait.
 

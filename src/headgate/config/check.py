@@ -86,6 +86,12 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
                 "give each a name of its own"
             )
         names.append(credential.name)
+    ids = [upstream.api_key_id, *(credential.api_key_id for credential in upstream.credentials)]
+    if any(ids) and (None in ids or len(set(ids)) < len(ids)):
+        raise ConfigError(
+            f"{place('upstream', 'api_key_id')}: upstream.api_key_id and those of upstream.credentials must be given "
+            "for all keys, each its own, or for none: what cannot be told apart cannot be compared"
+        )
 
 
 def _check_name(name: str, what: str, where: str) -> None:
@@ -204,6 +210,8 @@ def _check_numbers(config: Config, place: Place) -> None:
                     "or more"
                 )
         _check_joining(name, workflow, place)
+        _check_shape(name, workflow, place)
+        _check_memo(name, workflow, place)
         if workflow.max_concurrency is not None and config.limits.share_by != "workflow":
             raise ConfigError(
                 f"{place('workflows', name, 'max_concurrency')}: workflows.{name}.max_concurrency caps who shares a "
@@ -252,6 +260,48 @@ def _check_joining(name: str, workflow: WorkflowConfig, place: Place) -> None:
         raise ConfigError(
             f"{place('workflows', name, 'join_users')}: workflows.{name}.join_users without join_max, so that nothing "
             "is joined; set join_max, such as 8, or take it out"
+        )
+
+
+def _check_shape(name: str, workflow: WorkflowConfig, place: Place) -> None:
+    for field in ("deadline_s", "max_tokens", "max_tokens_ceiling", "max_input_tokens", "history_max_turns",
+                  "history_max_tokens"):  # fmt: skip
+        value = getattr(workflow, field)
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(f"{place('workflows', name, field)}: workflows.{name}.{field} must be a number above 0")
+    default, ceiling = workflow.max_tokens, workflow.max_tokens_ceiling
+    if default is not None and ceiling is not None and default > ceiling:
+        raise ConfigError(
+            f"{place('workflows', name, 'max_tokens')}: workflows.{name}.max_tokens is more than its "
+            "max_tokens_ceiling, so it would never be asked for; lower it, or raise the ceiling"
+        )
+    if workflow.model is not None and workflow.models and workflow.model not in workflow.models:
+        raise ConfigError(
+            f"{place('workflows', name, 'model')}: workflows.{name}.model is not among workflows.{name}.models, the "
+            "models that are allowed; add it there"
+        )
+    for number, rule in enumerate(workflow.rules):
+        if rule.max_input_tokens is not None and rule.max_input_tokens <= 0:
+            raise ConfigError(
+                f"{place('workflows', name, 'rules', number, 'max_input_tokens')}: workflows.{name}.rules[{number}]."
+                "max_input_tokens must be a whole number above 0, or no call ever fits the rule"
+            )
+
+
+def _check_memo(name: str, workflow: WorkflowConfig, place: Place) -> None:
+    if not 0 < workflow.memo_max_age_s < float("inf"):
+        raise ConfigError(
+            f"{place('workflows', name, 'memo_max_age_s')}: workflows.{name}.memo_max_age_s must be a number above 0"
+        )
+    if workflow.memo and workflow.traceable:
+        raise ConfigError(
+            f"{place('workflows', name, 'memo')}: workflows.{name} is traceable, so that each answer comes from a "
+            "request of its own, and memo gives answers again; take out one of the two"
+        )
+    if workflow.memo_users and not workflow.memo:
+        raise ConfigError(
+            f"{place('workflows', name, 'memo_users')}: workflows.{name}.memo_users without memo, so that no answer is "
+            "given again; set memo, or take it out"
         )
 
 

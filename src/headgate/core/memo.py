@@ -1,4 +1,4 @@
-"""Answers kept in memory, to be given again.  Pure: time is an argument; bounded by bytes and by age."""
+"""Answers kept in memory, to be given again.  Pure: time is an argument; bounded by bytes, asked for by age."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ class KeptAnswer(NamedTuple):
 class Memo:
     """The last answer to each request.  The longest unused go first when room is short."""
 
-    def __init__(self, max_bytes: int, max_age_s: float) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._max_age_s = max_age_s
         self._kept: OrderedDict[bytes, KeptAnswer] = OrderedDict()
         self._arriving = 0
         self.bytes = 0
@@ -68,13 +67,10 @@ class Memo:
         self._arriving -= size
         self.bytes -= size
 
-    def recall(self, key: bytes, now_s: float) -> KeptAnswer | None:
-        """What was answered last, unless it is too old."""
+    def recall(self, key: bytes, now_s: float, max_age_s: float) -> KeptAnswer | None:
+        """What was answered last, unless it is older than that; others may take it older."""
         answer = self._kept.get(key)
-        if answer is None:
-            return None
-        if now_s - answer.at_s > self._max_age_s:
-            self._drop(key)
+        if answer is None or now_s - answer.at_s > max_age_s:
             return None
         self._kept.move_to_end(key)
         return answer

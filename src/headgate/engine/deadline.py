@@ -18,11 +18,16 @@ class Deadline:
     `call.deadline_s`, so no attempt, no queue and no stream outlives it.
     """
 
-    def __init__(self, lanes: Mapping[str, LaneConfig]) -> None:
+    def __init__(self, lanes: Mapping[str, LaneConfig], workflows: Mapping[str, float]) -> None:
+        """`workflows`: those that have less time than their lane, and how much."""
         self._lanes = lanes
+        self._workflows = workflows
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         total_s = self._lanes[call.record.lane].total_timeout_s
+        own_s = self._workflows.get(call.record.workflow)
+        if own_s is not None and own_s < total_s:
+            total_s = own_s
         if call.requested_deadline_s is not None and call.requested_deadline_s < total_s:
             total_s = call.requested_deadline_s
         whole_s = call.arrived_s + total_s

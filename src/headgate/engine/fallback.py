@@ -6,25 +6,21 @@ from collections.abc import Coroutine, Mapping
 from datetime import date
 from typing import Any
 
-import msgspec
-
 from headgate.call import Call, Kind, OwnAnswer, Reply, ReplyStream
 from headgate.clock import Clock
 from headgate.config.schema import Config, WorkflowConfig
 from headgate.core.body import with_fields
-from headgate.core.canned import canned_message, without_usage
+from headgate.core.canned import canned_message
 from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy
 from headgate.core.price import PriceBook
 from headgate.engine.filter import Proceed
 from headgate.engine.jobs import JobQueue
-from headgate.engine.memo import KeepAnswers
+from headgate.engine.memo import KeepAnswers, given_again
 from headgate.engine.own_answer import OwnStream, own_reply
 from headgate.errors import ConfigError, Refused
 from headgate.events import Reason
 
 __all__ = ["Fallback", "fallback_policies"]
-
-_decode = msgspec.json.Decoder().decode
 
 
 def fallback_policies(
@@ -168,9 +164,7 @@ class Fallback:
         answer = self._answers.recall(call)
         if answer is None:
             return None
-        message = without_usage(_decode(answer.body))
-        age_s = int(self._clock.now_s() - answer.at_s)
-        return own_reply(call, message, OwnAnswer(model=message["model"]), headers=b"age: %d\r\n" % age_s)
+        return given_again(call, answer, self._clock.now_s())
 
     def _canned(self, call: Call, text: str, own: OwnAnswer) -> Reply:
         assert call.record.model is not None

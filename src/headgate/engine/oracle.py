@@ -81,6 +81,19 @@ class Oracle:
             await self._count(call, model, habit)
         return await proceed(call)
 
+    async def tokens_of(self, call: Call) -> int | None:
+        """The input tokens of a prompt, for who must know them; None if the API does not say in time."""
+        model = call.record.model
+        if call.counted_tokens is None and model is not None and self._may_ask(call):
+            await self._count(call, model, self._estimator.habit(
+                call.record.workflow, model, self._catalog.model(model).tokenizer
+            ))  # fmt: skip
+        return call.counted_tokens
+
+    def _may_ask(self, call: Call) -> bool:
+        """Not of what the API itself holds the most of."""
+        return self._clock.now_s() >= self._quiet_until_s and "thread" not in (call.document or {})
+
     def _wants(self, call: Call, model: str, habit: Habit) -> bool:
         """Whether to ask before permits are asked for."""
         return (
@@ -88,8 +101,7 @@ class Oracle:
             and not habit.calibrated
             and call.counted_tokens is None
             and (call.record.workflow, model) not in self._asking
-            and self._clock.now_s() >= self._quiet_until_s
-            and "thread" not in (call.document or {})  # the API holds the most of that prompt itself
+            and self._may_ask(call)
         )
 
     async def _count(self, call: Call, model: str, habit: Habit) -> None:
