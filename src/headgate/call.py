@@ -186,11 +186,6 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
             self.under_way.on_end(callback)
 
     @property
-    def unmarked(self) -> dict[str, Any] | None:
-        """The body, read, without the cache markers that Headgate placed: what is asked."""
-        return self.placement.asked if self.placement is not None else self.document
-
-    @property
     def attempt(self) -> Attempt:
         """The one under way, or the last."""
         return self.attempts[-1]

@@ -14,9 +14,10 @@ from headgate.config.schema import WorkflowConfig
 from headgate.core.body import Marker, mark_document, with_markers
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator, Habit
-from headgate.core.prefix import ATTRIBUTION, TTL_S, Border, Prefix, borders_of, prefixes_at
+from headgate.core.prefix import TTL_S, Border, Prefix, borders_of, prefixes_at
 from headgate.core.price import PriceBook
 from headgate.core.prompt_cache import Plan, Planner, Terms
+from headgate.core.untouchable import is_claude_code, sends_thinking
 from headgate.engine.filter import Proceed
 from headgate.usage import Usage
 
@@ -37,7 +38,7 @@ _KEPT_ELSEWHERE = ("thread", "fallback_credit_token", "context_management", "con
 class Placement:
     """What was decided for one call."""
 
-    __slots__ = ("_borders", "_plan", "_planner", "asked", "marked")
+    __slots__ = ("_borders", "_plan", "_planner", "marked")
 
     def __init__(
         self,
@@ -45,16 +46,13 @@ class Placement:
         plan: Plan,
         borders: list[Border],
         *,
-        asked: dict[str, Any],
         marked: dict[str, Any],
     ) -> None:
         self._planner = planner
         self._plan = plan
         self._borders = borders
-        self.asked = asked
-        """The request without markers."""
         self.marked = marked
-        """And with them."""
+        """The request with the markers."""
 
     def prefixes(self, tokens_per_byte: float, least_tokens: float) -> tuple[Prefix, ...]:
         """As `prefixes_of` the marked document, which need not be read again."""
@@ -147,14 +145,16 @@ class PromptCache:
             marked = mark_document(document, markers)
             call.rewrite(marked, with_markers(call.body, markers))
             call.record.cache_plan = ",".join(ttl for _, ttl in plan.markers)
-            call.placement = Placement(planner, plan, borders, asked=document, marked=marked)
+            call.placement = Placement(planner, plan, borders, marked=marked)
 
     # -- what is left alone -------------------------------------------------------------------------------------
 
     def _may_be_marked(self, call: Call, document: dict[str, Any], model: str) -> bool:
         if b'"cache_control"' in call.body or any(field in document for field in _KEPT_ELSEWHERE):
             return False
-        return not _is_claude_code(call, document) and not self._thinking_is_bound(call, model)
+        if is_claude_code(call.record.workflow, call.headers, document):
+            return False
+        return not self._thinking_is_bound(call, model)
 
     def _thinking_is_bound(self, call: Call, model: str) -> bool:
         """Whether the call sends thinking back to a model that checks what it came after, or calls like it have: then
@@ -162,7 +162,7 @@ class PromptCache:
         if not self._catalog.model(model).prefix_check:
             return False
         key = (call.record.workflow, call.record.system_hash, model)
-        if b'thinking"' in call.body and _sends_thinking(call.document or {}):
+        if b'thinking"' in call.body and sends_thinking(call.document or {}):
             self._bound[key] = None
             if len(self._bound) > BOUND_KEPT:
                 self._bound.popitem(last=False)
@@ -199,23 +199,3 @@ class PromptCache:
 
 def _pico(usd_per_million: Decimal) -> float:
     return float(usd_per_million * PICO_PER_USD_PER_MILLION)
-
-
-def _is_claude_code(call: Call, document: dict[str, Any]) -> bool:
-    if call.record.workflow == "claude-code":
-        return True
-    system = document.get("system")
-    first = system[0] if isinstance(system, list) and system else None
-    if isinstance(first, dict) and str(first.get("text")).startswith(ATTRIBUTION):
-        return True
-    return any(name.lower() == b"user-agent" and value.startswith(b"claude-cli") for name, value in call.headers)
-
-
-def _sends_thinking(document: dict[str, Any]) -> bool:
-    messages = document.get("messages")
-    return any(
-        isinstance(block, dict) and block.get("type") in ("thinking", "redacted_thinking")
-        for message in (messages if isinstance(messages, list) else ())
-        if isinstance(message, dict) and isinstance(message.get("content"), list)
-        for block in message["content"]
-    )
