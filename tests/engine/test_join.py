@@ -538,6 +538,25 @@ def charged(world: World, budget: str) -> int:
     return sum(account.really_spent for key, account in accounts if key.budget == budget)
 
 
+def test_joined_requests_are_marked_for_the_prompt_cache_and_share_what_it_gives():
+    """A call alone begins as they do, and reads the same."""
+    body = {"system": "You sort tickets. " * 600}
+
+    async def scene(world: World) -> tuple[list[Answer], Answer, tuple[int, int]]:
+        for _ in range(40):
+            answers = await together(world, "one", "two", "three", body=body)
+            await asyncio.sleep(20)
+        return answers, await world.ask(text=saying("alone"), body=body), spent(world)
+
+    answers, alone, (ours, theirs) = run(scene)
+
+    assert [answer.record.cache_plan for answer in (*answers, alone)] == ["5m"] * 4
+    reads = [answer.record.cache_read_tokens for answer in answers]
+    assert sum(reads) == alone.record.cache_read_tokens > 0
+    assert max(reads) - min(reads) <= 1
+    assert ours == theirs
+
+
 def test_budgets_are_charged_the_shares_also_of_those_who_left():
     """Each user has an account of their own; together they are charged what the request cost."""
     config = replace(joining(join_users=True), budgets={"mine": BudgetConfig(usd="5.00", per=("user",))})
