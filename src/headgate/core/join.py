@@ -48,6 +48,8 @@ class Item(NamedTuple):
     """A digest of what must be the same in all: model, instructions, earlier messages, schema, parameters."""
     text: str
     """The last message, the only thing in which they differ."""
+    size: int
+    """Bytes of it."""
     schema: dict[str, Any] | None
     """What the answer has to satisfy; None: it is text."""
     max_tokens: int
@@ -77,7 +79,8 @@ def item_of(document: Mapping[str, Any]) -> Item | None:
         return None
     *before, last = messages
     text = _text_of(last)
-    if not text or len(text.encode("utf-8", "replace")) > LONGEST_ITEM_BYTES:
+    size = len(text.encode("utf-8", "replace")) if text else 0
+    if not text or size > LONGEST_ITEM_BYTES:
         return None
     if not all(_is_plain(message) for message in before) or (before and before[-1].get("role") == "user"):
         return None  # two turns of the user are one: where it begins is lost
@@ -91,7 +94,7 @@ def item_of(document: Mapping[str, Any]) -> Item | None:
             return None
     rest = {name: value for name, value in document.items() if name not in _OWN}
     common = blake2b(_encode([rest, before]), digest_size=16).digest()
-    return Item(common, text, schema, max_tokens)
+    return Item(common, text, size, schema, max_tokens)
 
 
 def _text_of(message: Any) -> str | None:

@@ -55,13 +55,13 @@ class Group:
 
     def has_room(self, item: Item, spare_s: float) -> bool:
         """Whether `item` still goes in, whose call would have so much time to spare."""
-        return spare_s > 0 and self.bytes + len(item.text) <= LONGEST_JOINED_BYTES
+        return spare_s > 0 and self.bytes + item.size <= LONGEST_JOINED_BYTES
 
     def add(self, call: Call, item: Item, now_s: float, patience_s: float, left_s: float) -> Member:
         """Have `call` wait here, `patience_s` at most; its answer is wanted in `left_s`."""
         member = Member(self, call, item, now_s)
         self.members.append(member)
-        self.bytes += len(item.text)
+        self.bytes += item.size
         self._patient_until_s = min(self._patient_until_s, now_s + patience_s)
         self._wanted_by_s = min(self._wanted_by_s, now_s + left_s)
         return member
@@ -99,7 +99,7 @@ class Group:
         """Its caller has gone.  A request that is under way goes on for the others, and is given up after the last."""
         if self._closed is not None:
             self.members.remove(member)
-            self.bytes -= len(member.item.text)
+            self.bytes -= member.item.size
             if not self.members:
                 self.close()
         elif self._task is not None and all(each.turn.done() for each in self.members):
@@ -139,7 +139,7 @@ class Group:
 
     def _share_out(self, attempt: Attempt, carrier: Call, prices: PriceBook, answer: JoinedAnswer | None) -> None:
         members, whole = self.members, attempt.record
-        own_bytes = [len(member.item.text) for member in members]
+        own_bytes = [member.item.size for member in members]
         answer_bytes = answer.sizes if answer is not None else [0] * len(members)
         facts = attempt.facts
         usage = facts.usage if facts is not None else None
