@@ -509,6 +509,19 @@ def test_what_is_under_way_when_the_engine_ends_fails_like_a_lost_connection():
     assert records == 2
 
 
+def test_a_request_that_is_given_up_before_it_began_is_written_down():
+    """In the very moment in which it would have been asked."""
+
+    async def scene(world: World) -> list[str]:
+        tasks = [asyncio.create_task(world.ask(text=saying(word))) for word in ("one", "two")]
+        await asyncio.sleep(0)
+        await world.engine._join.close()
+        await asyncio.gather(*tasks)
+        return [call.outcome for call in world.ledger.calls]
+
+    assert run(scene, joining(join_max=2)) == [Outcome.UPSTREAM_ERROR] * 2
+
+
 def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
     """Each caller hears of it, and each call has its record."""
 

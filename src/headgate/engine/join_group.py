@@ -87,6 +87,7 @@ class Group:
     def asked_by(self, task: asyncio.Task[None]) -> None:
         """`task` now asks for all of them."""
         self._task = task
+        task.add_done_callback(lambda _: self.abandon(None))  # if it was given up before it began
         for member in self.members:
             member.call.under_way = self
 
@@ -186,7 +187,7 @@ class Group:
                 member.turn.set_result(outcome)
 
     def abandon(self, problem: BaseException | None) -> None:
-        """A defect ended it; or, without one, its members have left, or the engine ends."""
+        """A defect ended it; or, without one, its members have left, or the engine ends.  Nothing, if it is over."""
         self._end()
         for member in self.members:
             if member.turn.done():
