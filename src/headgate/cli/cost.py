@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.cli.forecast import forecast
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.max_tokens import max_tokens
 from headgate.cli.operators import Settings
 from headgate.cli.output import money, print_json, print_table, say, say_next
 from headgate.cli.reconcile import reconcile
@@ -23,6 +25,8 @@ __all__ = ["app"]
 
 app = typer.Typer(invoke_without_command=True)
 app.command()(reconcile)
+app.command()(forecast)
+app.command()(max_tokens)
 
 
 class By(StrEnum):

@@ -383,7 +383,7 @@ class WorkflowConfig:
     models: tuple[str, ...] = ()
     """The models that its calls may name; others are refused, or mapped to `model`.  Empty: any."""
     max_tokens: int | None = None
-    """For calls that do not say `max_tokens`.  `headgate cost --max-tokens` advises one."""
+    """For calls that do not say `max_tokens`.  `headgate cost max-tokens` advises one."""
     max_tokens_ceiling: int | None = None
     """Calls that ask for more get this; where a call has a thinking budget, no less than that and a little."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headgate.clock import utc_day
 from headgate.core.cache_advice import CachedCall
+from headgate.core.output_advice import OutputCount
 from headgate.stores.sqlite.ledger import explained, open_reader
 from headgate.usage import Usage
 
-__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "overheads_ms", "spend"]
+__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "output_counts", "overheads_ms", "spend"]
 
 GROUPS = {
     "workflow": "workflow",
@@ -144,6 +146,27 @@ def cache_use(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> It
 
 
 _USED = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "service_tier", "speed", "inference_geo")
+
+
+# An answer that was taken over in its middle is as long as both made it; a prompt that only filled the cache is none.
+_OUTPUT_COUNTS = """
+SELECT c.workflow, a.output_tokens, a.stop_reason = 'max_tokens', c.max_tokens, count(*)
+FROM calls AS c JOIN attempts AS a USING (call_id)
+WHERE c.started_ms >= :since AND c.started_ms < :until AND a.usage_source = 'vendor' AND a.stop_reason IS NOT NULL
+      AND a.stop_reason != 'refusal' AND a.output_tokens > 0 AND coalesce(c.max_tokens, 1) > 0
+GROUP BY 1, 2, 3, 4
+"""
+
+
+def output_counts(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[OutputCount]:
+    """How many answers were how long.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        rows: list[Any] = db.execute(_OUTPUT_COUNTS, {"since": since_ms, "until": until_ms}).fetchall()
+    return [OutputCount(name, tokens, bool(cut), asked, answers) for name, tokens, cut, asked, answers in rows]
 
 
 _ATTEMPT_COSTS = """

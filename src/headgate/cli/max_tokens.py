@@ -1,0 +1,76 @@
+"""`headgate cost max-tokens`: which max_tokens each workflow needs, by how long its answers were."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.operators import Settings
+from headgate.cli.output import print_json, print_table, say, say_next
+
+if TYPE_CHECKING:
+    from headgate.core.output_advice import OutputAdvice
+
+__all__ = ["max_tokens"]
+
+
+def max_tokens(
+    since: Since = None,
+    until: Until = None,
+    ledger: LedgerFile = None,
+    config: Settings = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Advise a max_tokens for every workflow.
+
+    By how long its answers really were: the default is enough for 99 of 100, the ceiling for the longest, both with a
+    margin.  Of a workflow with fewer than 100 answers nothing is concluded.
+    """
+    from headgate.config import load_config
+    from headgate.core.output_advice import advise_outputs
+    from headgate.stores.sqlite.queries import output_counts
+
+    path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
+    found = advise_outputs(output_counts(path, since_ms=start_of(since, "--since"), until_ms=end_of(until, "--until")))
+    if json:
+        print_json({"workflows": [asdict(advice) | {"cuts_too_much": advice.cuts_too_much} for advice in found]})
+        return
+    if not found:
+        print("no answered calls in the ledger")
+        say_next("headgate serve, and send a call through it")
+        return
+    head = ("workflow", "answers", "p50", "p99", "longest", "cut", "max_tokens now", "advised", "ceiling")
+    print_table(head, [_cells(advice) for advice in found], right=tuple(range(1, 9)))
+    for advice in found:
+        if advice.cuts_too_much:
+            say(f"{advice.workflow}: answers end with max_tokens: it is too low (a cut one is taken as twice as long)")
+    advised = next((advice for advice in found if advice.max_tokens is not None), None)
+    if advised is None:
+        say_next("headgate cost max-tokens again, when a workflow has 100 answers")
+    else:
+        say_next(
+            f"in headgate.toml, [workflows.{advised.workflow}] max_tokens = {advised.max_tokens}, "
+            f"max_tokens_ceiling = {advised.max_tokens_ceiling}; shape_shadow = true to watch first"
+        )
+
+
+def _cells(advice: OutputAdvice) -> tuple[object, ...]:
+    def number(tokens: int | None) -> str:
+        return f"{tokens:,}" if tokens is not None else "-"
+
+    return (
+        advice.workflow,
+        number(advice.answers),
+        number(advice.p50),
+        number(advice.p99),
+        number(advice.longest),
+        f"{advice.cut_share:.1%}",
+        number(advice.max_tokens_now),
+        number(advice.max_tokens),
+        number(advice.max_tokens_ceiling),
+    )
