@@ -9,7 +9,7 @@ from headgate.config.schema import BudgetConfig
 from headgate.core.budget import SCOPES, Budget, pico_of, share_of
 from headgate.core.window import Calendar
 
-__all__ = ["BudgetSettingError", "budget_of"]
+__all__ = ["BudgetSettingError", "budget_of", "zone_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 """What labels of calls can be, and what stands in headers."""
@@ -56,7 +56,7 @@ def budget_of(name: str, settings: BudgetConfig) -> Budget:
     calendar = None
     window = settings.window
     if window == "hour" or window == "day" or window == "week" or window == "month":
-        calendar = Calendar(window, _zone(settings.time_zone))
+        calendar = Calendar(window, zone_of(settings.time_zone))
     elif settings.time_zone != BudgetConfig.time_zone:
         raise BudgetSettingError("time_zone", f'means nothing with window = "{window}"; take it out')
     return Budget(
@@ -83,7 +83,12 @@ def _check_thresholds(settings: BudgetConfig) -> None:
         raise BudgetSettingError("refuse_at", 'is 0, so nothing is refused; with mode = "strict" it must be above 0')
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name.
+
+    Raises:
+        BudgetSettingError: there is none.
+    """
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
