@@ -129,7 +129,7 @@ class Group:
             if made:
                 record.joined = count
                 record.cache_plan = carrier.record.cache_plan
-                record.reason = carrier.record.reason or Reason.JOINED
+                record.reason = carrier.record.reason or record.reason or Reason.JOINED
         self._end()
 
     def _end(self) -> None:
