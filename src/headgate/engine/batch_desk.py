@@ -20,6 +20,9 @@ __all__ = ["Account", "BatchDesk"]
 
 PATH = "/v1/messages/batches"
 ON_A_PAGE = 100
+LOOKS_SHARE = 0.05
+"""Of the time that its callers have left: a batch is asked for no more often.  An answer may wait as long to be
+fetched."""
 POLL_WITHIN_S = 60.0
 """Nobody waits longer for what a batch's state is."""
 
@@ -38,6 +41,18 @@ class Account:
     lane: str
 
 
+@dataclass(slots=True)
+class _Awaited:
+    """A batch that somebody waits for, until `until_s` at most, and when it was asked for last."""
+
+    done: asyncio.Future[None]
+    until_s: float
+    looked_s: float
+
+    def is_due(self, now_s: float) -> bool:
+        return now_s - self.looked_s >= LOOKS_SHARE * (self.until_s - now_s)
+
+
 class BatchDesk:
     """Speaks to the API about batches, by calls of its own down the path from Retry on: they draw on the limits of
     batches, and are no calls of anybody's."""
@@ -47,7 +62,7 @@ class BatchDesk:
         self._clock = clock
         self._new_call_id = new_call_id
         self._poll_s = poll_s
-        self._awaited: dict[Account, dict[str, asyncio.Future[None]]] = {}
+        self._awaited: dict[Account, dict[str, _Awaited]] = {}
         self._polls: dict[Account, asyncio.Task[None]] = {}
 
     async def create(self, account: Account, body: bytes, within_s: float) -> tuple[Reply, str]:
@@ -62,10 +77,12 @@ class BatchDesk:
         reply = await self._proceed(call)
         return reply, call.attempt.record.credential
 
-    async def ended(self, account: Account, batch_id: str) -> None:
-        """Wait until the batch has ended.  One request asks for all batches of an account that are waited for."""
+    async def ended(self, account: Account, batch_id: str, until_s: float) -> None:
+        """Wait until the batch has ended.  One request asks for all batches of an account that are waited for: every
+        `poll_s`, or less often where nobody gives up before `until_s`, which is long."""
         awaited = self._awaited.setdefault(account, {})
-        done = awaited[batch_id] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        awaited[batch_id] = _Awaited(done, until_s, self._clock.now_s())
         if account not in self._polls:
             self._polls[account] = asyncio.get_running_loop().create_task(self._poll(account, awaited))
         try:
@@ -111,25 +128,27 @@ class BatchDesk:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    async def _poll(self, account: Account, awaited: dict[str, asyncio.Future[None]]) -> None:
+    async def _poll(self, account: Account, awaited: dict[str, _Awaited]) -> None:
         try:
             while awaited:
                 await self._clock.sleep(self._poll_s)
-                await self._look(account, awaited)
+                now_s = self._clock.now_s()
+                if any(each.is_due(now_s) for each in awaited.values()):
+                    await self._look(account, awaited)
         finally:
             del self._polls[account], self._awaited[account]
 
-    async def _look(self, account: Account, awaited: dict[str, asyncio.Future[None]]) -> None:
-        if not awaited:
-            return
+    async def _look(self, account: Account, awaited: dict[str, _Awaited]) -> None:
+        for each in awaited.values():
+            each.looked_s = self._clock.now_s()
         reply = await self._ask(account, "GET", f"{PATH}?limit={ON_A_PAGE}")
         told = ended_among(reply.body) if reply.failure is None else None
         if told is None:
             return
-        for batch_id, done in [*awaited.items()]:
+        for batch_id, each in [*awaited.items()]:
             ended = told[batch_id] if batch_id in told else await self.has_ended(account, batch_id)
-            if ended and not done.done():
-                done.set_result(None)
+            if ended and not each.done.done():
+                each.done.set_result(None)
 
     async def _ask(self, account: Account, method: str, target: str, within_s: float = POLL_WITHIN_S) -> Reply:
         """What comes of a request; a failure also if it was not sent."""

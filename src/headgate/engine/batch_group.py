@@ -112,6 +112,8 @@ class BatchGroup:
         attempt.record.status = 200
         meter.books.price(call, attempt, UsageSource.VENDOR if facts.usage is not None else UsageSource.UNKNOWN)
         meter.books.learn(call, attempt, None)
+        if call.placement is not None:
+            call.placement.settle(facts.usage)
         call.record.reason = Reason.BATCHED
         if not member.turn.done():
             member.turn.set_result(whole_reply(call, bytes(result.message), clock.now_s()))
@@ -156,6 +158,8 @@ class BatchGroup:
         attempt.record.queue_ms = milliseconds(attempt.ended_s - attempt.started_s)
         attempt.sent_s = None
         note_failure(attempt, failure)
+        if call.placement is not None:
+            call.placement.settle(None)
         if failure.may_have_run:
             meter.books.doubt(call, attempt)
         if not member.turn.done():

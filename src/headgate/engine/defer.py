@@ -182,7 +182,7 @@ class Defer:
 
     async def _until_ended(self, group: BatchGroup, account: Account, batch_id: str) -> bool:
         """Whether the batch has ended: by itself, or cancelled since a call cannot wait longer or nobody waits."""
-        ending = asyncio.ensure_future(self._desk.ended(account, batch_id))
+        ending = asyncio.ensure_future(self._desk.ended(account, batch_id, group.give_up_s))
         deserted = asyncio.ensure_future(group.deserted.wait())
         try:
             await asyncio.wait({ending, deserted}, timeout=self._left_s(group), return_when=asyncio.FIRST_COMPLETED)
