@@ -37,13 +37,13 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     trace_id: str | None = None
     """Trace id of the caller's `traceparent`."""
     model: str | None = None
-    """The model that was asked for."""
+    """The model that was asked for; if its workflow's policy or a budget chose another one (`shaped`), that one."""
     model_answered: str | None = None
     """The model that answered the last attempt, as the API named it."""
     stream: bool = False
     """Whether a stream was asked for."""
     max_tokens: int | None = None
-    """As the request said."""
+    """As the request said, or as its workflow's policy changed it (`shaped`)."""
     system_hash: str | None = None
     """Digest of the system prompt: equal prompts have equal digests."""
     status: int | None = None
@@ -109,8 +109,9 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     tags: str | None = None
     """What else its caller says it belongs to, in alphabetical order with commas between."""
     shaped: str | None = None
-    """What the workflow's policy changed in the request, or would have if it were in force: a JSON object; NULL if
-    nothing."""
+    """What the workflow's policy changed in the request: a JSON object of `model`, `max_tokens`, `effort`, `lane`, each
+    with `from` and `to`, and `history`; in its member `shadow` what would have been changed by what is only watched.
+    NULL if nothing."""
     dropped_messages: int = 0
     """Messages at the begin of the history that were left out, so that it keeps the workflow's bounds."""
     dropped_tokens: int = 0

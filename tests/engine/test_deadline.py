@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from headgate.config.schema import Config, LimitsConfig, PoolCeiling, RetryConfig
+from headgate.config.schema import Config, LimitsConfig, PoolCeiling, RetryConfig, WorkflowConfig
 from headgate.errors import Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.net.client import WireError
@@ -219,6 +219,22 @@ def test_the_deadline_counts_the_wait_for_a_turn():
     answer, over_s = play(scene, config=Config(limits=two_a_minute))
 
     assert (answer.record.queue_ms > 0, answer.record.error, over_s) == (True, ErrorClass.DEADLINE, 60)
+
+
+@pytest.mark.parametrize(
+    ("own_s", "asked_s", "over_s"), [(60.0, None, 60), (60.0, 20.0, 20), (60.0, 90.0, 60), (9_000.0, None, 7_200)]
+)
+def test_a_workflow_may_have_less_time_than_its_lane(own_s, asked_s, over_s):
+    """Its calls may ask for less still."""
+
+    async def scene(world: World) -> float:
+        await world.ask("hang", requested_deadline_s=asked_s)
+        return world.now_s
+
+    patient = lanes(answer_timeout_s=10_000)
+    config = Config(lanes=patient, workflows={"test": WorkflowConfig(deadline_s=own_s)})
+
+    assert play(scene, config=config, retry=ONCE) == over_s
 
 
 # -- callers that leave ------------------------------------------------------------------------------------------------
