@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -22,6 +22,7 @@ REMOVED: Final = object()
 """In place of a value: take the field out."""
 
 _KEY = re.compile(rb'[\s{,]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+_CONTENT = frozenset(("content",))
 _BEFORE_ITEM = re.compile(rb"[\s\[,]*")
 _CONTROLS = {
     "5m": {"type": "ephemeral"},
@@ -128,7 +129,7 @@ def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
     """
     if not markers:
         return body
-    parts = {member.name: member.value for member in _members(body, _Span(0, len(body)))}
+    parts = _values(body, _Span(0, len(body)), {marker.part for marker in markers})
     places: defaultdict[tuple[str, int], list[Marker]] = defaultdict(list)
     for marker in markers:
         places[marker.part, marker.at if marker.part == "messages" else 0].append(marker)
@@ -138,7 +139,7 @@ def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
             raise ValueError(f"the body has no {part}")
         blocks = parts[part]
         if part == "messages":
-            message = {member.name: member.value for member in _members(body, _item(body, blocks, at))}
+            message = _values(body, _item(body, blocks, at), _CONTENT)
             if "content" not in message:
                 raise ValueError("the message has no content")
             blocks = message["content"]
@@ -209,6 +210,30 @@ def _members(body: bytes, whole: _Span) -> list[_Member]:
         assert key is not None  # a decoder has read it
         at = key.end() + len(raw)
         found.append(_Member(name, key.start(1), _Span(key.end(), at)))
+    return found
+
+
+def _values(body: bytes, whole: _Span, wanted: Set[str]) -> dict[str, _Span]:
+    """Where the values of some members of the object at `whole` stand.
+
+    Raises:
+        ValueError: it is no object.
+    """
+    try:
+        fields = _fields(memoryview(body)[whole.start : whole.end])
+    except msgspec.ValidationError:
+        raise ValueError("what is to be changed is no object") from None
+    found: dict[str, _Span] = {}
+    at = whole.start
+    for name, raw in fields.items():
+        key = _KEY.match(body, at)
+        assert key is not None  # a decoder has read it
+        begin = key.end()
+        at = begin + len(raw)
+        if name in wanted:
+            found[name] = _Span(begin, at)
+            if len(found) == len(wanted):
+                break
     return found
 
 

@@ -37,10 +37,9 @@ _SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.08, 0.1)
 _TRUST_AFTER = 20.0
 """So many observations weigh as much as the guess."""
 _CAREFUL_TRUST_AFTER = 8.0
-_TIMES_STEPS = (2, 3, 6)
-_AGO_STEPS = (100.0, 300.0)
-_GROWTH_STEPS = (4_000, 12_000)
-"""Bytes."""
+LONG_AGO = 2
+MOMENT_S = 1.0
+"""For so long what was decided for one prompt goes for others like it."""
 
 
 class Terms(NamedTuple):
@@ -56,16 +55,28 @@ class Terms(NamedTuple):
 class _Node:
     """A border that was seen."""
 
-    __slots__ = ("last_s", "sighting", "times", "ttl", "until_s")
+    __slots__ = ("habit", "last_s", "sighting", "times", "ttl", "until_s")
 
-    def __init__(self) -> None:
-        self.sighting: Sighting | None = None
+    def __init__(self, sighting: Sighting | None, now_s: float) -> None:
+        self.sighting = sighting
         """The last call that went past it, while nobody has since."""
-        self.times = 0
-        self.last_s = -inf
+        self.times = 1
+        self.last_s = now_s
         self.until_s = -inf
         """Until when the cache holds it, as far as we know."""
         self.ttl: Ttl = "5m"
+        self.habit: _Habit | None = None
+        """What was done for the last prompt of which nothing more was known."""
+
+
+class _Habit(NamedTuple):
+    """What is done for all prompts of one kind for a moment: many a second are not pondered one by one."""
+
+    until_s: float
+    fresh: int
+    """Borders of these prompts that are new."""
+    growth: int
+    markers: tuple[tuple[int, Ttl], ...]
 
 
 class _Prompt(NamedTuple):
@@ -145,54 +156,95 @@ class Planner:
             borders: of its whole prompt.
             tokens_per_byte: what the estimator says of this kind of call.
         """
-        self._reuse.pass_time(now_s)
-        least_size = terms.least_tokens / tokens_per_byte
-        places = [border for border in borders if border.size >= least_size and border.part]
-        total = borders[-1].size if borders else 0
-        self.stakes.prompt(total * tokens_per_byte * terms.input, now_s)
         plan = Plan(terms)
+        if not borders:
+            return plan
+        total = borders[-1].size
+        self.stakes.prompt(total * tokens_per_byte * terms.input, now_s)
+        least_size = terms.least_tokens / tokens_per_byte
+        places = [border for border in borders if border[1] >= least_size and border[2]]
         if places:
+            known = self._known(places)
+            growth = _growth(total - places[len(known) - 1].size if known else total)
+            if known and self._as_usual(plan, places, known, growth, now_s):
+                return plan
+            self._reuse.pass_time(now_s)
             sizes = [border.size for border in places]
             prompt = _Prompt(workflow, terms, tokens_per_byte, now_s, places, sizes, total)
-            known = self._known(prompt)
-            hot = max((at for at, node in enumerate(known) if node.until_s > now_s), default=-1)
-            stretches = self._stretches(prompt, known)
-            nodes = self._remember(prompt, self._reuse.watch([stretch.segment for stretch in stretches], now_s))
-            hour, last = self._afford(prompt, stretches, hot, *self._choose(prompt, stretches, hot))
+            self._tell(prompt, known)
+            hot = -1
+            for at, node in enumerate(known):
+                if node.until_s > now_s:
+                    hot = at
+            stretches = self._stretches(prompt, known, growth)
+            sighting = self._reuse.watch([stretch.segment for stretch in stretches], now_s)
+            nodes = self._remember(prompt, known, sighting)
+            hour, last = self._choose(prompt, stretches, hot)
+            if last > hot:
+                hour, last = self._afford(prompt, stretches, hot, hour, last)
             if hot >= 0 or last >= 0:
                 self._mark(plan, prompt, stretches, nodes, hot, hour, last)
+            if known and not plan.written:
+                index = {border.digest: at for at, border in enumerate(places)}
+                markers = tuple((index[border.digest], ttl) for border, ttl in plan.markers)
+                known[-1].habit = _Habit(now_s + MOMENT_S, len(places) - len(known), growth, markers)
         return plan
+
+    def _as_usual(
+        self, plan: Plan, places: Sequence[Border], known: Sequence[_Node], growth: int, now_s: float
+    ) -> bool:
+        """Do for it what was done for one like it just now, if there was one."""
+        habit = known[-1].habit
+        fresh = len(places) - len(known)
+        if habit is None or now_s >= habit.until_s or habit.fresh != fresh or habit.growth != growth:
+            return False
+        if any(known[at].until_s <= now_s for at, _ in habit.markers):
+            return False
+        for at, ttl in habit.markers:
+            node = known[at]
+            node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])
+            plan.markers.append((places[at], ttl))
+            plan.to_read.append(node)
+        if fresh:
+            nodes = self._nodes
+            for border in places[len(known) :]:
+                nodes[border.digest] = _Node(None, now_s)
+            self._shrink()
+        return True
 
     # -- what is known ------------------------------------------------------------------------------------------
 
-    def _known(self, prompt: _Prompt) -> list[_Node]:
-        """The borders that were seen before, from the first one on.  The statistics are told of them."""
+    def _known(self, places: Sequence[Border]) -> list[_Node]:
+        """The borders that were seen before, from the first one on."""
         known: list[_Node] = []
-        nodes = self._nodes
-        sighting: Sighting | None = None
-        begin = end = 0
-        for border in prompt.borders:
-            node = nodes.get(border.digest)
+        get = self._nodes.get
+        for border in places:
+            node = get(border[0])
             if node is None:
                 break
             known.append(node)
+        return known
+
+    def _tell(self, prompt: _Prompt, known: Sequence[_Node]) -> None:
+        """Tell the statistics which earlier calls share what with this one."""
+        sighting: Sighting | None = None
+        begin = end = 0
+        for node, size in zip(known, prompt.sizes, strict=False):
             if node.sighting is not sighting:
                 if sighting is not None:
                     self._reuse.came_again(sighting, begin, end, prompt.now_s)
                 sighting = node.sighting
                 begin = end
-            end = border.size
+            end = size
         if sighting is not None:
             self._reuse.came_again(sighting, begin, end, prompt.now_s)
-        return known
 
-    def _stretches(self, prompt: _Prompt, known: Sequence[_Node]) -> list[_Stretch]:
+    def _stretches(self, prompt: _Prompt, known: Sequence[_Node], growth: int) -> list[_Stretch]:
         """The prompt by context."""
         workflow, _, _, now_s, borders, sizes, total = prompt
         found: list[_Stretch] = []
         begin = 0
-        growth = _step(total - prompt.size(len(known) - 1), _GROWTH_STEPS)
-        kinds = [(_step(node.times, _TIMES_STEPS), _step(now_s - node.last_s, _AGO_STEPS)) for node in known]
+        kinds = [(_times(node.times), _ago(now_s - node.last_s)) for node in known]
         for at, kind in enumerate(kinds):
             if at + 1 == len(kinds) or kinds[at + 1] != kind:
                 context, overall = self._seen_contexts(workflow, *kind, growth)
@@ -217,7 +269,7 @@ class Planner:
         """Of what was seen so often, so long ago, and is now followed by so much that is new; and of all that was seen
         so often."""
         context = self._reuse.context
-        prior = _SEEN_LONG_AGO if ago == len(_AGO_STEPS) else _SEEN
+        prior = _SEEN_LONG_AGO if ago == LONG_AGO else _SEEN
         overall = context((workflow, times), _SEEN, strength=_TRUST_AFTER, careful=True)
         wide = context((workflow, times, prior), prior, strength=_TRUST_AFTER, careful=False)
         return context((workflow, times, ago, growth), wide, strength=_TRUST_AFTER, careful=False), overall
@@ -227,23 +279,25 @@ class Planner:
         wide = context((workflow, where, follows), _FIRST, strength=_CAREFUL_TRUST_AFTER, careful=True)
         return context((workflow, where, follows, step), wide, strength=_CAREFUL_TRUST_AFTER, careful=True)
 
-    def _remember(self, prompt: _Prompt, sighting: Sighting | None) -> list[_Node]:
-        nodes = self._nodes
-        found: list[_Node] = []
-        for border in prompt.borders:
-            digest = border.digest
-            node = nodes.get(digest)
-            if node is None:
-                node = nodes[digest] = _Node()
+    def _remember(self, prompt: _Prompt, known: Sequence[_Node], sighting: Sighting | None) -> list[_Node]:
+        nodes, now_s = self._nodes, prompt.now_s
+        found = list(known)
+        for at, border in enumerate(prompt.borders):
+            if at < len(known):
+                node = known[at]
+                nodes.move_to_end(border.digest)
+                node.sighting = sighting
+                node.times += 1
+                node.last_s = now_s
             else:
-                nodes.move_to_end(digest)
-            node.sighting = sighting
-            node.times += 1
-            node.last_s = prompt.now_s
-            found.append(node)
-        while len(nodes) > self._kept:
-            nodes.popitem(last=False)
+                node = nodes[border.digest] = _Node(sighting, now_s)
+                found.append(node)
+        self._shrink()
         return found
+
+    def _shrink(self) -> None:
+        while len(self._nodes) > self._kept:
+            self._nodes.popitem(last=False)
 
     # -- the choice ---------------------------------------------------------------------------------------------
 
@@ -353,6 +407,15 @@ def _forget(nodes: Sequence[_Node]) -> None:
         node.until_s = -inf
 
 
-def _step(value: float, bounds: Sequence[float]) -> int:
-    """How many of the bounds `value` has reached."""
-    return sum(value >= bound for bound in bounds)
+def _times(times: int) -> int:
+    """Once, twice, a few times, often."""
+    return times if times < 3 else 3 if times < 6 else 4
+
+
+def _ago(seconds: float) -> int:
+    return 0 if seconds < 100.0 else 1 if seconds < TTL_S["5m"] else LONG_AGO
+
+
+def _growth(fresh_bytes: int) -> int:
+    """A question, a longer one, or a document."""
+    return 0 if fresh_bytes < 4_000 else 1 if fresh_bytes < 12_000 else 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 __all__ = ["AGES_S", "Chances", "Context", "Reuse", "Segment", "Sighting"]
@@ -24,6 +24,8 @@ FADES = 0.998
 """Weight of all before at each new observation: about the last five hundred count."""
 LOOKED_AT_S = 1.0
 """Chances are worked out anew so often."""
+LOOK_EVERY_S = 0.25
+"""And what there is to learn is looked for."""
 CONTEXTS_KEPT = 4_096
 SIGHTINGS_KEPT = 20_000
 """Most calls that are watched for at a time, each for an hour.  Of more calls a sample is: the first half of so many,
@@ -133,6 +135,7 @@ class Reuse:
         self._by_age: tuple[deque[Sighting], ...] = tuple(deque() for _ in AGES_S)
         self._room = SIGHTINGS_KEPT / 2
         self._room_s = 0.0
+        self._look_s = -inf
 
     def context(self, key: Hashable, wider: Context | Rates, *, strength: float, careful: bool) -> Context:
         """The context of that name; the least used ones are forgotten."""
@@ -169,6 +172,9 @@ class Reuse:
 
     def pass_time(self, now_s: float) -> None:
         """Learn from the prompts that have reached an age since the last time."""
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + LOOK_EVERY_S
         for age, waiting in enumerate(self._by_age):
             until_s = AGES_S[age]
             while waiting and waiting[0].at_s + until_s < now_s:

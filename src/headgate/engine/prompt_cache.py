@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container, Coroutine, Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -30,8 +29,11 @@ ACCOUNTS_KEPT = 64
 BOUND_KEPT = 1_024
 """System prompts of conversations whose thinking is bound."""
 PICO_PER_USD_PER_MILLION = 10**6
+DAY_MS = 86_400_000
 
-_KEPT_ELSEWHERE = ("thread", "fallback_credit_token", "context_management", "container", "mcp_servers", "compaction")
+_KEPT_ELSEWHERE = frozenset(
+    ("thread", "fallback_credit_token", "context_management", "container", "mcp_servers", "compaction")
+)
 """Fields of requests whose prompt the API itself holds or changes, or that must stay as they were asked for."""
 
 
@@ -108,7 +110,7 @@ class PromptCache:
         }
         self._made_below = made_below
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
-        self._terms: dict[tuple[str, date], Terms] = {}
+        self._terms: dict[tuple[str, int], Terms] = {}
         self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
 
     @property
@@ -128,7 +130,7 @@ class PromptCache:
         document, model = call.document, call.record.model
         if document is None or model is None or not self._may_be_marked(call, document, model):
             return
-        terms = self._terms_of(model, utc_day(call.record.started_ms))
+        terms = self._terms_of(model, call.record.started_ms)
         if terms is None:
             return
         borders = borders_of(document)
@@ -150,7 +152,7 @@ class PromptCache:
     # -- what is left alone -------------------------------------------------------------------------------------
 
     def _may_be_marked(self, call: Call, document: dict[str, Any], model: str) -> bool:
-        if b'"cache_control"' in call.body or any(field in document for field in _KEPT_ELSEWHERE):
+        if b'"cache_control"' in call.body or not _KEPT_ELSEWHERE.isdisjoint(document):
             return False
         if is_claude_code(call.record.workflow, call.headers, document):
             return False
@@ -178,13 +180,14 @@ class PromptCache:
                 self._planners.popitem(last=False)
         return planner
 
-    def _terms_of(self, model: str, day: date) -> Terms | None:
+    def _terms_of(self, model: str, now_ms: int) -> Terms | None:
         """None for a model without a price."""
-        terms = self._terms.get((model, day))
-        row = self._prices.find(model, day) if terms is None else None
+        key = (model, now_ms // DAY_MS)
+        terms = self._terms.get(key)
+        row = self._prices.find(model, utc_day(now_ms)) if terms is None else None
         if row is not None:
             band = row.bands[0]
-            terms = self._terms[model, day] = Terms(
+            terms = self._terms[key] = Terms(
                 _pico(band.input),
                 _pico(band.cache_write_5m),
                 _pico(band.cache_write_1h),
