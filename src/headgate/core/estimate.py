@@ -103,7 +103,7 @@ class Habit:
         prompt = size * self.tokens_per_byte if counted is None else counted
         input_ = prompt * self.counted_share if served is None else max(0.0, prompt - served)
         output = self.output
-        return input_, output if max_tokens is None or max_tokens > output else max_tokens
+        return input_, output if max_tokens is None or max_tokens > output else float(max_tokens)
 
     def observe(self, size: int, usage: Usage, deltas: int | None, *, served: float | None = None) -> None:
         """Learn from a call that ended well.
