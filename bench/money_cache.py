@@ -1,0 +1,171 @@
+"""What the prompt cache costs and saves where Headgate places the markers: by the simulated API's own invoice.
+
+    python bench/money_cache.py                        the traces that come along
+    python bench/money_cache.py FILE...                other ones
+    python bench/money_cache.py --offline              planner and an exact cache alone, in seconds
+    python bench/money_cache.py --offline --fine       the same, each of a trace's blocks a content block of its own
+
+A row's input cost is divided by what its prompts would have cost without a cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import NamedTuple
+
+from headgate.core.prompt_cache import Terms
+from headgate.load.traces import SHIPPED
+from headgate.replay.prompt_cache import Asked, Played
+from headgate.replay.prompt_cache import play as play_planner
+from headgate.replay.run import Setup, play
+from headgate.replay.workload import Changes, Workload, from_trace
+from headgate.usage import Usage
+
+__all__ = ["cache"]
+
+MODEL = "claude-opus-5"
+"""Writes at 1.25 and 2, reads at 0.1, and 512 tokens are enough to be cached."""
+TERMS = Terms(input=1.0, write_5m=1.25, write_1h=2.0, read=0.1, least_tokens=512)
+LIFETIME_S = 300.0
+HOUR_S = 3_600.0
+
+
+class Costs(NamedTuple):
+    """Shares of what prompts would cost without a cache."""
+
+    headgate: float
+    everything_5m: float
+    oracle: float
+    worst_hour: float
+
+
+def cache(seed: int, quick: bool) -> dict[str, float]:
+    """Recorded chats, at the invoice."""
+    conv = invoiced("mooncake-chat", seed=seed)
+    return {"conv": conv} if quick else {"conv": conv, "synthetic": invoiced("mooncake-synthetic", seed=seed)}
+
+
+def invoiced(source: str, *, seed: int = 0, places_markers: bool = True) -> float:
+    """Input cost by the books of the simulated API, keep-alive requests and all."""
+    workload = _workload(source)
+    run = play(
+        workload,
+        Setup(tier="scale", rpm=10**6, itpm=10**9, otpm=10**9, marked=False, places_markers=places_markers, seed=seed,
+              latency="typical"),
+    )  # fmt: skip
+    if any(outcome.answer is None for outcome in run.outcomes):
+        raise RuntimeError(f"{source}: not every call was answered")
+    return _cost(run.billed.usage) / sum(ask.prompt.tokens for ask in workload.asks)
+
+
+def _workload(source: str) -> Workload:
+    return from_trace(source, replace(Changes(), model=MODEL))
+
+
+def _cost(usage: Usage) -> float:
+    return (
+        usage.input
+        + TERMS.write_5m * usage.cache_write_5m
+        + TERMS.write_1h * usage.cache_write_1h
+        + TERMS.read * usage.cache_read
+    )
+
+
+# -- planner and cache alone -------------------------------------------------------------------------------------------
+
+
+def offline(source: str, *, fine: bool) -> Costs:
+    asked = _blocks(source) if fine else _prompts(source)
+    played = play_planner(asked, TERMS)
+    tokens = sum(each.tokens for each in played)
+    return Costs(
+        sum(each.cost for each in played) / tokens,
+        _reference(asked, everything=True) / tokens,
+        _reference(asked, everything=False) / tokens,
+        _worst_hour(played),
+    )
+
+
+def _prompts(source: str) -> list[Asked]:
+    """Prompts as `headgate replay` sends them: what is always sent together is one content block."""
+    return [
+        Asked(ask.at_s, ask.tenant, [part.id for part in ask.prompt.parts], [part.tokens for part in ask.prompt.parts])
+        for ask in _workload(source).asks
+    ]
+
+
+def _blocks(source: str) -> list[Asked]:
+    """Every block of the trace a content block, so that nothing tells where prompts will part."""
+    return [
+        Asked(ask.at_s, ask.tenant, [piece.name for piece in pieces], [piece.tokens for piece in pieces])
+        for ask in _workload(source).asks
+        for pieces in ask.turn.messages[:1]
+    ]
+
+
+def _reference(asked: Sequence[Asked], *, everything: bool) -> float:
+    """The cost with a cache of blocks, all of them written, or only what is read again in time."""
+    starts = [
+        list(accumulate(each.blocks, lambda before, block: hash((before, block)), initial=0))[1:] for each in asked
+    ]
+    again_s: dict[int, float] = {}
+    wanted: list[list[bool]] = []
+    for each, ids in zip(reversed(asked), reversed(starts), strict=True):
+        wanted.append([everything or again_s.get(block, float("inf")) - each.at_s <= LIFETIME_S for block in ids])
+        again_s |= dict.fromkeys(ids, each.at_s)
+    until_s: dict[int, float] = {}
+    cost = 0.0
+    for each, ids, keep in zip(asked, starts, reversed(wanted), strict=True):
+        read = True
+        for block, tokens, kept in zip(ids, each.tokens, keep, strict=True):
+            read = read and until_s.get(block, -1.0) >= each.at_s
+            cost += tokens * (TERMS.read if read else TERMS.write_5m if kept else TERMS.input)
+            if read or kept:
+                until_s[block] = each.at_s + LIFETIME_S
+    return cost
+
+
+def _worst_hour(played: Sequence[Played]) -> float:
+    """Of all hours that begin with a call, and of the whole if it is shorter."""
+    cost = list(accumulate((each.cost for each in played), initial=0.0))
+    tokens = list(accumulate((float(each.tokens) for each in played), initial=0.0))
+    worst, end = 0.0, 0
+    for begin, each in enumerate(played):
+        while end < len(played) and played[end].at_s < each.at_s + HOUR_S:
+            end += 1
+        worst = max(worst, (cost[end] - cost[begin]) / (tokens[end] - tokens[begin]))
+        if end == len(played):
+            break
+    return worst
+
+
+def table(sources: Sequence[str], *, fine: bool) -> list[str]:
+    lines = ["| trace | Headgate | all for 5 minutes | oracle | worst hour |", "| --- | ---: | ---: | ---: | ---: |"]
+    for source in sources:
+        told = offline(source, fine=fine)
+        lines.append(
+            f"| {source} | {told.headgate:.3f} | {told.everything_5m:.3f} | {told.oracle:.3f} | {told.worst_hour:.3f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The input cost of traces where Headgate places cache markers.")
+    parser.add_argument("traces", nargs="*", default=SHIPPED, help="names or files (default: those that come along)")
+    parser.add_argument("--offline", action="store_true", help="planner and cache alone")
+    parser.add_argument("--fine", action="store_true", help="offline: every block of a trace is a content block")
+    parser.add_argument("--seed", type=int, default=0)
+    parsed = parser.parse_args()
+    if parsed.offline or parsed.fine:
+        print("\n".join(table(parsed.traces, fine=parsed.fine)))
+        return
+    print("| trace | input cost at the invoice ÷ uncached |\n| --- | ---: |")
+    for source in parsed.traces:
+        print(f"| {source} | {invoiced(source, seed=parsed.seed):.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
