@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.core.history import HistoryBounds, messages_to_drop, sizes_of
+from headgate.core.estimate import size_of
+from headgate.core.history import HistoryBounds, cut_history, sizes_of
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
 
@@ -37,19 +37,16 @@ def turns(number: int, text: str = "this") -> list[dict[str, Any]]:
 
 
 def dropped(
-    messages: Sequence[Any],
-    *,
-    turns: int | None = None,
-    size: int | None = None,
-    prefix_check: bool = False,
-    **more: Any,
+    messages: Any, *, turns: int | None = None, size: int | None = None, prefix_check: bool = False, **more: Any
 ) -> int:
-    def sizes() -> list[int]:
-        return sizes_of(messages, [msgspec.Raw(msgspec.json.encode(message)) for message in messages])
-
-    return messages_to_drop(
-        {"messages": messages, **more}, HistoryBounds(turns, size), sizes, prefix_check=prefix_check
-    )
+    """How many of `messages` are left out, and that the others stay as they are written."""
+    document = {"messages": messages, **more}
+    body = msgspec.json.encode(document)
+    cut = cut_history(document, body, size_of(document, body), HistoryBounds(turns, size), prefix_check=prefix_check)
+    if cut is None:
+        return 0
+    assert [msgspec.json.decode(raw) for raw in cut.kept] == messages[cut.dropped :]
+    return cut.dropped
 
 
 def test_nothing_is_left_out_up_to_the_bound():

@@ -13,18 +13,19 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from headgate.core.body import messages_of
 from headgate.core.estimate import MESSAGE_BYTES, surplus_of
 from headgate.core.untouchable import first_thinking
 
-__all__ = ["KEPT_SHARE", "HistoryBounds", "messages_to_drop", "sizes_of"]
+__all__ = ["KEPT_SHARE", "Cut", "HistoryBounds", "cut_history", "sizes_of"]
 
 KEPT_SHARE = 0.4
 """Of the bound, when it is passed.  After a cut what is left is written to the cache once (1.25) instead of read (0.1),
@@ -46,72 +47,90 @@ class HistoryBounds:
     """Bytes that make tokens."""
 
 
-def messages_to_drop(
-    document: Mapping[str, Any], bounds: HistoryBounds, sizes: Callable[[], Sequence[int]], *, prefix_check: bool
-) -> int:
-    """How many messages to leave out, from the first on; what follows them begins with a user.
+class Cut(NamedTuple):
+    """What is left out of a conversation."""
+
+    dropped: int
+    """Messages, from the first on."""
+    dropped_size: int
+    """Their bytes that make tokens."""
+    kept: list[msgspec.Raw]
+    """The others, as they stand in the request; the first of them is a user's."""
+
+
+def cut_history(
+    document: Mapping[str, Any], body: bytes, size: int, bounds: HistoryBounds, *, prefix_check: bool
+) -> Cut | None:
+    """What to leave out of the conversation that `document` holds; None: nothing.
 
     Args:
-        sizes: gives the bytes of each message that make tokens; only asked if they are needed.
+        body: what `document` was read from.
+        size: the bytes of all of it that make tokens.
         prefix_check: the model refuses thinking that is sent back if anything before it has changed.  Then as much is
             left out as was when the first of it was thought, and no more: mostly nothing.
     """
     messages = document.get("messages")
-    if not isinstance(messages, list) or len(messages) < 3 or not _may_be_cut(document, messages):
-        return 0
+    if not isinstance(messages, list):
+        return None
+    passes_turns = bounds.max_turns is not None and (len(messages) + 1) // 2 > bounds.max_turns
+    passes_bytes = bounds.max_bytes is not None and size > bounds.max_bytes
+    if not (passes_turns or passes_bytes) or _is_looked_after(document, body):
+        return None
     end = len(messages)
-    if prefix_check and (thought := first_thinking(messages)) is not None:
+    if prefix_check and b'thinking"' in body and (thought := first_thinking(messages)) is not None:
         end = thought
     starts = _starts(messages, end)
     if len(starts) < 2:
-        return 0
-    drop = 0
-    if bounds.max_turns is not None:
-        drop = _by_turns(starts, bounds.max_turns)
-    if bounds.max_bytes is not None:
-        drop = max(drop, _by_bytes(starts, sizes()[:end], bounds.max_bytes))
-    return drop
+        return None
+    drop = _by_turns(starts, bounds.max_turns) if bounds.max_turns is not None else 0
+    raw: list[msgspec.Raw] = []
+    if bounds.max_bytes is not None and passes_bytes:
+        raw = messages_of(body)
+        drop = max(drop, _by_bytes(starts, sizes_of(messages[:end], raw[:end]), bounds.max_bytes))
+    if not drop:
+        return None
+    raw = raw or messages_of(body)
+    return Cut(drop, sum(sizes_of(messages[:drop], raw[:drop])), raw[drop:])
 
 
 def sizes_of(messages: Sequence[Any], raw: Sequence[msgspec.Raw]) -> list[int]:
     """The bytes of each message that make tokens.  `raw` is the JSON of each."""
     sizes = []
     for message, text in zip(messages, raw, strict=True):
-        content = message.get("content") if isinstance(message, dict) else None
+        content = message.get("content")
         surplus = surplus_of(content) if isinstance(content, list) else 0
         sizes.append(max(MESSAGE_BYTES, len(text) - _FRAME + MESSAGE_BYTES - surplus))
     return sizes
 
 
-def _may_be_cut(document: Mapping[str, Any], messages: Sequence[Any]) -> bool:
-    """Not where the API looks after the history, nor where instructions or tools that hold from then on stand in it."""
-    if any(document.get(field) is not None for field in _LOOKED_AFTER):
-        return False
+def _is_looked_after(document: Mapping[str, Any], body: bytes) -> bool:
+    """Whether the API holds or edits the history, or tools or a summary in it hold from there on."""
+    if any(document.get(field) is not None for field in _LOOKED_AFTER) or b'"compaction"' in body:
+        return True
     tools = document.get("tools")
-    if isinstance(tools, list) and any(isinstance(tool, dict) and tool.get("defer_loading") for tool in tools):
-        return False
-    return all(
-        isinstance(message, dict) and message.get("role") != "system" and not _has(message, "compaction")
-        for message in messages
-    )
+    return isinstance(tools, list) and any(isinstance(tool, dict) and tool.get("defer_loading") for tool in tools)
 
 
-def _starts(messages: Sequence[dict[str, Any]], end: int) -> list[int]:
-    """Where the turns before `end` begin."""
+def _starts(messages: Sequence[Any], end: int) -> list[int]:
+    """Where the turns before `end` begin; nowhere in a conversation with instructions in its middle, which hold from
+    there on, or of another shape than the API's."""
     starts = [0]
-    before = messages[0].get("role")
-    for at in range(1, end):
-        message = messages[at]
-        role = message.get("role")
-        if role == "user" and before == "assistant" and not _has(message, "tool_result"):
-            starts.append(at)
+    before = ""
+    for at, message in enumerate(messages):
+        role = message.get("role") if isinstance(message, dict) else None
+        if role == "user":
+            if before == "assistant" and at < end and not _has_result(message.get("content")):
+                starts.append(at)
+        elif role != "assistant":
+            return []
         before = role
     return starts
 
 
-def _has(message: Mapping[str, Any], kind: str) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any(isinstance(block, dict) and block.get("type") == kind for block in content)
+def _has_result(content: Any) -> bool:
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") == "tool_result" for block in content
+    )
 
 
 def _by_turns(starts: Sequence[int], most: int) -> int:

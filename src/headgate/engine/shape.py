@@ -10,10 +10,10 @@ import msgspec
 
 from headgate.call import Call, Kind, Reply
 from headgate.config.schema import Config, WorkflowConfig
-from headgate.core.body import REMOVED, messages_of, with_fields
+from headgate.core.body import REMOVED, with_fields
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import BYTES_PER_TOKEN, CALIBRATED_ERROR, MESSAGE_BYTES, Estimator, Habit
-from headgate.core.history import messages_to_drop, sizes_of
+from headgate.core.history import Cut, cut_history
 from headgate.core.price import PriceBook
 from headgate.core.shape import Decision, ShapePolicy, Task, decide
 from headgate.core.untouchable import is_claude_code
@@ -121,10 +121,9 @@ class Shape:
         told = decision.shadow | decision.notes
         if decision.not_allowed is not None:
             told["refused"] = decision.not_allowed
-        if policy.bounds_history:
-            messages, sizes = self._to_drop(call, policy, decision.model)
-            if messages:
-                told["history"] = {"messages": messages, "tokens": self._tokens(call, sum(sizes[:messages]))}
+        cut = self._cut(call, policy, decision.model)
+        if cut is not None:
+            told["history"] = self._told(call, cut)
         return told
 
     # -- what is changed ----------------------------------------------------------------------------------------
@@ -140,15 +139,13 @@ class Shape:
             changes["model"] = decision.model
         if decision.effort is not None:
             changes["output_config"], values["output_config"] = _with_effort(call, decision.effort[1])
-        if policy.bounds_history:
-            drop, sizes = self._to_drop(call, policy, decision.model)
-            if drop:
-                dropped = sum(sizes[:drop])
-                record.dropped_messages, record.dropped_tokens = drop, self._tokens(call, dropped)
-                decision.notes["history"] = {"messages": drop, "tokens": record.dropped_tokens}
-                changes["messages"] = msgspec.Raw(b"[" + b",".join(messages_of(call.body)[drop:]) + b"]")
-                values["messages"] = document["messages"][drop:]
-                size = max(size - dropped, MESSAGE_BYTES)
+        cut = self._cut(call, policy, decision.model)
+        if cut is not None:
+            told = decision.notes["history"] = self._told(call, cut)
+            record.dropped_messages, record.dropped_tokens = told["messages"], told["tokens"]
+            changes["messages"] = msgspec.Raw(b"[" + b",".join(cut.kept) + b"]")
+            values["messages"] = document["messages"][cut.dropped :]
+            size = max(size - cut.dropped_size, MESSAGE_BYTES)
         if not changes:
             return
         shaped = {**document, **changes, **values}
@@ -157,26 +154,21 @@ class Shape:
         record.model = decision.model
         record.max_tokens = decision.changes.get("max_tokens", record.max_tokens)
 
-    def _to_drop(self, call: Call, policy: ShapePolicy, model: str) -> tuple[int, list[int]]:
-        """How many messages to leave out, and the size of each."""
+    def _cut(self, call: Call, policy: ShapePolicy, model: str) -> Cut | None:
+        """What of the history to leave out."""
         document = call.document
-        assert document is not None
-        sizes: list[int] = []
-
-        def sizes_once() -> list[int]:
-            if not sizes:
-                sizes.extend(sizes_of(document["messages"], messages_of(call.body)))
-            return sizes
-
-        if is_claude_code(call.record.workflow, call.headers, document):
-            return 0, sizes
+        if not policy.bounds_history or document is None:
+            return None
         known = self._catalog.model(model)
         bounds = policy.history(BYTES_PER_TOKEN.get(known.tokenizer, BYTES_PER_TOKEN["claude-4.7"]))
-        drop = messages_to_drop(document, bounds, sizes_once, prefix_check=known.prefix_check)
-        return drop, sizes_once() if drop else sizes
+        cut = cut_history(document, call.body, call.size, bounds, prefix_check=known.prefix_check)
+        if cut is None or is_claude_code(call.record.workflow, call.headers, document):
+            return None
+        return cut
 
-    def _tokens(self, call: Call, size: int) -> int:
-        return round(size * self._habit(call).tokens_per_byte)
+    def _told(self, call: Call, cut: Cut) -> dict[str, int]:
+        tokens = round(cut.dropped_size * self._habit(call).tokens_per_byte)
+        return {"messages": cut.dropped, "tokens": tokens}
 
     def _habit(self, call: Call) -> Habit:
         model = call.record.model or ""
