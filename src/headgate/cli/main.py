@@ -7,6 +7,7 @@ import sys
 import typer
 
 from headgate._version import __version__
+from headgate.cli.budget import app as budget_app
 from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
 from headgate.cli.cost import app as cost_app
@@ -44,6 +45,7 @@ app.command()(plan)
 app.command()(limits)
 app.command()(prices)
 app.add_typer(cost_app, name="cost")
+app.add_typer(budget_app, name="budget")
 app.add_typer(cache_app, name="cache")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from headgate.config.schema import BudgetConfig
+from headgate.config.schema import BudgetConfig, Config
 from headgate.core.budget import SCOPES, Budget, pico_of, share_of
 from headgate.core.window import Calendar
 
-__all__ = ["BudgetSettingError", "budget_of", "zone_of"]
+__all__ = ["BudgetSettingError", "budget_of", "budgets_path", "zone_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 """What labels of calls can be, and what stands in headers."""
@@ -73,6 +74,11 @@ def budget_of(name: str, settings: BudgetConfig) -> Budget:
         slow=settings.slow,
         refuse_pico=share_of(cap_pico, settings.refuse_at),
     )
+
+
+def budgets_path(config: Config) -> Path:
+    """The file that all processes of this machine keep their budgets in: beside the ledger."""
+    return Path(config.ledger.path).with_name("budgets.db")
 
 
 def _check_thresholds(settings: BudgetConfig) -> None:

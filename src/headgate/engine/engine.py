@@ -10,6 +10,7 @@ from random import Random
 
 from headgate.call import Call, Kind
 from headgate.clock import Clock, SystemClock, utc_day
+from headgate.config.budgets import budgets_path
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
@@ -258,9 +259,8 @@ class Engine:
         budget_store: SqliteBudgets | None = None
         try:
             if config.budgets:
-                path = Path(config.ledger.path).with_name("budgets.db")
                 process = f"{os.getpid()}-{secrets.token_hex(4)}"
-                budget_store = SqliteBudgets(path, process, now_ms=clock.unix_ms())
+                budget_store = SqliteBudgets(budgets_path(config), process, now_ms=clock.unix_ms())
             ledger = SqliteLedger(
                 Path(config.ledger.path),
                 lambda attempt: (
