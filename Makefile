@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
 
-.PHONY: help demo test lint types bench traffic docs wheel lock clean
+.PHONY: help demo test lint types bench traffic money docs wheel lock clean
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
 	@echo "make test    lint, types and all tests"
 	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
 	@echo "make traffic measure admission in virtual time beside its rivals, and write the tables of docs/explanation/traffic.md"
+	@echo "make money   measure what is saved and whether the books are right, and write the tables of docs/explanation/money.md"
 	@echo "make docs    write the reference pages from the code, and the README's output from the demo"
 	@echo "make wheel   build the wheel and try it in an empty environment"
 
@@ -40,6 +41,9 @@ bench: $(VENV)/.installed
 
 traffic: $(VENV)/.installed
 	$(BIN)/python bench/traffic.py --write
+
+money: $(VENV)/.installed
+	$(BIN)/python bench/money.py --write
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/write_reference.py
