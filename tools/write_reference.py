@@ -29,6 +29,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, get_args, get_origin, get_type_hints
 
+from typer import Context
 from typer.models import ArgumentInfo, OptionInfo
 
 import headgate
@@ -315,8 +316,12 @@ def _commands() -> str:
     ]
     parts += [_command(f"headgate {c.callback.__name__}", c.callback) for c in cli.registered_commands]
     for group in cli.registered_groups:
+        itself = group.typer_instance.registered_callback
+        if itself is not None and group.typer_instance.info.invoke_without_command is True:
+            parts.append(_command(f"headgate {group.name}", itself.callback))
         for command in group.typer_instance.registered_commands:
-            parts.append(_command(f"headgate {group.name} {command.callback.__name__}", command.callback))
+            name = command.name or command.callback.__name__.replace("_", "-")
+            parts.append(_command(f"headgate {group.name} {name}", command.callback))
     return _join(*parts)
 
 
@@ -328,6 +333,8 @@ def _command(name: str, callback: Callable[..., None]) -> str:
         info = parameter.default
         default: object = None
         hint = hints[parameter.name]
+        if hint is Context:
+            continue
         if not isinstance(info, OptionInfo | ArgumentInfo):
             default = None if info is inspect.Parameter.empty else info
             info = hint.__metadata__[0]
@@ -337,7 +344,9 @@ def _command(name: str, callback: Callable[..., None]) -> str:
             label = parameter.name.upper()
             arguments.append(label if required else f"[{label}]")
         else:
-            label = (info.param_decls or (f"--{parameter.name.replace('_', '-')}",))[0]
+            # In an annotation typer takes the first name for the default.
+            named = info.default if isinstance(info.default, str) and info.default.startswith("--") else None
+            label = named or (info.param_decls or (f"--{parameter.name.replace('_', '-')}",))[0]
         kind = _option_kind(hint, info)
         note = _line(info.help or "")
         if required:
@@ -357,6 +366,8 @@ def _option_kind(hint: Any, info: OptionInfo | ArgumentInfo) -> str:
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if hint is bool:
         return ""
+    if get_origin(hint) is list:
+        hint = get_args(hint)[0]
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return "|".join(hint)
     return {str: "TEXT", int: "N", float: "NUMBER", Path: "PATH"}[hint]

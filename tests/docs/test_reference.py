@@ -117,13 +117,18 @@ def test_a_variable_that_is_printed_is_one_that_is_read(written: dict[str, str])
 
 def _commands() -> list[str]:
     single = [f"headgate {command.callback.__name__}" for command in app.registered_commands if command.callback]
+    groups = [
+        f"headgate {group.name}"
+        for group in app.registered_groups
+        if group.typer_instance is not None and group.typer_instance.info.invoke_without_command is True
+    ]
     grouped = [
-        f"headgate {group.name} {command.callback.__name__}"
+        f"headgate {group.name} {command.name or command.callback.__name__.replace('_', '-')}"
         for group in app.registered_groups
         for command in group.typer_instance.registered_commands  # type: ignore[union-attr]
         if command.callback
     ]
-    return single + grouped
+    return single + groups + grouped
 
 
 @pytest.mark.parametrize("command", _commands())
