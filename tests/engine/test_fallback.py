@@ -103,6 +103,25 @@ def test_inv_17_the_other_model_is_sent_the_callers_own_bytes():
     assert (first, second) == (body, body.replace(MODEL.encode(), HAIKU.encode()))
 
 
+def test_the_other_model_is_asked_for_no_more_effort_than_it_takes():
+    """The API refuses more; the rest of the field goes as it came."""
+    body = (
+        b'{"model":"claude-sonnet-5-5","max_tokens":64,"output_config":{"effort":"high", "format": {"x":1.0}},'
+        b'"messages":[{"role":"user","content":"x"}]}'
+    )
+
+    async def scene(world: World) -> bytes:
+        upstream = RawUpstream([(json_reply(529, {}),), (json_reply(200, message()),)])
+        call = world.make(base_url=await upstream.start())
+        call.body = body
+        await world.send(call)
+        return upstream.seen[1].body
+
+    sent = play(scene, config=workflow("model:claude-haiku-4-5"), retry=ONCE)
+
+    assert sent == body.replace(b'"effort":"high", ', b"").replace(MODEL.encode(), b"claude-haiku-4-5")
+
+
 def test_inv_06_attempts_count_together():
     """What the first model used up, the next one has not; each has one attempt at least."""
 

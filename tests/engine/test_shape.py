@@ -151,7 +151,7 @@ def test_a_count_of_tokens_is_left_alone():
 
 def test_a_policy_in_the_shadow_changes_nothing_and_says_what_it_would_have_done():
     answer = ask(
-        policy(model=HAIKU, max_tokens_ceiling=60, history_max_turns=1, max_input_tokens=1, shape_shadow=True),
+        policy(model=HAIKU, max_tokens_ceiling=60, history_max_turns=1, shape_shadow=True),
         body={"messages": conversation(3)},
     )
 
@@ -161,7 +161,9 @@ def test_a_policy_in_the_shadow_changes_nothing_and_says_what_it_would_have_done
 
 
 def test_what_the_shadow_would_refuse_is_noted():
-    assert noted(ask(policy(models=(HAIKU,), shape_shadow=True))) == {"shadow": {"refused": "model"}}
+    policies = policy(models=(HAIKU,), shape_shadow=True), policy(max_input_tokens=1, shape_shadow=True)
+
+    assert [noted(ask(each))["shadow"]["refused"] for each in policies] == ["model", "max_input_tokens"]
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

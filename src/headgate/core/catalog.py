@@ -5,7 +5,9 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 
-__all__ = ["Catalog", "Model", "PoolLimits"]
+__all__ = ["EFFORTS", "Catalog", "Model", "PoolLimits"]
+
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,8 @@ class Model:
     """Shorter beginnings of a prompt are not cached (§9.4)."""
     prefix_check: bool
     """Thinking that is sent back must come after the very prompt it was produced for (§9.10)."""
-    efforts: tuple[str, ...] = ()
-    """The values of `output_config.effort` that it takes; none: it takes no effort, or is not known."""
+    efforts: tuple[str, ...]
+    """The values of `output_config.effort` that it takes, out of `EFFORTS`; none: it takes no effort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class Catalog:
 
     def model(self, name: str) -> Model:
         """The model of that id or alias.  One that is not in the catalogue is a pool of its own, with the
-        tokenizer that makes more tokens."""
-        return self._models.get(name) or Model(name, name, "claude-4.7", 1_024, prefix_check=True)
+        tokenizer that makes more tokens, and does what the newest do."""
+        return self._models.get(name) or Model(name, name, "claude-4.7", 1_024, prefix_check=True, efforts=EFFORTS)
 
     def limits(self, tier: str, pool: str) -> PoolLimits:
         """The tier's limits of a pool of models; for an unknown pool the lowest that the tier has."""

@@ -9,16 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from headgate.core.catalog import Catalog
+import msgspec
+
+from headgate.core.body import REMOVED, with_fields
+from headgate.core.catalog import EFFORTS, Catalog, Model
 from headgate.core.history import HistoryBounds
 
-__all__ = ["EFFORTS", "Decision", "ModelRule", "ShapePolicy", "Task", "decide"]
+__all__ = ["Decision", "ModelRule", "ShapePolicy", "Task", "decide", "effort_of", "fitting_effort", "with_effort"]
 
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
 MOST_EFFORT_UNTHINKING = "high"
 """More is refused where thinking is disabled (claude-api.md §3)."""
 LEAST_ANSWER = 256
 """Of `max_tokens`, beside what is for thinking."""
+
+_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,20 +223,51 @@ def _bound_answer(policy: ShapePolicy, task: Task, decision: Decision) -> None:
 
 
 def _set_effort(policy: ShapePolicy, task: Task, catalog: Catalog, decision: Decision) -> None:
-    config = task.document.get("output_config")
-    given = config.get("effort") if isinstance(config, dict) else None
+    wanted = given = effort_of(task.document)
     if given is not None and given not in EFFORTS:
         return  # the API's to judge
-    wanted = given
     if policy.effort is not None and (given is None or EFFORTS.index(given) > EFFORTS.index(policy.effort)):
         wanted = policy.effort
     if wanted is None or (wanted == given and decision.model == task.model):
         return
-    taken = catalog.model(decision.model).efforts
-    thinking = task.document.get("thinking")
-    if isinstance(thinking, dict) and thinking.get("type") == "disabled":
-        taken = tuple(each for each in taken if EFFORTS.index(each) <= EFFORTS.index(MOST_EFFORT_UNTHINKING))
-    effort = next((each for each in reversed(EFFORTS[: EFFORTS.index(wanted) + 1]) if each in taken), None)
+    effort = fitting_effort(task.document, wanted, catalog.model(decision.model))
     if effort != given:
         decision.effort = given, effort
         decision.notes["effort"] = _note(given, effort)
+
+
+# -- effort ------------------------------------------------------------------------------------------------------------
+
+
+def effort_of(document: Mapping[str, Any]) -> str | None:
+    """The effort that a request asks for."""
+    config = document.get("output_config")
+    effort = config.get("effort") if isinstance(config, dict) else None
+    return effort if isinstance(effort, str) else None
+
+
+def fitting_effort(document: Mapping[str, Any], wanted: str, model: Model) -> str | None:
+    """As much of the effort that is `wanted` as `model` takes; None: it takes none.  One that is no effort stays."""
+    if wanted not in EFFORTS:
+        return wanted
+    taken = model.efforts
+    thinking = document.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "disabled":
+        taken = tuple(each for each in taken if EFFORTS.index(each) <= EFFORTS.index(MOST_EFFORT_UNTHINKING))
+    return next((each for each in reversed(EFFORTS[: EFFORTS.index(wanted) + 1]) if each in taken), None)
+
+
+def with_effort(document: Mapping[str, Any], body: bytes, effort: str | None) -> tuple[Any, Any]:
+    """The field `output_config` with another effort, None for none: as JSON, of which the rest stays as it stands in
+    `body`, and as it reads.  Both `REMOVED` if nothing is left of it."""
+    config = document.get("output_config")
+    if not isinstance(config, dict):
+        made = {"effort": effort} if effort is not None else REMOVED
+        return made, made
+    changed = {name: value for name, value in config.items() if name != "effort"}
+    if effort is not None:
+        changed["effort"] = effort
+    if not changed:
+        return REMOVED, REMOVED
+    raw = _raw_fields(body)["output_config"]
+    return msgspec.Raw(with_fields(bytes(raw), {"effort": REMOVED if effort is None else effort})), changed

@@ -205,7 +205,7 @@ class Engine:
             None if prompt_cache.does_nothing else prompt_cache,
             budget,
             self._defer if self._defer.workflows else None,
-            Fallback(policies, config.workflows, answers, jobs, clock) if policies else None,
+            Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None,
             self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
             again,

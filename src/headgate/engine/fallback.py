@@ -9,10 +9,12 @@ from typing import Any
 from headgate.call import Call, Kind, OwnAnswer, Reply, ReplyStream
 from headgate.clock import Clock
 from headgate.config.schema import Config, WorkflowConfig
-from headgate.core.body import with_fields
+from headgate.core.body import REMOVED, with_fields
 from headgate.core.canned import canned_message
+from headgate.core.catalog import Catalog, Model
 from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy
 from headgate.core.price import PriceBook
+from headgate.core.shape import effort_of, fitting_effort, with_effort
 from headgate.engine.filter import Proceed
 from headgate.engine.jobs import JobQueue
 from headgate.engine.memo import KeepAnswers, given_again
@@ -65,12 +67,14 @@ class Fallback:
         workflows: Mapping[str, WorkflowConfig],
         answers: KeepAnswers,
         jobs: JobQueue | None,
+        catalog: Catalog,
         clock: Clock,
     ) -> None:
         self._policies = policies
         self._workflows = workflows
         self._answers = answers
         self._jobs = jobs
+        self._catalog = catalog
         self._clock = clock
 
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
@@ -137,7 +141,7 @@ class Fallback:
             call.rewrite(document, body)
             call.record.model = asked_for
 
-        call.rewrite(document | {"model": model}, with_fields(body, {"model": model}))
+        call.rewrite(*_for_model(document, body, self._catalog.model(model), model))
         call.record.model = model
         try:
             reply = await proceed(call)
@@ -178,6 +182,17 @@ class Fallback:
             return None
         text = self._workflows[call.record.workflow].queued.replace("{ticket}", ticket)
         return self._canned(call, text, OwnAnswer(ticket=ticket))
+
+
+def _for_model(document: dict[str, Any], body: bytes, known: Model, model: str) -> tuple[dict[str, Any], bytes]:
+    """The request for another model: with its name, and with no more effort than it takes."""
+    changes: dict[str, Any] = {"model": model}
+    values: dict[str, Any] = {}
+    given = effort_of(document)
+    if given is not None and (fitting := fitting_effort(document, given, known)) != given:
+        changes["output_config"], values["output_config"] = with_effort(document, body, fitting)
+    asked = {name: value for name, value in (document | changes | values).items() if value is not REMOVED}
+    return asked, with_fields(body, changes)
 
 
 def _trouble(call: Call, reply: Reply) -> str | None:

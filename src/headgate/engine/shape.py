@@ -15,7 +15,7 @@ from headgate.core.catalog import Catalog
 from headgate.core.estimate import BYTES_PER_TOKEN, CALIBRATED_ERROR, MESSAGE_BYTES, Estimator, Habit
 from headgate.core.history import Cut, cut_history
 from headgate.core.price import PriceBook
-from headgate.core.shape import Decision, ShapePolicy, Task, decide
+from headgate.core.shape import Decision, ShapePolicy, Task, decide, with_effort
 from headgate.core.untouchable import is_claude_code
 from headgate.engine.filter import Proceed
 from headgate.engine.not_admitted import MOST_BYTES_PER_TOKEN
@@ -29,7 +29,6 @@ SURE = 2 * CALIBRATED_ERROR
 """An estimate of a kind of call that is known well is taken to be no further off than this."""
 
 _encode = msgspec.json.Encoder().encode
-_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Shape:
@@ -121,6 +120,9 @@ class Shape:
         told = decision.shadow | decision.notes
         if decision.not_allowed is not None:
             told["refused"] = decision.not_allowed
+        most = policy.max_input_tokens
+        if most is not None and call.size * self._habit(call).tokens_per_byte > most:
+            told["refused"] = "max_input_tokens"
         cut = self._cut(call, policy, decision.model)
         if cut is not None:
             told["history"] = self._told(call, cut)
@@ -138,7 +140,7 @@ class Shape:
         if decision.model != record.model:
             changes["model"] = decision.model
         if decision.effort is not None:
-            changes["output_config"], values["output_config"] = _with_effort(call, decision.effort[1])
+            changes["output_config"], values["output_config"] = with_effort(document, call.body, decision.effort[1])
         cut = self._cut(call, policy, decision.model)
         if cut is not None:
             told = decision.notes["history"] = self._told(call, cut)
@@ -195,22 +197,6 @@ class Shape:
                 reason=Reason.INPUT_TOO_LONG,
             )
         return await proceed(call)
-
-
-def _with_effort(call: Call, effort: str | None) -> tuple[Any, Any]:
-    """`output_config` with another effort: for the body, and for the document."""
-    assert call.document is not None
-    config = call.document.get("output_config")
-    if not isinstance(config, dict):
-        made = {"effort": effort}
-        return made, made
-    changed = {name: value for name, value in config.items() if name != "effort"}
-    if effort is not None:
-        changed["effort"] = effort
-    if not changed:
-        return REMOVED, REMOVED
-    raw = _raw_fields(call.body)["output_config"]
-    return msgspec.Raw(with_fields(bytes(raw), {"effort": REMOVED if effort is None else effort})), changed
 
 
 def _reason_of(notes: Mapping[str, Any]) -> Reason | None:
