@@ -12,6 +12,7 @@ from headgate.core.defer import (
     batch_params,
     ended_among,
     read_result,
+    told_patience_s,
 )
 
 PATIENCE = Patience(least_s=3_600, collect_s=600, reserve_s=600)
@@ -37,6 +38,20 @@ def test_the_reserve_is_kept_for_asking_alone():
 def test_a_call_with_less_time_than_the_least_is_asked_at_once(left_s, suffices):
     """The API says only that most batches end within an hour."""
     assert PATIENCE.suffices(left_s) is suffices
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([], float("inf")),
+        ([(b"x-stainless-timeout", b"600")], 600),
+        ([(b"x-stainless-timeout", b"600"), (b"x-stainless-read-timeout", b"30.5")], 30.5),
+        ([(b"x-stainless-timeout", b"NOT_GIVEN"), (b"x-stainless-read-timeout", b"-1")], float("inf")),
+    ],
+)
+def test_an_sdk_says_how_long_it_waits(headers, seconds):
+    """Ten minutes, unless its user said otherwise: no batch is in time for that."""
+    assert told_patience_s(headers) == seconds
 
 
 def test_a_call_whose_time_is_all_reserve_is_asked_at_once():

@@ -5,20 +5,32 @@ Pure: times are arguments, in seconds on one clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import msgspec
 
 from headgate.core.body import REMOVED, with_fields
 
-__all__ = ["Patience", "Result", "batch_body", "batch_id_of", "batch_params", "ended_among", "read_result"]
+__all__ = [
+    "Patience",
+    "Result",
+    "batch_body",
+    "batch_id_of",
+    "batch_params",
+    "ended_among",
+    "read_result",
+    "told_patience_s",
+]
 
 MOST_WAITING_SHARE = 0.1
 """Of the time that a call has, it waits no more for others to share its batch."""
 _REFUSED = ("speed", "thread", "fallbacks", "cache_hint", "context_hint")
 """Fields that an item of a batch may not have, beside `stream` and `max_tokens: 0` (§10)."""
+
+_TIMEOUTS = (b"x-stainless-timeout", b"x-stainless-read-timeout")
 
 _decode = msgspec.json.Decoder().decode
 
@@ -48,6 +60,20 @@ class Patience:
     def give_up_s(self, deadline_s: float) -> float:
         """When what the batch has not answered by then is asked alone."""
         return deadline_s - self.reserve_s
+
+
+def told_patience_s(headers: Sequence[tuple[bytes, bytes]]) -> float:
+    """How long an SDK says that it waits for the answer (claude-api.md §15); without end if it does not say."""
+    told = [_seconds(value) for name, value in headers if name in _TIMEOUTS]
+    return min(told, default=inf)
+
+
+def _seconds(value: bytes) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return inf
+    return seconds if seconds > 0 else inf
 
 
 def batch_params(document: dict[str, Any], body: bytes) -> bytes | None:

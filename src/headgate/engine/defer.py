@@ -10,7 +10,7 @@ from typing import Any
 from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock
 from headgate.config.schema import BatchesConfig
-from headgate.core.defer import Patience, batch_body, batch_id_of, batch_params, read_result
+from headgate.core.defer import Patience, batch_body, batch_id_of, batch_params, read_result, told_patience_s
 from headgate.core.estimate import Habit
 from headgate.engine.batch_desk import Account, BatchDesk
 from headgate.engine.batch_group import BatchGroup, BatchMember
@@ -87,13 +87,14 @@ class Defer:
     async def _answer(self, call: Call, proceed: Proceed) -> Reply:
         assert call.document is not None
         now_s = self._clock.now_s()
-        in_time = self._patience.suffices(call.deadline_s - now_s)
+        until_s = min(call.deadline_s, call.arrived_s + told_patience_s(call.headers))
+        in_time = self._patience.suffices(until_s - now_s)
         if not in_time or batch_params(call.document, call.body) is None:
             if self._place is not None:
                 self._place(call)
             return await proceed(call)
         member = BatchMember(call, now_s)
-        group = self._add(member, now_s)
+        group = self._add(member, now_s, until_s)
         try:
             reply = await member.turn
         except asyncio.CancelledError:
@@ -103,7 +104,7 @@ class Defer:
 
     # -- collecting ---------------------------------------------------------------------------------------------------
 
-    def _add(self, member: BatchMember, now_s: float) -> BatchGroup:
+    def _add(self, member: BatchMember, now_s: float, until_s: float) -> BatchGroup:
         call = member.call
         key = _key_of(call)
         collecting = self._collecting.get(key)
@@ -113,8 +114,8 @@ class Defer:
         group, timer = collecting if collecting is not None else (BatchGroup(), None)
         group.add(
             member,
-            send_by_s=self._patience.send_by_s(now_s, call.deadline_s),
-            give_up_s=self._patience.give_up_s(call.deadline_s),
+            send_by_s=self._patience.send_by_s(now_s, until_s),
+            give_up_s=self._patience.give_up_s(until_s),
         )
         if timer is not None:
             timer.cancel()
