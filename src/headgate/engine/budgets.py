@@ -186,6 +186,10 @@ class Budgets:
                 return budget.slow
         return None
 
+    def open_accounts(self) -> list[Account]:
+        """The accounts that this process knows."""
+        return list(self._accounts.values())
+
     async def states(self) -> list[tuple[Budget | None, State]]:
         """Every account whose window is not over, with its budget (None: it is not configured any more)."""
         await self.flush()

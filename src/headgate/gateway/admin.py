@@ -16,6 +16,7 @@ from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.net.server import BodyPlan, Request, Response
 from headgate.secret import Secret
+from headgate.telemetry.budget_gauges import budget_gauges
 from headgate.telemetry.counters import CONTENT_TYPE
 
 __all__ = ["AdminApp"]
@@ -54,7 +55,7 @@ class AdminApp:
         if request.path == "/healthz":
             return Response(200, list(_JSON), b'{"status":"ok"}')
         if request.path == "/metrics":
-            return Response(200, [(b"content-type", CONTENT_TYPE)], self._engine.counters.exposition())
+            return Response(200, [(b"content-type", CONTENT_TYPE)], self._metrics())
         if request.path == "/api/cache":
             return Response(200, list(_JSON), _encode(cache_of(self._engine)))
         call_id = parse_qs(request.query).get("call")
@@ -64,6 +65,13 @@ class AdminApp:
         if told is None:
             return self.refuse(404, "no such call waits")
         return Response(200, list(_JSON), _encode(told))
+
+    def _metrics(self) -> bytes:
+        counted, budgets = self._engine.counters.exposition(), self._engine.budgets
+        if budgets is None:
+            return counted
+        now_ms = self._engine.clock.unix_ms()
+        return counted + budget_gauges(budgets.budgets, budgets.open_accounts(), now_ms)
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
         return Response(status, list(_JSON), _encode({"error": problem}))
