@@ -30,6 +30,8 @@ LEAVES = 4
 want to go on too."""
 ENOUGH_TOKENS = 4_096
 """Where nothing is known of a workflow's answers, so many are taken to be enough before a call is refused."""
+LEAST_WAIT_S = 0.001
+"""Less is an error of arithmetic."""
 LEAST_ANSWER = 256
 """Beside what is for thinking."""
 
@@ -190,7 +192,7 @@ class Budget:
                 if need is not None and (lowered := _affordable(hold, wanted, size, need)) is not None:
                     return lowered
                 left_s = patience_s - (clock.now_s() - began_s)
-                if left_s <= 0 or short.really_spent + wanted[short] - hold.parts.get(short, 0) > short.limit:
+                if left_s < LEAST_WAIT_S or short.really_spent + wanted[short] - hold.parts.get(short, 0) > short.limit:
                     if need is None and (lowered := _affordable(hold, wanted, size, ENOUGH_TOKENS)) is not None:
                         return lowered
                     raise self._spent(short)
