@@ -79,7 +79,7 @@ def _cost(usage: Usage) -> float:
 
 def offline(source: str, *, fine: bool) -> Costs:
     asked = _blocks(source) if fine else _prompts(source)
-    played = play_planner(asked, TERMS)
+    played = play_planner(asked, TERMS, keeps_alive=True)
     tokens = sum(each.tokens for each in played)
     return Costs(
         sum(each.cost for each in played) / tokens,

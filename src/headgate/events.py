@@ -215,6 +215,10 @@ class Reason(StrEnum):
     """It was answered in a Message Batch, at half the price (`batch`).
 
     Nothing.  An answer that is wanted sooner says so by its deadline."""
+    KEEP_ALIVE = "keep_alive"
+    """Headgate made it itself: it has the API read a prompt that would be dropped from the cache, and answer nothing.
+
+    Nothing.  `prompt_cache.keep_alive = false` does without."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
-from headgate.core.prefix import prefixes_of
+from headgate.core.prefix import Border, prefixes_of
+from headgate.engine.keep_alive import request_for
 from support.world import play
 
 MODEL = "claude-sonnet-5"
@@ -182,3 +184,88 @@ def test_a_request_that_fails_before_its_answer_has_written_nothing():
     assert not failed.ok
     assert after.record.cache_read_tokens == 0
     assert after.record.cache_plan == "5m"
+
+
+# -- keeping alive -----------------------------------------------------------------------------------------------------
+
+
+async def talks(world, *, talks=40, pause_s=420.0):
+    """Talks of two turns, the second some minutes after the first, and many at a time."""
+
+    async def one(number):
+        await world.engine.clock.sleep(number * 40.0)
+        told = [{"role": "user", "content": f"talk {number}: " + RULES}]
+        for turn in range(3):
+            answer = await world.ask(model=MODEL, workflow="w", body={"messages": told})
+            assert answer.ok
+            told = [*told, {"role": "assistant", "content": "Yes."}, {"role": "user", "content": f"and {turn}?"}]
+            await world.engine.clock.sleep(30.0 if turn == 0 else pause_s)
+
+    await asyncio.gather(*(one(number) for number in range(talks)))
+    return world.ledger.calls
+
+
+def test_a_prompt_that_comes_again_after_seven_minutes_is_kept_alive_for_it():
+    """One request that reads it, before the five minutes are over, is cheaper than to write it again."""
+    calls = play(talks)
+
+    kept = [call for call in calls if call.reason == "keep_alive"]
+    assert kept
+    assert {(call.lane, call.workflow, call.output_tokens, call.max_tokens) for call in kept} == {("bulk", "w", 0, 0)}
+    assert all(call.cache_read_tokens and not call.cache_write_5m_tokens for call in kept)
+
+
+def test_what_is_kept_alive_is_read_by_whom_it_was_kept_for():
+    """After more than the cache's own lifetime."""
+    calls = play(talks)
+
+    late = [call for call in calls if call.reason != "keep_alive" and call.started_ms > calls[0].started_ms + 1_400_000]
+    assert sum(call.cache_read_tokens > 0 for call in late) > 0.4 * len(late)
+
+
+def test_without_keep_alive_headgate_asks_nothing_of_its_own():
+    """It is a setting."""
+    calls = play(talks, config=Config(prompt_cache=PromptCacheConfig(keep_alive=False)))
+
+    assert len(calls) == 120
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"thinking": {"type": "enabled", "budget_tokens": 1_024}},
+        {"tool_choice": {"type": "any"}},
+        {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
+    ],
+)
+def test_what_the_api_would_refuse_without_an_answer_is_not_kept_alive(fields):
+    """§9.7; to leave it out would ask for another prompt."""
+    asked = msgspec.json.encode({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]} | fields)
+
+    assert request_for(asked, Border(1, 1, "messages", 0, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("border", "messages"),
+    [
+        (Border(1, 1, "system", 0, 0), [{"role": "user", "content": "."}]),
+        (Border(1, 1, "messages", 0, 0), [{"role": "user", "content": [{"type": "text", "text": "a"}]}]),
+        (Border(1, 1, "messages", 1, 0), None),
+        (Border(1, 1, "messages", 2, 0), None),
+    ],
+)
+def test_the_request_ends_where_the_marker_is(border, messages):
+    """Nor is a prompt asked that ends with the assistant, or with some of a turn's results."""
+    asked = {
+        "max_tokens": 9, "stream": True, "system": "s",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "c"}]},
+            {"role": "user", "content": [{"type": "tool_result"}, {"type": "tool_result"}]},
+        ],
+    }  # fmt: skip
+
+    made = request_for(msgspec.json.encode(asked), border)
+
+    expected = None if messages is None else {"max_tokens": 0, "system": "s", "messages": messages}
+    assert (None if made is None else msgspec.json.decode(made)) == expected

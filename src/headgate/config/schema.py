@@ -287,6 +287,9 @@ class PromptCacheConfig:
     mode: Literal["auto", "off"] = "auto"
     """With `auto`, prompts are marked for the cache where what was seen of calls like them says that it pays; a request
     that has markers of its own, or comes from Claude Code, is never touched."""
+    keep_alive: bool = True
+    """Whether a prompt that Headgate marked is asked once more, for no answer, shortly before it would be dropped: only
+    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`."""
 
 
 @dataclass(frozen=True, kw_only=True)

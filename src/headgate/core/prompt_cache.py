@@ -21,19 +21,19 @@ from headgate.core.cache_stakes import CacheStakes
 from headgate.core.prefix import MOST_MARKERS, TTL_S, Border
 from headgate.core.reuse import Context, Rates, Reuse, Segment, Sighting
 
-__all__ = ["Plan", "Planner", "Terms"]
+__all__ = ["Keep", "Plan", "Planner", "Terms"]
 
 BORDERS_KEPT = 100_000
 """Borders remembered; the longest unused are forgotten."""
 LEAST_KEPT_ALIVE_TOKENS = 2_000
 """Shorter beginnings are not worth a request of their own."""
 
-_FIRST: Rates = (0.02, 0.04, 0.08, 0.05, 0.05)
+_FIRST: Rates = (0.02, 0.04, 0.08, 0.04, 0.05)
 """What is guessed of a beginning that was never seen: below what pays, so that it must show first."""
-_SEEN: Rates = (0.08, 0.14, 0.28, 0.08, 0.05)
+_SEEN: Rates = (0.08, 0.14, 0.28, 0.04, 0.05)
 """And of one that was: what came twice comes a third time with a chance of 0.43 within five minutes (the conversations
 of traces: 0.36 to 0.6)."""
-_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.08, 0.1)
+_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.04, 0.1)
 _TRUST_AFTER = 20.0
 """So many observations weigh as much as the guess."""
 _CAREFUL_TRUST_AFTER = 8.0
@@ -120,10 +120,25 @@ class _Stretch(NamedTuple):
         return self.segment.overall is not None
 
 
+class Keep(NamedTuple):
+    """A beginning that may be worth keeping alive by a request of its own."""
+
+    node: _Node
+    border: Border
+    stretches: tuple[tuple[Context, float], ...]
+    """Contexts of what it consists of, and the tokens of each."""
+    last_s: float
+    terms: Terms
+
+    @property
+    def tokens(self) -> float:
+        return sum(tokens for _, tokens in self.stretches)
+
+
 class Plan:
     """Where one prompt is marked."""
 
-    __slots__ = ("markers", "staked", "terms", "to_read", "written")
+    __slots__ = ("keep", "markers", "staked", "terms", "to_read", "written")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -131,6 +146,7 @@ class Plan:
         """In the prompt's order."""
         self.to_read: list[_Node] = []
         self.written: list[_Node] = []
+        self.keep: Keep | None = None
         self.staked = 0.0
 
 
@@ -381,6 +397,13 @@ class Planner:
         plan.markers.reverse()
         plan.staked = prompt.stake(hot, hour, last)
         self.stakes.add(-plan.staked)
+        if self._keeps_alive and nodes[end].ttl == "5m":
+            parts = tuple(
+                (segment.context, (min(prompt.sizes[end], segment.end) - segment.begin) * prompt.tokens_per_byte)
+                for segment, _ in stretches
+                if segment.begin < prompt.sizes[end]
+            )
+            plan.keep = Keep(nodes[end], prompt.borders[end], parts, now_s, prompt.terms)
 
     # -- what came of it ----------------------------------------------------------------------------------------
 
@@ -394,6 +417,26 @@ class Planner:
             _forget(plan.to_read)
         if not written_5m and not written_1h:
             _forget(plan.written)  # too short after all, or another had written it
+
+    # -- keeping alive ------------------------------------------------------------------------------------------
+
+    def is_worth(self, keep: Keep, now_s: float) -> bool:
+        """Whether a request that only reads it is cheaper than what may have to be written again without: enough of
+        those like it that were not used for five minutes were in the next five."""
+        terms, tokens = keep.terms, keep.tokens
+        if tokens < LEAST_KEPT_ALIVE_TOKENS or keep.node.until_s <= now_s or keep.node.ttl != "5m":
+            return False
+        cost = terms.read * tokens
+        saved = (terms.write_5m - terms.read) * sum(
+            of_part * context.chances(now_s).from_5m_to_10m for context, of_part in keep.stretches
+        )
+        return saved > cost and cost <= self.stakes.room
+
+    def refreshed(self, keep: Keep, sent_s: float, *, read: int, written: int, fresh: int) -> None:
+        """Such a request was answered."""
+        terms = keep.terms
+        self.stakes.add(-(terms.read * read + terms.write_5m * written + terms.input * fresh))
+        keep.node.until_s = max(keep.node.until_s, sent_s + TTL_S["5m"])
 
     def failed(self, plan: Plan) -> None:
         """It came to nothing, so it has written nothing."""

@@ -33,6 +33,7 @@ from headgate.engine.gates import Gates
 from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
 from headgate.engine.join import Join, joins
+from headgate.engine.keep_alive import KeepAlive
 from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.lint import Lint
 from headgate.engine.memo import KeepAnswers, memo_terms
@@ -131,6 +132,7 @@ class Engine:
             stale_max_age_s=config.memo.stale_max_age_s,
         )
         batched = [name for name, workflow in config.workflows.items() if workflow.batch]
+        self._keep_alive = KeepAlive(clock, self.new_call_id)
         prompt_cache = PromptCache(
             prices,
             catalog,
@@ -139,6 +141,7 @@ class Engine:
             auto=config.prompt_cache.mode == "auto",
             workflows=config.workflows,
             made_below=frozenset((*batched, *(name for name, each in config.workflows.items() if joins(each)))),
+            keep_alive=self._keep_alive if config.prompt_cache.keep_alive else None,
         )
         self._join = Join(config.workflows, config.lanes, prices, clock, rng, place=prompt_cache.place)
         meter = Meter(
@@ -192,10 +195,14 @@ class Engine:
             slowdown=self.budgets.slowdown if self.budgets is not None else None,
             count=oracle.tokens_of if config.estimates.count_from_tokens else None,
         )
+        guard = Guard(prices, unknown_model=config.prices.unknown_model)
+        budget_each = BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None
+        of_keep_alive = (observe, guard, budget, again, budget_each, self._admit, meter)
+        self._keep_alive.connect(compose([each for each in of_keep_alive if each is not None], self._upstream.send))
         filters = path(
             observe,
             Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
-            Guard(prices, unknown_model=config.prices.unknown_model),
+            guard,
             None if quota.limits_nobody else quota,
             TellSpent(clock),
             Affinity(ledger, keyring, clock),
@@ -209,7 +216,7 @@ class Engine:
             self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
             again,
-            BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None,
+            budget_each,
             self._admit,
             meter,
         )
@@ -308,6 +315,7 @@ class Engine:
         """Write down what there is and let go of everything."""
         if self._poller is not None:
             await self._poller.close()
+        await self._keep_alive.close()
         await self._defer.close()
         await self._join.close()
         self._upstream.close()

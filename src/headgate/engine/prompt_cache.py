@@ -18,6 +18,7 @@ from headgate.core.price import PriceBook
 from headgate.core.prompt_cache import Plan, Planner, Terms
 from headgate.core.untouchable import is_claude_code, sends_thinking
 from headgate.engine.filter import Proceed
+from headgate.engine.keep_alive import KeepAlive
 from headgate.usage import Usage
 
 __all__ = ["Placement", "PromptCache"]
@@ -92,11 +93,13 @@ class PromptCache:
         auto: bool,
         workflows: Mapping[str, WorkflowConfig],
         made_below: Container[str] = (),
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         """
         Args:
             auto: for workflows that do not say.
             made_below: workflows whose requests are made by a filter below.
+            keep_alive: told of prompts that it may be worth to keep.
         """
         self._prices = prices
         self._catalog = catalog
@@ -109,6 +112,7 @@ class PromptCache:
             if workflow.prompt_cache is not None
         }
         self._made_below = made_below
+        self._keep_alive = keep_alive
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
         self._terms: dict[tuple[str, int], Terms] = {}
         self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
@@ -148,6 +152,8 @@ class PromptCache:
             call.rewrite(marked, with_markers(call.body, markers))
             call.record.cache_plan = ",".join(ttl for _, ttl in plan.markers)
             call.placement = Placement(planner, plan, borders, marked=marked)
+            if plan.keep is not None and self._keep_alive is not None:
+                self._keep_alive.hold(planner, plan.keep, call)
 
     # -- what is left alone -------------------------------------------------------------------------------------
 
@@ -175,7 +181,7 @@ class PromptCache:
     def _planner_of(self, own_key: str | None) -> Planner:
         planner = self._planners.get(own_key)
         if planner is None:
-            planner = self._planners[own_key] = Planner()
+            planner = self._planners[own_key] = Planner(keeps_alive=self._keep_alive is not None)
             if len(self._planners) > ACCOUNTS_KEPT:
                 self._planners.popitem(last=False)
         return planner

@@ -6,17 +6,20 @@ of a request, and what a request writes can be read at once.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 from headgate.core.body import Ttl
 from headgate.core.prefix import LOOK_BACK, TTL_S, Border
-from headgate.core.prompt_cache import Planner, Terms
+from headgate.core.prompt_cache import Keep, Planner, Terms
 
 __all__ = ["Asked", "ExactCache", "Played", "play"]
 
 BYTES_PER_TOKEN = 3.2
+LEAD_S = 20.0
+"""So long before a lifetime ends it is renewed."""
 
 
 class Asked(NamedTuple):
@@ -33,7 +36,7 @@ class Played(NamedTuple):
 
     at_s: float
     tokens: int
-    """What it would have cost without a cache."""
+    """What it would have cost without a cache; 0 for a request that only keeps something alive."""
     cost: float
     markers: list[tuple[int, Ttl]]
     read: int
@@ -79,11 +82,22 @@ class ExactCache:
         return Split(read, written - for_an_hour, for_an_hour - read, sizes[-1] - written)
 
 
-def play(asked: Sequence[Asked], terms: Terms) -> list[Played]:
+class _Kept(NamedTuple):
+    due_s: float
+    keep: Keep
+    borders: list[int]
+    sizes: list[int]
+    markers: list[tuple[int, float]]
+
+
+def play(asked: Sequence[Asked], terms: Terms, *, keeps_alive: bool = False) -> list[Played]:
     """Every prompt at its time, marked as the planner says."""
-    planner, cache = Planner(), ExactCache(least_tokens=terms.least_tokens)
+    planner, cache = Planner(keeps_alive=keeps_alive), ExactCache(least_tokens=terms.least_tokens)
     played: list[Played] = []
+    waiting: deque[_Kept] = deque()
     for at_s, workflow, blocks, tokens in asked:
+        while waiting and waiting[0].due_s <= at_s:
+            played += _kept_alive(waiting.popleft(), planner, cache, terms)
         sizes = list(accumulate(tokens))
         ids = list(accumulate(blocks, lambda before, block: hash((before, block)), initial=0))[1:]
         borders = [
@@ -94,11 +108,28 @@ def play(asked: Sequence[Asked], terms: Terms) -> list[Played]:
         markers = [(border.block, ttl) for border, ttl in plan.markers]
         split = cache.request(ids, sizes, [(at, TTL_S[ttl]) for at, ttl in markers], at_s)
         planner.answered(plan, read=split.read, written_5m=split.written_5m, written_1h=split.written_1h)
-        cost = (
-            terms.read * split.read
-            + terms.write_5m * split.written_5m
-            + terms.write_1h * split.written_1h
-            + terms.input * split.fresh
-        ) / terms.input
-        played.append(Played(at_s, sizes[-1], cost, markers, split.read))
+        played.append(Played(at_s, sizes[-1], _cost(split, terms), markers, split.read))
+        if plan.keep is not None:
+            end = plan.keep.border.block
+            marks = [(at, TTL_S[ttl]) for at, ttl in markers]
+            waiting.append(_Kept(at_s + TTL_S["5m"] - LEAD_S, plan.keep, ids[: end + 1], sizes[: end + 1], marks))
     return played
+
+
+def _kept_alive(kept: _Kept, planner: Planner, cache: ExactCache, terms: Terms) -> list[Played]:
+    """A request that reads what is to be kept, if it has not been used since and is worth it."""
+    due_s, keep, borders, sizes, markers = kept
+    if keep.node.until_s - LEAD_S > due_s + 1.0 or not planner.is_worth(keep, due_s):
+        return []
+    split = cache.request(borders, sizes, markers, due_s)
+    planner.refreshed(keep, due_s, read=split.read, written=split.written_5m + split.written_1h, fresh=split.fresh)
+    return [Played(due_s, 0, _cost(split, terms), [], split.read)]
+
+
+def _cost(split: Split, terms: Terms) -> float:
+    return (
+        terms.read * split.read
+        + terms.write_5m * split.written_5m
+        + terms.write_1h * split.written_1h
+        + terms.input * split.fresh
+    ) / terms.input
