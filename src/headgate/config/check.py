@@ -25,6 +25,8 @@ Place = Callable[..., str]
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000.0
 """Of a lane.  A share beyond these is not a share but a rank, and far beyond them rounding decides."""
+MOST_BATCHED, MOST_BATCHED_MB = 100_000, 256
+"""Of one Message Batch (claude-api.md §10)."""
 MOST_NAME = 64
 """Characters of a name that logs and tables show."""
 MOST_HEADROOM = 0.9
@@ -41,6 +43,7 @@ def check(config: Config, place: Place) -> None:
     _check_numbers(config, place)
     _check_pools(config, place, [*catalog.pools, *_OTHER_POOLS])
     _check_fallbacks(config, place)
+    _check_batches(config, place)
     _check_budgets(config, place)
     _check_listeners(config, place)
 
@@ -92,6 +95,26 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
             f"{place('upstream', 'api_key_id')}: upstream.api_key_id and those of upstream.credentials must be given "
             "for all keys, each its own, or for none: what cannot be told apart cannot be compared"
         )
+
+
+def _check_batches(config: Config, place: Place) -> None:
+    batches = config.batches
+    for field, most in (("max_requests", MOST_BATCHED), ("max_mb", MOST_BATCHED_MB)):
+        if getattr(batches, field) > most:
+            raise ConfigError(f"{place('batches', field)}: batches.{field} must not be above {most:,}: the API's limit")
+    if batches.reserve_s > batches.min_patience_s / 2:
+        raise ConfigError(
+            f"{place('batches', 'reserve_s')}: batches.reserve_s must not be more than half of batches.min_patience_s, "
+            "or a batch is cancelled before it can be done"
+        )
+    for name, workflow in config.workflows.items():
+        lane = config.lanes.get(workflow.lane or config.default_lane)
+        if workflow.batch and lane is not None and lane.total_timeout_s < batches.min_patience_s:
+            raise ConfigError(
+                f"{place('workflows', name, 'batch')}: workflows.{name}.batch: no call of its lane has more than "
+                f"{lane.total_timeout_s:g} s, and batches.min_patience_s is {batches.min_patience_s:g}; raise the "
+                "lane's total_timeout_s, or take batch out"
+            )
 
 
 def _check_name(name: str, what: str, where: str) -> None:

@@ -27,6 +27,8 @@ __all__ = [
 
 MOST_WAITING_SHARE = 0.1
 """Of the time that a call has, it waits no more for others to share its batch."""
+JUST_COME_S = 1.0
+"""A call that may take exactly the least has come a moment ago."""
 _REFUSED = ("speed", "thread", "fallbacks", "cache_hint", "context_hint")
 """Fields that an item of a batch may not have, beside `stream` and `max_tokens: 0` (§10)."""
 
@@ -51,7 +53,7 @@ class Patience:
 
     def suffices(self, left_s: float) -> bool:
         """Whether a call with `left_s` may go into a batch and is still in time if nothing comes of it."""
-        return left_s >= self.least_s and left_s * (1 - MOST_WAITING_SHARE) > self.reserve_s
+        return left_s >= self.least_s - JUST_COME_S and left_s * (1 - MOST_WAITING_SHARE) > self.reserve_s
 
     def send_by_s(self, now_s: float, deadline_s: float) -> float:
         """When the batch of a call that comes now goes at the latest."""

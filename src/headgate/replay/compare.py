@@ -25,8 +25,8 @@ HOURS = 24.0
 PATIENT_S = 3_600.0
 """Answers that are wanted no sooner may come through a Message Batch."""
 MOST_JOINED = 16
-WINDOW = 0.5
-"""Of the tolerance: the longest wait for others to be asked together with."""
+WINDOW, LONGEST_WINDOW_S = 0.5, 600.0
+"""The longest wait for others to be asked together with: of the tolerance, and at all."""
 
 
 def workflows_of(tools: Iterable[Tool]) -> dict[str, WorkflowConfig]:
@@ -38,12 +38,11 @@ def _workflow(tool: Tool) -> WorkflowConfig:
     told = WorkflowConfig(lane=tool.lane, traceable=tool.traceable)
     if tool.tolerance_s is None:
         return told
-    if tool.lane == "bulk" and tool.tolerance_s >= PATIENT_S:
+    if tool.tolerance_s >= PATIENT_S:
         return replace(told, batch=True)
     if tool.joinable and not tool.traceable:
-        return replace(
-            told, join_max=MOST_JOINED, join_window_s=tool.tolerance_s * WINDOW, join_within_s=tool.tolerance_s
-        )
+        window_s = min(LONGEST_WINDOW_S, tool.tolerance_s * WINDOW)
+        return replace(told, join_max=MOST_JOINED, join_window_s=window_s, join_within_s=tool.tolerance_s)
     return told
 
 
