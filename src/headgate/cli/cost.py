@@ -13,6 +13,7 @@ import typer
 from headgate.cli.forecast import forecast
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.max_tokens import max_tokens
+from headgate.cli.models import models
 from headgate.cli.operators import Settings
 from headgate.cli.output import money, print_json, print_table, say, say_next
 from headgate.cli.reconcile import reconcile
@@ -27,6 +28,7 @@ app = typer.Typer(invoke_without_command=True)
 app.command()(reconcile)
 app.command()(forecast)
 app.command()(max_tokens)
+app.command()(models)
 
 
 class By(StrEnum):
@@ -49,7 +51,8 @@ def cost(
 ) -> None:
     """Show what was spent.
 
-    Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.
+    Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.  What an answer costs has the
+    calls in it that failed.
     """
     if context.invoked_subcommand is not None:
         return
@@ -77,10 +80,11 @@ def cost(
         "cache write",
         "output",
         "cost",
+        "per answer",
         "unconfirmed",
     )
     table = [_cells(row) for row in [*rows, total]]
-    print_table(head, table, right=tuple(range(1, 10)))
+    print_table(head, table, right=tuple(range(1, 11)))
     if total.unpriced:
         say(f"{total.unpriced} answers have no known cost and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
@@ -110,7 +114,8 @@ def _cells(row: Spend) -> tuple[object, ...]:
         row.output_tokens,
     )
     unconfirmed = money(usd(row.unconfirmed_pico)) if row.unconfirmed_pico else "-"
-    return (row.name, *(f"{count:,}" for count in counts), money(usd(row.cost_pico)), unconfirmed)
+    per_answer = money(round(usd(row.cost_pico) / row.answered, 8)) if row.answered else "-"
+    return (row.name, *(f"{count:,}" for count in counts), money(usd(row.cost_pico)), per_answer, unconfirmed)
 
 
 def _facts(row: Spend) -> dict[str, Any]:
