@@ -10,6 +10,7 @@ import pytest
 
 from headgate.call import Kind
 from headgate.config.schema import BudgetConfig, Config, RetryConfig, WorkflowConfig
+from headgate.core.budget import AccountKey
 from headgate.core.grants import Account
 from headgate.core.price import PriceBook
 from headgate.errors import BudgetSpent, Refused, Unavailable
@@ -35,9 +36,14 @@ def budgets(**named: BudgetConfig | dict[str, Any]) -> Config:
     return Config(budgets={n: b if isinstance(b, BudgetConfig) else BudgetConfig(**b) for n, b in named.items()})
 
 
+def _by_key(world: World) -> dict[AccountKey, Account]:
+    assert world.engine.budgets is not None
+    return {found.key: found for found in world.engine.budgets.desk.accounts()}
+
+
 def account(world: World, budget: str, who: str = "") -> Account:
     assert world.engine.budgets is not None
-    return next(a for k, a in world.engine.budgets._accounts.items() if (k.budget, k.who) == (budget, who))
+    return next(a for k, a in _by_key(world).items() if (k.budget, k.who) == (budget, who))
 
 
 def spent(world: World, budget: str, who: str = "") -> int:
@@ -96,7 +102,7 @@ def test_g07_a_call_is_charged_to_the_window_of_its_admission():
         assert budget is not None
         await world.ask("slow=120000")
 
-        windows = {key.window: found.really_spent > 0 for key, found in budget._accounts.items()}
+        windows = {key.window: found.really_spent > 0 for key, found in _by_key(world).items()}
         assert windows == {"2026-11-25": True}
 
     play(
@@ -441,7 +447,7 @@ def test_g15_the_log_says_once_in_a_window_that_a_threshold_is_passed(caplog: py
 
     def account_or_none(world: World, share: float) -> None:
         assert world.engine.budgets is not None
-        for found in world.engine.budgets._accounts.values():
+        for found in world.engine.budgets.desk.accounts():
             found.spent = int(share * DOLLAR)
 
     with caplog.at_level("WARNING", logger="headgate.budgets"):
@@ -494,7 +500,7 @@ def test_a_session_has_its_own_and_it_does_not_begin_anew():
 
         assert caught.value.retry_after_s is None
         assert world.engine.budgets is not None
-        assert {key.who for key in world.engine.budgets._accounts} == {"s1", "s2"}
+        assert {key.who for key in _by_key(world)} == {"s1", "s2"}
 
     play(scene, sim=SIM, config=budgets(s={"usd": "1.00", "window": "session"}))
 

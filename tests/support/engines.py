@@ -15,6 +15,6 @@ def check_nothing_is_held(engine: Engine, ledger: MemoryLedger) -> None:
     for state in engine.gates():
         assert not state.gate.under_way, "permits were taken and never given back"
         assert not state.gate.waiting, "somebody still waits"
-    for account in engine.budgets.open_accounts() if engine.budgets is not None else ():
+    for account in engine.budgets.desk.accounts() if engine.budgets is not None else ():
         assert not account.held, f"money is still held in {account.key}"
         assert not account.waiting, f"somebody still waits for money in {account.key}"

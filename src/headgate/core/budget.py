@@ -16,10 +16,11 @@ from itertools import product
 from typing import NamedTuple
 
 from headgate.core.window import Calendar, WindowKind
+from headgate.records import CallRecord
 
 __all__ = [
-    "SCOPES", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "chained", "changed", "is_whole",
-    "pico_of", "preview", "share_of",
+    "SCOPES", "SETTINGS", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "chained", "changed",
+    "is_whole", "pico_of", "preview", "share_of", "who_of",
 ]  # fmt: skip
 
 SCOPES = ("team", "caller_key", "user", "session", "workflow", "model", "tag")
@@ -43,6 +44,12 @@ class Who(NamedTuple):
     workflow: str | None = None
     model: str | None = None
     tag: tuple[str, ...] = ()
+
+
+def who_of(record: CallRecord, model: str | None) -> Who:
+    """Whose a call is; `model` is the one name of the model that it asks."""
+    tags = tuple(record.tags.split(",")) if record.tags else ()
+    return Who(record.team, record.caller_key, record.user, record.session, record.workflow, model, tags)
 
 
 class AccountKey(NamedTuple):
@@ -120,6 +127,10 @@ def share_of(cap_pico: int, share: float) -> int | None:
 # -- live changes ------------------------------------------------------------------------------------------------------
 
 
+SETTINGS = ("usd", "mode", "warn_at", "slow_at", "slow", "refuse_at")
+"""Of a budget, those that can be changed while Headgate runs."""
+
+
 class Change(NamedTuple):
     """One setting of one budget, changed while Headgate runs."""
 
@@ -127,7 +138,7 @@ class Change(NamedTuple):
     """1 for the first change ever made."""
     budget: str
     setting: str
-    """`usd`, `mode`, `warn_at`, `slow_at`, `slow` or `refuse_at`."""
+    """One of `SETTINGS`."""
     value: str | None
     """None: what the configuration says is in force again."""
     actor: str

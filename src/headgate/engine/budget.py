@@ -54,6 +54,7 @@ class Budget:
         lanes: Mapping[str, LaneConfig],
     ) -> None:
         self._budgets = budgets
+        self._desk = budgets.desk
         self._prices = prices
         self._catalog = catalog
         self._estimator = estimator
@@ -108,7 +109,7 @@ class Budget:
                 await self._wait_for(call, hold, dict.fromkeys(cover.accounts, 1), None)
             return await proceed(call)
         finally:
-            self._budgets.settle(hold, {})
+            self._desk.settle(hold, {})
 
     # -- how much -----------------------------------------------------------------------------------------------
 
@@ -178,14 +179,14 @@ class Budget:
         Args:
             size: of the attempt, if its `max_tokens` can be lowered.
         """
-        budgets, clock = self._budgets, self._clock
+        desk, clock = self._desk, self._clock
         began_s = clock.now_s()
         patience_s = min(self._lanes[call.record.lane].max_wait_s, call.deadline_s - began_s)
         tries = 0
         try:
             while True:
-                short = budgets.must_wait(hold, wanted) if not tries else None
-                short = short or await budgets.draw(hold, wanted)
+                short = desk.waiters.must_wait(hold.parts, wanted) if not tries else None
+                short = short or await desk.draw(hold, wanted)
                 if short is None:
                     return None
                 need = self._needed(call) if size is not None else None
@@ -196,10 +197,10 @@ class Budget:
                     if need is None and (lowered := _affordable(hold, wanted, size, ENOUGH_TOKENS)) is not None:
                         return lowered
                     raise self._spent(short)
-                tries = await budgets.come_free(short, left_s, tries)
+                tries = await desk.waiters.come_free(short, left_s, tries)
         finally:
             if tries:
-                budgets.has_room(wanted)
+                desk.has_room(wanted)
             if (waited_s := clock.now_s() - began_s) > 0:
                 call.record.queue_ms += milliseconds(waited_s)
 
@@ -238,7 +239,7 @@ class Budget:
         )
 
     def _spent(self, account: Account) -> BudgetSpent:
-        self._budgets.refused(account)
+        self._desk.refused(account)
         budget = account.budget
         whose = " of this " + " and ".join(budget.per).replace("_", " ") if budget.per else ""
         if account.end_ms == NEVER_MS:
@@ -260,7 +261,7 @@ class Budget:
 
     def _settle(self, call: Call, held: CallHold) -> None:
         attempts = call.attempts
-        self._budgets.settle(held.hold, held.costs(attempts) if attempts else {})
+        self._desk.settle(held.hold, held.costs(attempts) if attempts else {})
         if held.size.most_input and attempts:
             record, facts = attempts[-1].record, attempts[-1].facts
             if facts is not None and record.output_tokens and record.error is None:
@@ -281,6 +282,7 @@ class BudgetEach:
 
     def __init__(self, budgets: Budgets, budget: Budget) -> None:
         self._budgets = budgets
+        self._desk = budgets.desk
         self._budget = budget
 
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
@@ -303,7 +305,7 @@ class BudgetEach:
                 cover = self._budgets.cover(call.record)
                 size, accounts = self._budget.size_of(call, cover), cover.accounts
             else:
-                cover = Cover(tuple(accounts), NEVER_MS, strict=False, smooth=False, own=())
+                cover = Cover(tuple(accounts), NEVER_MS, strict=False, own=())
             if not held.hold.raise_to(size.wanted(accounts, before)):
                 size = await self._budget.obtain(call, held.hold, size, cover, before)
             held.sizes[attempt.record.attempt] = size, accounts
@@ -323,7 +325,7 @@ class BudgetEach:
                 inner(output_tokens)
             amount = size.expected_input + (output_tokens + STEP_TOKENS) * size.output_rate
             if amount > size.expected:
-                self._budgets.grow(hold, {each: before.get(each, 0) + amount for each in accounts})
+                self._desk.grow(hold, {each: before.get(each, 0) + amount for each in accounts})
 
         attempt.on_growth = grown
 
