@@ -71,7 +71,7 @@ class AdminApp:
         if budgets is None:
             return counted
         now_ms = self._engine.clock.unix_ms()
-        return counted + budget_gauges(budgets.budgets, budgets.open_accounts(), now_ms)
+        return counted + budget_gauges(budgets.budgets, budgets.desk.accounts(), now_ms)
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
         return Response(status, list(_JSON), _encode({"error": problem}))
