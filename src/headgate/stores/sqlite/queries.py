@@ -10,11 +10,15 @@ from typing import Any
 
 from headgate.clock import utc_day
 from headgate.core.cache_advice import CachedCall
+from headgate.core.choice_savings import ChosenAnswer
 from headgate.core.output_advice import OutputCount
 from headgate.stores.sqlite.ledger import explained, open_reader
 from headgate.usage import Usage
 
-__all__ = ["GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "output_counts", "overheads_ms", "spend"]
+__all__ = [
+    "GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "chosen_answers", "output_counts", "overheads_ms",
+    "spend",
+]  # fmt: skip
 
 GROUPS = {
     "workflow": "workflow",
@@ -167,6 +171,38 @@ def output_counts(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         rows: list[Any] = db.execute(_OUTPUT_COUNTS, {"since": since_ms, "until": until_ms}).fetchall()
     return [OutputCount(name, tokens, bool(cut), asked, answers) for name, tokens, cut, asked, answers in rows]
+
+
+_CHOSEN_ANSWERS = """
+WITH chosen AS (
+    SELECT call_id, workflow, started_ms, shaped -> '$.model' AS model, 1 AS in_force
+    FROM calls WHERE started_ms >= :since AND started_ms < :until AND shaped ->> '$.model.by' IS NOT NULL
+    UNION ALL
+    SELECT call_id, workflow, started_ms, shaped -> '$.shadow.model', 0
+    FROM calls WHERE started_ms >= :since AND started_ms < :until AND shaped ->> '$.shadow.model.by' IS NOT NULL
+)
+SELECT c.workflow, c.model ->> '$.by', c.in_force, c.model ->> '$.from', c.model ->> '$.to', a.model_answered,
+       c.started_ms, a.cost_pico, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_5m_tokens,
+       a.cache_write_1h_tokens, a.service_tier, a.speed, a.inference_geo
+FROM chosen AS c JOIN attempts AS a USING (call_id)
+WHERE a.usage_source = 'vendor' AND a.cost_pico IS NOT NULL AND a.hops IS NULL AND a.model_answered IS NOT NULL
+"""
+
+
+def chosen_answers(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> Iterator[ChosenAnswer]:
+    """Every answer of which a policy chose the model, or would have; one with both stands there twice.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        row: Any
+        for row in db.execute(_CHOSEN_ANSWERS, {"since": since_ms, "until": until_ms}):
+            workflow, by, in_force, named, chosen, answered, started_ms, cost_pico, *used = row
+            usage = Usage(**dict(zip(_USED, used, strict=True)))
+            yield ChosenAnswer(
+                workflow, by, bool(in_force), named, chosen, answered, utc_day(started_ms), usage, cost_pico
+            )
 
 
 _ATTEMPT_COSTS = """
