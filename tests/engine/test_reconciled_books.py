@@ -6,14 +6,25 @@ the pico-dollar, or flagged as estimated and then reconciled with the API's own 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import lru_cache
 
 import msgspec
 import pytest
 
+from headgate.clock import utc_day
+from headgate.core.reconcile import Booked, Difference, Place, price_by, reconcile
+from headgate.core.usage_report import Counts, Terms
+from headgate.engine.engine import load_prices
 from headgate.events import ErrorClass, UsageSource
+from headgate.records import AttemptRecord
+from headgate.secret import Secret
+from headgate.sim.virtual_time import memory_dial
 from headgate.testing.money import audit, faulty_run
+from headgate.upstream.admin_api import AdminApi
+from headgate.upstream.usage_reports import read_reports
+from support.world import MODEL, World, play
 
 SEEDS = range(24)
 run_of = lru_cache(maxsize=None)(faulty_run)
@@ -67,3 +78,60 @@ def test_an_attempt_that_vanished_is_found():
     found = audit(replace(run, calls=[], attempts=[], lost=[]))
 
     assert any("nothing in it says" in problem or "not told" in problem for problem in found.problems)
+
+
+# -- keys apart from others on the account -----------------------------------------------------------------------------
+
+OTHERS = "sk-ant-of-somebody-else"
+DAY_S = 86_400.0
+
+
+def own_share(*, told: bool) -> tuple[list[Difference], int]:
+    """What differs a day after two of our calls, one of them cut, and one that somebody else made with a key of their
+    own; and what our calls cost by the API's books.  `told`: with the id of our key."""
+
+    async def scene(world: World) -> tuple[list[Difference], int]:
+        await world.ask()
+        await world.ask("cut=1", stream=True)
+        assert (await world.ask(own_key=OTHERS)).ok
+        *ours, theirs = world.sim.world.books.entries
+        assert theirs.key_id not in {entry.key_id for entry in ours}
+        names = {ours[0].key_id: "default"} if told else {}
+        await asyncio.sleep(2 * DAY_S)
+        api = AdminApi(world.engine.config.upstream.base_url, Secret("sk-ant-admin01-x"), memory_dial)
+        day = utc_day(world.engine.clock.unix_ms() - 2 * 86_400_000)
+        reports = await read_reports(api, day, day, names)
+        api.close()
+        booked = [
+            Booked(Place(str(day), MODEL, "default" if told else ""), Terms(), _counts(attempt), attempt.cost_pico)
+            for attempt in world.ledger.attempts
+            if attempt.credential == "default"
+        ]
+        return (
+            reconcile(booked, [], reports.used, reports.billed, price_by(load_prices(None))),
+            sum(entry.cost_pico for entry in ours),
+        )
+
+    return play(scene)
+
+
+def _counts(attempt: AttemptRecord) -> Counts:
+    return Counts(
+        attempt.input_tokens, attempt.output_tokens, attempt.cache_read_tokens, attempt.cache_write_5m_tokens,
+        attempt.cache_write_1h_tokens,
+    )  # fmt: skip
+
+
+def test_with_the_id_of_our_key_only_what_was_done_with_it_is_compared():
+    """To the pico-dollar, at the price book's price."""
+    (difference,), invoice_pico = own_share(told=True)
+
+    assert difference.reported_pico == invoice_pico
+    assert difference.booked_pico + (difference.correction.cost_pico or 0) == invoice_pico
+
+
+def test_without_it_what_others_use_shows_as_a_drift():
+    (difference,), invoice_pico = own_share(told=False)
+
+    assert (difference.reported_pico or 0) > invoice_pico
+    assert "cost" in [name for name, _, _ in difference.drifts]

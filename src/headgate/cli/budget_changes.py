@@ -15,7 +15,7 @@ import typer
 from headgate.cli.budget_file import opened
 from headgate.cli.operators import Settings
 from headgate.cli.output import money, print_json, print_table, say, say_next
-from headgate.core.budget import Budget, PastCall, Preview, is_whole
+from headgate.core.budget import SETTINGS, Budget, PastCall, Preview, is_whole
 from headgate.core.budget import preview as try_on
 from headgate.core.price import usd as dollars
 from headgate.core.price import usd_text
@@ -30,7 +30,6 @@ SlowAt = Annotated[str | None, typer.Option(help="Likewise.")]
 Slow = Annotated[str | None, typer.Option(help="What slows: lane:NAME or model:NAME.")]
 RefuseAt = Annotated[str | None, typer.Option(help="Likewise.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-SETTINGS = ("usd", "mode", "warn_at", "slow_at", "slow", "refuse_at")
 
 
 class Last(StrEnum):
