@@ -146,6 +146,14 @@ def test_a_conversation_whose_summary_stands_in_it_is_left_alone():
     assert dropped(messages, turns=5) == 0
 
 
+def test_a_conversation_that_cites_documents_is_left_alone():
+    """A citation counts the documents from the first on."""
+    messages = turns(20)
+    messages[1]["content"][0]["citations"] = [{"type": "char_location", "document_index": 0, "cited_text": "x"}]
+
+    assert dropped(messages, turns=5) == 0
+
+
 def test_a_conversation_that_finds_its_tools_on_the_way_is_left_alone():
     """What was found of tools that are loaded later stands in its history."""
     assert dropped(turns(20), turns=5, tools=[{"name": "look", "defer_loading": True}]) == 0

@@ -34,6 +34,8 @@ on, and keeps most of what a reader remembers."""
 
 _LOOKED_AFTER = ("thread", "context_management", "compaction", "container")
 """Fields of requests whose history the API holds or edits itself."""
+_REACHES_BACK = (b'"compaction"', b'"document_index"', b'"search_result_index"')
+"""Of blocks that stand for what came before them, or count the documents in it."""
 _FRAME = 29
 """`{"role":"user","content":""},`"""
 
@@ -104,8 +106,8 @@ def sizes_of(messages: Sequence[Any], raw: Sequence[msgspec.Raw]) -> list[int]:
 
 
 def _is_looked_after(document: Mapping[str, Any], body: bytes) -> bool:
-    """Whether the API holds or edits the history, or tools or a summary in it hold from there on."""
-    if any(document.get(field) is not None for field in _LOOKED_AFTER) or b'"compaction"' in body:
+    """Whether the API holds or edits the history, or what stands in it later needs what came before."""
+    if any(document.get(field) is not None for field in _LOOKED_AFTER) or any(mark in body for mark in _REACHES_BACK):
         return True
     tools = document.get("tools")
     return isinstance(tools, list) and any(isinstance(tool, dict) and tool.get("defer_loading") for tool in tools)
