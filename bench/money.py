@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import money_cache
 import money_cpu
 import money_ledger
 import money_lint
@@ -50,6 +51,7 @@ MEASURES: dict[str, Callable[[int, bool], Found]] = {
     "agents": agents,
     "ledger": money_ledger.ledger,
     "plant": money_plant.plant,
+    "cache": money_cache.cache,
     "lint": money_lint.lint,
     "cpu": money_cpu.cpu,
 }
@@ -70,7 +72,7 @@ FIGURES = tuple(
         ("and picodollars over it", ("race",), "over", 0, whole, _MOST),
         ("agents refused falsely, smooth", ("agents",), "smooth", 0, percent, _MOST),
         ("agents refused falsely, strict", ("agents",), "strict", 0.01, percent, _MOST),
-        ("requests whose cost differs from the invoice unflagged", ("ledger",), "wrong", 0, whole, _MOST),
+        ("costs that differ from the invoice unflagged, or after reconciling", ("ledger",), "wrong", 0, whole, _MOST),
         ("the plant, one week: cost ÷ plain", ("plant",), "cost", 0.40, ratio, _MOST),
         ("requests a minute at the peak hour ÷ plain", ("plant",), "peak", 0.40, ratio, _MOST),
         ("answers within tolerance", ("plant",), "within", 0.995, percent, _LEAST),

@@ -1,7 +1,7 @@
 """The CPU that money costs a call: the same calls through an engine with none of its filters, and with all of them.
 
 The API is a function that answers at once, so that only Headgate's own work is measured, in the process's own CPU
-seconds without garbage collection.  Both engines take turns; the median of the differences is told.
+seconds without garbage collection.  The engines take turns; the median of the differences is told.
 """
 
 from __future__ import annotations
@@ -39,20 +39,25 @@ ANSWER = encode({
 })  # fmt: skip
 HEADERS = b"content-type: application/json\r\nrequest-id: req_1\r\n"
 
-BARE = Config(**ROOM, prompt_cache=PromptCacheConfig(mode="off"))
-FULL = Config(
-    **ROOM,
-    budgets={
-        "all": BudgetConfig(usd="1000000"),
-        "users": BudgetConfig(usd="100000", window="day", per=("user",)),
-        "chat": BudgetConfig(usd="100000", window="hour", workflow="chat"),
-    },
-    workflows={"chat": WorkflowConfig()},
-)
+OFF = PromptCacheConfig(mode="off")
+BUDGETS = {
+    "all": BudgetConfig(usd="1000000"),
+    "users": BudgetConfig(usd="100000", window="day", per=("user",)),
+    "chat": BudgetConfig(usd="100000", window="hour", workflow="chat"),
+}
+SHAPED = {"chat": WorkflowConfig(max_tokens=1_024, max_tokens_ceiling=4_096, models=("claude-sonnet-5-5",))}
+ENGINES = {
+    "bare": Config(**ROOM, prompt_cache=OFF),
+    "budgets": Config(**ROOM, prompt_cache=OFF, budgets=BUDGETS),
+    "planner": Config(**ROOM),
+    "shape": Config(**ROOM, prompt_cache=OFF, workflows=SHAPED),
+    "added": Config(**ROOM, budgets=BUDGETS, workflows=SHAPED),
+}
+"""The last has all of it."""
 
 
 def cpu(seed: int, quick: bool) -> dict[str, float]:
-    """Microseconds of CPU that a call costs bare, and more with budgets, planner and shape."""
+    """Microseconds of CPU that a call costs bare, and how many more with each, and with all of them."""
     return asyncio.run(_measure(seed, 5 if quick else ROUNDS))
 
 
@@ -60,19 +65,16 @@ async def _measure(seed: int, rounds: int) -> dict[str, float]:
     rng = Random(seed)  # reproducible on purpose
     usual, Upstream.send = Upstream.send, _answer  # type: ignore[method-assign]
     try:
-        engines = [_engine(config, seed) for config in (BARE, FULL)]
+        engines = {name: _engine(config, seed) for name, config in ENGINES.items()}
     finally:
         Upstream.send = usual  # type: ignore[method-assign]
-    for engine in engines:
+    for engine in engines.values():
         await _cpu_us(engine, rng, WARM_UP)
-    bare, added = [], []
-    for _ in range(rounds):
-        without_us, with_us = [await _cpu_us(engine, rng, CALLS) for engine in engines]
-        bare.append(without_us)
-        added.append(with_us - without_us)
-    for engine in engines:
+    rows = [{name: await _cpu_us(engine, rng, CALLS) for name, engine in engines.items()} for _ in range(rounds)]
+    for engine in engines.values():
         await engine.close()
-    return {"bare_us": median(bare), "added_us": median(added)}
+    more = {f"{name}_us": median(row[name] - row["bare"] for row in rows) for name in ENGINES if name != "bare"}
+    return {"bare_us": median(row["bare"] for row in rows), **more}
 
 
 def _engine(config: Config, seed: int) -> Engine:
