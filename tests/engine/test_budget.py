@@ -7,13 +7,19 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.json import decode, encode
 
-from headgate.call import Kind
+from headgate.call import Attempt, Call, Kind, Reply
 from headgate.config.schema import BudgetConfig, Config, RetryConfig, WorkflowConfig
 from headgate.core.budget import AccountKey
+from headgate.core.estimate import Estimator
 from headgate.core.grants import Account
 from headgate.core.price import PriceBook
+from headgate.engine.budget import Budget, BudgetEach
+from headgate.engine.engine import load_catalog
 from headgate.errors import BudgetSpent, Refused, Unavailable
+from headgate.net.http import HeaderBlock
+from headgate.records import AttemptRecord
 from headgate.sim import SimSettings
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.settings import TYPICAL_LATENCY, Answers, Limits
@@ -376,6 +382,37 @@ def test_a_further_attempt_that_cannot_be_paid_is_not_sent():
         assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
 
     play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
+
+
+def test_a_request_that_is_changed_below_holds_what_it_costs_then():
+    """Micro-batches and batches place cache markers when they are asked alone: writing to the cache costs more."""
+
+    async def scene(world: World) -> None:
+        engine = world.engine
+        assert engine.budgets is not None
+        budget = Budget(engine.budgets, engine.prices, load_catalog(), Estimator(), engine.clock, engine.config.lanes)
+        each = BudgetEach(engine.budgets, budget)
+        held = []
+
+        async def proceed(call: Call) -> Reply:
+            assert call.held is not None
+            held.append(dict(call.held.hold.parts)[account(world, "all")])
+            return Reply(200, HeaderBlock())
+
+        async def mark(call: Call) -> Reply:
+            call.attempts.append(Attempt(AttemptRecord(call_id="call", attempt=1, started_ms=0), 0.0))
+            held.append(dict(call.held.hold.parts)[account(world, "all")] if call.held is not None else 0)
+            marked = {**(call.document or {}), "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+            call.rewrite(marked, encode(marked))
+            return await each(call, proceed)
+
+        call = world.make()
+        call.document, call.record.model = decode(call.body), MODEL
+        await budget(call, mark)
+
+        assert held[1] > 1.4 * held[0]
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
 
 
 def test_a_fallback_to_another_model_is_charged_to_the_budget_of_that_model():

@@ -74,7 +74,7 @@ def test_what_calls_cost_is_in_the_gauges():
         budgets = world.engine.budgets
         assert budgets is not None
         return series(
-            budget_gauges(budgets.budgets, budgets.open_accounts(), world.engine.clock.unix_ms())
+            budget_gauges(budgets.budgets, budgets.desk.accounts(), world.engine.clock.unix_ms())
         ), answer.record.cost_pico or 0
 
     told, cost_pico = play(scene, config=config)

@@ -69,15 +69,27 @@ class Size(NamedTuple):
 class CallHold:
     """The hold of one call in all budgets that cover it."""
 
-    __slots__ = ("accounts", "hold", "model", "size", "sizes")
+    __slots__ = ("accounts", "body", "hold", "model", "size", "sizes")
 
-    def __init__(self, hold: Hold, model: str, size: Size, accounts: Sequence[Account]) -> None:
+    def __init__(self, hold: Hold, model: str, body: bytes, size: Size, accounts: Sequence[Account]) -> None:
         self.hold = hold
         self.model = model
+        self.body = body
+        """The request that `size` is of."""
         self.size = size
         self.accounts = accounts
         self.sizes: dict[int, tuple[Size, Sequence[Account]]] = {}
-        """By attempt, of those that were not for the model that was asked for first."""
+        """By attempt, of those that were not the first, or not for the same request."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether a strict budget covers the call."""
+        return self.size.most_input > 0
+
+    def in_same_windows(self, accounts: Sequence[Account]) -> list[Account]:
+        """`accounts`, each in the window in which the call was admitted, where it is charged to one already."""
+        own = {account.key[:2]: account for account in self.accounts}
+        return [own.get(account.key[:2], account) for account in accounts]
 
     def costs(self, attempts: Sequence[Attempt]) -> dict[Account, int]:
         """What attempts are charged in each account."""

@@ -72,10 +72,11 @@ class Budget:
             return await proceed(call)
         size = self.size_of(call, cover)
         hold = take(size.wanted(cover.accounts)) if not cover.own else None
-        held = call.held = CallHold(hold or Hold({}), call.record.model or "", size, cover.accounts)
+        held = call.held = CallHold(hold or Hold({}), call.record.model or "", call.body, size, cover.accounts)
         try:
             if hold is None:
                 held.size = await self.obtain(call, held.hold, size, cover)
+                held.body = call.body
             reply = await proceed(call)
         except BaseException:
             call.when_settled(partial(self._settle, call, held))
@@ -262,7 +263,7 @@ class Budget:
     def _settle(self, call: Call, held: CallHold) -> None:
         attempts = call.attempts
         self._desk.settle(held.hold, held.costs(attempts) if attempts else {})
-        if held.size.most_input and attempts:
+        if held.strict and attempts:
             record, facts = attempts[-1].record, attempts[-1].facts
             if facts is not None and record.output_tokens and record.error is None:
                 self._outputs.observe(
@@ -274,8 +275,8 @@ class Budget:
 
 
 class BudgetEach:
-    """Holds more before an attempt that the call's hold does not pay for: another try after one that cost something, or
-    another model; and while a stream grows beyond what it was expected to cost.
+    """Holds more before an attempt that the call's hold does not pay for: another try after one that cost something,
+    another model, a request that was changed on its way; and while a stream grows beyond what it was expected to cost.
 
     Below Retry and Fallback, above Admit: what cannot be paid must not wait for a turn.
     """
@@ -290,7 +291,12 @@ class BudgetEach:
         if held is None:
             return proceed(call)
         record = call.record
-        if len(call.attempts) == 1 and record.model == held.model and not record.stream:
+        if (
+            len(call.attempts) == 1
+            and record.model == held.model
+            and not record.stream
+            and (call.body is held.body or not held.strict)
+        ):
             return proceed(call)
         return self._more(call, held, proceed)
 
@@ -298,14 +304,15 @@ class BudgetEach:
         size, accounts = held.size, held.accounts
         attempt = call.attempts[-1]
         before: dict[Account, int] = {}
-        model = call.record.model
-        if len(call.attempts) > 1 or model != held.model:
+        another_model = call.record.model != held.model
+        another_body = held.strict and call.body is not held.body
+        if len(call.attempts) > 1 or another_model or another_body:
             before = held.costs(call.attempts[:-1])
-            if model != held.model:
-                cover = self._budgets.cover(call.record)
-                size, accounts = self._budget.size_of(call, cover), cover.accounts
-            else:
-                cover = Cover(tuple(accounts), NEVER_MS, strict=False, own=())
+            if another_model:
+                accounts = held.in_same_windows(self._budgets.cover(call.record).accounts)
+            cover = Cover(tuple(accounts), NEVER_MS, any(account.budget.strict for account in accounts), own=())
+            if another_model or another_body:
+                size = self._budget.size_of(call, cover)
             if not held.hold.raise_to(size.wanted(accounts, before)):
                 size = await self._budget.obtain(call, held.hold, size, cover, before)
             held.sizes[attempt.record.attempt] = size, accounts
