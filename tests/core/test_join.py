@@ -222,6 +222,16 @@ def test_what_is_missing_doubled_or_not_by_the_schema_is_no_answer(text):
     assert answers_of(text, ("a", "b"), items("1", "2", **with_schema(SCHEMA))) == [None, '{"label":"ham"}']
 
 
+@pytest.mark.parametrize("odd", ["1e999", "9" * 400, "[" * 200 + "]" * 200, '{"label":1e999}'])
+@pytest.mark.parametrize("schema", [SCHEMA, {"type": "integer", "maximum": 5}, {"type": "object", "required": None}])
+def test_an_answer_that_cannot_be_read_hurts_nobody_else(odd, schema):
+    """However odd it, or the schema, is: whatever a model writes, the others have theirs or are asked alone."""
+    text = f'{{"answers":[{{"id":"a","answer":{odd}}},{{"id":"b","answer":"two"}}]}}'
+
+    answers_of(text, ("a", "b"), items("1", "2", **with_schema(schema)))
+    assert answers_of(text, ("a", "b"), items("1", "2")) == [None, "two"]
+
+
 def test_an_empty_text_is_no_answer():
     """The model has passed over the input."""
     assert answers_of(entries(("a", " "), ("b", "two")), ("a", "b"), items("1", "2")) == [None, "two"]

@@ -87,6 +87,26 @@ def test_true_is_not_1():
     assert not conforms(1, {"enum": [True]})
 
 
+def test_a_whole_number_has_any_number_of_digits():
+    """Also more than a float can hold."""
+    assert conforms(10**400, {"type": "integer"})
+    assert conforms(2.0, {"type": "integer"})
+    assert not conforms(2.5, {"type": "integer"})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"required": 5}, {"minItems": "3"}, {"type": [["object"]]}, {"enum": 5}, {"allOf": 5}, {"$defs": [1]},
+        {"properties": [1]}, {"$ref": {}},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [{"a": 1}, ["a"], 1])
+def test_what_is_no_schema_stops_nobody(schema, value):
+    """Whether anything satisfies it is the API's to say; here it must not be an error of ours."""
+    assert conforms(value, schema) in (True, False)
+
+
 def test_a_schema_that_has_no_end_is_given_up():
     """It may come from a caller, and must not stop the others."""
     endless = {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}]}

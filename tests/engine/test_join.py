@@ -232,6 +232,7 @@ def test_waiting_for_others_is_no_work_of_headgates():
         {"credential": "other"},
         {"lane": "bulk"},
         {"caller_key": "team-b"},
+        {"team": "team-b"},
         {"user": "somebody"},
         {"workflow": "other"},
     ],
@@ -433,6 +434,22 @@ def test_one_that_has_no_more_time_does_not_take_the_others_with_it():
     assert said(patient) == "two"
 
 
+def test_a_wait_that_is_too_long_for_one_is_not_so_for_the_others():
+    """Here the limits have no room within the shortest deadline: those with more time wait for it."""
+    limits = LimitsConfig(pools={"sonnet-5.5": PoolCeiling(rpm=2)}, first_burst_s=10.0, burst_s=10.0)
+
+    async def scene(world: World) -> list[Any]:
+        await world.ask(workflow="other")
+        calls = [world.ask(text=saying("one"), requested_deadline_s=20.0), world.ask(text=saying("two"))]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    hurried, patient = run(scene, replace(joining(), limits=limits))
+
+    assert isinstance(hurried, Refused)
+    assert "its deadline is 20 s" in str(hurried)
+    assert said(patient) == "two"
+
+
 # -- callers that leave -----------------------------------------------------------------------------------------------
 
 
@@ -547,8 +564,8 @@ def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
 def charged(world: World, budget: str) -> int:
     """What a budget takes for spent, in all its accounts."""
     assert world.engine.budgets is not None
-    accounts = world.engine.budgets._accounts.items()
-    return sum(account.really_spent for key, account in accounts if key.budget == budget)
+    accounts = world.engine.budgets.desk.accounts()
+    return sum(account.really_spent for account in accounts if account.key.budget == budget)
 
 
 def test_joined_requests_are_marked_for_the_prompt_cache_and_share_what_it_gives():
@@ -599,6 +616,29 @@ def test_calls_under_a_strict_budget_are_asked_alone():
         return requests(world)
 
     assert run(scene, config) == 2
+
+
+@pytest.mark.parametrize("mode", ["strict", "smooth"])
+def test_a_call_that_falls_back_to_a_model_with_a_budget_of_its_own_is_charged_to_it(mode):
+    """INV-01: as one alone, since the hold of a call is not for that model."""
+    haiku = BudgetConfig(model="claude-haiku-5-5", usd="5.00", mode=mode)
+    config = replace(
+        joining(fallbacks=("model:claude-haiku-5-5",)),
+        budgets={"all": BudgetConfig(usd="50.00"), "haiku": haiku},
+        limits=LimitsConfig(pools={"sonnet-5.5": PoolCeiling(rpm=2)}, first_burst_s=10.0, burst_s=10.0),
+        lanes=lanes(max_wait_s=3.0),
+    )
+
+    async def scene(world: World) -> tuple[int, int, int]:
+        await world.ask(workflow="other")
+        before = charged(world, "all")
+        answers = await together(world, "one", "two")
+        assert {answer.record.reason for answer in answers} == {Reason.FALLBACK_MODEL}
+        return charged(world, "haiku"), charged(world, "all") - before, sum(a.record.cost_pico or 0 for a in answers)
+
+    of_haiku, of_all, cost = run(scene, config)
+
+    assert of_haiku == of_all == cost > 0
 
 
 # -- whatever happens -------------------------------------------------------------------------------------------------

@@ -248,7 +248,10 @@ def answers_of(text: str, ids: Sequence[str], items: Sequence[Item]) -> list[str
 def _answer_to(item: Item, raw: msgspec.Raw | None) -> str | None:
     if raw is None:
         return None
-    value = _decode(raw)
+    try:
+        value = _decode(raw)
+    except (msgspec.DecodeError, RecursionError):  # JSON that this reader cannot hold, such as 1e999
+        return None
     if item.schema is not None:
         return bytes(raw).decode() if conforms(value, item.schema) else None
     return value if isinstance(value, str) and value.strip() else None

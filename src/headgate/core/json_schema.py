@@ -21,15 +21,19 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: _is_number(value) and float(value).is_integer(),
+    "integer": lambda value: _is_number(value) and value % 1 == 0,
     "number": lambda value: _is_number(value),
     "null": lambda value: value is None,
 }
 
 
 def conforms(value: Any, schema: Any) -> bool:
-    """Whether `value` satisfies `schema`.  Of references those to `$defs` and `definitions` are known."""
-    return _Check(schema).fits(value, schema, 0)
+    """Whether `value` satisfies `schema`.  Of references those to `$defs` and `definitions` are known.  Nothing
+    satisfies what is no schema."""
+    try:
+        return _Check(schema).fits(value, schema, 0)
+    except (TypeError, AttributeError):
+        return False
 
 
 class _Check:

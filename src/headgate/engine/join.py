@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from hashlib import blake2b
 from math import inf
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -34,6 +35,8 @@ LEAST_LEFT_S = 1.0
 _FORM_AT_FAULT = frozenset((ErrorClass.INVALID_REQUEST, ErrorClass.TOO_LARGE, ErrorClass.CLIENT_ERROR))
 """What the API says of a joined request need not hold for its items."""
 _ITEM_ALONE_MAY_DO = _FORM_AT_FAULT | {ErrorClass.MALFORMED, ErrorClass.DEADLINE}
+_TOO_LONG = frozenset((Reason.WAIT_TOO_LONG, Reason.LANE_CLOSED, Reason.BREAKER_OPEN))
+"""Why a request is not sent that one with more time would wait for."""
 _INSIGNIFICANT = (b"user-agent", b"accept", b"content-type", b"accept-language")
 """Headers in which calls that are joined may differ, and those of the SDK about itself."""
 
@@ -188,7 +191,11 @@ class Join:
             if isinstance(problem, BadRequest):
                 rhythm.refused(clock.now_s())
                 return [None] * len(members)
-            return [_same(problem) for _ in members]
+            by_deadline = carrier.deadline_s - begun_s < self._lanes[carrier.record.lane].max_wait_s
+            short = by_deadline and problem.reason in _TOO_LONG
+            return [
+                None if short and member.call.deadline_s > carrier.deadline_s else _same(problem) for member in members
+            ]
         now_s = clock.now_s()
         failure = reply.failure
         if failure is None:
@@ -213,16 +220,19 @@ class Join:
 
 def _may_be_joined(call: Call) -> bool:
     """Not one that its caller has tried before: it has had trouble, which others need not share.  Nor one that a strict
-    budget covers: what its share will be is known only afterwards."""
+    budget covers: what its share will be is known only afterwards; nor one that falls back to another model than its
+    hold is for, whose budgets are asked and charged by the request."""
     if call.attempts_before or call.record.caller_attempts or not call.replayable:
         return False
-    return call.held is None or not call.held.size.most_input
+    held = call.held
+    return held is None or (not held.size.most_input and held.model == call.record.model)
 
 
 def _carrier(members: list[Member], document: dict[str, Any], body: bytes) -> Call:
     """What is sent for all: the call of the first, with another request.  Its record only serves those below; what is
     written down of the request stands in the records of the members."""
     leader = members[0].call
+    hurried = min([member.call for member in members], key=attrgetter("deadline_s"))
     record = msgspec.structs.replace(
         leader.record, stream=False, max_tokens=document["max_tokens"], queue_ms=0.0, reason=None
     )
@@ -242,7 +252,8 @@ def _carrier(members: list[Member], document: dict[str, Any], body: bytes) -> Ca
         geo=leader.geo,
         size=size_of(document, _encode(document)),
         credential=leader.credential,
-        deadline_s=min(member.call.deadline_s for member in members),
+        requested_deadline_s=hurried.requested_deadline_s,
+        deadline_s=hurried.deadline_s,
         attempts=[*leader.attempts],
         answers=len(members),
     )
@@ -256,8 +267,8 @@ def _kind_of(call: Call, item: Item, *, by_user: bool) -> bytes:
         for name, value in call.headers
         if name not in _INSIGNIFICANT and not name.startswith(b"x-stainless-")
     )
-    scope = (record.workflow, record.lane, record.caller_key, call.own_key, record.user if by_user else None,
-             call.base_url, call.target, call.credential, call.bearer)  # fmt: skip
+    scope = (record.workflow, record.lane, record.caller_key, record.team, call.own_key,
+             record.user if by_user else None, call.base_url, call.target, call.credential, call.bearer)  # fmt: skip
     return blake2b(repr((scope, headers)).encode() + item.common, digest_size=16).digest()
 
 
