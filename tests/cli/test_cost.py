@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from headgate.core.reconcile import Correction, Place
+from headgate.core.usage_report import Counts
 from headgate.records import BatchItemRecord
 from headgate.stores.sqlite import SqliteLedger
+from headgate.stores.sqlite.reconcile import add_corrections
 from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call, spent
 
 CALLS = (
@@ -124,6 +127,40 @@ def test_a_cost_that_is_not_known_is_counted_and_said(cli, tmp_path: Path):
     told = cli("cost", "--ledger", "ledger.db", "--json").json
     assert told["total"]["unpriced"] == 1
     assert Decimal(told["total"]["unconfirmed_usd"]) == Decimal("0.005")
+
+
+def test_g11_what_an_answer_costs_has_the_calls_that_failed_in_it(cli, tmp_path: Path):
+    spent(tmp_path / "ledger.db", {"cost_pico": 10**12}, {"cost_pico": 10**12, "outcome": "cut"}, {"outcome": "rate"})
+
+    run = cli("cost", "--ledger", "ledger.db")
+
+    assert run.out.splitlines()[-1].split()[-3:] == ["$2.00", "$2.00", "-"]
+    assert cli("cost", "--ledger", "ledger.db", "--json").json["total"]["cost_per_answer_usd"] == "2.000000000000"
+
+
+@pytest.mark.parametrize(("since", "pico"), [("2026-02-16", 9_000_000_000_000_000_013), ("2026-02-17", 0)])
+def test_corrections_are_in_the_sums_of_the_days_that_they_correct(cli, tmp_path: Path, since: str, pico: int):
+    """Beside the lines of the ledger, which stay as they are."""
+    path = spent(tmp_path / "ledger.db", *CALLS)
+    day = Place("2026-02-16", "claude-opus-5-5", "")
+    add_corrections(path, [(day, Correction(Counts(input=4), 5))], made_ms=1, expected=0)
+
+    sums = {
+        by: cli("cost", "--by", by, "--since", since, "--ledger", "ledger.db", "--json").json["total"]["cost_pico"]
+        for by in ("workflow", "user", "session", "model", "day")
+    }
+
+    assert set(sums.values()) == {pico}
+
+
+def test_what_a_correction_explains_is_neither_unconfirmed_nor_without_a_cost(cli, tmp_path: Path):
+    path = spent(tmp_path / "ledger.db", {"cost_pico": None, "cost_problem": "geo:eu"}, {"unconfirmed_pico": 7})
+    day = Place("2026-02-16", "claude-haiku-5-5", "")
+    add_corrections(path, [(day, Correction(cost_pico=9, unconfirmed_pico=7, unpriced=1))], made_ms=1, expected=0)
+
+    total = cli("cost", "--ledger", "ledger.db", "--json").json["total"]
+
+    assert (total["cost_pico"], total["unconfirmed_pico"], total["unpriced"]) == (9, 0, 0)
 
 
 def test_the_table_is_readable_without_colour_and_ends_with_the_next_step(cli, tmp_path: Path):
