@@ -568,6 +568,10 @@ def test_a_live_change_is_in_force_at_once():
             await budget.change("none", "usd", "1.00", "ada")
         with pytest.raises(ValueError, match="dollars"):
             await budget.change("all", "usd", "-1", "ada")
+        with pytest.raises(ValueError, match="there is nothing called 'lane:night'"):
+            await budget.change("all", "slow", "lane:night", "ada")
+        await budget.change("all", "slow", "lane:bulk", "ada")
+        assert budget.budgets["all"].slow == "lane:bulk"
 
     play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "mode": "strict"}))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -47,11 +47,17 @@ class Budgets:
         clock: Clock,
         *,
         same_model: Callable[[str], str] = str,
+        can_slow: Callable[[str], bool] = bool,
     ) -> None:
-        """`same_model` is the one name of a model that has several."""
+        """
+        Args:
+            same_model: the one name of a model that has several.
+            can_slow: whether there is that lane or model, `lane:NAME` or `model:NAME`; for live changes.
+        """
         self._store = store
         self._clock = clock
         self._same_model = same_model
+        self._can_slow = can_slow
         self._configured = {name: self._of(budget_of(name, its)) for name, its in settings.items()}
         self._shares = {
             name: {"warn_at": its.warn_at, "slow_at": its.slow_at, "refuse_at": its.refuse_at}
@@ -150,17 +156,23 @@ class Budgets:
         if setting not in SETTINGS:
             raise ValueError(f"{setting!r} cannot be changed while Headgate runs")
         tried = Change(0, budget, setting, value, actor, 0, "")
-        changed(self._configured[budget], self._shares[budget], [*self._changes, tried])
+        self._changed(budget, [*self._changes, tried])
         made = await self.desk.run(self._store.change, budget, setting, value, actor, self._clock.unix_ms())
         self._take_changes(await self.desk.run(self._store.changes, len(self._changes)))
         return made
+
+    def _changed(self, name: str, changes: Sequence[Change]) -> Budget:
+        budget = changed(self._configured[name], self._shares[name], changes)
+        if budget.slow is not None and not self._can_slow(budget.slow):
+            raise ValueError(f"there is nothing called {budget.slow!r}; slow must be lane:NAME or model:NAME")
+        return budget
 
     def _take_changes(self, changes: list[Change]) -> None:
         if changes or not self.budgets:
             self._changes += changes
             for name, budget in self._configured.items():
                 try:
-                    self.budgets[name] = changed(budget, self._shares[name], self._changes)
+                    self.budgets[name] = self._changed(name, self._changes)
                 except ValueError as problem:
                     log.error("budget %s: a change cannot be taken: %s", name, problem)
                     self.budgets.setdefault(name, budget)

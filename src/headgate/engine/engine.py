@@ -180,12 +180,23 @@ class Engine:
             clock,
             place=prompt_cache.place,
         )
+
+        def can_slow(to: str) -> bool:
+            kind, _, name = to.partition(":")
+            if kind == "lane":
+                return name in config.lanes
+            return kind == "model" and prices.find(name, utc_day(clock.unix_ms())) is not None
+
         self.budgets: Budgets | None = None
         """What may be spent; None: no budget is configured."""
         budget: Budget | None = None
         if config.budgets:
             self.budgets = Budgets(
-                config.budgets, budget_store or MemoryBudgets(), clock, same_model=lambda name: catalog.model(name).id
+                config.budgets,
+                budget_store or MemoryBudgets(),
+                clock,
+                same_model=lambda name: catalog.model(name).id,
+                can_slow=can_slow,
             )
             budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes)
         shape = Shape(

@@ -34,6 +34,12 @@ _USE = """
     ON CONFLICT DO UPDATE SET used_ms = excluded.used_ms
 """
 _ACCOUNT = "SELECT settled, wanted_ms, told, end_ms FROM accounts WHERE budget = ? AND who = ? AND window = ?"
+_ACCOUNTS = """
+    SELECT budget, who, window, settled, wanted_ms, told, end_ms,
+        ifnull(sum(amount), 0), ifnull(sum(amount) FILTER (WHERE process = ?), 0)
+    FROM accounts LEFT JOIN grants USING (budget, who, window)
+    WHERE end_ms > ? GROUP BY budget, who, window ORDER BY budget, who, window
+"""
 _SETTLE = "UPDATE accounts SET settled = settled + ? WHERE budget = ? AND who = ? AND window = ?"
 _WANT = "UPDATE accounts SET wanted_ms = ? WHERE budget = ? AND who = ? AND window = ?"
 _ANNOUNCE = "UPDATE accounts SET told = told | ? WHERE budget = ? AND who = ? AND window = ? AND NOT told & ?"
@@ -137,10 +143,19 @@ class SqliteBudgets:
 
     def accounts(self, now_ms: int) -> list[State]:
         with self._using() as db:
-            keys = db.execute(
-                "SELECT budget, who, window FROM accounts WHERE end_ms > ? ORDER BY budget, who, window", (now_ms,)
-            ).fetchall()
-            return [self._state(db, AccountKey._make(map(str, key)), now_ms) for key in keys]
+            rows: list[Any] = db.execute(_ACCOUNTS, (self._process, now_ms)).fetchall()
+        return [
+            State(
+                AccountKey(*key),
+                settled,
+                everybody - own,
+                own,
+                now_ms - wanted_ms < WANTED_MS,
+                told=told,
+                end_ms=end_ms,
+            )
+            for *key, settled, wanted_ms, told, end_ms, everybody, own in rows
+        ]
 
     def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:
         with self._transaction(durable=True) as db:
