@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
 from headgate.call import Call, Kind
-from headgate.config.schema import BudgetConfig, Config, EstimatesConfig, PromptCacheConfig, WorkflowConfig
+from headgate.config.schema import (
+    BudgetConfig,
+    Config,
+    EstimatesConfig,
+    PromptCacheConfig,
+    RetryConfig,
+    WorkflowConfig,
+)
+from headgate.core.catalog import EFFORTS
 from headgate.core.shape import ModelRule
 from headgate.edge import answers
-from headgate.engine.engine import load_prices
+from headgate.engine.engine import load_catalog, load_prices
 from headgate.engine.shape import shape_policies
 from headgate.errors import BadRequest, ConfigError, Refused
-from headgate.events import Reason
+from headgate.events import ErrorClass, Reason
 from headgate.net.http import HeaderBlock
 from headgate.sim import SimSettings
+from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.settings import Thinking
 from headgate.sim.virtual_time import EPOCH
 from support.raw_upstream import RawUpstream, json_reply, message
@@ -365,6 +375,73 @@ def test_the_calls_of_one_turn_leave_out_the_same():
 
     assert dropped[0::2] == dropped[1::2]
     assert dropped[-1] > 0
+
+
+# -- whatever the policy ----------------------------------------------------------------------------------------------
+
+MODELS = (MODEL, HAIKU, KEEPING, "claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5")
+CATALOG = load_catalog()
+
+
+def any_policy(chance: Random) -> WorkflowConfig:
+    def maybe(value: Any) -> Any:
+        return value if chance.random() < 0.5 else None
+
+    ceiling = chance.randrange(50, 5_000)
+    rule = ModelRule(
+        model=chance.choice(MODELS),
+        tools=maybe(chance.random() < 0.5),
+        max_input_tokens=maybe(chance.randrange(1, 3_000)),
+    )
+    return WorkflowConfig(
+        model=maybe(chance.choice(MODELS)),
+        max_tokens=maybe(chance.randrange(1, ceiling)),
+        max_tokens_ceiling=maybe(ceiling),
+        effort=maybe(chance.choice(EFFORTS)),
+        rules=(rule,) if chance.random() < 0.5 else (),
+        history_max_turns=maybe(chance.randrange(1, 12)),
+        history_max_tokens=maybe(chance.randrange(20, 2_000)),
+        fallbacks=(f"model:{chance.choice(MODELS)}",),
+    )
+
+
+def any_request(chance: Random) -> dict[str, Any]:
+    """One that the API takes."""
+    model = chance.choice(MODELS)
+    messages: list[dict[str, Any]] = []
+    for number in range(chance.randrange(20)):
+        messages.append({"role": "user", "content": "What is the level? " * chance.randrange(1, 20)})
+        for call in range(chance.randrange(3)):
+            use = {"type": "tool_use", "id": f"toolu_{number}_{call}", "name": "level", "input": {}}
+            messages.append({"role": "assistant", "content": [use]})
+            result = {"type": "tool_result", "tool_use_id": use["id"], "content": "7 m " * chance.randrange(1, 50)}
+            messages.append({"role": "user", "content": [result]})
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": "It is 7 m."}]})
+    messages.append({"role": "user", "content": "And now?"})
+    efforts = CATALOG.model(model).efforts
+    config = {"output_config": {"effort": chance.choice(efforts)}} if efforts and chance.random() < 0.5 else {}
+    return {"model": model, "max_tokens": chance.randrange(1, 9_000), "messages": messages, "tools": [TOOL], **config}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_a_policy_makes_of_a_request_is_one_that_the_api_takes(seed):
+    """Also where another model steps in; and the document says what the body says."""
+    chance = Random(seed)
+
+    async def scene(world: World) -> None:
+        for in_trouble in (False, False, True, True, True):
+            if in_trouble:
+                await world.engine.clock.sleep(100)
+            call = world.make(body=any_request(chance), stream=chance.random() < 0.5)
+            answer = await world.send(call)
+            assert answer.ok or in_trouble, answer.body
+            assert msgspec.json.decode(call.body) == call.document
+            assert call.record.max_tokens == msgspec.json.decode(call.body)["max_tokens"]
+        assert ErrorClass.INVALID_REQUEST not in [attempt.error for attempt in world.ledger.attempts]
+
+    trouble = Scenario(name="", about="", phases=(Phase(begin=100, cues=(Cue(do=("error=529",), probability=0.5),)),))
+    config = Config(workflows={"test": any_policy(chance)}, prompt_cache=PromptCacheConfig(mode="off"))
+    play(scene, config=config, retry=RetryConfig(max_attempts=1), scenario=trouble)
 
 
 # -- budgets that slow -------------------------------------------------------------------------------------------------
