@@ -22,6 +22,8 @@ MESSAGE = {
         {"type": "text", "text": "Grüße,\n\nevent: error", "citations": [CITATION]},
         {"type": "text", "text": ""},
         {"type": "redacted_thinking", "data": "xyz"},
+        {"type": "tool_use", "id": "toolu_1", "name": "get", "input": {"city": "Paris"}},
+        {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}},
     ],
     "stop_reason": "end_turn",
     "stop_sequence": None,
@@ -49,6 +51,28 @@ def test_the_first_event_promises_nothing():
 
     shell = msgspec.json.decode(data)["message"]
     assert (name, shell["content"], shell["stop_reason"]) == (b"message_start", [], None)
+
+
+def test_the_input_of_a_tool_comes_in_deltas():
+    """§7.1: its block begins with none, and many readers look for it nowhere else."""
+    told = [msgspec.json.decode(data) for name, data in events(events_of(MESSAGE)) if name.startswith(b"content_block")]
+
+    tools = [event["content_block"] for event in told if event.get("content_block", {}).get("type") == "tool_use"]
+    pieces = [event["delta"]["partial_json"] for event in told if "partial_json" in event.get("delta", {})]
+    assert [tool["input"] for tool in tools] == [{}, {}]
+    assert pieces == ["", '{"city":"Paris"}', "", "{}"]
+
+
+def test_why_an_answer_was_declined_comes_with_its_end():
+    """§7.1: in the delta, where SDKs take it from."""
+    details = {"type": "refusal", "category": "cyber", "explanation": None}
+    declined = MESSAGE | {"content": [], "stop_reason": "refusal", "stop_details": details}
+
+    told = {name: msgspec.json.decode(data) for name, data in events(events_of(declined))}
+
+    assert told[b"message_start"]["message"]["stop_details"] is None
+    assert told[b"message_delta"]["delta"]["stop_details"] == details
+    assert message_of(events_of(declined)) == declined
 
 
 @pytest.mark.parametrize(

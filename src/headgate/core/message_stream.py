@@ -17,17 +17,20 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
+_TOLD_AT_THE_END = ("stop_reason", "stop_sequence", "stop_details", "container")
+
+
 def events_of(message: dict[str, Any]) -> bytes:
     """The whole stream of a Message: each block in one piece."""
-    shell = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
+    end = {"stop_sequence": None, **{name: message[name] for name in _TOLD_AT_THE_END if name in message}}
+    shell = {**message, **dict.fromkeys(end), "content": []}
     parts = [_event("message_start", message=shell)]
     for index, block in enumerate(message["content"]):
         opening, deltas = _opened(block)
         parts.append(_event("content_block_start", index=index, content_block=opening))
         parts += [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
         parts.append(_event("content_block_stop", index=index))
-    end = {"stop_reason": message["stop_reason"], "stop_sequence": message.get("stop_sequence")}
-    parts.append(_event("message_delta", delta=end, usage=message["usage"]))
+    parts.append(_event("message_delta", delta=end, usage=message.get("usage") or {"output_tokens": 0}))
     parts.append(_event("message_stop"))
     return b"".join(parts)
 
@@ -47,6 +50,9 @@ def _opened(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]
         signature = block.get("signature") or ""
         told = [{"type": "thinking_delta", "thinking": block["thinking"]}] if block["thinking"] else []
         return {**block, "thinking": "", "signature": ""}, [*told, {"type": "signature_delta", "signature": signature}]
+    if isinstance(block.get("input"), dict):  # a call of a tool: many readers take its input from deltas alone
+        told = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", _encode(block["input"]).decode())]
+        return {**block, "input": {}}, told
     return block, []
 
 
@@ -54,22 +60,28 @@ def message_of(stream: bytes) -> dict[str, Any] | None:
     """The Message that the events of a whole stream make; None if they make none, or hold what is not known here."""
     message: dict[str, Any] | None = None
     content: list[dict[str, Any]] = []
+    inputs: dict[int, str] = {}
     try:
         for name, data in events(stream):
             if name == b"ping":
                 continue
             event = _decode(data)
             if name == b"message_start":
-                message, content = event["message"], []  # a stream that broke can begin anew
+                message, content, inputs = event["message"], [], {}  # a stream that broke can begin anew
             elif name == b"content_block_start":
                 content.append(event["content_block"])
             elif name == b"content_block_delta":
-                if not _filled(content[event["index"]], event["delta"]):
+                if event["delta"]["type"] == "input_json_delta":
+                    index = event["index"]
+                    inputs[index] = inputs.get(index, "") + event["delta"]["partial_json"]
+                elif not _filled(content[event["index"]], event["delta"]):
                     return None
             elif name == b"message_delta" and message is not None:
                 message |= event["delta"]
                 message["usage"] |= {kind: count for kind, count in event["usage"].items() if count is not None}
             elif name == b"message_stop" and message is not None:
+                for index, text in inputs.items():
+                    content[index]["input"] = _decode(text) if text else {}
                 return {**message, "content": content}
             elif name != b"content_block_stop":
                 return None
