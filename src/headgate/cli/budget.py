@@ -122,7 +122,8 @@ class _Past:
         catalog = load_catalog()
         foretold = [its for its in budgets.in_force.values() if _is_foretold(its)]
         since_ms = now_ms - (WEEKS * 168 + 1) * HOUR_MS
-        for hour in hours(path, since_ms, lambda model: catalog.model(model).id) if foretold else ():
+        scopes = {scope for its in foretold for scope in (*its.per, *(only for only, _ in its.only))}
+        for hour in hours(path, since_ms, scopes, lambda model: catalog.model(model).id) if foretold else ():
             for its in foretold:
                 if not hour.of_batch and its.covers(hour.who):
                     accounts = self._spent.setdefault(its.name, defaultdict(Counter))

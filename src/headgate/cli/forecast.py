@@ -52,7 +52,7 @@ def forecast(
         return
     since_ms = min(spans["month"].start_ms, now_ms - int(timedelta(weeks=WEEKS).total_seconds() * 1000) - HOUR_MS)
     spent_in: Counter[int] = Counter()
-    for hour in hours(path, since_ms, str):
+    for hour in hours(path, since_ms, ()):
         spent_in[hour.hour] += hour.pico
     told: list[dict[str, Any]] = []
     rows: list[tuple[object, ...]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,15 @@ _PAST = """
     SELECT started_ms, ifnull(cost_pico, 0) + unconfirmed_pico, team, caller_key, user, session, workflow, model, tags
     FROM calls WHERE started_ms >= ? AND attempts > 0 ORDER BY call_id
 """
+_COLUMNS = {"team": "team", "caller_key": "caller_key", "user": "user", "workflow": "workflow", "model": "model",
+            "tag": "tags"}  # fmt: skip
+"""Scopes of budgets, and where calls have them; sessions are too many to be told apart by the hour."""
 _HOURS = """
-    SELECT started_ms / 3600000, sum(ifnull(cost_pico, 0) + unconfirmed_pico), 0, team, caller_key, user, NULL,
-           workflow, model, tags
-    FROM calls WHERE started_ms >= :since GROUP BY 1, 4, 5, 6, 8, 9, 10
+    SELECT started_ms / 3600000, sum(ifnull(cost_pico, 0) + unconfirmed_pico), 0, {columns}
+    FROM calls WHERE started_ms >= :since GROUP BY {groups}
     UNION ALL
-    SELECT seen_ms / 3600000, sum(ifnull(cost_pico, 0)), 1, NULL, NULL, user, NULL, workflow, NULL, NULL
-    FROM batch_items WHERE seen_ms >= :since GROUP BY 1, 6, 8
+    SELECT seen_ms / 3600000, sum(ifnull(cost_pico, 0)), 1, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM batch_items WHERE seen_ms >= :since GROUP BY 1
 """
 
 
@@ -36,7 +38,7 @@ class Hour(NamedTuple):
     of_batch: bool
     """Items of batches that callers made themselves, which are in no budget."""
     who: Who
-    """Without the session, of which there are too many."""
+    """As far as was asked for."""
 
 
 def past_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[PastCall]:
@@ -50,16 +52,23 @@ def past_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) ->
             yield PastCall(started_ms, _who(who, same_model), pico)
 
 
-def hours(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> list[Hour]:
-    """What was spent in each hour since then, by whom.
+def hours(ledger: Path, since_ms: int, scopes: Collection[str], same_model: Callable[[str], str] = str) -> list[Hour]:
+    """What was spent in each hour since then.
+
+    Args:
+        scopes: what to tell apart: each costs time, users most.
+        same_model: the one name of a model that has several.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
+    columns = [column if scope in scopes else "NULL" for scope, column in _COLUMNS.items()]
+    groups = ["1", *(column for column in columns if column != "NULL")]
+    query = _HOURS.format(columns=", ".join(columns), groups=", ".join(groups))
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         return [
-            Hour(hour, pico, bool(of_batch), _who(who, same_model))
-            for hour, pico, of_batch, *who in db.execute(_HOURS, {"since": since_ms})
+            Hour(hour, pico, bool(of_batch), _who([team, key, user, None, *others], same_model))
+            for hour, pico, of_batch, team, key, user, *others in db.execute(query, {"since": since_ms})
         ]
 
 

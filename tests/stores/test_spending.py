@@ -1,0 +1,61 @@
+"""What was spent when, out of the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headgate.core.budget import PastCall, Who
+from headgate.records import BatchItemRecord
+from headgate.stores.sqlite.spending import Hour, hours, known_since_ms, past_calls
+from support.records import FIRST_DAY_MS, spent
+
+HOUR = FIRST_DAY_MS // 3_600_000
+MODEL = "claude-haiku-5-5"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Two hours: ann's call and bob's in the first, ann's of unknown usage in the next, and an item of a batch."""
+    item = BatchItemRecord(
+        batch_id="b", custom_id="i", seen_ms=FIRST_DAY_MS, workflow="nightly", result="succeeded", cost_pico=100
+    )
+    return spent(
+        tmp_path / "ledger.db",
+        {"user": "ann", "cost_pico": 1, "tags": "a,b"},
+        {"user": "bob", "cost_pico": 2},
+        {"user": "ann", "cost_pico": None, "unconfirmed_pico": 4, "started_ms": FIRST_DAY_MS + 3_600_000},
+        {"user": "ann", "attempts": 0, "outcome": "shed", "started_ms": FIRST_DAY_MS + 7_200_000},
+        items=(item,),
+    )
+
+
+def test_hours_are_summed_and_batches_told_apart(ledger: Path):
+    """A call without a known cost counts with the expected."""
+    told = hours(ledger, 0, ())
+
+    assert sorted(told) == [
+        Hour(HOUR, 3, False, Who()), Hour(HOUR, 100, True, Who()), Hour(HOUR + 1, 4, False, Who()),
+        Hour(HOUR + 2, 0, False, Who()),
+    ]  # fmt: skip
+
+
+def test_hours_tell_apart_what_is_asked_for(ledger: Path):
+    told = hours(ledger, FIRST_DAY_MS, ("user", "tag"))
+
+    first = [(hour.who.user, hour.who.tag, hour.pico) for hour in told if hour.hour == HOUR and not hour.of_batch]
+    assert sorted(first) == [("ann", ("a", "b"), 1), ("bob", (), 2)]
+
+
+def test_past_calls_are_those_that_were_sent_in_the_order_of_time(ledger: Path):
+    """As budgets ask for them; what was refused would have cost something nobody knows."""
+    told = list(past_calls(ledger, FIRST_DAY_MS, str.upper))
+
+    assert [(call.who.user, call.cost_pico) for call in told] == [("ann", 1), ("bob", 2), ("ann", 4)]
+    assert told[0] == PastCall(FIRST_DAY_MS, Who(None, None, "ann", None, "triage", MODEL.upper(), ("a", "b")), 1)
+
+
+def test_the_first_call_says_since_when_the_ledger_knows(ledger: Path, tmp_path: Path):
+    assert known_since_ms(ledger) == FIRST_DAY_MS
+    assert known_since_ms(spent(tmp_path / "empty.db")) is None
