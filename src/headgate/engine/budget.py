@@ -199,6 +199,7 @@ class Budget:
                         return lowered
                     raise self._spent(short)
                 tries = await desk.waiters.come_free(short, left_s, tries)
+                self._budgets.look_for_changes()
         finally:
             if tries:
                 desk.has_room(wanted)
