@@ -384,6 +384,27 @@ def test_a_further_attempt_that_cannot_be_paid_is_not_sent():
     play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
 
 
+def test_results_of_a_batch_are_charged_when_they_pass_and_once():
+    """To the user who made it, whoever fetches them, and as often as they are fetched."""
+
+    async def scene(world: World) -> None:
+        params = {"model": MODEL, "max_tokens": 32, "messages": [{"role": "user", "content": "hello"}]}
+        requests = [{"custom_id": f"item-{number}", "params": params} for number in range(3)]
+        target = "/v1/messages/batches"
+        making = world.make_other(Kind.BATCHES, "POST", target, body=encode({"requests": requests}))
+        making.record.user = "ada"
+        name = decode((await world.send(making)).body)["id"]
+        await world.engine.clock.sleep(600)
+        for _ in range(2):
+            await world.send(world.make_other(Kind.BATCHES, "GET", f"{target}/{name}/results", resource_id=name))
+
+        cost = sum(item.cost_pico or 0 for item in world.ledger.batch_items.values())
+        assert cost == sum(entry.cost_pico for entry in world.sim.world.books.entries) > 0
+        assert spent(world, "each", "ada") == spent(world, "all") == cost
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "1.00"}, each={"usd": "1.00", "per": ("user",)}))
+
+
 def test_a_request_that_is_changed_below_holds_what_it_costs_then():
     """Micro-batches and batches place cache markers when they are asked alone: writing to the cache costs more."""
 

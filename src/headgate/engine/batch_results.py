@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from headgate.call import Call, ReplyStream
@@ -45,6 +47,8 @@ class BatchResults(PassingStream):
         self._clock = clock
         self._tail = bytearray()
         self._overlong = False
+        self.on_items: Callable[[list[BatchItemRecord]], None] | None = None
+        """Told of the items as they pass, also of those that were seen before."""
 
     async def read(self) -> bytes:
         data = await self.source.read()
@@ -74,6 +78,8 @@ class BatchResults(PassingStream):
         items = [item for line in lines if (item := self._item(line)) is not None]
         if items:
             self._ledger.record_batch_items(items)
+            if self.on_items is not None:
+                self.on_items(items)
 
     def _item(self, line: bytes) -> BatchItemRecord | None:
         call = self._call

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from headgate.call import Attempt, Call, Kind, Reply, Standing
 from headgate.clock import Clock, milliseconds, utc, utc_day
@@ -18,10 +21,12 @@ from headgate.core.estimate import Estimator
 from headgate.core.grants import NEVER_MS, Account, Hold, take
 from headgate.core.outputs import Outputs
 from headgate.core.price import PriceBook
+from headgate.engine.batch_results import BatchResults
 from headgate.engine.budgets import Budgets, Cover
 from headgate.engine.filter import Proceed
 from headgate.errors import BudgetSpent, NotAllowed
 from headgate.events import Reason
+from headgate.records import BatchItemRecord
 
 __all__ = ["Budget", "BudgetEach"]
 
@@ -30,6 +35,8 @@ LEAVES = 4
 want to go on too."""
 ENOUGH_TOKENS = 4_096
 """Where nothing is known of a workflow's answers, so many are taken to be enough before a call is refused."""
+ITEMS_KEPT = 100_000
+"""Results of batches that were charged, so that they are not when they are fetched again."""
 LEAST_WAIT_S = 0.001
 """Less is an error of arithmetic."""
 LEAST_ANSWER = 256
@@ -61,6 +68,7 @@ class Budget:
         self._clock = clock
         self._lanes = lanes
         self._outputs = Outputs()
+        self._items: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         if call.kind is not Kind.MESSAGES:
@@ -93,7 +101,12 @@ class Budget:
 
     async def _other(self, call: Call, proceed: Proceed) -> Reply:
         """A Message Batch costs what its results say, when they come, and another path what nobody tells: strict
-        budgets refuse them, the others if they are spent."""
+        budgets refuse to begin them, the others if they are spent."""
+        if call.kind is Kind.BATCHES and call.method == "GET":
+            reply = await proceed(call)
+            if isinstance(reply.stream, BatchResults):
+                reply.stream.on_items = partial(self._charge_items, call)
+            return reply
         if call.method != "POST" or call.resource_id is not None or call.kind not in (Kind.BATCHES, Kind.UNMETERED):
             return await proceed(call)
         strict = self._budgets.strict_for(call.record)
@@ -111,6 +124,19 @@ class Budget:
             return await proceed(call)
         finally:
             self._desk.settle(hold, {})
+
+    def _charge_items(self, call: Call, items: Sequence[BatchItemRecord]) -> None:
+        """Results of a batch pass, each charged the first time that this process sees it, to whoever made the batch, in
+        the window in which it is seen."""
+        for item in items:
+            seen = (item.batch_id, item.custom_id)
+            if item.cost_pico and seen not in self._items:
+                self._items[seen] = None
+                if len(self._items) > ITEMS_KEPT:
+                    self._items.popitem(last=False)
+                made_for = {"workflow": item.workflow, "user": item.user, "session": item.session}
+                record = replace(call.record, model=item.model_answered, **made_for)
+                self._desk.charge(self._budgets.cover(record).accounts, item.cost_pico)
 
     # -- how much -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -178,6 +178,10 @@ class GrantDesk:
             self._active[account] = 0
         if self._timer is None and not self._store.immediate and not self._closing:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_soon)
+
+    def charge(self, accounts: Sequence[Account], pico: int) -> None:
+        """Something was spent for which nothing was held."""
+        self.settle(Hold(dict.fromkeys(accounts, 0)), dict.fromkeys(accounts, pico))
 
     def has_room(self, wanted: Mapping[Account, int]) -> None:
         """Somebody has got what it wanted, or waits no more: there may be enough for the next."""
