@@ -369,9 +369,10 @@ def test_nothing_is_left_out_before_thinking_that_is_sent_back():
     assert set(talk(8, policy(history_max_turns=3), keeps_thinking=True)) == {0}
 
 
-def test_the_calls_of_one_turn_leave_out_the_same():
+@pytest.mark.parametrize("bound", [{"history_max_turns": 3}, {"history_max_tokens": 250}])
+def test_the_calls_of_one_turn_leave_out_the_same(bound):
     """A caller that drops the thinking of earlier turns itself is bounded, and the check passes within each turn."""
-    dropped = talk(8, policy(history_max_turns=3), keeps_thinking=False)
+    dropped = talk(8, policy(**bound), keeps_thinking=False)
 
     assert dropped[0::2] == dropped[1::2]
     assert dropped[-1] > 0
@@ -441,7 +442,7 @@ def test_what_a_policy_makes_of_a_request_is_one_that_the_api_takes(seed):
 
     trouble = Scenario(name="", about="", phases=(Phase(begin=100, cues=(Cue(do=("error=529",), probability=0.5),)),))
     config = Config(workflows={"test": any_policy(chance)}, prompt_cache=PromptCacheConfig(mode="off"))
-    play(scene, config=config, retry=RetryConfig(max_attempts=1), scenario=trouble)
+    play(scene, config=config, retry=RetryConfig(max_attempts=1), scenario=trouble, seed=seed)
 
 
 # -- budgets that slow -------------------------------------------------------------------------------------------------
