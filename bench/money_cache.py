@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from headgate.core.prompt_cache import Terms
+from headgate.core.cache_plan import Terms
 from headgate.load.traces import SHIPPED
 from headgate.replay.prompt_cache import Asked, Played
 from headgate.replay.prompt_cache import play as play_planner

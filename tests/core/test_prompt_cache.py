@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from headgate.core.cache_plan import Terms
 from headgate.core.prefix import TTL_S, Border
-from headgate.core.prompt_cache import Planner, Terms
+from headgate.core.prompt_cache import Planner
 from headgate.replay.prompt_cache import Asked, ExactCache, play
 
 TERMS = Terms(input=1.0, write_5m=1.25, write_1h=2.0, read=0.1, least_tokens=512)

@@ -17,80 +17,32 @@ from math import inf
 from typing import NamedTuple
 
 from headgate.core.body import Ttl
+from headgate.core.cache_plan import Habit, Keep, Node, Plan, Terms
 from headgate.core.cache_stakes import CacheStakes
 from headgate.core.prefix import MOST_MARKERS, TTL_S, Border
-from headgate.core.reuse import Context, Rates, Reuse, Segment, Sighting
+from headgate.core.reuse import Reuse, Sighting
+from headgate.core.stretches import Stretch, Stretches, growth_of
 
-__all__ = ["Keep", "Plan", "Planner", "Terms"]
+__all__ = ["Planner"]
 
 BORDERS_KEPT = 100_000
 """Borders remembered; the longest unused are forgotten."""
 LEAST_KEPT_ALIVE_TOKENS = 2_000
 """Shorter beginnings are not worth a request of their own."""
 
-_FIRST: Rates = (0.02, 0.04, 0.08, 0.04, 0.05)
-"""What is guessed of a beginning that was never seen: below what pays, so that it must show first."""
-_SEEN: Rates = (0.08, 0.14, 0.28, 0.04, 0.05)
-"""And of one that was: what came twice comes a third time with a chance of 0.43 within five minutes (the conversations
-of traces: 0.36 to 0.6)."""
-_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.04, 0.1)
-_TRUST_AFTER = 20.0
-"""So many observations weigh as much as the guess."""
-_CAREFUL_TRUST_AFTER = 8.0
-LONG_AGO = 2
 MOMENT_S = 1.0
 """For so long what was decided for one prompt goes for others like it."""
-
-
-class Terms(NamedTuple):
-    """What a model charges for a token of input, in pico-dollars, and the shortest beginning that it caches."""
-
-    input: float
-    write_5m: float
-    write_1h: float
-    read: float
-    least_tokens: int
-
-
-class _Node:
-    """A border that was seen."""
-
-    __slots__ = ("habit", "last_s", "sighting", "times", "ttl", "until_s")
-
-    def __init__(self, sighting: Sighting | None, now_s: float) -> None:
-        self.sighting = sighting
-        """The last call that went past it, while nobody has since."""
-        self.times = 1
-        self.last_s = now_s
-        self.until_s = -inf
-        """Until when the cache holds it, as far as we know."""
-        self.ttl: Ttl = "5m"
-        self.habit: _Habit | None = None
-        """What was done for the last prompt of which nothing more was known."""
-
-
-class _Habit(NamedTuple):
-    """What is done for all prompts of one kind for a moment: many a second are not pondered one by one."""
-
-    until_s: float
-    fresh: int
-    """Borders of these prompts that are new."""
-    growth: int
-    markers: tuple[tuple[int, Ttl], ...]
 
 
 class _Prompt(NamedTuple):
     """A prompt by the borders that can be marked, which are counted from 0."""
 
-    workflow: str
     terms: Terms
     tokens_per_byte: float
     now_s: float
     borders: Sequence[Border]
     sizes: Sequence[int]
     """Bytes up to each border."""
-    total: int
-    """Bytes of all of it."""
 
     def size(self, at: int) -> int:
         """Bytes up to a border; 0 for none, -1."""
@@ -108,48 +60,6 @@ class _Prompt(NamedTuple):
         )
 
 
-class _Stretch(NamedTuple):
-    """Borders that are judged alike."""
-
-    segment: Segment
-    last: int
-    """The last of them."""
-
-    @property
-    def seen(self) -> bool:
-        return self.segment.overall is not None
-
-
-class Keep(NamedTuple):
-    """A beginning that may be worth keeping alive by a request of its own."""
-
-    node: _Node
-    border: Border
-    stretches: tuple[tuple[Context, float], ...]
-    """Contexts of what it consists of, and the tokens of each."""
-    last_s: float
-    terms: Terms
-
-    @property
-    def tokens(self) -> float:
-        return sum(tokens for _, tokens in self.stretches)
-
-
-class Plan:
-    """Where one prompt is marked."""
-
-    __slots__ = ("keep", "markers", "staked", "terms", "to_read", "written")
-
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self.markers: list[tuple[Border, Ttl]] = []
-        """In the prompt's order."""
-        self.to_read: list[_Node] = []
-        self.written: list[_Node] = []
-        self.keep: Keep | None = None
-        self.staked = 0.0
-
-
 class Planner:
     """Plans for all calls that share a cache."""
 
@@ -157,8 +67,9 @@ class Planner:
         self.stakes = CacheStakes()
         self._keeps_alive = keeps_alive
         self._kept = kept
-        self._nodes: OrderedDict[int, _Node] = OrderedDict()
+        self._nodes: OrderedDict[int, Node] = OrderedDict()
         self._reuse = Reuse()
+        self._stretches = Stretches()
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -181,18 +92,18 @@ class Planner:
         places = [border for border in borders if border[1] >= least_size and border[2]]
         if places:
             known = self._known(places)
-            growth = _growth(total - places[len(known) - 1].size if known else total)
+            growth = growth_of(total - places[len(known) - 1].size if known else total)
             if known and self._as_usual(plan, places, known, growth, now_s):
                 return plan
             self._reuse.pass_time(now_s)
             sizes = [border.size for border in places]
-            prompt = _Prompt(workflow, terms, tokens_per_byte, now_s, places, sizes, total)
+            prompt = _Prompt(terms, tokens_per_byte, now_s, places, sizes)
             self._tell(prompt, known)
             hot = -1
             for at, node in enumerate(known):
                 if node.until_s > now_s:
                     hot = at
-            stretches = self._stretches(prompt, known, growth)
+            stretches = self._stretches.of(workflow, places, known, total=total, growth=growth, now_s=now_s)
             sighting = self._reuse.watch([stretch.segment for stretch in stretches], now_s)
             nodes = self._remember(prompt, known, sighting)
             hour, last = self._choose(prompt, stretches, hot)
@@ -203,12 +114,10 @@ class Planner:
             if known and not plan.written:
                 index = {border.digest: at for at, border in enumerate(places)}
                 markers = tuple((index[border.digest], ttl) for border, ttl in plan.markers)
-                known[-1].habit = _Habit(now_s + MOMENT_S, len(places) - len(known), growth, markers)
+                known[-1].habit = Habit(now_s + MOMENT_S, len(places) - len(known), growth, markers)
         return plan
 
-    def _as_usual(
-        self, plan: Plan, places: Sequence[Border], known: Sequence[_Node], growth: int, now_s: float
-    ) -> bool:
+    def _as_usual(self, plan: Plan, places: Sequence[Border], known: Sequence[Node], growth: int, now_s: float) -> bool:
         """Do for it what was done for one like it just now, if there was one."""
         habit = known[-1].habit
         fresh = len(places) - len(known)
@@ -224,15 +133,15 @@ class Planner:
         if fresh:
             nodes = self._nodes
             for border in places[len(known) :]:
-                nodes[border.digest] = _Node(None, now_s)
+                nodes[border.digest] = Node(None, now_s)
             self._shrink()
         return True
 
     # -- what is known ------------------------------------------------------------------------------------------
 
-    def _known(self, places: Sequence[Border]) -> list[_Node]:
+    def _known(self, places: Sequence[Border]) -> list[Node]:
         """The borders that were seen before, from the first one on."""
-        known: list[_Node] = []
+        known: list[Node] = []
         get = self._nodes.get
         for border in places:
             node = get(border[0])
@@ -241,7 +150,7 @@ class Planner:
             known.append(node)
         return known
 
-    def _tell(self, prompt: _Prompt, known: Sequence[_Node]) -> None:
+    def _tell(self, prompt: _Prompt, known: Sequence[Node]) -> None:
         """Tell the statistics which earlier calls share what with this one."""
         sighting: Sighting | None = None
         begin = end = 0
@@ -255,47 +164,7 @@ class Planner:
         if sighting is not None:
             self._reuse.came_again(sighting, begin, end, prompt.now_s)
 
-    def _stretches(self, prompt: _Prompt, known: Sequence[_Node], growth: int) -> list[_Stretch]:
-        """The prompt by context."""
-        workflow, _, _, now_s, borders, sizes, total = prompt
-        found: list[_Stretch] = []
-        begin = 0
-        kinds = [(_times(node.times), _ago(now_s - node.last_s)) for node in known]
-        for at, kind in enumerate(kinds):
-            if at + 1 == len(kinds) or kinds[at + 1] != kind:
-                context, overall = self._seen_contexts(workflow, *kind, growth)
-                found.append(_Stretch(Segment(context, begin, sizes[at], overall=overall), at))
-                begin = sizes[at]
-        first, end = len(known), len(sizes) - 1
-        if first > end:
-            return found
-        size = total.bit_length()
-        for where, last, step in (
-            ("instructions", max((at for at in range(first, end) if borders[at].part != "messages"), default=-1), size),
-            ("history", end - 1, size),
-            ("end", end, growth),
-        ):
-            if last >= first and sizes[last] > begin:
-                context = self._first_context(workflow, where, bool(known), step)
-                found.append(_Stretch(Segment(context, begin, sizes[last]), last))
-                begin = sizes[last]
-        return found
-
-    def _seen_contexts(self, workflow: str, times: int, ago: int, growth: int) -> tuple[Context, Context]:
-        """Of what was seen so often, so long ago, and is now followed by so much that is new; and of all that was seen
-        so often."""
-        context = self._reuse.context
-        prior = _SEEN_LONG_AGO if ago == LONG_AGO else _SEEN
-        overall = context((workflow, times), _SEEN, strength=_TRUST_AFTER, careful=True)
-        wide = context((workflow, times, prior), prior, strength=_TRUST_AFTER, careful=False)
-        return context((workflow, times, ago, growth), wide, strength=_TRUST_AFTER, careful=False), overall
-
-    def _first_context(self, workflow: str, where: str, follows: bool, step: int) -> Context:
-        context = self._reuse.context
-        wide = context((workflow, where, follows), _FIRST, strength=_CAREFUL_TRUST_AFTER, careful=True)
-        return context((workflow, where, follows, step), wide, strength=_CAREFUL_TRUST_AFTER, careful=True)
-
-    def _remember(self, prompt: _Prompt, known: Sequence[_Node], sighting: Sighting | None) -> list[_Node]:
+    def _remember(self, prompt: _Prompt, known: Sequence[Node], sighting: Sighting | None) -> list[Node]:
         nodes, now_s = self._nodes, prompt.now_s
         found = list(known)
         for at, border in enumerate(prompt.borders):
@@ -306,7 +175,7 @@ class Planner:
                 node.times += 1
                 node.last_s = now_s
             else:
-                node = nodes[border.digest] = _Node(sighting, now_s)
+                node = nodes[border.digest] = Node(sighting, now_s)
                 found.append(node)
         self._shrink()
         return found
@@ -317,7 +186,7 @@ class Planner:
 
     # -- the choice ---------------------------------------------------------------------------------------------
 
-    def _choose(self, prompt: _Prompt, stretches: Sequence[_Stretch], hot: int) -> tuple[int, int]:
+    def _choose(self, prompt: _Prompt, stretches: Sequence[Stretch], hot: int) -> tuple[int, int]:
         """Up to which border to write for an hour, and up to which for five minutes; -1 for none.
 
         What comes again in time is read instead of written again.
@@ -351,9 +220,7 @@ class Planner:
                 best, choice = value + best_lead, (hour, last)
         return choice
 
-    def _afford(
-        self, prompt: _Prompt, stretches: Sequence[_Stretch], hot: int, hour: int, last: int
-    ) -> tuple[int, int]:
+    def _afford(self, prompt: _Prompt, stretches: Sequence[Stretch], hot: int, hour: int, last: int) -> tuple[int, int]:
         """As much of it as the stakes allow."""
         room = self.stakes.room
         for at in (last, *(stretch.last for stretch in reversed(stretches) if stretch.last < last)):
@@ -367,8 +234,8 @@ class Planner:
         self,
         plan: Plan,
         prompt: _Prompt,
-        stretches: Sequence[_Stretch],
-        nodes: Sequence[_Node],
+        stretches: Sequence[Stretch],
+        nodes: Sequence[Node],
         hot: int,
         hour: int,
         last: int,
@@ -445,20 +312,6 @@ class Planner:
         _forget(plan.written)
 
 
-def _forget(nodes: Sequence[_Node]) -> None:
+def _forget(nodes: Sequence[Node]) -> None:
     for node in nodes:
         node.until_s = -inf
-
-
-def _times(times: int) -> int:
-    """Once, twice, a few times, often."""
-    return times if times < 3 else 3 if times < 6 else 4
-
-
-def _ago(seconds: float) -> int:
-    return 0 if seconds < 100.0 else 1 if seconds < TTL_S["5m"] else LONG_AGO
-
-
-def _growth(fresh_bytes: int) -> int:
-    """A question, a longer one, or a document."""
-    return 0 if fresh_bytes < 4_000 else 1 if fresh_bytes < 12_000 else 2

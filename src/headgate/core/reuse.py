@@ -10,8 +10,8 @@ Pure: time is an argument, in seconds on any clock that never goes back.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple
 
@@ -26,7 +26,6 @@ LOOKED_AT_S = 1.0
 """Chances are worked out anew so often."""
 LOOK_EVERY_S = 0.25
 """And what there is to learn is looked for."""
-CONTEXTS_KEPT = 4_096
 SIGHTINGS_KEPT = 20_000
 """Most calls that are watched for at a time, each for an hour.  Of more calls a sample is: the first half of so many,
 then as many as are let go."""
@@ -128,25 +127,13 @@ class Sighting:
 
 
 class Reuse:
-    """All contexts, and the calls of the last hour that are watched for."""
+    """The calls of the last hour that are watched for."""
 
     def __init__(self) -> None:
-        self._contexts: OrderedDict[Hashable, Context] = OrderedDict()
         self._by_age: tuple[deque[Sighting], ...] = tuple(deque() for _ in AGES_S)
         self._room = SIGHTINGS_KEPT / 2
         self._room_s = 0.0
         self._look_s = -inf
-
-    def context(self, key: Hashable, wider: Context | Rates, *, strength: float, careful: bool) -> Context:
-        """The context of that name; the least used ones are forgotten."""
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = Context(wider, strength=strength, careful=careful)
-            if len(self._contexts) > CONTEXTS_KEPT:
-                self._contexts.popitem(last=False)
-        else:
-            self._contexts.move_to_end(key)
-        return context
 
     def watch(self, segments: Sequence[Segment], now_s: float) -> Sighting | None:
         """Watch for a prompt that was seen now; None if too many are watched already."""

@@ -14,8 +14,9 @@ import msgspec
 from headgate.call import Call, Kind
 from headgate.clock import Clock
 from headgate.core.body import REMOVED, with_fields
+from headgate.core.cache_plan import Keep
 from headgate.core.prefix import Border
-from headgate.core.prompt_cache import Keep, Planner
+from headgate.core.prompt_cache import Planner
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
 from headgate.events import Reason

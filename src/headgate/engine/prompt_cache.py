@@ -11,11 +11,12 @@ from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock, utc_day
 from headgate.config.schema import WorkflowConfig
 from headgate.core.body import Marker, mark_document, with_markers
+from headgate.core.cache_plan import Plan, Terms
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator, Habit
 from headgate.core.prefix import TTL_S, Border, Prefix, borders_of, prefixes_at
 from headgate.core.price import PriceBook
-from headgate.core.prompt_cache import Plan, Planner, Terms
+from headgate.core.prompt_cache import Planner
 from headgate.core.untouchable import is_claude_code, sends_thinking
 from headgate.engine.filter import Proceed
 from headgate.engine.keep_alive import KeepAlive

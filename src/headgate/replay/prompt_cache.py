@@ -12,8 +12,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from headgate.core.body import Ttl
+from headgate.core.cache_plan import Keep, Terms
 from headgate.core.prefix import LOOK_BACK, TTL_S, Border
-from headgate.core.prompt_cache import Keep, Planner, Terms
+from headgate.core.prompt_cache import Planner
 
 __all__ = ["Asked", "ExactCache", "Played", "play"]
 
