@@ -15,7 +15,8 @@ from headgate.core.budget import AccountKey
 from headgate.core.estimate import Estimator
 from headgate.core.grants import Account
 from headgate.core.price import PriceBook
-from headgate.engine.budget import Budget, BudgetEach
+from headgate.engine.budget import Budget
+from headgate.engine.budget_each import BudgetEach
 from headgate.engine.engine import load_catalog
 from headgate.errors import BudgetSpent, Refused, Unavailable
 from headgate.net.http import HeaderBlock

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace
 
-from headgate.call import Attempt, Call, Kind, Reply, Standing
+from headgate.call import Call, Kind, Reply, Standing
 from headgate.clock import Clock, milliseconds, utc, utc_day
 from headgate.config.schema import LaneConfig
 from headgate.core.body import with_fields
 from headgate.core.budget import Budget as BudgetInForce
-from headgate.core.call_hold import STEP_TOKENS, CallHold, Size
+from headgate.core.call_hold import CallHold, Size
 from headgate.core.catalog import Catalog
 from headgate.core.cost_bound import LONGEST_OUTPUT, input_bound, input_rate, unbounded
 from headgate.core.estimate import Estimator
@@ -28,7 +27,7 @@ from headgate.errors import BudgetSpent, NotAllowed
 from headgate.events import Reason
 from headgate.records import BatchItemRecord
 
-__all__ = ["Budget", "BudgetEach"]
+__all__ = ["Budget"]
 
 LEAVES = 4
 """Where `max_tokens` has to be lowered, a call takes a quarter of what is left at most, unless it needs more: others
@@ -299,69 +298,6 @@ class Budget:
                     record.output_tokens,
                     cut=facts.stop_reason == "max_tokens" and held.size.max_tokens != call.record.max_tokens,
                 )
-
-
-class BudgetEach:
-    """Holds more before an attempt that the call's hold does not pay for: another try after one that cost something,
-    another model, a request that was changed on its way; and while a stream grows beyond what it was expected to cost.
-
-    Below Retry and Fallback, above Admit: what cannot be paid must not wait for a turn.
-    """
-
-    def __init__(self, budgets: Budgets, budget: Budget) -> None:
-        self._budgets = budgets
-        self._desk = budgets.desk
-        self._budget = budget
-
-    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
-        held = call.held
-        if held is None:
-            return proceed(call)
-        record = call.record
-        if (
-            len(call.attempts) == 1
-            and record.model == held.model
-            and not record.stream
-            and (call.body is held.body or not held.strict)
-        ):
-            return proceed(call)
-        return self._more(call, held, proceed)
-
-    async def _more(self, call: Call, held: CallHold, proceed: Proceed) -> Reply:
-        size, accounts = held.size, held.accounts
-        attempt = call.attempts[-1]
-        before: dict[Account, int] = {}
-        another_model = call.record.model != held.model
-        another_body = held.strict and call.body is not held.body
-        if len(call.attempts) > 1 or another_model or another_body:
-            before = held.costs(call.attempts[:-1])
-            if another_model:
-                accounts = held.in_same_windows(self._budgets.cover(call.record).accounts)
-            cover = Cover(tuple(accounts), NEVER_MS, any(account.budget.strict for account in accounts), own=())
-            if another_model or another_body:
-                size = self._budget.size_of(call, cover)
-            if not held.hold.raise_to(size.wanted(accounts, before)):
-                size = await self._budget.obtain(call, held.hold, size, cover, before)
-            held.sizes[attempt.record.attempt] = size, accounts
-        reply = await proceed(call)
-        if reply.stream is not None and any(not account.budget.strict for account in accounts):
-            self._follow(attempt, held.hold, size, [each for each in accounts if not each.budget.strict], before)
-        return reply
-
-    def _follow(
-        self, attempt: Attempt, hold: Hold, size: Size, accounts: list[Account], before: Mapping[Account, int]
-    ) -> None:
-        """Pay for a stream as it grows, a step ahead."""
-        inner = attempt.on_growth
-
-        def grown(output_tokens: int) -> None:
-            if inner is not None:
-                inner(output_tokens)
-            amount = size.expected_input + (output_tokens + STEP_TOKENS) * size.output_rate
-            if amount > size.expected:
-                self._desk.grow(hold, {each: before.get(each, 0) + amount for each in accounts})
-
-        attempt.on_growth = grown
 
 
 def _affordable(hold: Hold, wanted: Mapping[Account, int], size: Size | None, need: int) -> int | None:

@@ -23,7 +23,8 @@ from headgate.data import read_data
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.batch_desk import BatchDesk
-from headgate.engine.budget import Budget, BudgetEach
+from headgate.engine.budget import Budget
+from headgate.engine.budget_each import BudgetEach
 from headgate.engine.budgets import Budgets
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer

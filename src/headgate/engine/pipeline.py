@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
-from headgate.engine.budget import Budget, BudgetEach
+from headgate.engine.budget import Budget
+from headgate.engine.budget_each import BudgetEach
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback
