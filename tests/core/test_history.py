@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from headgate.core.estimate import size_of
-from headgate.core.history import HistoryBounds, cut_history, sizes_of
+from headgate.core.history import HistoryBounds, cut_history, sizes_of, up_to_turn
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
 
@@ -121,6 +121,15 @@ def test_images_count_as_what_they_cost_and_not_as_what_they_weigh():
     messages = [{"role": "user", "content": [image]}, *turns(3)[1:]]
 
     assert dropped(messages, size=20_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("messages", "known"),
+    [(turns(2), 5), ([*turns(2), *tool_use("a"), *tool_use("b")], 5), (tool_use("a"), 0), ([], 0), ("hello", 0)],
+)
+def test_a_turn_begins_with_what_the_user_says(messages, known):
+    """Results of tools are said by the user too, and begin none."""
+    assert up_to_turn(messages) == known
 
 
 # -- left alone --------------------------------------------------------------------------------------------------------

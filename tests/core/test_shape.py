@@ -24,7 +24,7 @@ def shaped(
     slow: str | None = None,
     **document: Any,
 ) -> Decision:
-    task = Task({"model": model, **document}, model, tags, lambda: tokens)
+    task = Task({"model": model, **document}, model, tags, document.get("messages", []), lambda: tokens)
     return decide(policy, task, CATALOG, slow_model=slow)
 
 

@@ -156,6 +156,25 @@ def test_a_count_of_tokens_is_left_alone():
     assert run(scene, policy(model=HAIKU)).body == BODY
 
 
+def test_a_model_is_not_changed_in_the_middle_of_a_turn():
+    """A rule judges by what was there when the user spoke: what tools return since may be large."""
+    rule = ModelRule(model=HAIKU, max_input_tokens=700)
+    asked = [{"role": "user", "content": "What is the level?"}]
+    use = {"type": "tool_use", "id": "toolu_1", "name": "level", "input": {}}
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": TEXT}, picture]}
+    looped = [*asked, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    done = [*looped, {"role": "assistant", "content": "7 m."}, {"role": "user", "content": "And now?"}]
+
+    async def scene(world: World) -> list[str | None]:
+        calls = [world.make(body={"messages": messages, "tools": [TOOL]}) for messages in (asked, looped, done)]
+        for call in calls:
+            await world.send(call)
+        return [call.record.model for call in calls]
+
+    assert run(scene, policy(rules=(rule,))) == [HAIKU, HAIKU, MODEL]
+
+
 # -- in the shadow -----------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from headgate.core.body import messages_of
 from headgate.core.estimate import MESSAGE_BYTES, surplus_of
 from headgate.core.untouchable import first_thinking
 
-__all__ = ["KEPT_SHARE", "Cut", "HistoryBounds", "cut_history", "sizes_of"]
+__all__ = ["KEPT_SHARE", "Cut", "HistoryBounds", "cut_history", "sizes_of", "up_to_turn"]
 
 KEPT_SHARE = 0.4
 """Of the bound, when it is passed.  After a cut what is left is written to the cache once (1.25) instead of read (0.1),
@@ -93,6 +93,16 @@ def cut_history(
         return None
     raw = raw or messages_of(body)
     return Cut(drop, sum(sizes_of(messages[:drop], raw[:drop])), raw[drop:])
+
+
+def up_to_turn(messages: Any) -> int:
+    """How many messages there were when the last turn began: with what the user said, without the tools since."""
+    if isinstance(messages, list):
+        for at in range(len(messages) - 1, -1, -1):
+            message = messages[at]
+            if isinstance(message, dict) and message.get("role") == "user" and not _has_result(message.get("content")):
+                return at + 1
+    return 0
 
 
 def sizes_of(messages: Sequence[Any], raw: Sequence[msgspec.Raw]) -> list[int]:

@@ -75,8 +75,10 @@ class Task(NamedTuple):
     document: Mapping[str, Any]
     model: str
     tags: Sequence[str]
+    messages: Sequence[Any]
+    """Up to what the user said last: what tools have said since changes no model in the middle of a turn."""
     input_tokens: Callable[[], float]
-    """As estimated."""
+    """Of the request up to there, as estimated."""
 
 
 @dataclass(slots=True)
@@ -171,7 +173,7 @@ def _holds(rule: ModelRule, task: Task) -> bool:
         return False
     if rule.system_contains is not None and rule.system_contains not in _system_text(document.get("system")):
         return False
-    if rule.images is not None and _shows_images(document.get("messages")) is not rule.images:
+    if rule.images is not None and _shows_images(task.messages) is not rule.images:
         return False
     return rule.max_input_tokens is None or task.input_tokens() <= rule.max_input_tokens
 
@@ -182,9 +184,9 @@ def _system_text(system: Any) -> str:
     return system if isinstance(system, str) else ""
 
 
-def _shows_images(content: Any) -> bool:
+def _shows_images(messages: Sequence[Any]) -> bool:
     """Also those that tools have returned."""
-    stack = [content]
+    stack: list[Any] = [*messages]
     while stack:
         value = stack.pop()
         if isinstance(value, list):

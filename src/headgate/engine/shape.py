@@ -10,10 +10,10 @@ import msgspec
 
 from headgate.call import Call, Kind, Reply
 from headgate.config.schema import Config, WorkflowConfig
-from headgate.core.body import REMOVED, with_fields
+from headgate.core.body import REMOVED, messages_of, with_fields
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import BYTES_PER_TOKEN, CALIBRATED_ERROR, MESSAGE_BYTES, Estimator, Habit
-from headgate.core.history import Cut, cut_history
+from headgate.core.history import Cut, cut_history, sizes_of, up_to_turn
 from headgate.core.price import PriceBook
 from headgate.core.shape import Decision, ShapePolicy, Task, decide, with_effort
 from headgate.core.untouchable import is_claude_code
@@ -108,11 +108,17 @@ class Shape:
         assert document is not None
         assert model is not None
 
+        messages = document.get("messages") if policy.rules else None
+        messages = messages if isinstance(messages, list) else []
+        begun = up_to_turn(messages)
+
         def input_tokens() -> float:
-            return call.counted_tokens or call.size * self._habit(call).tokens_per_byte
+            since = sum(sizes_of(messages[begun:], messages_of(call.body)[begun:])) if begun < len(messages) else 0
+            return (call.size - since) * self._habit(call).tokens_per_byte
 
         tags = record.tags.split(",") if record.tags else ()
-        return decide(policy, Task(document, model, tags, input_tokens), self._catalog, slow_model=slow_model)
+        task = Task(document, model, tags, messages[:begun], input_tokens)
+        return decide(policy, task, self._catalog, slow_model=slow_model)
 
     def _watched(self, call: Call, policy: ShapePolicy) -> dict[str, Any]:
         """What a policy would do, for the record."""
