@@ -624,7 +624,7 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
 
 def test_e07_a_crashed_attempt_on_a_model_without_a_price_has_an_unknown_cost():
     """E07: 0 would look like free."""
-    for table, values in ledger_module._crashed([opened(call("call_1"))], lambda attempt: None):
+    for table, values in ledger_module.crashed([opened(call("call_1"))], lambda attempt: None):
         names = (AttemptRecord if table == "attempts" else CallRecord).__struct_fields__
         record = dict(zip(names, values, strict=True))
         assert (record["cost_pico"], record["cost_problem"], record["unconfirmed_pico"]) == (None, "model", 0)
