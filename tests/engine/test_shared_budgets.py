@@ -155,8 +155,9 @@ def test_a_change_is_in_force_in_other_processes_a_second_later(tmp_path: Path):
             assert not await spend(two, 2 * DOLLAR)
             await one.change("b", "usd", "5.00", "ada")
             two._looked_s -= 2
-            two.look_for_changes()
-            await asyncio.gather(*two.desk._tasks)
+            looking = two.look_for_changes()
+            assert looking is not None
+            await looking
 
             assert await spend(two, 2 * DOLLAR)
 

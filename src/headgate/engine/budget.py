@@ -73,7 +73,8 @@ class Budget:
         if call.kind is not Kind.MESSAGES:
             return await self._other(call, proceed)
         budgets = self._budgets
-        budgets.look_for_changes()
+        if (looking := budgets.look_for_changes()) is not None:
+            await looking
         cover = budgets.cover(call.record)
         if not cover.accounts and not cover.own:
             return await proceed(call)
@@ -224,7 +225,8 @@ class Budget:
                         return lowered
                     raise self._spent(short)
                 tries = await desk.waiters.come_free(short, left_s, tries)
-                self._budgets.look_for_changes()
+                if (looking := self._budgets.look_for_changes()) is not None:
+                    await looking
         finally:
             if tries:
                 desk.has_room(wanted)

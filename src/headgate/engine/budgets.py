@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -181,15 +182,17 @@ class Budgets:
                 account.budget = self.budgets.get(account.key.budget, account.budget)
             self.desk.waiters.wake_all()
 
-    def look_for_changes(self) -> None:
-        """Have live changes of other processes taken in, now and then."""
+    def look_for_changes(self) -> Awaitable[None] | None:
+        """Have live changes of other processes taken in, if that was not done within the last second.  To be waited
+        for where there is something to wait for: or else the first call after a change would still go by the old."""
         now_s = self._clock.now_s()
-        if now_s - self._looked_s >= CHANGES_EVERY_S:
-            self._looked_s = now_s
-            if self._store.immediate:
-                self._take_changes(self._store.changes(len(self._changes)))
-            else:
-                self.desk.start(self._look())
+        if now_s - self._looked_s < CHANGES_EVERY_S:
+            return None
+        self._looked_s = now_s
+        if not self._store.immediate:
+            return asyncio.shield(self.desk.start(self._look()))
+        self._take_changes(self._store.changes(len(self._changes)))
+        return None
 
     async def _look(self) -> None:
         try:
