@@ -52,6 +52,7 @@ class Terms:
         max_wait_s: longest wait in every lane; None waits as long as it takes.
         workflows: Headgate's policies.
         places_markers: Headgate may put cache markers on prompts.
+        keeps_alive: and may ask prompts again so that the cache keeps them.
         length_inside: prompts ask the simulator for the length of their answers.
     """
 
@@ -64,6 +65,7 @@ class Terms:
     max_wait_s: float | None = None
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
     places_markers: bool = False
+    keeps_alive: bool = True
     length_inside: bool = False
 
 
@@ -95,7 +97,9 @@ class Headgate:
             upstream=replace(config.upstream, base_url=base_url, max_connections=ENDLESS),
             lanes={name: _patient(lane, terms.max_wait_s) for name, lane in (config.lanes | dict(terms.lanes)).items()},
             workflows=dict(terms.workflows),
-            prompt_cache=PromptCacheConfig(mode="auto" if terms.places_markers else "off"),
+            prompt_cache=PromptCacheConfig(
+                mode="auto" if terms.places_markers else "off", keep_alive=terms.keeps_alive
+            ),
         )
         self.engine: Engine = engine_in_memory(config, _Unwritten(), None, clock, ("sk-ant-replay",), terms.seed, dial)
         self._clock = clock

@@ -42,6 +42,7 @@ class Setup:
         lanes: of Headgate's, where they are not its own.
         workflows: Headgate's policies.
         places_markers: Headgate may put cache markers on prompts that carry none.
+        keeps_alive: and may ask them again so that the cache keeps them.
         scenario: what goes wrong when, by name or file.
         batches: how Message Batches go.
         length_inside: prompts ask the simulator for the length of their answers; a header does otherwise.
@@ -62,6 +63,7 @@ class Setup:
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
     places_markers: bool = False
+    keeps_alive: bool = True
     scenario: str | None = None
     batches: Batches = field(default_factory=Batches)
     length_inside: bool = False
@@ -151,6 +153,7 @@ def play(workload: Workload, setup: Setup) -> Run:
         max_wait_s=setup.max_wait_s,
         workflows=setup.workflows,
         places_markers=setup.places_markers,
+        keeps_alive=setup.keeps_alive,
         length_inside=setup.length_inside,
     )
 
