@@ -30,6 +30,9 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[[upstream.credentials]]\nname = \"a\\nb\"", "in one line, without blanks around them, such as"),
         ("[[upstream.credentials]]\nname = 'b '", "without blanks around them"),
         (f"[[upstream.credentials]]\nname = '{'b' * 65}'", "1 to 64 characters"),
+        ("[upstream]\napi_key_id = 'a'\n[[upstream.credentials]]\nname = 'b'", "must be given for all keys"),
+        ("[upstream]\napi_key_file = 'f'\n[[upstream.credentials]]\nname = 'b'\napi_key_id = 'b'", "or for none"),
+        ("[upstream]\napi_key_id = 'b'\n[[upstream.credentials]]\nname = 'b'\napi_key_id = 'b'", "each its own"),
         (f"[[gateway.keys]]\nname = ' '\nsha256 = '{DIGEST}'", "gateway.keys: a name must be 1 to 64 characters"),
         # lanes and workflows
         ("[lanes.'']\nweight = 1", "the name of a lane must be 1 to 64 characters"),
@@ -162,6 +165,7 @@ def test_what_is_not_safe_to_start_is_told_with_its_line_and_a_remedy(refuse, to
         "[lanes.bulk]\nweight = 0.001\n[lanes.interactive]\nweight = 1000",
         "[retry]\nbase_s = 20",
         "[[upstream.credentials]]\nname = 'second key'",
+        "[[upstream.credentials]]\nname = 'b'\napi_key_id = 'apikey_1'",
         "[lanes.bulk]\nopen = ['Sat,Sun 00:00-24:00']\ntime_zone = 'Europe/Berlin'\nholidays = ['2026-12-25']",
         "[limits]\nper_user_rpm = 1\n[workflows.a]\nper_user_rpm = 0\nmax_concurrency = 1",
         "[workflows.a]\nfallbacks = ['stale', 'model:claude-haiku-5-5', 'canned']\ncanned = 'x'\n"

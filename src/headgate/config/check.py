@@ -89,11 +89,15 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
                 "give each a name of its own"
             )
         names.append(credential.name)
-    ids = [upstream.api_key_id, *(credential.api_key_id for credential in upstream.credentials)]
+    ids = [credential.api_key_id for credential in upstream.credentials]
+    if upstream.api_key_id or upstream.api_key or upstream.api_key_file or upstream.api_key_command or not ids:
+        ids.append(upstream.api_key_id)
     if any(ids) and (None in ids or len(set(ids)) < len(ids)):
+        first = next(index for index, name in enumerate(ids) if name)
+        of_key = ("credentials", first) if first < len(upstream.credentials) else ()
         raise ConfigError(
-            f"{place('upstream', 'api_key_id')}: upstream.api_key_id and those of upstream.credentials must be given "
-            "for all keys, each its own, or for none: what cannot be told apart cannot be compared"
+            f"{place('upstream', *of_key, 'api_key_id')}: upstream.api_key_id and those of upstream.credentials must "
+            "be given for all keys, each its own, or for none: what cannot be told apart cannot be compared"
         )
 
 
