@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ import pytest
 from headgate.call import Call
 from headgate.config.schema import BudgetConfig, Config, LimitsConfig, PoolCeiling, RetryConfig, WorkflowConfig
 from headgate.core.message_stream import message_of
+from headgate.engine.join_group import Group, Member
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.sim import SimSettings
@@ -453,9 +455,11 @@ def test_a_wait_that_is_too_long_for_one_is_not_so_for_the_others():
 # -- callers that leave -----------------------------------------------------------------------------------------------
 
 
-async def leaving(world: World, words: Sequence[str], leave: Sequence[int], after_s: float) -> list[Any]:
+async def leaving(
+    world: World, words: Sequence[str], leave: Sequence[int], after_s: float, *, stream: bool = False
+) -> list[Any]:
     """Calls that come together, of which some are given up."""
-    tasks = [asyncio.create_task(world.ask(text=saying(word))) for word in words]
+    tasks = [asyncio.create_task(world.ask(text=saying(word), stream=stream)) for word in words]
     await asyncio.sleep(after_s)
     for index in leave:
         tasks[index].cancel()
@@ -556,6 +560,28 @@ def test_a_defect_of_ours_leaves_nobody_waiting(monkeypatch):
 
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
     assert records == [Outcome.INTERNAL] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("leave", [(), (0,)])
+def test_what_was_asked_together_is_let_go_at_once(leave, stream):
+    """Prompts may be large: they do not wait for the garbage collector."""
+
+    def kept() -> int:
+        return sum(isinstance(each, Group | Member | Call) for each in gc.get_objects())
+
+    async def scene(world: World) -> int:
+        gc.collect()
+        before = kept()
+        await leaving(world, ["one", "two", "three"], leave, 2.0, stream=stream)
+        await asyncio.sleep(5.0)
+        return kept() - before
+
+    gc.disable()
+    try:
+        assert run(scene, sim=SLOW) == 0
+    finally:
+        gc.enable()
 
 
 # -- money ------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,9 @@ class Group:
             self._over = True
             for callback in self._callbacks:
                 callback()
+            self._callbacks.clear()
+            for member in self.members:
+                member.call.under_way = None
 
     def _share_out(self, attempt: Attempt, carrier: Call, prices: PriceBook, answer: JoinedAnswer | None) -> None:
         members, whole = self.members, attempt.record
@@ -185,6 +188,7 @@ class Group:
                 member.turn.set_exception(outcome)
             else:
                 member.turn.set_result(outcome)
+        self._let_go()
 
     def abandon(self, problem: BaseException | None) -> None:
         """A defect ended it; or, without one, its members have left, or the engine ends.  Nothing, if it is over."""
@@ -196,6 +200,11 @@ class Group:
                 member.turn.set_result(Reply(0, HeaderBlock(), failure=Failure(ErrorClass.RESET)))
             else:
                 member.turn.set_exception(problem)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Members refer to their group: without this their requests would wait for the garbage collector."""
+        self.members = []
 
 
 def _facts_of(facts: MessageFacts | None, share: Usage, good: bool) -> MessageFacts | None:

@@ -75,5 +75,6 @@ class OwnStream:
 
     def _over(self) -> None:
         self._ended = True
-        for callback in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, []  # they hold the reply, which holds this
+        for callback in callbacks:
             callback()
