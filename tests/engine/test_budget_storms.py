@@ -47,7 +47,7 @@ def storm(seed: int, mode: Any, usd: str) -> tuple[int, int, int]:
         await asyncio.gather(*[one(world, number) for number in range(200)])
         await world.engine.clock.sleep(400)
         assert world.engine.budgets is not None
-        accounts = world.engine.budgets.open_accounts()
+        accounts = world.engine.budgets.desk.accounts()
         assert sum([account.held for account in accounts]) == 0
         whole = next(account for account in accounts if account.key.budget == "whole")
         split = [account.really_spent for account in accounts if account.key.budget == "split"]
