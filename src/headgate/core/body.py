@@ -29,6 +29,9 @@ _CONTROLS = {
     "1h": {"type": "ephemeral", "ttl": "1h"},
 }
 
+_CONTROL_TEXTS = {ttl: b'"cache_control":' + msgspec.json.encode(control) for ttl, control in _CONTROLS.items()}
+_BLANKS = b" \t\r\n"
+
 _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -121,11 +124,11 @@ def messages_of(body: bytes) -> list[msgspec.Raw]:
 
 
 def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
-    """`body` with these cache markers.  A string that is to carry one becomes a list of one block of text.
+    """`body` with these cache markers, which `mark_document` has taken.  A string that is to carry one becomes a list
+    of one block of text.
 
     Raises:
-        ValueError: a block that is to be marked is not there, has a marker already, or is empty text, on which the API
-            refuses one.
+        ValueError: a block that is to be marked is not there.
     """
     if not markers:
         return body
@@ -149,7 +152,11 @@ def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
 
 
 def mark_document(document: dict[str, Any], markers: Sequence[Marker]) -> dict[str, Any]:
-    """What `with_markers` says of a body, for the document that was read from it; the given one is left as it is."""
+    """What `with_markers` says of a body, for the document that was read from it; the given one is left as it is.
+
+    Raises:
+        ValueError: a block that is to be marked has a marker already, or is empty, on which the API refuses one.
+    """
     marked = dict(document)
     for marker in markers:
         if marker.part == "messages":
@@ -165,28 +172,28 @@ def mark_document(document: dict[str, Any], markers: Sequence[Marker]) -> dict[s
 
 def _marked(content: Any, at: int, control: dict[str, str]) -> list[Any]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-    blocks[at] = blocks[at] | {"cache_control": control}
+    block = blocks[at]
+    if "cache_control" in block or not block or block.get("text") == "":
+        raise ValueError("a block that is empty, or has a marker, takes none")
+    blocks[at] = block | {"cache_control": control}
     return blocks
 
 
 def _mark(body: bytes, blocks: _Span, marker: Marker) -> tuple[_Span, bytes]:
     """The edit that puts `marker` on its block of the content that stands at `blocks`."""
-    control = b'"cache_control":' + _encode(marker.control)
+    control = _CONTROL_TEXTS[marker.ttl]
     at = marker.block if marker.part == "messages" else marker.at
     if body[blocks.start] == ord('"'):
-        if at or blocks.end - blocks.start == 2:
-            raise ValueError("an empty text carries no marker" if not at else "the content has no such block")
+        if at:
+            raise ValueError("the content has no such block")
         text = body[blocks.start : blocks.end]
         return blocks, b'[{"type":"text","text":' + text + b"," + control + b"}]"
-    members = _members(body, _item(body, blocks, at))
-    for name, _, value in members:
-        if name == "cache_control":
-            raise ValueError("the block has a marker already")
-        if name == "text" and value.end - value.start == 2:
-            raise ValueError("an empty text carries no marker")
-    if not members:
-        raise ValueError("what is to be marked is empty")
-    end = members[-1].value.end
+    block = _item(body, blocks, at)
+    if body[block.start] != ord("{"):
+        raise ValueError("what is to be marked is no block")
+    end = block.end - 1
+    while body[end - 1] in _BLANKS:
+        end -= 1
     return _Span(end, end), b"," + control
 
 
@@ -255,10 +262,11 @@ def _item(body: bytes, items: _Span, wanted: int) -> _Span:
 
 
 def _spliced(body: bytes, edits: Sequence[tuple[_Span, bytes]]) -> bytes:
-    pieces: list[bytes] = []
+    whole = memoryview(body)
+    pieces: list[bytes | memoryview] = []
     at = 0
     for span, text in sorted(edits):
-        pieces += (body[at : span.start], text)
+        pieces += (whole[at : span.start], text)
         at = span.end
-    pieces.append(body[at:])
+    pieces.append(whole[at:])
     return b"".join(pieces)

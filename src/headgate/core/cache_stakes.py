@@ -11,7 +11,7 @@ At list prices, as floats: it bounds a bet and is no account of what was spent. 
 from __future__ import annotations
 
 from collections import deque
-from math import exp
+from math import exp, inf
 
 __all__ = ["ALLOWED", "CacheStakes"]
 
@@ -38,7 +38,7 @@ class CacheStakes:
         """Minutes of the last hour, and what their prompts would cost."""
         self._this_hour = 0.0
         self._lately = 0.0
-        self._at_s: float | None = None
+        self._at_s = -inf
 
     @property
     def room(self) -> float:
@@ -49,12 +49,15 @@ class CacheStakes:
 
     def prompt(self, cost: float, now_s: float) -> None:
         """A prompt is on its way that would cost so much without a cache."""
-        if self._at_s is not None:
-            passed_s = now_s - self._at_s
-            self._lately *= exp(-passed_s / PRESENT_S)
-        self._at_s = now_s
         self._lately += cost
         self._this_hour += cost
+        passed_s = now_s - self._at_s
+        if passed_s < 1.0:
+            self._asked[-1][1] += cost
+            return
+        if self._asked:
+            self._lately *= exp(-passed_s / PRESENT_S)
+        self._at_s = now_s
         minute = now_s // STEP_S
         if self._asked and self._asked[-1][0] == minute:
             self._asked[-1][1] += cost

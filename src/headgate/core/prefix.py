@@ -122,7 +122,7 @@ class _Read(NamedTuple):
     rows: list[_Row]
     salts: dict[int, bytes]
     """Settings on which all depends from a row on."""
-    scope: bytes
+    scope: tuple[str, bool]
 
 
 def _read(document: dict[str, Any]) -> _Read:
@@ -137,13 +137,15 @@ def _read(document: dict[str, Any]) -> _Read:
     messages_at = len(rows)
     _add_turns(rows, document.get("messages"))
     images, citations = _kinds_of(rows[messages_at:])
-    of_system = _encode((searches, citations))
-    of_messages = _encode(
-        (document.get("tool_choice"), _thinking(document.get("thinking")), config.get("effort"), images)
+    salts = {system_at: _salt(searches, citations)}
+    salts[messages_at] = salts.get(messages_at, b"") + _salt(
+        document.get("tool_choice"), _thinking(document.get("thinking")), config.get("effort"), images
     )
-    salts = {system_at: of_system}
-    salts[messages_at] = salts.get(messages_at, b"") + of_messages
-    return _Read(rows, salts, _encode((document.get("model"), document.get("speed") == "fast")))
+    return _Read(rows, salts, (str(document.get("model")), document.get("speed") == "fast"))
+
+
+def _salt(*settings: Any) -> bytes:
+    return _encode(settings) if any(settings) else b""
 
 
 def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:

@@ -113,7 +113,11 @@ class Planner:
                 self._mark(plan, prompt, stretches, nodes, hot, hour, last)
             if known and not plan.written:
                 index = {border.digest: at for at, border in enumerate(places)}
-                markers = tuple((index[border.digest], ttl) for border, ttl in plan.markers)
+                markers = tuple(
+                    (index[border.digest], ttl)
+                    for border, ttl in plan.markers
+                    if nodes[index[border.digest]].until_s > now_s
+                )
                 known[-1].habit = Habit(now_s + MOMENT_S, len(places) - len(known), growth, markers)
         return plan
 
@@ -282,8 +286,8 @@ class Planner:
         plan.staked = 0.0
         if not read:
             _forget(plan.to_read)
-        if not written_5m and not written_1h:
-            _forget(plan.written)  # too short after all, or another had written it
+        if not written_5m and not written_1h and (plan.to_read or not read):
+            _forget(plan.written)  # too short after all; else another has written it meanwhile
 
     # -- keeping alive ------------------------------------------------------------------------------------------
 

@@ -20,7 +20,10 @@ def is_claude_code(workflow: str, headers: Iterable[tuple[bytes, bytes]], docume
     first = system[0] if isinstance(system, list) and system else None
     if isinstance(first, dict) and str(first.get("text")).startswith(ATTRIBUTION):
         return True
-    return any(name.lower() == b"user-agent" and value.startswith(b"claude-cli") for name, value in headers)
+    for name, value in headers:
+        if len(name) == len(b"user-agent") and name.lower() == b"user-agent":
+            return value.startswith(b"claude-cli")
+    return False
 
 
 def sends_thinking(document: Mapping[str, Any]) -> bool:

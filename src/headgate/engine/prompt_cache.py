@@ -171,7 +171,7 @@ class PromptCache:
         if not self._catalog.model(model).prefix_check:
             return False
         key = (call.record.workflow, call.record.system_hash, model)
-        if b'thinking"' in call.body and sends_thinking(call.document or {}):
+        if sends_thinking(call.document or {}):
             self._bound[key] = None
             if len(self._bound) > BOUND_KEPT:
                 self._bound.popitem(last=False)
