@@ -112,6 +112,10 @@ def measure(tasks: Sequence[Task], jobs: int) -> dict[Task, Found]:
     return told
 
 
+def _read(file: Path) -> dict[Task, Found]:
+    return {Task(**row["task"]): row["found"] for row in json.loads(file.read_text())}
+
+
 def table(found: Mapping[Task, Found]) -> list[str]:
     """One line a figure: the worst over seeds, and what was to be reached."""
     lines = ["| figure | reach | Headgate |", "| --- | ---: | ---: |"]
@@ -142,6 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every run here")
+    parser.add_argument(
+        "--reuse", type=Path, metavar="FILE", action="append", default=[],
+        help="figures of an earlier --json for what is not measured now; several times for several",
+    )  # fmt: skip
     parser.add_argument("--write", action="store_true", help=f"write the tables into {PAGE.name}")
     parsed = parser.parse_args(arguments)
     chosen = [name for name in MEASURES if name.startswith(tuple(parsed.only.split(",")))]
@@ -152,7 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in chosen
         for seed in range(parsed.first, parsed.first + (1 if name in MEASURED else parsed.seeds))
     ]
-    found = measure(tasks, parsed.jobs)
+    reused = {task: told for file in parsed.reuse for task, told in _read(file).items() if task.name not in chosen}
+    found = {**reused, **measure(tasks, parsed.jobs)}
+    found = {task: found[task] for task in sorted(found, key=lambda task: ([*MEASURES].index(task.name), task.seed))}
     if parsed.json:
         told = [{"task": vars(task), "found": dict(figures)} for task, figures in found.items()]
         parsed.json.write_text(json.dumps(told, indent=1) + "\n")
