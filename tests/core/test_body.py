@@ -12,6 +12,7 @@ from headgate.core.body import (
     REMOVED,
     Marker,
     mark_document,
+    marked_head,
     messages_of,
     with_fields,
     with_markers,
@@ -169,3 +170,14 @@ def test_what_cannot_carry_a_marker_gets_none(system):
     """The API would refuse the request."""
     with pytest.raises(ValueError, match="takes none"):
         mark_document({"system": system}, [Marker("system", 0)])
+
+
+def test_what_begins_with_the_same_bytes_is_marked_in_the_same_way():
+    """So it need be looked for once only."""
+    body = b'{"system":"rules","messages":[{"role":"user","content":"one"}]}'
+    other = b'{"system":"rules","messages":[{"role":"user","content":"another one"}],"x":1}'
+
+    end, head = marked_head(body, [Marker("system", 0)])
+
+    assert other.startswith(body[:end])
+    assert head + other[end:] == with_markers(other, [Marker("system", 0)])

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 __all__ = [
-    "REMOVED", "Marker", "Part", "Ttl", "mark_document", "messages_of", "with_fields", "with_markers", "with_messages",
+    "REMOVED", "Marker", "Part", "Ttl", "mark_document", "marked_head", "messages_of", "with_fields", "with_markers",
+    "with_messages",
 ]  # fmt: skip
 
 REMOVED: Final = object()
@@ -130,8 +131,17 @@ def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
     Raises:
         ValueError: a block that is to be marked is not there.
     """
-    if not markers:
-        return body
+    end, head = marked_head(body, markers)
+    return head + body[end:]
+
+
+def marked_head(body: bytes, markers: Sequence[Marker]) -> tuple[int, bytes]:
+    """How far `body` is changed by these markers, and what stands in the place of all before that.  A body that begins
+    with the same bytes is changed in the same way.
+
+    Raises:
+        ValueError: as `with_markers`.
+    """
     parts = _values(body, _Span(0, len(body)), {marker.part for marker in markers})
     places: defaultdict[tuple[str, int], list[Marker]] = defaultdict(list)
     for marker in markers:
@@ -148,7 +158,8 @@ def with_markers(body: bytes, markers: Sequence[Marker]) -> bytes:
             blocks = message["content"]
         for marker in of_place:
             edits.append(_mark(body, blocks, marker))
-    return _spliced(body, edits)
+    end = max((span.end for span, _ in edits), default=0)
+    return end, _spliced(body[:end], edits)
 
 
 def mark_document(document: dict[str, Any], markers: Sequence[Marker]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock, utc_day
 from headgate.config.schema import WorkflowConfig
-from headgate.core.body import Marker, mark_document, with_markers
+from headgate.core.body import Marker, Ttl, mark_document, marked_head
 from headgate.core.cache_plan import Plan, Terms
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import Estimator, Habit
@@ -28,6 +28,7 @@ LEAST_BODY_BYTES = 1_500
 """A shorter body cannot hold a beginning that any model caches: 512 tokens."""
 ACCOUNTS_KEPT = 64
 """Callers in this process may bring API keys of their own, each of which may have a cache of its own."""
+HEADS_KEPT, LONGEST_HEAD_BYTES = 256, 32_768
 BOUND_KEPT = 1_024
 """System prompts of conversations whose thinking is bound."""
 PICO_PER_USD_PER_MILLION = 10**6
@@ -115,6 +116,7 @@ class PromptCache:
         self._made_below = made_below
         self._keep_alive = keep_alive
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
+        self._heads: OrderedDict[tuple[tuple[int, Ttl], ...], tuple[bytes, bytes]] = OrderedDict()
         self._terms: dict[tuple[str, int], Terms] = {}
         self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
 
@@ -150,11 +152,24 @@ class PromptCache:
         if plan.markers:
             markers = [Marker(border.part, border.at, border.block, ttl) for border, ttl in plan.markers if border.part]
             marked = mark_document(document, markers)
-            call.rewrite(marked, with_markers(call.body, markers))
+            call.rewrite(marked, self._with_markers(call.body, markers, plan))
             call.record.cache_plan = ",".join(ttl for _, ttl in plan.markers)
             call.placement = Placement(planner, plan, borders, marked=marked)
             if plan.keep is not None and self._keep_alive is not None:
                 self._keep_alive.hold(planner, plan.keep, call)
+
+    def _with_markers(self, body: bytes, markers: list[Marker], plan: Plan) -> bytes:
+        """Many prompts begin with the same bytes and are marked there in the same way, so where is looked up once."""
+        key = tuple([(border.digest, ttl) for border, ttl in plan.markers])
+        head = self._heads.get(key)
+        if head is not None and body.startswith(head[0]):
+            return head[1] + body[len(head[0]) :]
+        end, marked = marked_head(body, markers)
+        if end <= LONGEST_HEAD_BYTES:
+            self._heads[key] = body[:end], marked
+            if len(self._heads) > HEADS_KEPT:
+                self._heads.popitem(last=False)
+        return marked + body[end:]
 
     # -- what is left alone -------------------------------------------------------------------------------------
 
