@@ -86,6 +86,15 @@ def test_calls_that_are_not_marked_go_out_as_they_came():
     assert play(scene)
 
 
+def test_answers_are_the_same_with_and_without():
+    """To the model a marker says nothing, nor does a string that became a block."""
+
+    def said(config):
+        return [(each.document["content"], each.document["stop_reason"]) for each in play(ask_many, config=config)]
+
+    assert said(Config()) == said(Config(prompt_cache=PromptCacheConfig(mode="off")))
+
+
 @pytest.mark.parametrize(
     ("model", "fields", "headers"),
     [
