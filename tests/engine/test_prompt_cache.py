@@ -86,13 +86,18 @@ def test_calls_that_are_not_marked_go_out_as_they_came():
     assert play(scene)
 
 
+def told_what_to_say(number):
+    return body(messages=[{"role": "user", "content": f'[[sim: say="It is {number}."]]'}], max_tokens=2_000)
+
+
 def test_answers_are_the_same_with_and_without():
     """To the model a marker says nothing, nor does a string that became a block."""
+    answers = play(lambda world: ask_many(world, make=told_what_to_say))
 
-    def said(config):
-        return [(each.document["content"], each.document["stop_reason"]) for each in play(ask_many, config=config)]
-
-    assert said(Config()) == said(Config(prompt_cache=PromptCacheConfig(mode="off")))
+    assert answers[-1].record.cache_plan
+    assert [each.document["content"] for each in answers] == [
+        [{"type": "text", "text": f"It is {number}."}] for number in range(CALLS)
+    ]
 
 
 @pytest.mark.parametrize(
