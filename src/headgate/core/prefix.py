@@ -36,6 +36,7 @@ MOST_MARKERS = 4
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
+_NOTHING: dict[str, Any] = {}
 _MARKABLE = frozenset(("None", "custom", "text", "image", "document", "tool_use", "tool_result", "search_result"))
 _THINKING = ("thinking", "redacted_thinking")
 ATTRIBUTION = "x-anthropic-billing-header:"
@@ -127,12 +128,13 @@ class _Read(NamedTuple):
 
 def _read(document: dict[str, Any]) -> _Read:
     rows: list[_Row] = []
-    searches = _add_tools(rows, document.get("tools"))
+    tools = document.get("tools")
+    searches = _add_tools(rows, tools) if tools else []
     system_at = len(rows)
     _add_system(rows, document.get("system"))
     config = document.get("output_config")
-    config = config if isinstance(config, dict) else {}
-    if config.get("format"):  # the model is told of it in a prompt of its own (§12)
+    config = config if isinstance(config, dict) else _NOTHING
+    if config and config.get("format"):  # the model is told of it in a prompt of its own (§12)
         rows.append((b"f", config["format"], None, 0, 0))
     messages_at = len(rows)
     _add_turns(rows, document.get("messages"))

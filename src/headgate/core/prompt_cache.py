@@ -127,8 +127,9 @@ class Planner:
         fresh = len(places) - len(known)
         if habit is None or now_s >= habit.until_s or habit.fresh != fresh or habit.growth != growth:
             return False
-        if any(known[at].until_s <= now_s for at, _ in habit.markers):
-            return False
+        for at, _ in habit.markers:
+            if known[at].until_s <= now_s:
+                return False
         for at, ttl in habit.markers:
             node = known[at]
             node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])

@@ -153,7 +153,7 @@ class PromptCache:
             markers = [Marker(border.part, border.at, border.block, ttl) for border, ttl in plan.markers if border.part]
             marked = mark_document(document, markers)
             call.rewrite(marked, self._with_markers(call.body, markers, plan))
-            call.record.cache_plan = ",".join(ttl for _, ttl in plan.markers)
+            call.record.cache_plan = ",".join([ttl for _, ttl in plan.markers])
             call.placement = Placement(planner, plan, borders, marked=marked)
             if plan.keep is not None and self._keep_alive is not None:
                 self._keep_alive.hold(planner, plan.keep, call)
