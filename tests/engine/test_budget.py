@@ -312,6 +312,30 @@ def test_where_nothing_is_known_of_answers_and_waiting_cannot_help_they_get_what
     play(scene, sim=SIM, config=budgets(all={"usd": "1.00", "mode": "strict"}))
 
 
+@pytest.mark.parametrize("budget", [{}, {"window": "day", "per": ("user",)}, {"window": "call"}])
+def test_a_small_budget_lets_the_first_calls_through(budget: dict[str, Any]):
+    """Two cents, of which a call really costs a tenth and may cost twenty times as much: with what is left as
+    `max_tokens`, calls go until it is spent; refused for ever, nothing would ever be known of them."""
+
+    async def scene(world: World) -> None:
+        answers = [await world.ask(max_tokens=32_000) for _ in range(5)]
+
+        assert [answer.record.reason for answer in answers] == ["max_tokens_lowered"] * 5
+        assert {decode(answer.body)["stop_reason"] for answer in answers} == {"end_turn"}
+
+    play(scene, sim=SIM, config=budgets(small={"usd": "0.02", "mode": "strict"} | budget))
+
+
+def test_max_tokens_is_not_lowered_below_what_is_for_thinking():
+    """The API takes no such request: better a refusal that says what is the matter."""
+
+    async def scene(world: World) -> None:
+        thinking = {"type": "enabled", "budget_tokens": 10_000}
+        await refused(world, max_tokens=32_000, body={"thinking": thinking})
+
+    play(scene, sim=SIM, config=budgets(small={"usd": "0.02", "mode": "strict"}))
+
+
 def test_a_call_that_can_never_fit_is_refused_at_once():
     """No waiting for what cannot help: its prompt alone may cost more than is left."""
 
@@ -377,12 +401,12 @@ def test_a_further_attempt_that_cannot_be_paid_is_not_sent():
     """What came of the first is the answer."""
 
     async def scene(world: World) -> None:
-        answer = await world.ask("lost", max_tokens=4_000)
+        answer = await world.ask("lost", max_tokens=1_000)
 
         assert not answer.ok
         assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
 
-    play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.016", "mode": "strict"}))
 
 
 def test_results_of_a_batch_are_charged_when_they_pass_and_once():
@@ -538,7 +562,7 @@ def test_a_budget_for_one_call_refuses_what_may_cost_more():
 
     async def scene(world: World) -> None:
         assert (await world.ask(max_tokens=100)).ok
-        assert "more than the budget one has for one call" in str(await refused(world, max_tokens=100_000))
+        assert "more than the budget one has for one call" in str(await refused(world, text="x" * 100_000))
 
     play(scene, sim=SIM, config=budgets(one={"usd": "0.10", "window": "call", "mode": "strict"}))
 
@@ -649,12 +673,12 @@ def test_who_waits_longer_than_its_lane_allows_is_refused():
     """The lane's patience, as for everything else."""
 
     async def scene(world: World) -> None:
-        slow = asyncio.ensure_future(world.ask("slow=100000", max_tokens=4_000))
+        slow = asyncio.ensure_future(world.ask("slow=100000", max_tokens=1_000))
         await world.engine.clock.sleep(1)
         with pytest.raises(Unavailable):
-            await world.ask(max_tokens=4_000, lane="interactive")
+            await world.ask(max_tokens=1_000, lane="interactive")
 
         assert world.now_s == pytest.approx(31, abs=0.5)
         await slow
 
-    play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
+    play(scene, sim=SIM, config=budgets(all={"usd": "0.016", "mode": "strict"}))

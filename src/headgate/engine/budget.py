@@ -34,6 +34,9 @@ LEAVES = 4
 want to go on too."""
 ENOUGH_TOKENS = 4_096
 """Where nothing is known of a workflow's answers, so many are taken to be enough before a call is refused."""
+SOME_TOKENS = 1_024
+"""Where there is not even money for so many, fewer: else a small budget would never let a first call through, and
+nothing would ever be known."""
 ITEMS_KEPT = 100_000
 """Results of batches that were charged, so that they are not when they are fetched again."""
 LEAST_WAIT_S = 0.001
@@ -221,7 +224,7 @@ class Budget:
                     return lowered
                 left_s = patience_s - (clock.now_s() - began_s)
                 if left_s < LEAST_WAIT_S or short.really_spent + wanted[short] - hold.parts.get(short, 0) > short.limit:
-                    if need is None and (lowered := _affordable(hold, wanted, size, ENOUGH_TOKENS)) is not None:
+                    if need is None and (lowered := _affordable(hold, wanted, size, _some(call), ENOUGH_TOKENS)):
                         return lowered
                     raise self._spent(short)
                 tries = await desk.waiters.come_free(short, left_s, tries)
@@ -237,11 +240,7 @@ class Budget:
         """Tokens that the answer to `call` may need."""
         record = call.record
         need = self._outputs.needed(record.workflow, record.model or "")
-        thinking = (call.document or {}).get("thinking")
-        budget_tokens = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-        if need is not None and isinstance(budget_tokens, int):
-            need = max(need, budget_tokens + LEAST_ANSWER)  # the API wants more than what is for thinking
-        return need
+        return None if need is None else max(need, _for_thinking(call))
 
     def _lower(self, call: Call, size: Size, max_tokens: int) -> Size:
         assert call.document is not None
@@ -257,9 +256,8 @@ class Budget:
         amount = size.most if budget.strict else size.expected
         if limit is None or amount <= limit:
             return size
-        need = self._needed(call) if budget.strict else None
         tokens = (limit - size.most_input) // size.output_rate if size.output_rate else 0
-        if need is not None and need <= tokens:
+        if budget.strict and tokens >= (self._needed(call) or _some(call)):
             return self._lower(call, size, tokens)
         raise BudgetSpent(
             f"this call may cost more than the budget {budget.name} has for one {budget.window}. Lower max_tokens, "
@@ -302,8 +300,15 @@ class Budget:
                 )
 
 
-def _affordable(hold: Hold, wanted: Mapping[Account, int], size: Size | None, need: int) -> int | None:
-    """The `max_tokens` with which an attempt fits into its strict budgets; None: with none that its answer may need."""
+def _affordable(
+    hold: Hold, wanted: Mapping[Account, int], size: Size | None, need: int, enough: int | None = None
+) -> int | None:
+    """The `max_tokens` with which an attempt fits into its strict budgets; None: with none that its answer may need.
+
+    Args:
+        need: tokens without which it is not worth while.
+        enough: that it gets if there are so many; the same unless told.
+    """
     if size is None or need >= size.max_tokens or not size.output_rate:
         return None
     tokens = size.max_tokens
@@ -314,7 +319,19 @@ def _affordable(hold: Hold, wanted: Mapping[Account, int], size: Size | None, ne
                 tokens = min(tokens, size.max_tokens - -(-over // size.output_rate))
     if tokens < need or tokens == size.max_tokens:
         return None
-    return max(need, tokens // LEAVES)
+    return max(min(enough or need, tokens), tokens // LEAVES)
+
+
+def _some(call: Call) -> int:
+    """Tokens that are worth while although nothing is known of answers."""
+    return max(SOME_TOKENS, _for_thinking(call))
+
+
+def _for_thinking(call: Call) -> int:
+    """The least `max_tokens` that the API takes beside what is for thinking."""
+    thinking = (call.document or {}).get("thinking")
+    budget_tokens = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    return budget_tokens + LEAST_ANSWER if isinstance(budget_tokens, int) else 0
 
 
 def _budgets_of(cover: Cover) -> list[BudgetInForce]:
