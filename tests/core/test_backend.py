@@ -110,6 +110,17 @@ def test_headroom_is_room_that_others_leave_alone():
     assert (count, go(ours)) == (7, 3)
 
 
+def test_headroom_is_left_alone_while_the_depth_is_unknown_too():
+    """Also of the step into the unknown: ten a second, and two more to see."""
+    ours = backend(600, 60_000, 6_000)
+    count = 0
+    while not ours.wait_s(ONE, 0.0, headroom=0.3):
+        ours.take(Slot(ONE), 0.0)
+        count += 1
+
+    assert (count, go(ours)) == (8, 4)
+
+
 def test_what_was_not_used_comes_back():
     """Requests that were never sent, output that was never written."""
     ours = backend(600, 60_000, 6_000, burst_s=1.0)
@@ -286,10 +297,9 @@ def test_the_ramp_limit_goes_by_the_input_limit_as_it_is_learned():
     assert ours.ramp.limit_per_minute == 30_000
 
 
-def test_of_a_limit_above_the_configured_ceiling_the_time_to_refill_counts():
+def test_of_a_limit_that_is_not_believed_yet_the_time_to_refill_counts():
     """Half as many permits are missing of half the limit."""
     ours = backend(600, 60_000, 6_000, burst_s=1.0)
-    ours.limits[0].ceiling = 600
     ours.learn(told(16, limit=1_200), 0.0)
 
     assert go(ours) == 2
@@ -315,6 +325,58 @@ def test_long_silent_answers_do_not_hold_others_back_for_ever():
 
     assert ours.wait_s((1.0, 0.0, 1.0), 122.0) > 0
     assert ours.wait_s((1.0, 0.0, 1.0), 300.0) == 0
+
+
+# -- under a configured ceiling ---------------------------------------------------------------------------------------
+
+
+def test_b12_a_ceiling_bounds_the_rate():
+    """B12: and a minute of it is all that may have been saved up."""
+    ours = backend(1_000, 450_000, 90_000, ceilings=(inf, 30_000, inf))
+    large = (1.0, 8_000.0, 0.0)
+    went = sum(go(ours, large, float(second)) for second in range(600))
+
+    assert 0.95 <= went * large[1] / (10 * 30_000 + 30_000) <= 1.0
+
+
+def test_what_goes_at_once_under_a_ceiling_is_the_apis_to_say():
+    """A second large prompt waits for what the API's bucket lacks, at its rate and not at the ceiling's."""
+    ours = backend(1_000, 450_000, 90_000, ceilings=(inf, 30_000, inf), burst_s=60.0, first_burst_s=1.0)
+    large = (1.0, 8_000.0, 0.0)
+    go(ours, large)
+
+    assert ours.wait_s(large, 0.0) == pytest.approx(500 / 7_500, rel=0.1)
+
+
+def test_headroom_under_a_ceiling_is_of_all_that_it_lets_go_at_once():
+    """Large prompts of others leave a quarter of a minute, and not of a second."""
+    ours = backend(1_000, 450_000, 90_000, ceilings=(inf, 30_000, inf))
+    large = (1.0, 8_000.0, 0.0)
+    for second in range(600):
+        while not ours.wait_s(large, float(second), headroom=0.25):
+            ours.take(Slot(large), float(second))
+
+    assert ours.free(600.0)[1] >= 0.25 * 30_000
+
+
+def test_what_is_not_used_under_a_ceiling_comes_back():
+    """There as in the API's bucket."""
+    ours = backend(1_000, 450_000, 90_000, ceilings=(60, 30_000, 6_000))
+    slot = Slot((1.0, 20_000.0, 5_000.0))
+    ours.take(slot, 0.0)
+    ours.settle(slot, (0.0, 0.0, 0.0), 0.0)
+
+    assert ours.free(0.0) == ours.capacity == (60.0, 30_000.0, 6_000.0)
+
+
+@pytest.mark.parametrize(("depth_s", "itpm", "into"), [(5, 300_000, 8_000), (10, 400_000, 40_000)])
+def test_calls_under_a_ceiling_prove_no_more_depth_than_there_is(depth_s, itpm, into):
+    """What headers tell is of the API's bucket, and so is what a call needs."""
+    account = Account(depth_s=depth_s)
+    ours = backend(*account.limits, ceilings=(inf, itpm, inf))
+    account.play(ours, backlog(200, into, 60))
+
+    assert ours.depth.proven_s <= depth_s
 
 
 # -- a whole account --------------------------------------------------------------------------------------------------

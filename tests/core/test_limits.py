@@ -47,6 +47,15 @@ def test_b12_nobody_raises_a_limit_above_its_configured_ceiling():
     assert (limit.per_minute, limit.source) == (500, "configured ceiling")
 
 
+def test_the_apis_own_limit_is_known_beside_the_ceiling():
+    """What may go at once is the API's to say."""
+    limit = make(500, ceiling=500)
+    for _ in range(BELIEVE_AFTER):
+        limit.hear(2_000, "headers", 1.0)
+
+    assert (limit.upstream, limit.capped) == (2_000, True)
+
+
 def test_the_rate_limits_api_knows_better_than_a_tier():
     """It is asked on purpose, so it is believed at once."""
     limit = make()

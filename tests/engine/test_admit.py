@@ -22,7 +22,7 @@ from headgate.core.backend import Backend
 from headgate.errors import Refused, Unavailable
 from headgate.events import Outcome, Reason
 from headgate.sim import PoolLimits, SimSettings
-from headgate.sim.settings import Access, Limits
+from headgate.sim.settings import TYPICAL_LATENCY, Access, Limits
 from support.raw_upstream import HANG, Pause, RawUpstream, Script, json_reply, message, whole
 from support.world import MODEL, Answer, World, lanes, play
 
@@ -592,6 +592,46 @@ def test_b12_no_header_raises_a_limit_above_the_configured_ceiling(headers):
         return backend_of(world).limits[0].per_minute
 
     assert play(scene, config=ceiling(rpm=100)) <= 100
+
+
+def test_b12_an_output_ceiling_holds_however_much_the_api_would_let_through():
+    """Headers tell that the API's bucket is full; ours is not."""
+
+    async def scene(world: World) -> int:
+        asked = [asyncio.ensure_future(world.ask("tokens=200", max_tokens=4_096)) for _ in range(300)]
+        await asyncio.sleep(300)
+        written = sum(record.output_tokens or 0 for record in world.ledger.calls)
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        return written
+
+    patient = Config(limits=LimitsConfig(pools={POOL: PoolCeiling(otpm=6_000)}), lanes=lanes(max_wait_s=1e6))
+    written = play(scene, sim=SimSettings(limits=Limits(otpm=90_000), latency=TYPICAL_LATENCY), config=patient)
+
+    assert 0.9 * 5 * 6_000 <= written <= 6 * 6_000
+
+
+def test_people_find_room_under_a_low_ceiling_beside_large_prompts():
+    """A quarter of what may go at once is theirs: it is not refilled first, at the ceiling's rate."""
+
+    async def scene(world: World) -> list[float]:
+        prompt = "word " * 8_000
+        bulk = [asyncio.ensure_future(world.ask(text=f"{n} {prompt}", lane="bulk")) for n in range(60)]
+        waits = []
+        for _ in range(20):
+            await asyncio.sleep(20)
+            answer = await world.ask(text="word " * 500, lane="interactive")
+            waits.append((answer.record.queue_ms or 0) / 1000)
+        for one in bulk:
+            one.cancel()
+        await asyncio.gather(*bulk, return_exceptions=True)
+        return waits
+
+    low = Config(limits=LimitsConfig(pools={POOL: PoolCeiling(itpm=30_000)}), lanes=lanes(max_wait_s=1e6))
+    waits = play(scene, sim=SimSettings(limits=Limits(itpm=450_000)), config=low)
+
+    assert max(waits) <= 1.0
 
 
 @pytest.mark.parametrize("reset", [b"1999-01-01T00:00:00Z", b"2999-01-01T00:00:00Z", b"soon", b""])

@@ -52,9 +52,14 @@ class Free:
         return True
 
 
-def backend(rpm: float, itpm: float, otpm: float, **options: Any) -> Backend:
+def backend(
+    rpm: float, itpm: float, otpm: float, *, ceilings: Sequence[float] = (inf, inf, inf), **options: Any
+) -> Backend:
     free: Any = Free()
-    limits = [Limit(figure, "tier start", 0.0) for figure in (rpm, itpm, otpm)]
+    limits = [
+        Limit(min(figure, ceiling), "tier start", 0.0, ceiling=ceiling, upstream=figure)
+        for figure, ceiling in zip((rpm, itpm, otpm), ceilings, strict=True)
+    ]
     parts = {"breaker": free, "concurrency": free, "ramp": free} | options
     return Backend("key-1", limits, now_s=0.0, **parts)
 

@@ -225,7 +225,9 @@ class RetryConfig(RetryPolicy):
 
 @dataclass(frozen=True, kw_only=True)
 class PoolCeiling:
-    """Limits of one pool that no response header raises, for each API key; unset: as the tier or the headers say."""
+    """Limits of one pool that no response header raises, for each API key; unset: as the tier or the headers say.
+
+    They bound the rate.  How much goes at once is the API's to say, and no more than a minute (`burst_s`) of them."""
 
     rpm: int | None = None
     """Requests a minute."""

@@ -91,6 +91,16 @@ class Backend:
         self.limiters[OUTPUT].overdraft = OUTPUT_OVERDRAFT
         self.plain: Limiter | None = None
         """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
+        self.ceilings = [
+            (index, Limiter(limiter, Limit(limit.ceiling, "configured ceiling", now_s), now_s, patience_s=inf))
+            for index, (limiter, limit) in enumerate(zip(LIMITERS, limits, strict=True))
+            if limit.ceiling < inf
+        ]
+        """Buckets of our own, `burst_s` deep: they bound the rate, and the API's how much of that goes at once."""
+        for _, ceiling in self.ceilings:
+            ceiling.room = max(1.0, ceiling.limit.per_minute / 60 * burst_s)
+        self.binding = list(self.limiters)
+        """For each limiter what binds us: the API's bucket, or the ceiling below it."""
         self.learn_at_s = -inf
         """Headers of answers before that say nothing new."""
         self.commitment: tuple[Reading, Reading] | None = None
@@ -149,6 +159,10 @@ class Backend:
                 wait = limiter.wait_s(need, now_s, headroom)
                 if wait > longest:
                     longest = wait
+        for index, ceiling in self.ceilings:
+            wait = ceiling.wait_s(needs[index], now_s, headroom)
+            if wait > longest:
+                longest = wait
         if self.plain is not None:
             wait = self.plain.wait_s(prompt_tokens, now_s)
             if wait > longest:
@@ -167,19 +181,19 @@ class Backend:
 
     def free(self, now_s: float) -> tuple[float, float, float]:
         """Permits that are there now; negative is a debt."""
-        requests, inputs, outputs = [limiter.room - limiter.missing_at(now_s) for limiter in self.limiters]
+        requests, inputs, outputs = [limiter.room - limiter.missing_at(now_s) for limiter in self.binding]
         return requests, inputs, outputs
 
     @property
     def capacity(self) -> tuple[float, float, float]:
         """The most permits that can be there at once, as far as is known."""
-        requests, inputs, outputs = [limiter.room for limiter in self.limiters]
+        requests, inputs, outputs = [limiter.room for limiter in self.binding]
         return requests, inputs, outputs
 
     @property
     def refill_per_s(self) -> tuple[float, float, float]:
         """Of what is really left for us: others' use is taken off."""
-        requests, inputs, outputs = self.limiters
+        requests, inputs, outputs = self.binding
         return requests.refill_per_s, inputs.refill_per_s, outputs.refill_per_s
 
     def take(self, ticket: Holder, now_s: float) -> None:
@@ -196,6 +210,8 @@ class Backend:
         inputs.take(input_tokens, now_s)
         outputs.take(needs[OUTPUT], now_s)
         inputs.note_need(input_tokens * (inputs.caution if inputs.caution > 1.5 else 1.5), now_s)
+        for index, ceiling in self.ceilings:
+            ceiling.take(needs[index], now_s)
         if self.plain is not None:
             self.plain.take(ticket.prompt_tokens, now_s)
         breaker = self.breaker
@@ -209,6 +225,7 @@ class Backend:
             input_tokens,
             input_before,
             output_before,
+            tuple([ceiling.times_full for _, ceiling in self.ceilings]) if self.ceilings else (),
         )
         self._output.emission.sent()
 
@@ -250,6 +267,8 @@ class Backend:
         """Permits were used that nobody had taken here."""
         for limiter, amount in zip(self.limiters, used, strict=True):
             limiter.take(amount, now_s)
+        for index, ceiling in self.ceilings:
+            ceiling.take(used[index], now_s)
 
     def _sure(self, hold: _Hold, input_tokens: float, now_s: float) -> None:
         """What a call's input is has been said; 0 if it was not let in."""
@@ -268,6 +287,10 @@ class Backend:
         if more:
             self.limiters[index].correct(more, hold.times_full[index], now_s)
             hold.charged[index] = total
+            if self.ceilings:
+                for (of, ceiling), times_full in zip(self.ceilings, hold.ceilings_full, strict=True):
+                    if of == index:
+                        ceiling.correct(more, times_full, now_s)
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -296,7 +319,7 @@ class Backend:
             limit.workspace = inf if own is None else own
             if whole is None and own is None:
                 continue
-            said = limit.per_minute if whole is None else whole
+            said = limit.upstream if whole is None else whole
             if limit.hear(said, "rate limits API", now_s):
                 limiter.relimit(now_s)
         plain = self.plain
@@ -397,10 +420,14 @@ class Backend:
         """Give every limiter the room that the depth allows."""
         allowed_s, exploring = self.depth.allowed_s, self.depth.exploring
         for index, limiter in enumerate(self.limiters):
-            per_s = limiter.limit.per_minute / 60
+            per_s = limiter.limit.upstream / 60
             limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
             limiter.most = max(1.0, per_s * self.depth.most_s)
             limiter.step = LEAST_STEP[index] if exploring else 0.0
+            self.binding[index] = limiter
+        for index, ceiling in self.ceilings:
+            if self.limiters[index].limit.capped:
+                self.binding[index] = ceiling
         self.ramp.limit_per_minute = self.limiters[INPUT].limit.per_minute
         if self.plain is not None:
             self.plain.room = max(1.0, self.plain.limit.per_minute / 60 * allowed_s)
@@ -409,9 +436,10 @@ class Backend:
 
     def levels(self, now_s: float) -> Iterator[tuple[str, Limit, float, float]]:
         """For each limiter: its name, its limit, permits free now, permits held."""
-        for index, limiter in enumerate(self.limiters):
+        for index, limiter in enumerate(self.binding):
             held = sum([hold.charged[index] for hold in self._held.values()])
-            yield limiter.name, limiter.limit, limiter.room - limiter.missing_at(now_s), held
+            limit = self.limiters[index].limit
+            yield limiter.name, limit, limiter.room - limiter.missing_at(now_s), held
         plain = self.plain
         if plain is not None:
             yield plain.name, plain.limit, plain.room - plain.missing_at(now_s), 0.0
@@ -429,6 +457,7 @@ class _Hold(msgspec.Struct, eq=False):
     """0 once it is known."""
     input_before: float
     output_before: float
+    ceilings_full: tuple[int, ...]
     begun_s: float | None = None
     """When its first byte came, once that is known."""
     written: float = 0.0

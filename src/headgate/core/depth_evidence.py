@@ -28,13 +28,13 @@ def told_s(limiters: Sequence[Limiter], now_s: float) -> float:
     deepest_s = 0.0
     told = requests.told
     if told is not None and told.missing is not None and requests.told_at_s == now_s:
-        deepest_s = (told.missing - told.slack) * 60 / requests.limit.per_minute
+        deepest_s = (told.missing - told.slack) * 60 / requests.limit.upstream
     told = inputs.told
     if told is not None and told.missing is not None and inputs.told_at_s == now_s:
         least = told.missing - told.slack
         largest = inputs.largest - (now_s - inputs.largest_at_s) * inputs.refill_per_s
         if least > largest:
-            deepest_s = max(deepest_s, least * 60 / inputs.limit.per_minute)
+            deepest_s = max(deepest_s, least * 60 / inputs.limit.upstream)
     return deepest_s
 
 
@@ -43,10 +43,10 @@ def let_in_s(limiters: Sequence[Limiter], input_before: float, input_tokens: flo
     _, inputs, outputs = limiters
     deepest_s = 0.0
     if input_before > 0.0:
-        deepest_s = (input_before + input_tokens) * 60 / inputs.limit.per_minute
+        deepest_s = (input_before + input_tokens) * 60 / inputs.limit.upstream
     if output_before > 0.0:
         # Any output that is left is enough.
-        deepest_s = max(deepest_s, (output_before + 1.0) * 60 / outputs.limit.per_minute)
+        deepest_s = max(deepest_s, (output_before + 1.0) * 60 / outputs.limit.upstream)
     return deepest_s
 
 
@@ -62,7 +62,7 @@ def refused_at(
     refused, deepest_s, grain_s = None, 0.0, 0.0
     edge_s = proven_s * CERTAIN
     for limiter, need in zip(limiters, (needs[0], needs[1], 1.0), strict=True):
-        per_s = limiter.limit.per_minute / 60
+        per_s = limiter.limit.upstream / 60
         grain_s = max(grain_s, need / per_s)
         at_most = need * limiter.caution
         told = limiter.told
@@ -78,5 +78,5 @@ def refused_at(
             if seconds > deepest_s:
                 refused, deepest_s = limiter, seconds
     if refused is not None and refused.told is not None:
-        grain_s = max(grain_s, refused.told.slack * REFUSED_SLACKS * 60 / refused.limit.per_minute)
+        grain_s = max(grain_s, refused.told.slack * REFUSED_SLACKS * 60 / refused.limit.upstream)
     return refused, deepest_s, grain_s

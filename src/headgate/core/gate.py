@@ -201,7 +201,7 @@ class Gate:
         _, need, other_need = self.queue.needs(now_s)
         per_s = other_per_s = 0.0
         for backend in self.backends:
-            _, inputs, outputs = backend.limiters
+            _, inputs, outputs = backend.binding
             per_s += inputs.refill_per_s
             other_per_s += outputs.refill_per_s
         spare: Spare = "input"
@@ -210,10 +210,10 @@ class Gate:
             spare, index, other, need = "output", OUTPUT, INPUT, other_need
         room = other_room = missing = other_missing = 0.0
         for backend in self.backends:
-            limiter = backend.limiters[index]
+            limiter = backend.binding[index]
             room += limiter.room
             missing += limiter.missing_at(now_s) + limiter.margin
-            limiter = backend.limiters[other]
+            limiter = backend.binding[other]
             other_room += limiter.room
             other_missing += limiter.missing_at(now_s) + limiter.margin
         if need <= room - missing or missing * other_room >= other_missing * room:
@@ -232,7 +232,7 @@ class Gate:
         """What part of the pool `needs` are, in seconds of all it lets through: the dominant of the three."""
         requests_per_s = input_per_s = output_per_s = 0.0
         for backend in self.backends:
-            requests, inputs, outputs = backend.limiters
+            requests, inputs, outputs = backend.binding
             requests_per_s += requests.refill_per_s
             input_per_s += inputs.refill_per_s
             output_per_s += outputs.refill_per_s

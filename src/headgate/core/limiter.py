@@ -95,7 +95,7 @@ class Limiter:
         """By how much more was told to be missing last than was thought, for each second since it had been told."""
         self._window: tuple[float, float, float] | None = None
         """When it began, what was missing as told, and `_spent` then."""
-        self._full_refill_per_s = self.refill_per_s = limit.per_minute / 60
+        self._full_refill_per_s = self.refill_per_s = limit.upstream / 60
         self._set_refill(now_s)
 
     # -- permits ------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Limiter:
         step = self.step
         if step:
             # The step into the unknown is one call, or a little where that is more.
-            room = min(self.room + max(step, permits), self.most) - permits
+            room = min(self.room + max(step, permits), self.most) * (1.0 - headroom) - permits
             if room < 0.0:
                 room = 0.0
         else:
@@ -186,13 +186,13 @@ class Limiter:
         return changed
 
     def _in_our_terms(self, reading: Reading) -> Reading:
-        """What is told to be missing of a limit that is not the one we keep to, or not told outright."""
-        ours = self.limit.per_minute
+        """What is told to be missing of a limit that is not taken to be the API's, or not told outright."""
+        ours = self.limit.upstream
         told, slack, said = reading.missing, reading.slack, reading.limit
         if told is not None:
             if said is None or said <= ours:
                 return reading
-            share = ours / said  # a ceiling, or a workspace's limit: the same time to refill
+            share = ours / said  # a workspace's limit, or one not believed yet: the same time to refill
         elif reading.full_in_s is not None:
             told, slack, share = reading.full_in_s - RESET_SLACK_S, RESET_SLACK_S, ours / 60
         elif reading.remaining is not None and said is None:
@@ -209,7 +209,7 @@ class Limiter:
 
     def relimit(self, now_s: float) -> None:
         """The limit is another one now."""
-        self._full_refill_per_s = self.limit.per_minute / 60
+        self._full_refill_per_s = self.limit.upstream / 60
         self.told = self._window = None
         self.told_least = 0.0
         self._set_refill(now_s)
@@ -242,7 +242,7 @@ class Limiter:
         assert told is not None
         window = self._window
         full = told <= 2 * slack
-        if window is None or full or told >= self.limit.per_minute - 2 * slack:
+        if window is None or full or told >= self.limit.upstream - 2 * slack:
             self._window = None if full else (now_s, told, self._spent)
             if full and self.others_per_s > 0.0 and missing > told + slack:
                 self.forget_others(0.9, now_s)  # it is full although we thought that they took so much

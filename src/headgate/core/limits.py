@@ -34,6 +34,8 @@ class Limit:
     at_s: float
     ceiling: float = inf
     """Configured: nobody raises the limit above it."""
+    upstream: float = 0.0
+    """What the API lets through, our ceiling aside.  0, to begin with: no more, until somebody says so."""
     workspace: float = inf
     """What our workspace may use of it, by the Rate Limits API.  Headers tell only what the organisation may."""
     rumour: tuple[float, int] = (0.0, 0)
@@ -42,13 +44,22 @@ class Limit:
     """As headers told it last, rounded as they round; of a bucket that holds a whole minute, which it may not."""
     remaining_at_s: float | None = None
 
+    def __post_init__(self) -> None:
+        self.upstream = self.upstream or self.per_minute
+
+    @property
+    def capped(self) -> bool:
+        """Whether a ceiling keeps us below what the API lets through."""
+        return self.per_minute < self.upstream
+
     def hear(self, said: float, source: Source, now_s: float) -> bool:
         """Somebody says what the limit is.  Returns whether it is another one now.
 
         One strange answer moves nothing: what headers say of a limit that is higher, or lower by far, is a rumour until
         several say the same.
         """
-        new = min(said, self.ceiling, self.workspace)
+        upstream = min(said, self.workspace)
+        new = min(upstream, self.ceiling)
         if source == "headers":
             if new > self.per_minute or new * LOWER_BY_FAR < self.per_minute:
                 seen = self.rumour[1] + 1 if self.rumour[0] == new else 1
@@ -58,11 +69,12 @@ class Limit:
             self.rumour = (0.0, 0)
         elif self.source == "headers" and now_s - self.at_s < STALE_AFTER_S:
             return False
-        changed = new != self.per_minute
+        changed = upstream != self.upstream or new != self.per_minute
+        self.upstream = upstream
         self.per_minute = new
-        if self.ceiling == new < said:
+        if self.capped:
             self.source = "configured ceiling"
         else:
-            self.source = source if new == said else "rate limits API"
+            self.source = source if upstream == said else "rate limits API"
         self.at_s = now_s
         return changed

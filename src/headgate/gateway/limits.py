@@ -99,7 +99,7 @@ def _lane(gate: Gate, name: str, lane: LaneConfig, now_s: float) -> dict[str, An
 def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: float) -> dict[str, Any]:
     depth = backend.depth
     state = backend.breaker.state(now_s)
-    held = {name: permits for name, _, _, permits in backend.levels(now_s)}
+    levels = {name: (free, held) for name, _, free, held in backend.levels(now_s)}
     plain = [backend.plain] if backend.plain is not None else []  # input with cache reads: only some workspaces have it
     return {
         "backend": backend.name,
@@ -107,7 +107,7 @@ def _backend(backend: Backend, out: tuple[float, str | None] | None, now_s: floa
         "out_because": out[1] if out else None,
         "under_way": backend.under_way,
         "limiters": {
-            limiter.name: _limiter(limiter, held[limiter.name], now_s)
+            limiter.name: _limiter(limiter, *levels[limiter.name], now_s)
             for limiter in (*backend.limiters, *plain)
             if limiter.limit.per_minute < UNLIMITED
         },
@@ -137,7 +137,7 @@ def _commitment(backend: Backend) -> dict[str, Any] | None:
     }
 
 
-def _limiter(limiter: Limiter, held: float, now_s: float) -> dict[str, Any]:
+def _limiter(limiter: Limiter, free: float, held: float, now_s: float) -> dict[str, Any]:
     limit = limiter.limit
     return {
         "per_minute": round(limit.per_minute),
@@ -146,7 +146,7 @@ def _limiter(limiter: Limiter, held: float, now_s: float) -> dict[str, Any]:
         "ceiling": _or_none(limit.ceiling),
         "remaining_upstream": None if limit.remaining is None else round(limit.remaining),
         "remaining_age_s": None if limit.remaining_at_s is None else round(now_s - limit.remaining_at_s, 1),
-        "free_now": round(limiter.room - limiter.missing_at(now_s)),
+        "free_now": round(free),
         "held": round(held),
         "others_per_minute": max(0, round(limiter.others_per_s * 60)),
         "margin": round(limiter.margin),

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from headgate.core.breaker import JITTER, LONGEST_OPEN_S
+from headgate.core.fair_queue import LONGEST_LEAD_S
 from headgate.records import AttemptRecord
 from headgate.sim.virtual_time import EPOCH
 from headgate.testing.proving.checker import QUANTUM_S, Checker, Scene
@@ -28,7 +29,7 @@ class NobodyStarves(Checker):
     Counted in seconds of the API's own limits that were really used, and generously: of what goes out meanwhile, its
     tenant must get what its lane's weight says among the lanes that are busy, divided by the lane's busy tenants, or
     nearly.  What it waits for by itself (the queue of its own tenant, which may be put in another order for the prompt
-    cache) is not held against the others.
+    cache) is not held against the others, and a lane with headroom may be ahead of one that has to leave it.
     """
 
     rule = "INV-11"
@@ -67,6 +68,8 @@ class NobodyStarves(Checker):
         others = sum([used_s[one] for one in since]) - sum([used_s[one] for one in own])
         largest = max([max(used_s[one], thought_s[one]) for one in since])
         lanes = self.setting.config.lanes
+        if not lanes[sent.lane].headroom:
+            others -= min(LONGEST_LEAD_S, sum([used_s[one] for one in since if lanes[one.lane].headroom]))
         busy = sum([lanes[lane].weight for lane in {one.lane for one in since}])
         share = lanes[sent.lane].weight / busy / len({one.tenant for one in since if one.lane == sent.lane})
         most = self.times * (mine + ahead_s) * (1 - share) / share + self.slack * largest
