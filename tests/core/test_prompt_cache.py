@@ -45,6 +45,13 @@ def test_rules_that_all_calls_share_are_cached_and_questions_are_not():
     assert sum(each.cost for each in play(asked, TERMS)[100:]) < 0.15 * 100 * (BIG + 100)
 
 
+def test_a_burst_is_learned_from_while_it_lasts():
+    """Sixty calls in a third of a second: what goes for a moment is how prompts are marked, never that they are not."""
+    played = play(same_rules(60, 0.005), TERMS)
+
+    assert [each.read for each in played[30:]] == [BIG] * 30
+
+
 def test_prompts_that_have_nothing_in_common_are_never_marked():
     """However many there are."""
     asked = [prompt(n * 1.0, (f"a{n}", BIG), (f"b{n}", BIG)) for n in range(300)]

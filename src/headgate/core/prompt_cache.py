@@ -111,7 +111,7 @@ class Planner:
                 hour, last = self._afford(prompt, stretches, hot, hour, last)
             if hot >= 0 or last >= 0:
                 self._mark(plan, prompt, stretches, nodes, hot, hour, last)
-            if known and not plan.written:
+            if known and hot >= 0 and not plan.written:  # what is not marked yet may be worth it at the next look
                 index = {border.digest: at for at, border in enumerate(places)}
                 markers = tuple(
                     (index[border.digest], ttl)
