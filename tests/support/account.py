@@ -52,6 +52,21 @@ class Free:
         return True
 
 
+class Pushback(Free):
+    """A breaker that holds after a 429 for as long as the API asks, as ours does, and never opens.
+
+    Without that one refusal is a dozen: whoever is next is refused in the same instant, before anything is learned.
+    """
+
+    def wait_s(self, now_s: float) -> float:
+        return max(0.0, self.held_until_s - now_s)
+
+    def ended(self, kind: str, probe: bool, now_s: float, retry_after_s: float | None = None, **_: Any) -> bool:
+        if kind == "limited" and retry_after_s is not None:
+            self.held_until_s = max(self.held_until_s, now_s + retry_after_s)
+        return False
+
+
 def backend(
     rpm: float, itpm: float, otpm: float, *, ceilings: Sequence[float] = (inf, inf, inf), **options: Any
 ) -> Backend:
@@ -60,7 +75,7 @@ def backend(
         Limit(min(figure, ceiling), "tier start", 0.0, ceiling=ceiling, upstream=figure)
         for figure, ceiling in zip((rpm, itpm, otpm), ceilings, strict=True)
     ]
-    parts = {"breaker": free, "concurrency": free, "ramp": free} | options
+    parts = {"breaker": Pushback(), "concurrency": free, "ramp": free} | options
     return Backend("key-1", limits, now_s=0.0, **parts)
 
 
