@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from headgate.config.schema import BatchesConfig, Config, WorkflowConfig
+from headgate.core.defer import Result, read_result
 from headgate.core.message_stream import message_of
+from headgate.engine.batch_desk import Account
 from headgate.errors import Unavailable
-from headgate.events import Outcome, Reason
+from headgate.events import ErrorClass, Outcome, Reason
 from headgate.sim import SimSettings
 from headgate.sim.settings import Batches, Limits
 from support import world as worlds
@@ -25,7 +27,12 @@ PATIENT_S = 4 * HOUR_S
 
 
 def play(
-    scene: Callable[[World], Awaitable[None]], *, batches: Batches = HALF_AN_HOUR, seed: int = 1, **config: Any
+    scene: Callable[[World], Awaitable[None]],
+    *,
+    batches: Batches = HALF_AN_HOUR,
+    seed: int = 1,
+    workflow: WorkflowConfig | None = None,
+    **config: Any,
 ) -> World:
     """With a workflow `nightly` that may go into batches."""
     kept: list[World] = []
@@ -37,7 +44,7 @@ def play(
     worlds.play(
         seen,
         config=Config(
-            workflows={"nightly": WorkflowConfig(batch=True)},
+            workflows={"nightly": workflow or WorkflowConfig(batch=True)},
             batches=BatchesConfig(**config),
             lanes=lanes(total_timeout_s=24 * HOUR_S),
         ),
@@ -171,6 +178,82 @@ def test_a_batch_that_takes_too_long_makes_no_call_late():
     play(scene, batches=Batches(processing_s=20 * HOUR_S))
 
 
+def test_a_batch_that_is_slow_to_cancel_makes_no_call_late():
+    """Half of the reserve at most is spent on what the batch still does."""
+
+    async def scene(world: World) -> None:
+        answer = await ask(world, 300)
+        assert answer.ok
+        assert world.now_s < 300
+        assert answer.record.reason == Reason.ASKED_ALONE
+
+    play(scene, batches=Batches(processing_s=HOUR_S, cancelling_s=100.0), min_patience_s=60, collect_s=2, reserve_s=30)
+
+
+def test_who_has_left_before_a_batch_goes_does_not_end_it_early():
+    """Its patience was shorter than that of the others."""
+
+    async def scene(world: World) -> None:
+        hurried = asyncio.create_task(ask(world, HOUR_S))
+        patient = asyncio.create_task(ask(world, 10 * HOUR_S))
+        await asyncio.sleep(10)
+        hurried.cancel()
+        assert (await patient).record.reason == Reason.BATCHED
+
+    play(scene, batches=Batches(processing_s=2 * HOUR_S))
+
+
+@pytest.mark.parametrize("name", [b"anthropic-workspace-id", b"anthropic-user-profile-id", b"anthropic-beta"])
+def test_what_calls_say_to_the_api_in_headers_is_said_by_their_batch(name):
+    """Whose workspace it is answered in, and for whom: calls that differ in it share no batch."""
+    told: list[list[bytes]] = []
+
+    async def scene(world: World) -> None:
+        desk = world.engine._defer._desk
+        create = desk.create
+
+        async def watch(account: Account, body: bytes, within_s: float) -> Any:
+            told.append([value for header, value in account.headers if header == name])
+            return await create(account, body, within_s)
+
+        desk.create = watch  # type: ignore[method-assign]
+        calls = [
+            world.make(text=text, workflow="nightly", lane="bulk", requested_deadline_s=PATIENT_S) for text in "abc"
+        ]
+        for call, value in zip(calls, (b"one", b"one", b"two"), strict=True):
+            call.headers.append((name, value))
+        await asyncio.gather(*map(world.send, calls))
+
+    play(scene)
+
+    assert sorted(told) == [[b"one"], [b"two"]]
+
+
+@pytest.mark.parametrize("odd", [{"content": None}, {"content": [{"type": "thinking"}]}])
+def test_an_answer_of_which_no_stream_can_be_made_hurts_nobody_else(monkeypatch, odd):
+    """Its call is asked by itself, and bears both; the others have theirs."""
+    spoilt: list[str] = []
+
+    def read(line: bytes) -> Any:
+        told = read_result(line)
+        if told is None or (spoilt and told[0] != spoilt[0]):
+            return told
+        spoilt.append(told[0])
+        message = msgspec.json.encode(msgspec.json.decode(told[1].message) | odd)
+        return told[0], Result("succeeded", msgspec.Raw(message))
+
+    monkeypatch.setattr("headgate.engine.defer.read_result", read)
+
+    async def scene(world: World) -> None:
+        answers = await ask_all(world, 3, stream=True)
+        assert all(answer.ok for answer in answers)
+        reasons = [answer.record.reason for answer in answers]
+        assert sorted(map(str, reasons)) == [Reason.ASKED_ALONE, Reason.BATCHED, Reason.BATCHED]
+        assert written(world) == invoice(world)
+
+    play(scene)
+
+
 def test_what_a_cancelled_batch_has_done_by_then_counts():
     """Only the rest is asked alone."""
 
@@ -196,6 +279,18 @@ def test_an_item_that_failed_is_asked_alone():
         assert written(world) == invoice(world)
 
     play(scene, batches=Batches(processing_s=1_800, failed_share=0.5))
+
+
+@pytest.mark.parametrize(("on", "reason"), [("refusal", Reason.FALLBACK_CANNED), ("overloaded", Reason.BATCHED)])
+def test_a_fallback_for_declined_answers_is_taken_also_after_a_batch(on, reason):
+    """Its call is asked alone, where fallbacks are; without such a fallback the answer is the batch's."""
+
+    async def scene(world: World) -> None:
+        declined, other = await asyncio.gather(ask(world, text="[[sim: refusal]]"), ask(world))
+        assert (declined.record.reason, other.record.reason) == (reason, Reason.BATCHED)
+        assert written(world) == invoice(world)
+
+    play(scene, workflow=WorkflowConfig(batch=True, fallbacks_on={on: ("canned",)}, canned="No."))
 
 
 def test_a_batch_that_is_not_taken_leaves_every_call_to_itself():
@@ -260,7 +355,7 @@ def test_a_batch_that_nobody_waits_for_is_cancelled():
 
 
 def test_when_headgate_stops_what_is_under_way_is_written_down_as_unconfirmed():
-    """Nothing tells what it used; callers are told by the end of their wait."""
+    """Nothing tells what it used; callers are told as if the connection was lost: they did not cancel it."""
 
     async def scene(world: World) -> None:
         waiting.append(asyncio.create_task(ask(world)))
@@ -269,9 +364,11 @@ def test_when_headgate_stops_what_is_under_way_is_written_down_as_unconfirmed():
     waiting: list[asyncio.Task[Answer]] = []
     world = play(scene)
 
-    assert waiting[0].cancelled()
+    failure = waiting[0].result().reply.failure
+    assert failure is not None
+    assert failure.error == ErrorClass.RESET
     (call,) = world.ledger.calls
-    assert (call.outcome, call.cost_pico) == (Outcome.CANCELLED, 0)
+    assert (call.outcome, call.reason, call.cost_pico) == (Outcome.UPSTREAM_ERROR, None, 0)
     assert call.unconfirmed_pico > 0
 
 

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
+import msgspec
+
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
 from headgate.core.classify import classify_event
 from headgate.core.defer import Result
 from headgate.core.estimate import Habit
+from headgate.core.fallback import REFUSAL
 from headgate.core.message import read_message
 from headgate.engine.books import note_failure
 from headgate.engine.meter import Meter
@@ -18,6 +21,7 @@ from headgate.engine.own_answer import whole_reply
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Reason, UsageSource
 from headgate.failure import Failure
+from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord
 
 __all__ = ["BatchGroup", "BatchMember"]
@@ -26,11 +30,13 @@ __all__ = ["BatchGroup", "BatchMember"]
 class BatchMember:
     """A call in a batch.  `turn` is its reply, or None if it is to be asked alone."""
 
-    __slots__ = ("call", "came_s", "turn")
+    __slots__ = ("call", "came_s", "give_up_s", "turn")
 
-    def __init__(self, call: Call, came_s: float) -> None:
+    def __init__(self, call: Call, came_s: float, give_up_s: float) -> None:
         self.call = call
         self.came_s = came_s
+        self.give_up_s = give_up_s
+        """When it is asked alone if it has no answer by then."""
         self.turn: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
 
 
@@ -43,6 +49,7 @@ class BatchGroup:
         self.bytes = 0
         self.send_by_s = inf
         self.give_up_s = inf
+        """Of the member that gives up first; known once it is sent."""
         self.sent = False
         self.deserted = asyncio.Event()
         """Nobody waits for it any more."""
@@ -50,11 +57,10 @@ class BatchGroup:
         self._over = False
         self._callbacks: list[Callable[[], None]] = []
 
-    def add(self, member: BatchMember, *, send_by_s: float, give_up_s: float) -> None:
+    def add(self, member: BatchMember, send_by_s: float) -> None:
         self.members[member.call.record.call_id] = member
         self.bytes += len(member.call.body)
         self.send_by_s = min(self.send_by_s, send_by_s)
-        self.give_up_s = min(self.give_up_s, give_up_s)
 
     def leave(self, member: BatchMember) -> None:
         """Its caller has gone.  What is on its way stays there: the API bills what it has answered."""
@@ -87,6 +93,7 @@ class BatchGroup:
             call.attempts.append(Attempt(record, member.came_s, sent_s=now_s, habit=habit))
             call.under_way = self
         self._open = dict(self.members)
+        self.give_up_s = min([member.give_up_s for member in self.members.values()], default=inf)
 
     def made(self, batch_id: str, credential: str) -> None:
         """The API has taken it."""
@@ -94,8 +101,9 @@ class BatchGroup:
             member.call.record.batch_id = batch_id
             member.call.attempt.record.credential = credential
 
-    def take(self, name: str, result: Result, meter: Meter, clock: Clock) -> None:
-        """What became of one item."""
+    def take(self, name: str, result: Result, meter: Meter, clock: Clock, *, declined: bool = True) -> None:
+        """What became of one item.  An answer in which the model declines is one unless `declined` is false: then its
+        call is asked alone."""
         member = self._open.get(name)
         if member is None:
             return
@@ -114,9 +122,11 @@ class BatchGroup:
         meter.books.learn(call, attempt, None)
         if call.placement is not None:
             call.placement.settle(facts.usage)
-        call.record.reason = Reason.BATCHED
         if not member.turn.done():
-            member.turn.set_result(whole_reply(call, bytes(result.message), clock.now_s()))
+            final = declined or facts.stop_reason != REFUSAL
+            reply = _reply_to(call, bytes(result.message), clock.now_s()) if final else None
+            call.record.reason = Reason.BATCHED if reply is not None else Reason.ASKED_ALONE
+            member.turn.set_result(reply)
 
     @property
     def is_answered(self) -> bool:
@@ -140,12 +150,13 @@ class BatchGroup:
             self._callbacks.append(callback)
 
     def abandon(self, problem: BaseException | None = None) -> None:
-        """Headgate stops, or a defect of ours ended it: whoever still waits is told so."""
+        """A defect of ours ended it, and whoever still waits is told so; or Headgate stops, which is like a lost
+        connection: nobody is told that it was cancelled who did not cancel it."""
         for member in self.members.values():
             if member.turn.done():
                 continue
             if problem is None or isinstance(problem, asyncio.CancelledError):
-                member.turn.cancel()
+                member.turn.set_result(Reply(0, HeaderBlock(), failure=Failure(ErrorClass.RESET)))
             else:
                 member.turn.set_exception(problem)
 
@@ -153,7 +164,8 @@ class BatchGroup:
         call, attempt = member.call, member.call.attempt
         del self._open[call.record.call_id]
         attempt.ended_s = clock.now_s()
-        attempt.record.decision = call.record.reason = Reason.ASKED_ALONE
+        if not member.turn.done():
+            attempt.record.decision = call.record.reason = Reason.ASKED_ALONE
         # All of it was waiting: trying again counts from here.
         attempt.record.queue_ms = milliseconds(attempt.ended_s - attempt.started_s)
         attempt.sent_s = None
@@ -164,6 +176,14 @@ class BatchGroup:
             meter.books.doubt(call, attempt)
         if not member.turn.done():
             member.turn.set_result(None)
+
+
+def _reply_to(call: Call, message: bytes, now_s: float) -> Reply | None:
+    """The answer as its caller wants it; None if it cannot be made a stream of, which must not hurt the others."""
+    try:
+        return whole_reply(call, message, now_s)
+    except (msgspec.MsgspecError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _failure_of(result: Result) -> Failure:

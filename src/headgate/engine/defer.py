@@ -29,7 +29,10 @@ READ_WITHIN_S = 60.0
 READINGS = 3
 """Results that break off are read again: they stay for 29 days."""
 STOPPING_S = 5.0
-_OF_THE_API = (b"anthropic-version", b"anthropic-beta")
+RESULTS_SHARE = 0.5
+"""Of the reserve, for a batch that was cancelled to end and for reading what it did; the rest is for asking alone."""
+_OF_THE_API = b"anthropic-"
+"""How the names of headers begin that say how the API is asked, and whose workspace or profile it is for."""
 
 _Key = tuple[str, Account, str]
 
@@ -53,14 +56,18 @@ class Defer:
         clock: Clock,
         *,
         place: Callable[[Call], None] | None = None,
+        falls_back: Collection[str] = (),
     ) -> None:
-        """`habit_of` tells what calls like one use; `place` puts cache markers on a request that is to be asked."""
+        """`habit_of` tells what calls like one use; `place` puts cache markers on a request that is to be asked.
+        Workflows in `falls_back` do something about an answer in which the model declines, which Fallback knows below:
+        such a call is asked alone."""
         self.workflows = frozenset(workflows)
         self._desk = desk
         self._meter = meter
         self._habit_of = habit_of
         self._clock = clock
         self._place = place
+        self._falls_back = frozenset(falls_back)
         self._patience = Patience(least_s=config.min_patience_s, collect_s=config.collect_s, reserve_s=config.reserve_s)
         self._most = config.max_requests
         self._most_bytes = config.max_mb * 1024 * 1024
@@ -93,7 +100,7 @@ class Defer:
             if self._place is not None:
                 self._place(call)
             return await proceed(call)
-        member = BatchMember(call, now_s)
+        member = BatchMember(call, now_s, self._patience.give_up_s(until_s))
         group = self._add(member, now_s, until_s)
         try:
             reply = await member.turn
@@ -112,11 +119,7 @@ class Defer:
             self._send(key)
             collecting = None
         group, timer = collecting if collecting is not None else (BatchGroup(), None)
-        group.add(
-            member,
-            send_by_s=self._patience.send_by_s(now_s, until_s),
-            give_up_s=self._patience.give_up_s(until_s),
-        )
+        group.add(member, self._patience.send_by_s(now_s, until_s))
         if timer is not None:
             timer.cancel()
         loop = asyncio.get_running_loop()
@@ -130,13 +133,13 @@ class Defer:
         timer.cancel()
         if not group.members:
             return  # all have left
-        task = asyncio.get_running_loop().create_task(self._run(group, key[1]))
+        task = asyncio.get_running_loop().create_task(self._run(key[0], group, key[1]))
         self._under_way[task] = group
         task.add_done_callback(self._under_way.pop)
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 
-    async def _run(self, group: BatchGroup, account: Account) -> None:
+    async def _run(self, workflow: str, group: BatchGroup, account: Account) -> None:
         failure = _UNKNOWN
         try:
             if self._place is not None:
@@ -144,7 +147,7 @@ class Defer:
                     self._place(member.call)
             group.send(self._meter, self._habit_of, self._clock)
             if group.members:  # else nothing can be written down
-                failure = await self._through(group, account)
+                failure = await self._through(workflow, group, account)
         except BaseException as problem:  # cancelled, or a defect
             group.abandon(problem)
             if isinstance(problem, asyncio.CancelledError):
@@ -152,7 +155,7 @@ class Defer:
         finally:
             group.give_up(failure, self._meter, self._clock)
 
-    async def _through(self, group: BatchGroup, account: Account) -> Failure:
+    async def _through(self, workflow: str, group: BatchGroup, account: Account) -> Failure:
         """Have the batch made and take its answers; why those that are left have none."""
         try:
             reply, credential = await self._desk.create(account, _body_of(group), self._left_s(group))
@@ -165,21 +168,29 @@ class Defer:
             account = replace(account, credential=credential)
         group.made(made, credential)
         try:
+            async with asyncio.timeout(self._left_s(group) + RESULTS_SHARE * self._patience.reserve_s):
+                await self._take_answers(workflow, group, account, made)
+        except TimeoutError:
+            pass  # its calls have no more time for it
+        return _UNKNOWN
+
+    async def _take_answers(self, workflow: str, group: BatchGroup, account: Account, made: str) -> None:
+        """Take what the batch answers, if it ends in time."""
+        try:
             ended = await self._until_ended(group, account, made)
         except asyncio.CancelledError:
             await self._stop(account, made)
             raise
         if not ended:
-            return _UNKNOWN
+            return
         for _ in range(READINGS):
             async for line in self._desk.results(account, made, READ_WITHIN_S):
                 told = read_result(line)
                 if told is not None:
-                    group.take(*told, self._meter, self._clock)
+                    group.take(*told, self._meter, self._clock, declined=workflow not in self._falls_back)
             if group.is_answered:
                 break
             await self._clock.sleep(LOOK_EVERY_S)
-        return _UNKNOWN
 
     async def _until_ended(self, group: BatchGroup, account: Account, batch_id: str) -> bool:
         """Whether the batch has ended: by itself, or cancelled since a call cannot wait longer or nobody waits."""
@@ -220,7 +231,7 @@ _NOT_SENT = Failure(ErrorClass.CANCELLED, sent=False)
 
 def _key_of(call: Call) -> _Key:
     """What calls must have in common to share a batch."""
-    headers = tuple((name, value) for name, value in call.headers if name in _OF_THE_API)
+    headers = tuple(sorted([(name, value) for name, value in call.headers if name.startswith(_OF_THE_API)]))
     account = Account(call.own_key, call.base_url, call.bearer, call.credential, headers, call.record.lane)
     return call.record.workflow, account, call.target.partition("?")[2]
 

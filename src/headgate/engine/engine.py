@@ -16,6 +16,7 @@ from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
 from headgate.core.error_words import ApiErrorText
 from headgate.core.estimate import Estimator, Habit
+from headgate.core.fallback import REFUSAL
 from headgate.core.memo import Memo
 from headgate.core.prefix_lint import PrefixLint
 from headgate.core.price import PriceBook
@@ -180,6 +181,7 @@ class Engine:
             habit_of,
             clock,
             place=prompt_cache.place,
+            falls_back=[name for name, policy in policies.items() if policy.steps_for(REFUSAL)],
         )
 
         def can_slow(to: str) -> bool:
