@@ -218,7 +218,7 @@ class Reason(StrEnum):
     KEEP_ALIVE = "keep_alive"
     """Headgate made it itself: it has the API read a prompt that would be dropped from the cache, and answer nothing.
 
-    Nothing.  `prompt_cache.keep_alive = false` does without."""
+    Nothing.  It does so only with `prompt_cache.keep_alive = true`."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 

@@ -289,9 +289,11 @@ class PromptCacheConfig:
     mode: Literal["auto", "off"] = "auto"
     """With `auto`, prompts are marked for the cache where what was seen of calls like them says that it pays; a request
     that has markers of its own, or comes from Claude Code, is never touched."""
-    keep_alive: bool = True
+    keep_alive: bool = False
     """Whether a prompt that Headgate marked is asked once more, for no answer, shortly before it would be dropped: only
-    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`."""
+    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`.  It is
+    worth it where long prompts come again after six to nine minutes; elsewhere it saves next to nothing and adds
+    requests when there are most."""
 
 
 @dataclass(frozen=True, kw_only=True)

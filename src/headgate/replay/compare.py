@@ -80,7 +80,6 @@ def _setup(plant: Plant, side: str, seed: int, latency: Any) -> Setup:
         latency=latency,
         marked=False,
         places_markers=True,
-        keeps_alive=False,  # it saves next to nothing here, and every time is one request more
         workflows=workflows_of(plant.tools),
         batches=TYPICAL_BATCHES,
         length_inside=True,
