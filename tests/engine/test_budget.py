@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,8 @@ DOLLAR = 10**12
 START = datetime.fromisoformat("2026-11-25T22:59:00+00:00")
 OUTPUT = 100
 """Tokens of every answer here."""
+OTHER = "claude-haiku-5-5"
+ALL: dict[str, dict[str, Any]] = {"all": {"usd": "100"}}
 
 
 def sim(output_tokens: int = OUTPUT, **others: Any) -> SimSettings:
@@ -682,3 +685,56 @@ def test_who_waits_longer_than_its_lane_allows_is_refused():
         await slow
 
     play(scene, sim=SIM, config=budgets(all={"usd": "0.016", "mode": "strict"}))
+
+
+@pytest.mark.parametrize("first_covered", [True, False])
+def test_inv_01_a_model_that_is_fallen_back_to_is_held_in_its_budget(first_covered: bool):
+    """Also where no budget covers the model that was asked first."""
+    cues = (Cue(do=("error=529",), model=MODEL),)
+    config = budgets(other={"usd": "0.000001", "mode": "strict", "model": OTHER}, **ALL if first_covered else {})
+    config = replace(config, workflows={"test": WorkflowConfig(fallbacks=(f"model:{OTHER}",))})
+
+    async def scene(world: World) -> None:
+        answer = await world.ask()
+
+        assert not answer.ok
+        assert {attempt.model_answered for attempt in world.ledger.attempts} == {None}
+        assert spent(world, "other") == 0
+
+    play(
+        scene,
+        sim=SIM,
+        config=config,
+        retry=RetryConfig(max_attempts=1),
+        scenario=Scenario(name="", about="", phases=(Phase(cues=cues),)),
+    )
+
+
+def test_a_model_that_is_fallen_back_to_is_charged_to_its_budget_alone():
+    cues = (Cue(do=("error=529",), model=MODEL),)
+    config = budgets(other={"usd": "1.00", "model": OTHER}, first={"usd": "1.00", "model": MODEL})
+    config = replace(config, workflows={"test": WorkflowConfig(fallbacks=(f"model:{OTHER}",))})
+
+    async def scene(world: World) -> None:
+        answer = await world.ask()
+
+        assert (spent(world, "other"), spent(world, "first")) == (answer.record.cost_pico, 0)
+
+    play(
+        scene,
+        sim=SIM,
+        config=config,
+        retry=RetryConfig(max_attempts=1),
+        scenario=Scenario(name="", about="", phases=(Phase(cues=cues),)),
+    )
+
+
+def test_inv_01_a_budget_for_one_call_counts_its_attempts_together():
+    """The first was lost on the way and may have cost all that it could; there is nothing left for another."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask("lost", max_tokens=1_000)
+
+        assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
+
+    play(scene, sim=SIM, config=budgets(one={"usd": "0.016", "window": "call", "mode": "strict"}))

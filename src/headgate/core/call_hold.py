@@ -102,3 +102,8 @@ class CallHold:
             for account in accounts:
                 costs[account] = costs.get(account, 0) + size.charge(attempt, strict=account.budget.strict)
         return costs
+
+    def cost(self, attempts: Sequence[Attempt]) -> int:
+        """What attempts are charged in a budget that the call has for itself."""
+        sizes = (self.sizes.get(attempt.record.attempt, (self.size,))[0] for attempt in attempts)
+        return sum(size.charge(attempt, strict=self.strict) for size, attempt in zip(sizes, attempts, strict=True))

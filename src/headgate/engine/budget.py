@@ -43,6 +43,7 @@ LEAST_WAIT_S = 0.001
 """Less is an error of arithmetic."""
 LEAST_ANSWER = 256
 """Beside what is for thinking."""
+NOTHING = Size(0, 0, 0, 0, 0)
 
 
 class Budget:
@@ -79,9 +80,12 @@ class Budget:
         if (looking := budgets.look_for_changes()) is not None:
             await looking
         cover = budgets.cover(call.record)
-        if not cover.accounts and not cover.own:
+        if cover.accounts or cover.own:
+            size = self.size_of(call, cover)
+        elif budgets.by_model:
+            size = NOTHING  # but another model may be asked, which a budget covers
+        else:
             return await proceed(call)
-        size = self.size_of(call, cover)
         hold = take(size.wanted(cover.accounts)) if not cover.own else None
         held = call.held = CallHold(hold or Hold({}), call.record.model or "", call.body, size, cover.accounts)
         try:
@@ -184,10 +188,16 @@ class Budget:
     # -- or not at all ------------------------------------------------------------------------------------------
 
     async def obtain(
-        self, call: Call, hold: Hold, size: Size, cover: Cover, before: Mapping[Account, int] | None = None
+        self,
+        call: Call,
+        hold: Hold,
+        size: Size,
+        cover: Cover,
+        before: Mapping[Account, int] | None = None,
+        before_pico: int = 0,
     ) -> Size:
-        """Hold what an attempt wants, on top of what those `before` it were charged.  Lowers `max_tokens` where a
-        strict budget has too little left, waits for other calls to end, and gives up.
+        """Hold what an attempt wants, on top of what those before it were charged, in each account and in all.  Lowers
+        `max_tokens` where a strict budget has too little left, waits for other calls to end, and gives up.
 
         Returns:
             The size of the call as it is then.
@@ -196,7 +206,7 @@ class Budget:
             BudgetSpent: there is no room, and none came free in time.
         """
         for budget in cover.own:
-            size = self._within(call, size, budget)
+            size = self._within(call, size, budget, before_pico)
         while True:
             lowered = await self._wait_for(call, hold, size.wanted(cover.accounts, before), size)
             if lowered is None:
@@ -250,9 +260,9 @@ class Budget:
         call.record.reason = Reason.MAX_TOKENS_LOWERED
         return size.with_output(max_tokens)
 
-    def _within(self, call: Call, size: Size, budget: BudgetInForce) -> Size:
+    def _within(self, call: Call, size: Size, budget: BudgetInForce, before_pico: int) -> Size:
         """`size` inside a budget that every call has for itself."""
-        limit = budget.refuse_pico
+        limit = None if budget.refuse_pico is None else budget.refuse_pico - before_pico
         amount = size.most if budget.strict else size.expected
         if limit is None or amount <= limit:
             return size

@@ -49,13 +49,16 @@ class BudgetEach:
         another_body = held.strict and call.body is not held.body
         if len(call.attempts) > 1 or another_model or another_body:
             before = held.costs(call.attempts[:-1])
+            now = self._budgets.cover(call.record)
             if another_model:
-                accounts = held.in_same_windows(self._budgets.cover(call.record).accounts)
-            cover = Cover(tuple(accounts), NEVER_MS, any(account.budget.strict for account in accounts), own=())
-            if another_model or another_body:
+                accounts = held.in_same_windows(now.accounts)
+            budgets = [*(account.budget for account in accounts), *now.own]
+            cover = Cover(tuple(accounts), NEVER_MS, any(budget.strict for budget in budgets), now.own)
+            if budgets and (another_model or another_body):
                 size = self._budget.size_of(call, cover)
-            if not held.hold.raise_to(size.wanted(accounts, before)):
-                size = await self._budget.obtain(call, held.hold, size, cover, before)
+            if cover.own or not held.hold.raise_to(size.wanted(accounts, before)):
+                before_pico = held.cost(call.attempts[:-1])
+                size = await self._budget.obtain(call, held.hold, size, cover, before, before_pico)
             held.sizes[attempt.record.attempt] = size, accounts
         reply = await proceed(call)
         if reply.stream is not None and any(not account.budget.strict for account in accounts):

@@ -81,6 +81,11 @@ class Budgets:
         """Tell the store what is left to tell, and give back all grants."""
         await self.desk.close()
 
+    @property
+    def by_model(self) -> bool:
+        """Whether some budget covers a call by the model that it asks."""
+        return any(budget.by_model for budget in self.budgets.values())
+
     # -- which accounts -----------------------------------------------------------------------------------------
 
     def cover(self, record: CallRecord) -> Cover:
