@@ -369,6 +369,18 @@ def test_what_is_not_used_under_a_ceiling_comes_back():
     assert ours.free(0.0) == ours.capacity == (60.0, 30_000.0, 6_000.0)
 
 
+def test_b13_a_429_that_nothing_explains_slows_what_a_ceiling_allows_too():
+    """B13: and it comes back slowly."""
+    ours = backend(6_000, 450_000, 90_000, ceilings=(600, inf, inf))
+    answered(ours, 0.0)
+    limited(ours, 1.0)
+    after = ours.refill_per_s[0]
+    for second in range(2, 200):
+        ours.learn(told(), float(second))
+
+    assert 5 < after < 10 == ours.refill_per_s[0]
+
+
 @pytest.mark.parametrize(("depth_s", "itpm", "into"), [(5, 300_000, 8_000), (10, 400_000, 40_000)])
 def test_calls_under_a_ceiling_prove_no_more_depth_than_there_is(depth_s, itpm, into):
     """What headers tell is of the API's bucket, and so is what a call needs."""

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from headgate.core.breaker import Breaker, OutcomeKind
+from headgate.core.ceilings import Ceilings
 from headgate.core.concurrency import Concurrency
 from headgate.core.depth import Depth
 from headgate.core.depth_evidence import let_in_s, refused_at, told_s
@@ -91,20 +92,13 @@ class Backend:
         self.limiters[OUTPUT].overdraft = OUTPUT_OVERDRAFT
         self.plain: Limiter | None = None
         """A limit of input that counts cache reads too (claude-api.md §8.5); only the Rate Limits API tells of it."""
-        self.ceilings = [
-            (index, Limiter(limiter, Limit(limit.ceiling, "configured ceiling", now_s), now_s, patience_s=inf))
-            for index, (limiter, limit) in enumerate(zip(LIMITERS, limits, strict=True))
-            if limit.ceiling < inf
-        ]
-        """Buckets of our own, `burst_s` deep: they bound the rate, and the API's how much of that goes at once."""
-        for _, ceiling in self.ceilings:
-            ceiling.room = max(1.0, ceiling.limit.per_minute / 60 * burst_s)
-        self.binding = list(self.limiters)
+        self.binding = self.limiters
         """For each limiter what binds us: the API's bucket, or the ceiling below it."""
         self.learn_at_s = -inf
         """Headers of answers before that say nothing new."""
         self.commitment: tuple[Reading, Reading] | None = None
         """What was told last of a Priority Tier commitment."""
+        self._ceilings = Ceilings(limits, burst_s, now_s) or None
         self._held: dict[Holder, _Hold] = {}
         self._output = OutputLeft(self.limiters[OUTPUT], self._held)
         self._doubt = InputDoubt()
@@ -159,8 +153,8 @@ class Backend:
                 wait = limiter.wait_s(need, now_s, headroom)
                 if wait > longest:
                     longest = wait
-        for index, ceiling in self.ceilings:
-            wait = ceiling.wait_s(needs[index], now_s, headroom)
+        if self._ceilings is not None:
+            wait = self._ceilings.wait_s(needs, now_s, headroom)
             if wait > longest:
                 longest = wait
         if self.plain is not None:
@@ -210,8 +204,10 @@ class Backend:
         inputs.take(input_tokens, now_s)
         outputs.take(needs[OUTPUT], now_s)
         inputs.note_need(input_tokens * (inputs.caution if inputs.caution > 1.5 else 1.5), now_s)
-        for index, ceiling in self.ceilings:
-            ceiling.take(needs[index], now_s)
+        ceilings_full: Sequence[int] = ()
+        if self._ceilings is not None:
+            self._ceilings.take(needs, now_s)
+            ceilings_full = self._ceilings.times_full()
         if self.plain is not None:
             self.plain.take(ticket.prompt_tokens, now_s)
         breaker = self.breaker
@@ -225,7 +221,7 @@ class Backend:
             input_tokens,
             input_before,
             output_before,
-            tuple([ceiling.times_full for _, ceiling in self.ceilings]) if self.ceilings else (),
+            ceilings_full,
         )
         self._output.emission.sent()
 
@@ -267,8 +263,8 @@ class Backend:
         """Permits were used that nobody had taken here."""
         for limiter, amount in zip(self.limiters, used, strict=True):
             limiter.take(amount, now_s)
-        for index, ceiling in self.ceilings:
-            ceiling.take(used[index], now_s)
+        if self._ceilings is not None:
+            self._ceilings.take(used, now_s)
 
     def _sure(self, hold: _Hold, input_tokens: float, now_s: float) -> None:
         """What a call's input is has been said; 0 if it was not let in."""
@@ -287,10 +283,8 @@ class Backend:
         if more:
             self.limiters[index].correct(more, hold.times_full[index], now_s)
             hold.charged[index] = total
-            if self.ceilings:
-                for (of, ceiling), times_full in zip(self.ceilings, hold.ceilings_full, strict=True):
-                    if of == index:
-                        ceiling.correct(more, times_full, now_s)
+            if self._ceilings is not None:
+                self._ceilings.correct(index, more, hold.ceilings_full, now_s)
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -369,6 +363,8 @@ class Backend:
             if news:
                 for limiter in self.limiters:
                     limiter.slow(max(LEAST_SHARE, limiter.pace * SLOWER), now_s)
+                if self._ceilings is not None:
+                    self._ceilings.keep_pace(self.limiters, now_s)
                 self._shy = True
             elif self.depth.retract():
                 self._widen()
@@ -400,6 +396,8 @@ class Backend:
             limiter.trust = min(1.0, limiter.trust + seconds * BOLDER_PER_S)
             if limiter.pace < 1.0 or limiter.trust < 1.0:
                 self._shy = True
+        if self._ceilings is not None:
+            self._ceilings.keep_pace(self.limiters, now_s)
         self._widen()
 
     def _forget_others(self, now_s: float) -> None:
@@ -424,10 +422,8 @@ class Backend:
             limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
             limiter.most = max(1.0, per_s * self.depth.most_s)
             limiter.step = LEAST_STEP[index] if exploring else 0.0
-            self.binding[index] = limiter
-        for index, ceiling in self.ceilings:
-            if self.limiters[index].limit.capped:
-                self.binding[index] = ceiling
+        if self._ceilings is not None:
+            self.binding = self._ceilings.binding(self.limiters)
         self.ramp.limit_per_minute = self.limiters[INPUT].limit.per_minute
         if self.plain is not None:
             self.plain.room = max(1.0, self.plain.limit.per_minute / 60 * allowed_s)
@@ -457,7 +453,7 @@ class _Hold(msgspec.Struct, eq=False):
     """0 once it is known."""
     input_before: float
     output_before: float
-    ceilings_full: tuple[int, ...]
+    ceilings_full: Sequence[int]
     begun_s: float | None = None
     """When its first byte came, once that is known."""
     written: float = 0.0
