@@ -417,6 +417,14 @@ def test_b16_sixty_a_minute_may_be_one_a_second():
     assert account.ended_s <= 305
 
 
+def test_to_see_again_what_was_too_much_half_an_hour_ago_costs_one_429():
+    """One call goes to see, and those behind it wait for what it learns."""
+    account = Account(depth_s=1, limits=(10_000, 60_000, 90_000), transit_s=0.2)
+    account.play(backend(*account.limits), backlog(6_600, 300, 5, error=0.1))
+
+    assert sum(at > 1_700 for at in account.refused) == 1
+
+
 @pytest.mark.parametrize("depth_s", [10, 60])
 def test_b12_without_headers_our_own_books_do(depth_s):
     """B12: the depth is learned by 429s alone, from what is believed to be missing."""

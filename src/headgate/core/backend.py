@@ -40,6 +40,8 @@ BOLDER_PER_S = 1 / 3000
 depth is known takes as much of the room of the limiter that it came from, and seven minutes: room costs nothing."""
 LEAST_STEP = (2.0, 1_500.0, 3_000.0)
 """Into the unknown, or one call where that is more.  What is less does not always show in headers, which round."""
+SECOND_LOOK = 1.0
+"""The same where it has been too much before: one call, so that it costs one 429 if it still is."""
 OUTPUT_OVERDRAFT = 0.8
 """The API lets a call in while any output is left.  What is reserved keeps debts short, but where buckets are shallow
 one that is full while somebody waits is a loss: so much of it may be missing, however much the next call will write."""
@@ -416,12 +418,12 @@ class Backend:
 
     def _widen(self) -> None:
         """Give every limiter the room that the depth allows."""
-        allowed_s, exploring = self.depth.allowed_s, self.depth.exploring
+        allowed_s, exploring, doubting = self.depth.allowed_s, self.depth.exploring, self.depth.doubting
         for index, limiter in enumerate(self.limiters):
             per_s = limiter.limit.upstream / 60
             limiter.room = max(1.0, per_s * allowed_s * limiter.trust)
             limiter.most = max(1.0, per_s * self.depth.most_s)
-            limiter.step = LEAST_STEP[index] if exploring else 0.0
+            limiter.step = (SECOND_LOOK if doubting else LEAST_STEP[index]) if exploring else 0.0
         if self._ceilings is not None:
             self.binding = self._ceilings.binding(self.limiters)
         self.ramp.limit_per_minute = self.limiters[INPUT].limit.per_minute

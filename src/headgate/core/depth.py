@@ -56,6 +56,11 @@ class Depth:
         """Whether a step beyond `allowed_s` may be tried."""
         return self.bound_s == inf and self.proven_s < self.most_s
 
+    @property
+    def doubting(self) -> bool:
+        """Whether that is to see again what was too much before: most likely it still is."""
+        return self._doubted_s < inf
+
     def prove(self, seconds: float, *, surely: bool) -> bool:
         """A call was let in with so much missing, its own need included.  Returns whether that is news.
 
