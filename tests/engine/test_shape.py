@@ -492,10 +492,13 @@ def test_a_budget_past_its_threshold_slows_calls(slow, lane, model):
     [
         policy(model="claude-nobody"),
         policy(rules=(ModelRule(model="claude-nobody"),)),
+        policy(models=("claude-sonnet-5-5", "claude-nobody")),
         Config(budgets={"day": BudgetConfig(usd="1", slow="model:claude-nobody")}),
+        Config(budgets={"day": BudgetConfig(usd="1", model="claude-nobody")}),
     ],
 )
 def test_a_model_without_a_price_is_told_at_the_start(config):
+    """A budget for a model that is misspelt would hold nothing, and nobody would notice."""
     with pytest.raises(ConfigError, match="claude-nobody"):
         shape_policies(config, load_prices(None), EPOCH.date())
 

@@ -225,7 +225,7 @@ def shape_policies(config: Config, prices: PriceBook, day: date) -> dict[str, Sh
     """By workflow, of those that have one.
 
     Raises:
-        ConfigError: a model that is to be asked has no price.
+        ConfigError: a model that is named, here or in a budget, has no price.
     """
 
     def check(place: str, model: str | None) -> None:
@@ -238,12 +238,15 @@ def shape_policies(config: Config, prices: PriceBook, day: date) -> dict[str, Sh
     policies: dict[str, ShapePolicy] = {}
     for name, workflow in config.workflows.items():
         check(f"workflows.{name}.model", workflow.model)
+        for model in workflow.models:
+            check(f"workflows.{name}.models", model)
         for number, rule in enumerate(workflow.rules):
             check(f"workflows.{name}.rules[{number}].model", rule.model)
         policy = _policy_of(workflow)
         if policy != NOTHING:
             policies[name] = policy
     for name, budget in config.budgets.items():
+        check(f"budgets.{name}.model", budget.model)
         kind, _, target = (budget.slow or "").partition(":")
         check(f"budgets.{name}.slow", target if kind == "model" else None)
     return policies
