@@ -124,6 +124,9 @@ class MessageFacts(msgspec.Struct, eq=False):
     compacted: bool = False
     """It holds a summary, which is a pass of its own."""
     usage: Usage | None = None
+    cache_miss: tuple[str, int] | None = None
+    """Where the API was asked to say it: what changed since an earlier answer, and how many tokens were therefore not
+    read from the cache (§9.9)."""
 
     def hops(self, requested: str) -> list[Hop]:
         """What each model used, in the order they ran: several where a server-side fallback handed over (§5.2).  A pass

@@ -19,7 +19,7 @@ def linted(cli, monkeypatch: pytest.MonkeyPatch):
     """What `cache lint` says when the gateway has found this."""
 
     def ask(*findings: dict[str, Any]) -> Any:
-        monkeypatch.setattr("headgate.http_get.get_json", lambda *_, **__: {"findings": list(findings)})
+        monkeypatch.setattr("headgate.http_get.get_json", lambda *_, **__: {"findings": list(findings), "misses": []})
         return cli("cache", "lint")
 
     return ask

@@ -31,13 +31,15 @@ def lint(
     """Name what changes in prompts that could be cached.
 
     Asks the running gateway, which compares the tools and the system prompt of each workflow's calls: a time, an id, a
-    counter, keys in another order.  It never shows the text itself.  Exit 1 if anything is found.
+    counter, keys in another order; and what the API's own cache diagnostics said (prompt_cache.diagnostics).  It never
+    shows the text itself.  Exit 1 if anything is found.
     """
     facts = ask_gateway("/api/cache", config, admin)
     if json:
         print_json(facts)
     else:
         _tell(facts["findings"])
+        _tell_misses(facts["misses"])
     if facts["findings"]:
         raise typer.Exit(1)
 
@@ -122,3 +124,10 @@ def _tell(findings: list[dict[str, Any]]) -> None:
     for one in findings:
         say(f"{one['workflow']}, {one['part']}: {one['advice']}")
     say_next("mend the template, and hold it to it with headgate.testing.assert_stable_prefix in its test")
+
+
+def _tell_misses(misses: list[dict[str, Any]]) -> None:
+    if misses:
+        print()
+        rows = [(one["workflow"], one["reason"], f"{one['calls']:,}", f"{one['lost_tokens']:,}") for one in misses]
+        print_table(("workflow", "the API says", "calls", "tokens not read"), rows, right=(2, 3))

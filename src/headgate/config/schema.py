@@ -294,6 +294,9 @@ class PromptCacheConfig:
     where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`.  It is
     worth it where long prompts come again after six to nine minutes; elsewhere it saves next to nothing and adds
     requests when there are most."""
+    diagnostics: bool = False
+    """Whether the API is asked to compare each call of a session with the one before and to say what changed, for
+    `headgate cache lint`.  It adds the field `diagnostics` to requests and to their answers."""
 
 
 @dataclass(frozen=True, kw_only=True)

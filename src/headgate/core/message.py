@@ -26,6 +26,7 @@ class _PlainMessage(msgspec.Struct):
     stop_reason: str | None = None
     stop_details: dict[str, Any] | None = None
     content: msgspec.Raw = msgspec.Raw(b"[]")
+    diagnostics: dict[str, Any] | None = None
 
 
 class _Message(msgspec.Struct):
@@ -36,6 +37,7 @@ class _Message(msgspec.Struct):
     stop_details: Any = None
     content: msgspec.Raw = msgspec.Raw(b"[]")
     usage: Any = None
+    diagnostics: Any = None
 
 
 _decode_plain = msgspec.json.Decoder(_PlainMessage).decode
@@ -67,6 +69,8 @@ def read_message(body: bytes) -> MessageFacts | None:
         content.endswith(b"}]") or _EMPTY.fullmatch(content) is None,
         usage=usage,
     )
+    if message.diagnostics is not None:
+        facts.cache_miss = _cache_miss(message.diagnostics)
     if b'"fallback"' in content:
         blocks = _decode(content)
         if isinstance(blocks, list):
@@ -152,6 +156,7 @@ class StreamFacts:
             facts.model = _text(message.get("model"))
             told = message.get("usage")
             facts.usage = read_usage(told) if isinstance(told, dict) else None
+            facts.cache_miss = _cache_miss(message.get("diagnostics"))
         elif name == b"message_delta":
             self.progressed = True
             event = _mapping(_decode(data))
@@ -204,6 +209,12 @@ def _note_fallback(facts: MessageFacts, block: Any) -> None:
     if block.get("type") == "fallback":
         declined = _text(_mapping(block.get("from")).get("model"))
         facts.fallback_triggers.append((declined, _text(_mapping(block.get("trigger")).get("category"))))
+
+
+def _cache_miss(diagnostics: Any) -> tuple[str, int] | None:
+    reason = _mapping(_mapping(diagnostics).get("cache_miss_reason"))
+    kind, tokens = reason.get("type"), reason.get("cache_missed_input_tokens")
+    return (kind, tokens if isinstance(tokens, int) else 0) if isinstance(kind, str) else None
 
 
 def _category(details: Any) -> str | None:

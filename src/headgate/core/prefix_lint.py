@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from headgate.core.volatile import ADVICE, Change, Volatile, change_between, parts_of
 
-__all__ = ["Finding", "PrefixLint"]
+__all__ = ["API_REASONS", "Finding", "Miss", "PrefixLint"]
 
 CALLS = 20
 """So many of a workflow's last calls are judged."""
@@ -77,11 +77,40 @@ class _Workflow:
         """So many more are read whole, since one of them had something new."""
 
 
+class Miss(NamedTuple):
+    """What the API itself says of a workflow's misses (§9.9)."""
+
+    workflow: str
+    reason: str
+    """One of `API_REASONS`."""
+    calls: int
+    lost_tokens: int
+    """Estimated by the API: not read from the cache, over all those calls."""
+
+
+API_REASONS = ("model_changed", "system_changed", "tools_changed", "messages_changed")
+
+
 class PrefixLint:
     """What was seen of each workflow's calls."""
 
     def __init__(self) -> None:
         self._workflows: OrderedDict[str, _Workflow] = OrderedDict()
+        self._misses: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+
+    def observe_miss(self, workflow: str, reason: str, tokens: int) -> None:
+        """The API says why a call of `workflow` did not read so many tokens from the cache.  What names no change of
+        the prompt is no news."""
+        if reason in API_REASONS:
+            calls, lost = self._misses.pop((workflow, reason), (0, 0))
+            self._misses[workflow, reason] = calls + 1, lost + tokens
+            if len(self._misses) > WORKFLOWS:
+                self._misses.popitem(last=False)
+
+    def misses(self) -> list[Miss]:
+        """What the API has said since the start, the costliest first."""
+        told = [Miss(*key, *sums) for key, sums in self._misses.items()]
+        return sorted(told, key=lambda miss: -miss.lost_tokens)
 
     def observe(self, workflow: str, document: dict[str, Any], size: int) -> None:
         """A call of `workflow` asks for `document`, of `size` bytes."""

@@ -10,7 +10,8 @@ __all__ = ["cache_of"]
 
 
 def cache_of(engine: Engine) -> dict[str, Any]:
-    """What breaks prompts, the costliest first.  Nothing of a prompt's words is in it."""
+    """What breaks prompts, by our own comparison and by the API's diagnostics, the costliest first.  Nothing of a
+    prompt's words is in it."""
     return {
         "findings": [
             {
@@ -25,5 +26,6 @@ def cache_of(engine: Engine) -> dict[str, Any]:
                 "advice": finding.advice,
             }
             for finding in engine.prefix_lint.findings()
-        ]
+        ],
+        "misses": [miss._asdict() for miss in engine.prefix_lint.misses()],
     }
