@@ -142,6 +142,7 @@ def test_unset_brings_back_the_settings_and_takes_nothing_out_of_the_audit(budge
         (("all", "--mode", "strict", "--refuse-at", "0"), "a strict budget must refuse"),
         (("all", "--warn-at", "80"), "must be a number from 0 to 1"),
         (("all", "--slow", "lane:fast"), "--slow must be lane:NAME or model:NAME; lanes are"),
+        (("all", "--slow", "model:claude-nobody"), "--slow: the model 'claude-nobody' has no price"),
     ],
 )
 def test_g10_what_a_budget_cannot_have_is_refused_with_what_to_write(budget, options: tuple[str, ...], said: str):

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,22 @@ class OpenBudgets:
             kind, _, target = slow.partition(":")
             if kind not in ("lane", "model") or not target or (kind == "lane" and target not in self.config.lanes):
                 raise HeadgateError(f"--slow must be lane:NAME or model:NAME; lanes are {', '.join(self.config.lanes)}")
+            if kind == "model":
+                self._check_price(target)
         more = [Change(0, name, setting, value, "", 0, "") for setting, value in settings.items()]
         try:
             return changed(self.configured[name], _shares(self.config, name), [*self.changes, *more])
         except ValueError as problem:
             raise HeadgateError(f"budget {name}: {problem}") from None
+
+    def _check_price(self, model: str) -> None:
+        """As the start does of the settings: else calls would not be slowed, and nobody would be told."""
+        from headgate.engine.engine import load_prices
+
+        if load_prices(self.config.prices.file).find(model, datetime.now(UTC).date()) is None:
+            raise HeadgateError(
+                f"--slow: the model {model!r} has no price; `headgate prices` lists those that have one"
+            )
 
 
 @contextmanager
