@@ -296,7 +296,8 @@ class PromptCacheConfig:
     requests when there are most."""
     diagnostics: bool = False
     """Whether the API is asked to compare each call of a session with the one before and to say what changed, for
-    `headgate cache lint`.  It adds the field `diagnostics` to requests and to their answers."""
+    `headgate cache lint`.  It adds the field `diagnostics` to requests and to their answers; not in workflows with
+    `join_max` or `memo`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -220,7 +220,11 @@ class Engine:
             None if quota.limits_nobody else quota,
             TellSpent(clock),
             Affinity(ledger, keyring, clock),
-            Lint(self.prefix_lint, ask=config.prompt_cache.diagnostics),
+            Lint(
+                self.prefix_lint,
+                ask=config.prompt_cache.diagnostics,
+                equal=frozenset(n for n, w in config.workflows.items() if w.join_max > 1 or w.memo),
+            ),
             None if shape.does_nothing else shape,
             answers if answers.workflows else None,
             None if prompt_cache.does_nothing else prompt_cache,

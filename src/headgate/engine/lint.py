@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Container, Coroutine
 from typing import Any
 
 from headgate.call import Call, Kind, Reply
@@ -24,11 +24,13 @@ class Lint:
 
     Args:
         ask: have the API compare each call of a session with the one before (claude-api.md §9.9).
+        equal: workflows whose requests are compared with each other, and so are left as they are.
     """
 
-    def __init__(self, lint: PrefixLint, *, ask: bool) -> None:
+    def __init__(self, lint: PrefixLint, *, ask: bool, equal: Container[str]) -> None:
         self._lint = lint
         self._ask = ask
+        self._equal = equal
         self._last: OrderedDict[tuple[str | None, ...], str] = OrderedDict()
         """The id of each session's last answer."""
 
@@ -39,10 +41,12 @@ class Lint:
         self._lint.observe(call.record.workflow, document, len(call.body))
         if "diagnostics" in document:
             return self._listen(call, None, proceed)
+        record = call.record
         if (
             self._ask
-            and call.record.session is not None
-            and not is_claude_code(call.record.workflow, call.headers, document)
+            and record.session is not None
+            and record.workflow not in self._equal
+            and not is_claude_code(record.workflow, call.headers, document)
         ):
             return self._listen(call, _session(call), proceed)
         return proceed(call)
