@@ -484,6 +484,23 @@ def test_a_budget_past_its_threshold_slows_calls(slow, lane, model):
     assert next(iter(noted(after).values()))["by"] == "budget"
 
 
+def test_a_budget_that_was_raised_elsewhere_slows_nobody_a_second_later():
+    """Nor the first call after it, however long nobody called."""
+
+    async def scene(world: World) -> tuple[Answer, Answer]:
+        await world.ask(text=TEXT)
+        slowed = await world.ask()
+        assert world.engine.budgets is not None
+        world.engine.budgets._store.change("day", "usd", "100", "another process", 0)
+        await world.engine.clock.sleep(2)
+        return slowed, await world.ask()
+
+    config = Config(budgets={"day": BudgetConfig(usd="0.01", window="day", slow_at=0.05, slow="lane:bulk")})
+    before, after = run(scene, config)
+
+    assert (before.record.lane, after.record.lane) == ("bulk", "standard")
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 

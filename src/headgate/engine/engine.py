@@ -206,7 +206,7 @@ class Engine:
             shape_policies(config, prices, utc_day(clock.unix_ms())),
             catalog,
             estimator,
-            slowdown=self.budgets.slowdown if self.budgets is not None else None,
+            budgets=self.budgets,
             count=oracle.tokens_of if config.estimates.count_from_tokens else None,
         )
         guard = Guard(prices, unknown_model=config.prices.unknown_model)

@@ -17,6 +17,7 @@ from headgate.core.history import Cut, cut_history, sizes_of, up_to_turn
 from headgate.core.price import PriceBook
 from headgate.core.shape import Decision, ShapePolicy, Task, decide, with_effort
 from headgate.core.untouchable import is_claude_code
+from headgate.engine.budgets import Budgets
 from headgate.engine.filter import Proceed
 from headgate.engine.not_admitted import MOST_BYTES_PER_TOKEN
 from headgate.errors import BadRequest, ConfigError
@@ -44,31 +45,41 @@ class Shape:
         catalog: Catalog,
         estimator: Estimator,
         *,
-        slowdown: Callable[[Call], str | None] | None = None,
+        budgets: Budgets | None = None,
         count: Callable[[Call], Awaitable[int | None]] | None = None,
     ) -> None:
         """
         Args:
             policies: by workflow.
-            slowdown: what a budget that is nearly spent wants done with a call: `lane:NAME` or `model:NAME`.
+            budgets: those that are nearly spent may want a call slowed.
             count: has the API count the input tokens of a call.
         """
         self._policies = policies
         self._catalog = catalog
         self._estimator = estimator
-        self._slowdown = slowdown
+        self._budgets = budgets
         self._count = count
 
     @property
     def does_nothing(self) -> bool:
         """Whether there is neither a policy nor a budget."""
-        return not self._policies and self._slowdown is None
+        return not self._policies and self._budgets is None
 
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         if call.kind is not Kind.MESSAGES:
             return proceed(call)
+        looking = self._budgets.look_for_changes() if self._budgets is not None else None
+        if looking is not None:
+            return self._when_known(looking, call, proceed)
+        return self._go_on(call, proceed)
+
+    async def _when_known(self, looking: Awaitable[None], call: Call, proceed: Proceed) -> Reply:
+        await looking
+        return await self._go_on(call, proceed)
+
+    def _go_on(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         policy = self._policies.get(call.record.workflow)
-        slow = self._slowdown(call) if self._slowdown is not None else None
+        slow = self._budgets.slowdown(call) if self._budgets is not None else None
         if policy is None and slow is None:
             return proceed(call)
         policy = policy or NOTHING
