@@ -177,6 +177,18 @@ def test_a_preview_says_what_would_have_been_refused(budget, tmp_path: Path):
     assert budget("--json").json[0]["cap_usd"] == "100.000000000000", "nothing is changed"
 
 
+def test_a_preview_says_how_many_calls_were_refused_and_have_no_cost(budget, tmp_path: Path):
+    """Or else a budget that refuses half of all calls would seem to be ample."""
+    ago = now_ms() - HOUR_MS // 2
+    refused = {"attempts": 0, "reason": "budget", "cost_pico": 0}
+    spent(tmp_path / "ledger.db", {"started_ms": ago, "cost_pico": PICO}, {"started_ms": ago, **refused})
+
+    run = budget("preview", "all")
+
+    assert "not among them: 1 that a budget refused then" in run.err
+    assert budget("preview", "all", "--json").json["refused_then"] == 1
+
+
 def test_a_preview_knows_what_was_spent_before_in_the_same_window(budget, tmp_path: Path):
     """The month's budget of a user who had spent it before this hour would have refused every call of the hour."""
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

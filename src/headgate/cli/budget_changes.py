@@ -107,7 +107,7 @@ def preview(
     One after the other, each at its real cost, in a window that began when it really did.  Nothing is changed.
     """
     from headgate.engine.engine import load_catalog
-    from headgate.stores.sqlite.spending import past_calls
+    from headgate.stores.sqlite.spending import past_calls, refused_calls
 
     with opened(config) as budgets:
         tried = budgets.tried(name, _told(usd, mode, warn_at, slow_at, slow, refuse_at))
@@ -117,11 +117,14 @@ def preview(
     start_ms = tried.calendar.span(since_ms).start_ms if tried.calendar is not None else since_ms
     calls = list(past_calls(path, start_ms, lambda model: catalog.model(model).id))
     found = _of_the_last(tried, calls, since_ms)
+    refused_then = sum(
+        tried.covers(who) for who in refused_calls(path, since_ms, lambda model: catalog.model(model).id)
+    )
     if json:
         print_json({
             "budget": name, "last": last.value, "calls": sum(call.started_ms >= since_ms for call in calls),
             "covered": found.covered, "refused": found.refused, "slowed": found.slowed,
-            "spent_usd": usd_text(found.spent_pico),
+            "spent_usd": usd_text(found.spent_pico), "refused_then": refused_then,
         })  # fmt: skip
         return
     print(f"{name}, {_in_words(tried)}, over the last {last.value}:")
@@ -133,6 +136,8 @@ def preview(
             f"would have refused {refused:.0%} and slowed {slowed:.0%} of {found.covered:,} calls, and let "
             f"{money(dollars(found.spent_pico))} be spent"
         )
+    if refused_then:
+        say(f"not among them: {refused_then:,} that a budget refused then; nobody knows what they would have cost")
     say_next(f"headgate budget set {name} ..., with the same options")
 
 

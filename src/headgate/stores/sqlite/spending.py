@@ -10,12 +10,16 @@ from typing import NamedTuple
 from headgate.core.budget import PastCall, Who
 from headgate.stores.sqlite.ledger import explained, open_reader
 
-__all__ = ["Hour", "hours", "known_since_ms", "past_calls"]
+__all__ = ["Hour", "hours", "known_since_ms", "past_calls", "refused_calls"]
 
 # A call without a known cost counts with the expected; one that was never sent has cost nothing.
 _PAST = """
     SELECT started_ms, ifnull(cost_pico, 0) + unconfirmed_pico, team, caller_key, user, session, workflow, model, tags
     FROM calls WHERE started_ms >= ? AND attempts > 0 ORDER BY call_id
+"""
+_REFUSED = """
+    SELECT team, caller_key, user, session, workflow, model, tags
+    FROM calls WHERE started_ms >= ? AND attempts = 0 AND reason = 'budget'
 """
 _COLUMNS = {"team": "team", "caller_key": "caller_key", "user": "user", "workflow": "workflow", "model": "model",
             "tag": "tags"}  # fmt: skip
@@ -50,6 +54,17 @@ def past_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) ->
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         for started_ms, pico, *who in db.execute(_PAST, (since_ms,)):
             yield PastCall(started_ms, _who(who, same_model), pico)
+
+
+def refused_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[Who]:
+    """On whose behalf calls were made since then that a budget refused.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        for who in db.execute(_REFUSED, (since_ms,)):
+            yield _who([*who], same_model)
 
 
 def hours(ledger: Path, since_ms: int, scopes: Collection[str], same_model: Callable[[str], str] = str) -> list[Hour]:
