@@ -42,6 +42,7 @@ _THINKING = ("thinking", "redacted_thinking")
 ATTRIBUTION = "x-anthropic-billing-header:"
 
 _encode = msgspec.json.Encoder().encode
+_new = tuple.__new__
 
 
 class Border(NamedTuple):
@@ -84,16 +85,17 @@ def prefixes_of(
     """
     if b'"cache_control"' not in body:
         return ()
-    prompt = _read(document)
-    marks = _marks(prompt.rows, document.get("cache_control"))
+    rows, salts = _read(document)
+    marks = _marks(rows, document.get("cache_control"))
     if not 0 < len(marks) <= MOST_MARKERS:
         return ()
-    return prefixes_at(_borders(prompt), marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
+    borders = _borders(document, rows, salts)
+    return prefixes_at(borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
 
 
 def borders_of(document: dict[str, Any]) -> list[Border]:
     """Every block's end, with or without a marker, the first one first."""
-    return _borders(_read(document))
+    return _borders(document, *_read(document))
 
 
 def prefixes_at(
@@ -105,9 +107,10 @@ def prefixes_at(
     for mark in sorted(marks):
         ttl_s = marks[mark]
         for at in range(max(begin, mark - LOOK_BACK + 1), mark + 1):
-            tokens = borders[at].size * tokens_per_byte
+            border = borders[at]
+            tokens = border[1] * tokens_per_byte
             if tokens >= least_tokens:
-                found.append(Prefix(borders[at].digest, tokens, ttl_s, at == mark))
+                found.append(Prefix(border[0], tokens, ttl_s, at == mark))
         begin = mark + 1
     return tuple(found)
 
@@ -117,37 +120,35 @@ _Row = tuple[bytes, Any, Part | None, int, int]
 hundreds."""
 
 
-class _Read(NamedTuple):
+_Salts = dict[int, bytes]
+"""Settings on which all depends from a row on."""
+
+
+def _read(document: dict[str, Any]) -> tuple[list[_Row], _Salts]:
     """A prompt as the cache sees it."""
-
-    rows: list[_Row]
-    salts: dict[int, bytes]
-    """Settings on which all depends from a row on."""
-    scope: tuple[str, bool]
-
-
-def _read(document: dict[str, Any]) -> _Read:
+    get = document.get
     rows: list[_Row] = []
-    tools = document.get("tools")
-    searches = _add_tools(rows, tools) if tools else []
+    tools, system, config = get("tools"), get("system"), get("output_config")
+    searches = _add_tools(rows, tools) if tools else None
     system_at = len(rows)
-    _add_system(rows, document.get("system"))
-    config = document.get("output_config")
+    if isinstance(system, str):
+        rows.append((b"s", system, "system", 0, 0))
+    elif isinstance(system, list) and system:
+        _add_system(rows, system)
     config = config if isinstance(config, dict) else _NOTHING
     if config and config.get("format"):  # the model is told of it in a prompt of its own (§12)
         rows.append((b"f", config["format"], None, 0, 0))
     messages_at = len(rows)
-    _add_turns(rows, document.get("messages"))
-    images, citations = _kinds_of(rows[messages_at:])
-    salts = {system_at: _salt(searches, citations)}
-    salts[messages_at] = salts.get(messages_at, b"") + _salt(
-        document.get("tool_choice"), _thinking(document.get("thinking")), config.get("effort"), images
-    )
-    return _Read(rows, salts, (str(document.get("model")), document.get("speed") == "fast"))
-
-
-def _salt(*settings: Any) -> bytes:
-    return _encode(settings) if any(settings) else b""
+    images = citations = False
+    if _add_turns(rows, get("messages")):
+        images, citations = _kinds_of(rows[messages_at:])
+    salts: _Salts = {}
+    if searches or citations:
+        salts[system_at] = _encode((searches or [], citations))
+    choice, thinking, effort = get("tool_choice"), _thinking(get("thinking")), config.get("effort")
+    if choice or thinking or effort or images:
+        salts[messages_at] = salts.get(messages_at, b"") + _encode((choice, thinking, effort, images))
+    return rows, salts
 
 
 def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:
@@ -164,22 +165,23 @@ def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:
     return [_unmarked(tool) for _, tool, *_ in searches]
 
 
-def _add_system(rows: list[_Row], system: Any) -> None:
+def _add_system(rows: list[_Row], system: list[Any]) -> None:
     """Without the attribution block of Claude Code, which the API takes out (§16)."""
-    if isinstance(system, str):
-        rows.append((b"s", system, "system", 0, 0))
-    elif isinstance(system, list) and system:
-        first = system[0].get("text") if isinstance(system[0], dict) else None
-        attributed = isinstance(first, str) and first.startswith(ATTRIBUTION) and "\n" not in first
-        rows += [(b"s", block, "system", at, 0) for at, block in enumerate(system) if at or not attributed]
+    first = system[0].get("text") if isinstance(system[0], dict) else None
+    attributed = isinstance(first, str) and first.startswith(ATTRIBUTION) and "\n" not in first
+    for at, block in enumerate(system):
+        if at or not attributed:
+            rows.append((b"s", block, "system", at, 0))
 
 
-def _add_turns(rows: list[_Row], messages: Any) -> None:
+def _add_turns(rows: list[_Row], messages: Any) -> bool:
+    """Returns whether there are others among them than strings."""
+    blocks = False
     for at, message in enumerate(messages if isinstance(messages, list) else ()):
         if not isinstance(message, dict):
             continue
         role = message.get("role")
-        tag = _ROLE_TAGS.get(str(role), b"?")
+        tag = _ROLE_TAGS.get(role, b"?") if isinstance(role, str) else b"?"
         config = message.get("output_config")
         if config:  # of a system turn: what comes after it is cached apart
             tag += _encode(config)
@@ -188,7 +190,9 @@ def _add_turns(rows: list[_Row], messages: Any) -> None:
         if isinstance(content, str):
             rows.append((tag, content, part, at, 0))
         elif isinstance(content, list):
+            blocks = True
             rows += [(tag, block, part, at, number) for number, block in enumerate(content)]
+    return blocks
 
 
 def _marks(rows: list[_Row], automatic: Any) -> dict[int, float]:
@@ -222,19 +226,20 @@ def _kinds_of(rows: list[_Row]) -> tuple[bool, bool]:
     return images, citations
 
 
-def _borders(prompt: _Read) -> list[Border]:
-    salts = prompt.salts
-    digest = hash(prompt.scope)
-    size = TOOLS_BYTES if prompt.rows and prompt.rows[0][0] in (b"t", b"w") else 0
+def _borders(document: dict[str, Any], rows: list[_Row], salts: _Salts) -> list[Border]:
+    digest = hash((str(document.get("model")), document.get("speed") == "fast"))
+    size = TOOLS_BYTES if rows and rows[0][0] in (b"t", b"w") else 0
     borders: list[Border] = []
-    for index, (tag, block, part, at, in_message) in enumerate(prompt.rows):
+    for index, (tag, block, part, at, in_message) in enumerate(rows):
         content, weight = _content(block)
-        if index in salts:
+        if salts and index in salts:
             digest = hash((digest, salts[index]))
         if tag != b"w":
             digest = hash((digest, tag, content))
         size += weight + MESSAGE_BYTES
-        borders.append(Border(digest, size, part if part and _takes_marker(block) else None, at, in_message))
+        if part is not None and not (content if content.__class__ is str else _takes_marker(block)):
+            part = None
+        borders.append(_new(Border, (digest, size, part, at, in_message)))
     return borders
 
 

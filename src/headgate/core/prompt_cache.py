@@ -86,13 +86,15 @@ class Planner:
         plan = Plan(terms)
         if not borders:
             return plan
-        total = borders[-1].size
+        total = borders[-1][1]
         self.stakes.prompt(total * tokens_per_byte * terms.input, now_s)
         least_size = terms.least_tokens / tokens_per_byte
+        if total < least_size:
+            return plan
         places = [border for border in borders if border[1] >= least_size and border[2]]
         if places:
             known = self._known(places)
-            growth = growth_of(total - places[len(known) - 1].size if known else total)
+            growth = growth_of(total - places[len(known) - 1][1] if known else total)
             if known and self._as_usual(plan, places, known, growth, now_s):
                 return plan
             self._reuse.pass_time(now_s)
@@ -132,14 +134,17 @@ class Planner:
                 return False
         for at, ttl in habit.markers:
             node = known[at]
-            node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])
+            until_s = now_s + TTL_S[node.ttl]
+            if node.until_s < until_s:
+                node.until_s = until_s
             plan.markers.append((places[at], ttl))
             plan.to_read.append(node)
         if fresh:
             nodes = self._nodes
             for border in places[len(known) :]:
-                nodes[border.digest] = Node(None, now_s)
-            self._shrink()
+                nodes[border[0]] = Node(None, now_s)
+            if len(nodes) > self._kept:
+                self._shrink()
         return True
 
     # -- what is known ------------------------------------------------------------------------------------------

@@ -128,15 +128,15 @@ class Admit:
         record = attempt.record
         prefixes: tuple[Prefix, ...] = ()
         served: float | None = None
-        if call.document is not None and b'"cache_control"' in call.body:
+        document, placement = call.document, call.placement
+        placed = placement is not None and placement.marked is document
+        if document is not None and (placed or b'"cache_control"' in call.body):
             tokens_per_byte = habit.cached_tokens_per_byte
             least_tokens = self._catalog.model(call.record.model or "").min_cacheable_tokens
-            if call.placement is not None and call.placement.marked is call.document:
-                prefixes = call.placement.prefixes(tokens_per_byte, least_tokens)
+            if placement is not None and placed:
+                prefixes = placement.prefixes(tokens_per_byte, least_tokens)
             else:
-                prefixes = prefixes_of(
-                    call.document, call.body, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens
-                )
+                prefixes = prefixes_of(document, call.body, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
             served = attempt.served = gate.heat.served(prefixes, now_s)
         input_tokens, output_tokens = habit.expect(
             call.size, call.record.max_tokens, served=served, counted=call.counted_tokens

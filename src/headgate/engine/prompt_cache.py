@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Container, Coroutine, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock, utc_day
@@ -40,19 +40,23 @@ _KEPT_ELSEWHERE = frozenset(
 """Fields of requests whose prompt the API itself holds or changes, or that must stay as they were asked for."""
 
 
+class _Head(NamedTuple):
+    """How bodies that begin with the same bytes, and are marked there in the same way, are rewritten."""
+
+    body: bytes
+    """Up to the last marker."""
+    marked: bytes
+    markers: list[Marker]
+    plan: str
+    """As the ledger has it."""
+
+
 class Placement:
     """What was decided for one call."""
 
     __slots__ = ("_borders", "_plan", "_planner", "marked")
 
-    def __init__(
-        self,
-        planner: Planner,
-        plan: Plan,
-        borders: list[Border],
-        *,
-        marked: dict[str, Any],
-    ) -> None:
+    def __init__(self, planner: Planner, plan: Plan, borders: list[Border], marked: dict[str, Any]) -> None:
         self._planner = planner
         self._plan = plan
         self._borders = borders
@@ -61,9 +65,9 @@ class Placement:
 
     def prefixes(self, tokens_per_byte: float, least_tokens: float) -> tuple[Prefix, ...]:
         """As `prefixes_of` the marked document, which need not be read again."""
-        lives = {border.digest: TTL_S[ttl] for border, ttl in self._plan.markers}
-        marks = {at: lives[border.digest] for at, border in enumerate(self._borders) if border.digest in lives}
-        return prefixes_at(self._borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
+        borders = self._borders
+        marks = {borders.index(border): TTL_S[ttl] for border, ttl in self._plan.markers}
+        return prefixes_at(borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
 
     def settle(self, usage: Usage | None) -> None:
         """An attempt is over: with this usage, or without having begun to answer."""
@@ -116,7 +120,7 @@ class PromptCache:
         self._made_below = made_below
         self._keep_alive = keep_alive
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
-        self._heads: OrderedDict[tuple[tuple[int, Ttl], ...], tuple[bytes, bytes]] = OrderedDict()
+        self._heads: OrderedDict[tuple[tuple[int, Ttl], ...], _Head] = OrderedDict()
         self._terms: dict[tuple[str, int], Terms] = {}
         self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
 
@@ -150,26 +154,28 @@ class PromptCache:
             now_s=self._clock.now_s(),
         )
         if plan.markers:
-            markers = [Marker(border.part, border.at, border.block, ttl) for border, ttl in plan.markers if border.part]
-            marked = mark_document(document, markers)
-            call.rewrite(marked, self._with_markers(call.body, markers, plan))
-            call.record.cache_plan = ",".join([ttl for _, ttl in plan.markers])
-            call.placement = Placement(planner, plan, borders, marked=marked)
+            head = self._head_of(document, call.body, plan)
+            marked = mark_document(document, head.markers)
+            call.rewrite(marked, head.marked + call.body[len(head.body) :])
+            call.record.cache_plan = head.plan
+            call.placement = Placement(planner, plan, borders, marked)
             if plan.keep is not None and self._keep_alive is not None:
                 self._keep_alive.hold(planner, plan.keep, call)
 
-    def _with_markers(self, body: bytes, markers: list[Marker], plan: Plan) -> bytes:
-        """Many prompts begin with the same bytes and are marked there in the same way, so where is looked up once."""
-        key = tuple([(border.digest, ttl) for border, ttl in plan.markers])
+    def _head_of(self, document: dict[str, Any], body: bytes, plan: Plan) -> _Head:
+        """Many prompts begin with the same bytes and are marked there in the same way, so how is looked up once."""
+        key = tuple([(border[0], ttl) for border, ttl in plan.markers])
         head = self._heads.get(key)
-        if head is not None and body.startswith(head[0]):
-            return head[1] + body[len(head[0]) :]
+        if head is not None and body.startswith(head.body):
+            return head
+        markers = [Marker(border.part, border.at, border.block, ttl) for border, ttl in plan.markers if border.part]
         end, marked = marked_head(body, markers)
+        head = _Head(body[:end], marked, markers, ",".join([ttl for _, ttl in plan.markers]))
         if end <= LONGEST_HEAD_BYTES:
-            self._heads[key] = body[:end], marked
+            self._heads[key] = head
             if len(self._heads) > HEADS_KEPT:
                 self._heads.popitem(last=False)
-        return marked + body[end:]
+        return head
 
     # -- what is left alone -------------------------------------------------------------------------------------
 
