@@ -49,7 +49,7 @@ def cache(seed: int, quick: bool) -> dict[str, float]:
 
 
 def invoiced(source: str, *, seed: int = 0, places_markers: bool = True) -> float:
-    """Input cost by the books of the simulated API, keep-alive requests and all."""
+    """Input cost by the books of the simulated API."""
     workload = _workload(source)
     run = play(
         workload,
@@ -79,7 +79,7 @@ def _cost(usage: Usage) -> float:
 
 def offline(source: str, *, fine: bool) -> Costs:
     asked = _blocks(source) if fine else _prompts(source)
-    played = play_planner(asked, TERMS, keeps_alive=True)
+    played = play_planner(asked, TERMS)
     tokens = sum(each.tokens for each in played)
     return Costs(
         sum(each.cost for each in played) / tokens,
