@@ -12,7 +12,7 @@ from msgspec.json import encode
 from headgate.core.cost_bound import IMAGE_TOKENS, LONGEST_CONTEXT, input_bound, input_rate, unbounded
 from headgate.core.price import TokenRates
 
-RATES = TokenRates(input=10, write_5m=12, write_1h=20, output=50)
+RATES = TokenRates(input=10, write_5m=12, write_1h=20, output=50, read=1)
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 400_000}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 1000}}
 

@@ -738,3 +738,21 @@ def test_inv_01_a_budget_for_one_call_counts_its_attempts_together():
         assert [attempt.record.decision for attempt in answer.call.attempts] == ["budget"]
 
     play(scene, sim=SIM, config=budgets(one={"usd": "0.016", "window": "call", "mode": "strict"}))
+
+
+def test_smooth_holds_what_calls_cost_that_the_prompt_cache_serves():
+    """Nine tenths of their prompts are read from it, at a twentieth of the price."""
+    system = [{"type": "text", "text": "The canal carries it. " * 600, "cache_control": {"type": "ephemeral"}}]
+
+    async def scene(world: World) -> None:
+        for _ in range(80):
+            await world.ask(body={"system": system})
+        slow = asyncio.ensure_future(world.ask("slow=1000", body={"system": system}))
+        await world.engine.clock.sleep(0.5)
+        held = account(world, "all").held
+        cost = (await slow).record.cost_pico
+
+        assert cost is not None
+        assert cost / 2 < held < cost * 2
+
+    play(scene, sim=SIM, config=budgets(all={"usd": "100"}))

@@ -52,7 +52,7 @@ class Habit:
     """What calls of one workflow to one model use."""
 
     __slots__ = (
-        "_bytes", "_of_each", "_tokens", "_variance", "counted_share", "error", "observations", "output",
+        "_bytes", "_of_each", "_tokens", "_variance", "counted_share", "error", "observations", "output", "read_share",
         "tokens_per_byte", "tokens_per_delta", "trust",
     )  # fmt: skip
 
@@ -64,6 +64,8 @@ class Habit:
         """The mean of what they produce."""
         self.counted_share = 1.0
         """The share of the prompt that the input limit counts, for who knows nothing of the prompt cache."""
+        self.read_share = 0.0
+        """The share of the prompt that was read from the prompt cache."""
         self.trust = 1.0
         """The share of what the prompt cache was expected to serve that it serves."""
         self.error = 0.0
@@ -105,6 +107,13 @@ class Habit:
         output = self.output
         return input_, output if max_tokens is None or max_tokens > output else float(max_tokens)
 
+    def split(self, size: int, *, counted: int | None = None) -> tuple[float, float]:
+        """Tokens of a call's prompt: those that are paid in full, and those that the prompt cache will give; arguments
+        as for `expect`."""
+        prompt = size * self.tokens_per_byte if counted is None else counted
+        read = prompt * self.read_share
+        return prompt - read, read
+
     def observe(self, size: int, usage: Usage, deltas: int | None, *, served: float | None = None) -> None:
         """Learn from a call that ended well.
 
@@ -116,6 +125,8 @@ class Habit:
         total = usage.own
         prompt = total.prompt
         self.calibrate(size, prompt)
+        if prompt:
+            self.read_share += WEIGHT * (total.cache_read / prompt - self.read_share)
         if prompt and served is None:
             self.counted_share += WEIGHT * (total.counted_input / prompt - self.counted_share)
         if served:

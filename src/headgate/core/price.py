@@ -91,6 +91,7 @@ class TokenRates(NamedTuple):
     write_5m: int
     write_1h: int
     output: int
+    read: int
 
 
 class _Unknown(Exception):
@@ -270,7 +271,7 @@ class PriceBook:
         rates = self._token_rates.get(key)
         if rates is None:
             exact = self._rates_of(row, band, False, fast and row.fast is not None, us and row.us is not None)
-            rates = self._token_rates[key] = TokenRates(*[ceil(exact[kind]) for kind in (0, 2, 3, 1)])
+            rates = self._token_rates[key] = TokenRates(*[ceil(exact[kind]) for kind in (0, 2, 3, 1, 4)])
         return rates
 
     def _iterations(

@@ -161,7 +161,9 @@ class Budget:
         asked = document.get("max_tokens")
         max_tokens = asked if isinstance(asked, int) else LONGEST_OUTPUT
         habit = self._estimator.habit(record.workflow, model, self._catalog.model(model).tokenizer)
-        input_tokens, output_tokens = habit.expect(call.size, max_tokens, counted=call.counted_tokens)
+        fresh, read = habit.split(call.size, counted=call.counted_tokens)
+        _, output_tokens = habit.expect(call.size, max_tokens)
+        input_tokens = fresh + read
         day, us = utc_day(record.started_ms), call.geo == "us"
         rates = self._prices.token_rates(model, day, int(input_tokens), fast=call.fast, us=us)
         if rates is None:
@@ -171,7 +173,7 @@ class Budget:
                 reason=Reason.NO_PRICE,
                 status=404,
             )
-        expected = int(input_tokens) * rates.input, int(output_tokens) * rates.output
+        expected = int(fresh) * rates.input + int(read) * rates.read, int(output_tokens) * rates.output
         if not cover.strict:
             return Size(*expected, 0, rates.output, max_tokens)
         if (why := unbounded(document)) is not None:
