@@ -76,6 +76,24 @@ def test_inv_17_a_marked_request_is_the_callers_but_for_its_markers():
     assert sent != before
 
 
+def test_what_was_looked_up_for_one_prompt_marks_another_as_if_it_had_been_looked_at():
+    """Bodies that begin alike are rewritten alike; what follows, in the same field even, is each one's own."""
+
+    def with_a_block_of_its_own(number):
+        blocks = [{"type": "text", "text": RULES}, {"type": "text", "text": f"It is day {number}."}]
+        return body(number, system=blocks)
+
+    async def scene(world):
+        answers = await ask_many(world, make=with_a_block_of_its_own)
+        return [answer.call for answer in answers if answer.record.cache_plan]
+
+    control = b',"cache_control":{"type":"ephemeral"}'
+    calls = play(scene)
+    assert len({call.document["system"][1]["text"] for call in calls}) == len(calls) > 10
+    assert all(call.document == msgspec.json.decode(call.body) for call in calls)
+    assert all(call.body.count(control) == call.record.cache_plan.count("5m") for call in calls)
+
+
 def test_calls_that_are_not_marked_go_out_as_they_came():
     """Byte for byte, however they are written."""
 
