@@ -792,10 +792,10 @@ def test_e07_what_has_no_price_has_no_expected_cost_either(model, asked, problem
 @pytest.mark.parametrize(
     ("prompt_tokens", "asked", "rates"),
     [
-        (100_000, {}, ("0.10", "0.125", "0.20", "0.50")),
-        (100_001, {}, ("0.50", "0.625", "1.00", "2.50")),
-        (1, {"us": True}, ("0.11", "0.1375", "0.22", "0.55")),
-        (1, {"fast": True}, ("0.10", "0.125", "0.20", "0.50")),  # not offered: the API refuses it
+        (100_000, {}, ("0.10", "0.125", "0.20", "0.50", "0.01")),
+        (100_001, {}, ("0.50", "0.625", "1.00", "2.50", "0.05")),
+        (1, {"us": True}, ("0.11", "0.1375", "0.22", "0.55", "0.011")),
+        (1, {"fast": True}, ("0.10", "0.125", "0.20", "0.50", "0.01")),  # not offered: the API refuses it
     ],
 )
 def test_what_a_token_costs_goes_by_the_longest_that_the_prompt_can_be(prompt_tokens, asked, rates):
