@@ -42,8 +42,7 @@ def race(seed: int, quick: bool) -> dict[str, float]:
     """How many more or fewer than a hundred were answered, and picodollars over the budget, at the worst."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, simulated_claude(FAST) as claude:
-        cost, most = asyncio.run(_price_of_one(Path(folder) / "alone", claude.base_url))
-        cap = (ENOUGH_FOR - 1) * cost + most  # enough for a hundred, and for what the last one holds beyond its cost
+        cap = ENOUGH_FOR * asyncio.run(_price_of_one(Path(folder) / "alone", claude.base_url))
         for name, run in (("tasks", _tasks), ("threads", _threads), ("processes", _processes)):
             before = claude.books()["cost_pico"]
             answered = run(Path(folder) / name, claude.base_url, f"{usd(cap):f}")
@@ -102,14 +101,13 @@ def _call(engine: Engine) -> Call:
     return engine_call(engine, Kind.MESSAGES, "POST", "/v1/messages", record, body=encode(ASKING))
 
 
-async def _price_of_one(folder: Path, base_url: str) -> tuple[int, int]:
-    """What a call costs, and the most it holds."""
+async def _price_of_one(folder: Path, base_url: str) -> int:
+    """What a call costs."""
     async with _engine(folder, base_url, "1.00") as engine:
         call = _call(engine)
         await engine.call(call)
-        assert call.held is not None
         assert call.record.cost_pico is not None
-        return call.record.cost_pico, call.held.size.most
+        return call.record.cost_pico
 
 
 async def _answered(engine: Engine, count: int) -> int:

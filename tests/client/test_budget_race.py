@@ -9,7 +9,6 @@ from typing import Any
 import anthropic
 import pytest
 
-from headgate.core.cost_bound import ADDED_TOKENS, MESSAGE_TOKENS
 from headgate.core.price import usd
 from headgate.sim.settings import Limits
 from headgate.testing import SimSettings, simulated_claude
@@ -17,8 +16,6 @@ from support.sdk import Kept, asking, sync_client
 
 FAST = SimSettings(limits=Limits(tier="scale", rpm=1_000_000, itpm=100_000_000, otpm=100_000_000))
 ASKING: dict[str, Any] = asking("[[sim: tokens=40]]", max_tokens=40)
-INPUT_PICO, OUTPUT_PICO = 100_000, 500_000
-"""A token, of the model in `asking`."""
 
 
 def test_g01_threads_spend_exactly_what_there_is(kept: Kept, monkeypatch: pytest.MonkeyPatch):
@@ -27,9 +24,7 @@ def test_g01_threads_spend_exactly_what_there_is(kept: Kept, monkeypatch: pytest
         with sync_client(claude) as client:
             client.messages.create(**ASKING)
         call = kept.calls()[0]
-        most = (call["bytes_in"] + ADDED_TOKENS + MESSAGE_TOKENS) * INPUT_PICO + 40 * OUTPUT_PICO
-        # Enough for a hundred, and for what the last one holds beyond its cost.
-        monkeypatch.setenv("HEADGATE_BUDGETS__RACE__USD", f"{usd(99 * call['cost_pico'] + most):f}")
+        monkeypatch.setenv("HEADGATE_BUDGETS__RACE__USD", f"{usd(100 * call['cost_pico']):f}")
         monkeypatch.setenv("HEADGATE_BUDGETS__RACE__MODE", "strict")
 
         def ask(client: anthropic.Anthropic) -> str | None:

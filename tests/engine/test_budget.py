@@ -242,17 +242,11 @@ def test_g01_strict_budgets_are_never_passed_by_calls_together():
     """INV-01 and G01: a thousand at once against money for exactly a hundred; what others free is used."""
 
     async def scene(world: World) -> None:
-        first = await world.ask(max_tokens=OUTPUT)
-        cost = first.record.cost_pico
-        assert cost is not None
-        call = world.make(max_tokens=OUTPUT)
-        await world.send(call)
-        assert call.held is not None
-        most = call.held.size.most
+        cost = (await world.ask(max_tokens=OUTPUT)).record.cost_pico
         cap = account(world, "all").budget.refuse_pico
+        assert cost is not None
         assert cap is not None
-        # What is left is worth a hundred answers, and what the hundredth has to hold beyond its cost.
-        account(world, "all").spent = cap - (99 * cost + most)
+        account(world, "all").spent = cap - 100 * cost
 
         calls = [world.ask(max_tokens=OUTPUT) for _ in range(1000)]
         results = await asyncio.gather(*calls, return_exceptions=True)
@@ -344,7 +338,7 @@ def test_a_call_that_can_never_fit_is_refused_at_once():
 
     async def scene(world: World) -> None:
         await world.ask(max_tokens=OUTPUT)
-        await refused(world, max_tokens=128_000, text="x" * 600_000)
+        await refused(world, max_tokens=128_000, text="x" * 4_000_000)
 
         assert world.now_s < 60
 
@@ -565,7 +559,7 @@ def test_a_budget_for_one_call_refuses_what_may_cost_more():
 
     async def scene(world: World) -> None:
         assert (await world.ask(max_tokens=100)).ok
-        assert "more than the budget one has for one call" in str(await refused(world, text="x" * 100_000))
+        assert "more than the budget one has for one call" in str(await refused(world, text="x" * 400_000))
 
     play(scene, sim=SIM, config=budgets(one={"usd": "0.10", "window": "call", "mode": "strict"}))
 
@@ -756,3 +750,17 @@ def test_smooth_holds_what_calls_cost_that_the_prompt_cache_serves():
         assert cost / 2 < held < cost * 2
 
     play(scene, sim=SIM, config=budgets(all={"usd": "100"}))
+
+
+def test_a_strict_budget_has_the_api_count_a_prompt_before_it_refuses_it():
+    """Its bytes allow for four times as many tokens as it has; counting is free."""
+
+    async def scene(world: World) -> None:
+        answers = [
+            await world.ask(text="The printer on the third floor burns. " * 350, max_tokens=1_024) for _ in range(3)
+        ]
+
+        assert all(answer.ok for answer in answers)
+        assert 0 < spent(world, "small") < 0.05 * DOLLAR
+
+    play(scene, sim=SIM, config=budgets(small={"usd": "0.04", "mode": "strict"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from headgate.core.estimate import Estimator
 from headgate.core.grants import NEVER_MS, Account, Hold, take
 from headgate.core.outputs import Outputs
 from headgate.core.price import PriceBook
+from headgate.core.prompt_sizes import PromptSizes
 from headgate.engine.batch_results import BatchResults
 from headgate.engine.budgets import Budgets, Cover
 from headgate.engine.filter import Proceed
@@ -44,6 +45,9 @@ LEAST_WAIT_S = 0.001
 LEAST_ANSWER = 256
 """Beside what is for thinking."""
 NOTHING = Size(0, 0, 0, 0, 0)
+UNSURE = 1.5
+"""Where the bytes of a prompt allow for so many times more than is expected, and there is too little money for that,
+the API is asked to count it, which is free."""
 
 
 class Budget:
@@ -62,7 +66,13 @@ class Budget:
         estimator: Estimator,
         clock: Clock,
         lanes: Mapping[str, LaneConfig],
+        count: Callable[[Call], Awaitable[int | None]] | None = None,
     ) -> None:
+        """
+        Args:
+            count: has the API count the tokens of a prompt.
+        """
+        self._count = count
         self._budgets = budgets
         self._desk = budgets.desk
         self._prices = prices
@@ -71,6 +81,7 @@ class Budget:
         self._clock = clock
         self._lanes = lanes
         self._outputs = Outputs()
+        self._prompts = PromptSizes()
         self._items: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
@@ -184,6 +195,9 @@ class Budget:
                 retry_after_s=None,
             )
         most_tokens = input_bound(document, call.body)
+        told = self._prompts.most(record.workflow, model, call.body, call.counted_tokens)
+        if told is not None and told < most_tokens:
+            most_tokens = told
         dearest = self._prices.token_rates(model, day, most_tokens, fast=call.fast, us=us) or rates
         return Size(*expected, most_tokens * input_rate(dearest, call.body), dearest.output, max_tokens)
 
@@ -207,10 +221,20 @@ class Budget:
         Raises:
             BudgetSpent: there is no room, and none came free in time.
         """
+        unsure = cover.strict and size.most_input > UNSURE * size.expected_input and call.counted_tokens is None
+        if unsure and self._count is not None and await self._count(call) is not None:
+            size = self.size_of(call, cover)
         for budget in cover.own:
             size = self._within(call, size, budget, before_pico)
         while True:
-            lowered = await self._wait_for(call, hold, size.wanted(cover.accounts, before), size)
+            try:
+                lowered = await self._wait_for(call, hold, size.wanted(cover.accounts, before), size)
+            except BudgetSpent:
+                known = self.size_of(call, cover)  # others have been answered meanwhile
+                if known.most >= size.most:
+                    raise
+                size = known
+                continue
             if lowered is None:
                 return size
             size = self._lower(call, size, lowered)
@@ -304,6 +328,11 @@ class Budget:
         if held.strict and attempts:
             record, facts = attempts[-1].record, attempts[-1].facts
             if facts is not None and record.output_tokens and record.error is None:
+                usage = facts.usage
+                if usage is not None and not usage.iterations and record.model_answered is not None:
+                    self._prompts.observe(
+                        call.record.workflow, held.model, held.body, usage.prompt, call.counted_tokens
+                    )
                 self._outputs.observe(
                     call.record.workflow,
                     held.model,

@@ -192,6 +192,7 @@ class Engine:
 
         self.budgets: Budgets | None = None
         """What may be spent; None: no budget is configured."""
+        count = oracle.tokens_of if config.estimates.count_from_tokens else None
         budget: Budget | None = None
         if config.budgets:
             self.budgets = Budgets(
@@ -201,13 +202,13 @@ class Engine:
                 same_model=lambda name: catalog.model(name).id,
                 can_slow=can_slow,
             )
-            budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes)
+            budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes, count)
         shape = Shape(
             shape_policies(config, prices, utc_day(clock.unix_ms())),
             catalog,
             estimator,
             budgets=self.budgets,
-            count=oracle.tokens_of if config.estimates.count_from_tokens else None,
+            count=count,
         )
         guard = Guard(prices, unknown_model=config.prices.unknown_model)
         budget_each = BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None
