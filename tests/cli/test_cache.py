@@ -70,3 +70,14 @@ def test_advice_on_an_empty_ledger_says_what_to_do_next(cli, tmp_path):
 
     assert (run.code, run.out.strip()) == (0, "no answered calls in the ledger")
     assert "headgate serve" in run.last
+
+
+def test_calls_with_a_system_prompt_each_are_sent_to_the_linter(cli, tmp_path):
+    fields = {"model": "claude-sonnet-5", "model_answered": "claude-sonnet-5", "usage_source": "vendor"}
+    calls = [{"input_tokens": 9_000, "cost_pico": 18_000_000_000, "system_hash": f"s{n}"} | fields for n in range(10)]
+    spent(tmp_path / "ledger.db", *calls)
+
+    assert (
+        "triage: most calls have a system prompt of their own; headgate cache lint"
+        in cli("cache", "advise", "--ledger", "ledger.db").err
+    )

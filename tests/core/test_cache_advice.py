@@ -84,6 +84,15 @@ def test_prompts_below_the_models_minimum_could_save_nothing(prices):
     assert (advice.could_pico, advice.too_short) == (0, 10)
 
 
+def test_calls_that_share_their_system_prompt_with_no_other_are_counted(prices):
+    """A time in it: there is nothing to save as it is, and that must not look like nothing to do."""
+    calls = [called(prices, Usage(input=9_000), at_s=n, system=f"own {n}") for n in range(5)]
+    calls += [called(prices, Usage(input=9_000), at_s=n) for n in range(2)]
+    advice = advice_on(prices, *calls)
+
+    assert (advice.calls, advice.unshared) == (7, 5)
+
+
 def test_the_workflow_with_most_to_gain_comes_first(prices):
     calls = [
         called(prices, Usage(input=size), at_s=n, workflow=name)

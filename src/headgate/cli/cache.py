@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+FEW_CALLS = 10
+"""Of fewer nothing can be said."""
+
 app = typer.Typer(no_args_is_help=True, help="Show what the prompt cache saves, and what keeps it from saving more.")
 
 
@@ -90,7 +93,9 @@ def advise(
     for advice in found:
         if advice.saved_pico < 0:
             say(f"{advice.workflow}: markers cost more than they saved: nothing read most of what was written")
-        if advice.too_short > advice.calls / 2:
+        if advice.calls >= FEW_CALLS and advice.unshared > advice.calls / 2:
+            say(f"{advice.workflow}: most calls have a system prompt of their own: see headgate cache lint")
+        if advice.too_short > advice.calls / 2 and not advice.read_tokens:
             say(f"{advice.workflow}: most prompts are shorter than what the model caches")
     say_next("headgate cache lint, for what keeps prompts from being cached")
 

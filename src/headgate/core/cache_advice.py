@@ -51,6 +51,8 @@ class Advice:
     """At most, beyond what was saved; 0 where caching would not pay."""
     too_short: int = 0
     """Calls whose whole prompt is below what their model caches."""
+    unshared: int = 0
+    """Calls whose system prompt no other call had: nothing of theirs can be cached as they are."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ def advise(calls: Iterable[CachedCall], prices: PriceBook, least_tokens: Callabl
             of.shortest = min(of.shortest, usage.prompt)
     for (workflow, model, _), of in shared.items():
         found[workflow].could_pico += max(0, _saving_pico(of, model, prices))
+        found[workflow].unshared += len(of.times_ms) == 1
     for advice in found.values():
         advice.could_pico = max(0, advice.could_pico - max(0, advice.saved_pico))
     return sorted(found.values(), key=lambda advice: (-advice.could_pico, -advice.cost_pico, advice.workflow))
