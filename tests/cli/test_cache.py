@@ -78,6 +78,6 @@ def test_calls_with_a_system_prompt_each_are_sent_to_the_linter(cli, tmp_path):
     spent(tmp_path / "ledger.db", *calls)
 
     assert (
-        "triage: most calls have a system prompt of their own; headgate cache lint"
+        "triage: most calls have a system prompt of their own: see headgate cache lint"
         in cli("cache", "advise", "--ledger", "ledger.db").err
     )
