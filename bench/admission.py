@@ -82,7 +82,8 @@ def measured(prompts: str, tenants: int, waiting: int, decisions: int) -> dict[s
     while gate.waiting < waiting:  # at the second from which it is measured, so that no permits are left over
         through(gate, next(coming), BEGIN_S)
     decision_us = cpu_us(lambda ticket, now_s: through(gate, ticket, now_s), coming, decisions)
-    assert abs(gate.waiting - waiting) <= 2 + waiting / 100, "as many should wait as before"
+    # A few more wait than before: what is left free for the lane with headroom.
+    assert abs(gate.waiting - waiting) <= 20 + waiting / 100, "as many should wait as before"
     leaving_us = leaving(gate, coming)
     heat = PrefixHeat()
     queue = FairQueue(LANES, heat)

@@ -15,11 +15,13 @@ from support import leash
 
 TESTS = Path(__file__).resolve().parents[1]
 RUN = """
-import os, signal, subprocess
+import os, signal, subprocess, time
 from support.leash import Leash
 leash = Leash()
 started = subprocess.Popen(["sleep", "600"], start_new_session=True)
-print(started.pid, leash.left()[0], flush=True)
+while not (left := leash.left()):  # it shows a moment after it has begun
+    time.sleep(0.01)
+print(started.pid, left[0], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -28,7 +30,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_a_killed_run_has_started_is_killed_too():
     """With a session of its own, as a terminal's command has, it would go on for ever."""
     run = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, cwd=TESTS, timeout=30)
-    started, command = run.stdout.strip().split(" ", 1)
+    started, _, command = run.stdout.strip().partition(" ")
 
     assert (run.returncode, command) == (-signal.SIGKILL, "sleep 600"), run.stderr
     by_s = time.monotonic() + 10
