@@ -29,22 +29,10 @@ from headgate.records import AttemptRecord, BatchItemRecord, CallRecord
 from headgate.sim import SimSettings
 from headgate.sim.account.books import Entry
 from headgate.sim.settings import Access, Latency, Limits
+from headgate.testing.money.run import CALLS, FAULTS, HANDBOOK, MODELS
 from support.world import World, lanes, play
 
 SEEDS = range(50)
-CALLS = 40
-MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5")
-HANDBOOK = "The gate at the head of a canal decides how much of the river enters, and who gets it first. " * 400
-UNTOLD = ("no-usage", "bad-usage=negative", "bad-usage=null", "bad-usage=string", "bad-usage=huge")
-FAULTS = (
-    "error=529", "error=500", "error=503", "error=504", "error=429; retry-after=2", "error=400", "error=401",
-    "error=402", "error=413", "error=418", "flaky=1:529", "flaky=2:500", "flaky=1:429; retry-after=1", "flaky=1:401",
-    "error-200", "html", "redirect", "reset", "hang", "slow=900", "cut=0", "cut=1", "cut=2", "cut=9", "cut",
-    "midstream-error=0", "midstream-error=1", "midstream-error", "silence=400000", "pings=4000", "no-stop",
-    "refusal", "refusal=cyber", "refusal-mid", "max-tokens", "pause-turn", "context-exceeded", "garbage",
-    "tool=lookup:{\"id\":7}", "web-search=2", "headers=lie", "headers=missing", "headers=garbled",
-    "bad-usage=decreasing", *UNTOLD,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -681,12 +682,21 @@ def test_who_waits_longer_than_its_lane_allows_is_refused():
     play(scene, sim=SIM, config=budgets(all={"usd": "0.016", "mode": "strict"}))
 
 
+def play_fallback(scene: Callable[[World], Awaitable[None]], config: Config) -> None:
+    """What the model that is asked first cannot answer, another one does."""
+    cues = (Cue(do=("error=529",), model=MODEL),)
+    play(
+        scene,
+        sim=SIM,
+        config=replace(config, workflows={"test": WorkflowConfig(fallbacks=(f"model:{OTHER}",))}),
+        retry=RetryConfig(max_attempts=1),
+        scenario=Scenario(name="", about="", phases=(Phase(cues=cues),)),
+    )
+
+
 @pytest.mark.parametrize("first_covered", [True, False])
 def test_inv_01_a_model_that_is_fallen_back_to_is_held_in_its_budget(first_covered: bool):
     """Also where no budget covers the model that was asked first."""
-    cues = (Cue(do=("error=529",), model=MODEL),)
-    config = budgets(other={"usd": "0.000001", "mode": "strict", "model": OTHER}, **ALL if first_covered else {})
-    config = replace(config, workflows={"test": WorkflowConfig(fallbacks=(f"model:{OTHER}",))})
 
     async def scene(world: World) -> None:
         answer = await world.ask()
@@ -695,32 +705,18 @@ def test_inv_01_a_model_that_is_fallen_back_to_is_held_in_its_budget(first_cover
         assert {attempt.model_answered for attempt in world.ledger.attempts} == {None}
         assert spent(world, "other") == 0
 
-    play(
-        scene,
-        sim=SIM,
-        config=config,
-        retry=RetryConfig(max_attempts=1),
-        scenario=Scenario(name="", about="", phases=(Phase(cues=cues),)),
-    )
+    other = {"usd": "0.000001", "mode": "strict", "model": OTHER}
+    play_fallback(scene, budgets(other=other, **ALL if first_covered else {}))
 
 
 def test_a_model_that_is_fallen_back_to_is_charged_to_its_budget_alone():
-    cues = (Cue(do=("error=529",), model=MODEL),)
-    config = budgets(other={"usd": "1.00", "model": OTHER}, first={"usd": "1.00", "model": MODEL})
-    config = replace(config, workflows={"test": WorkflowConfig(fallbacks=(f"model:{OTHER}",))})
-
     async def scene(world: World) -> None:
         answer = await world.ask()
 
         assert (spent(world, "other"), spent(world, "first")) == (answer.record.cost_pico, 0)
+        assert answer.record.cost_pico
 
-    play(
-        scene,
-        sim=SIM,
-        config=config,
-        retry=RetryConfig(max_attempts=1),
-        scenario=Scenario(name="", about="", phases=(Phase(cues=cues),)),
-    )
+    play_fallback(scene, budgets(other={"usd": "1.00", "model": OTHER}, first={"usd": "1.00", "model": MODEL}))
 
 
 def test_inv_01_a_budget_for_one_call_counts_its_attempts_together():

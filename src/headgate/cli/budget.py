@@ -15,7 +15,7 @@ from headgate.cli.budget_changes import audit, preview, set_, unset
 from headgate.cli.budget_file import OpenBudgets, opened
 from headgate.cli.forecast import by_what
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.budget import AccountKey, Budget
 from headgate.core.forecast import HOUR_MS, WEEKS, Forecast
 from headgate.core.forecast import forecast as foretell
@@ -61,7 +61,7 @@ def budget(
     context: typer.Context,
     everybody: Annotated[bool, typer.Option("--all", help="Every account of budgets that are split.")] = False,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what may be spent and what is.
 

@@ -14,7 +14,7 @@ import typer
 
 from headgate.cli.budget_file import opened
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.budget import SETTINGS, Budget, PastCall, Preview, is_whole
 from headgate.core.budget import preview as try_on
 from headgate.core.price import usd as dollars
@@ -29,7 +29,6 @@ WarnAt = Annotated[str | None, typer.Option(help="As a share of the budget, such
 SlowAt = Annotated[str | None, typer.Option(help="Likewise.")]
 Slow = Annotated[str | None, typer.Option(help="What slows: lane:NAME or model:NAME.")]
 RefuseAt = Annotated[str | None, typer.Option(help="Likewise.")]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 class Last(StrEnum):

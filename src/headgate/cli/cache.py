@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.price import usd
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Show what the prompt cache saves, 
 def lint(
     config: Settings = None,
     admin: AdminAddress = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Name what changes in prompts that could be cached.
 
@@ -53,7 +53,7 @@ def advise(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what caching saved and could save, per workflow, in dollars.
 

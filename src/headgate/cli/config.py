@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headgate.cli.output import print_json, say_next
+from headgate.cli.output import Json, print_json, say_next
 from headgate.core.printable import printable
 from headgate.secret import Secret
 
@@ -28,7 +28,7 @@ def explain(
         Path | None, typer.Option("--config", help="Settings; default $HEADGATE_CONFIG, then ./headgate.toml.")
     ] = None,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Print every setting in force.
 

@@ -15,7 +15,7 @@ from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.max_tokens import max_tokens
 from headgate.cli.models import models
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.cli.reconcile import reconcile
 from headgate.core.price import usd
 
@@ -47,7 +47,7 @@ def cost(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what was spent.
 

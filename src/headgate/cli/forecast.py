@@ -12,7 +12,7 @@ import typer
 
 from headgate.cli.ledger_span import LedgerFile
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.forecast import HOUR_MS, WEEKS, Forecast
 from headgate.core.forecast import forecast as foretell
 from headgate.core.price import usd, usd_text
@@ -24,7 +24,7 @@ def forecast(
     ledger: LedgerFile = None,
     config: Settings = None,
     time_zone: Annotated[str, typer.Option(help="Whose days and months, such as Europe/Amsterdam.")] = "UTC",
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Foretell the day's and the month's cost.
 

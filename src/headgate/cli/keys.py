@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli.output import print_json, say_next
+from headgate.cli.output import Json, print_json, say_next
 
 __all__ = ["app"]
 
@@ -22,7 +22,7 @@ def _group() -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Option(help="What logs and tables call it.")],
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Make a caller key.
 

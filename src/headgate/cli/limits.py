@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
-from headgate.cli.output import age, print_json, print_table, say_next
+from headgate.cli.output import Json, age, print_json, print_table, say_next
 from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
@@ -23,7 +23,7 @@ def limits(
     config: Settings = None,
     admin: AdminAddress = None,
     call: Annotated[str | None, typer.Option(help="Only how this call waits, by its x-headgate-call-id.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show the account's limits, and who waits for them.
 

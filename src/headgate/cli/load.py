@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from headgate.cli.output import print_json, print_table, say, say_next
+from headgate.cli.output import Json, print_json, print_table, say, say_next
 
 if TYPE_CHECKING:
     from headgate.load.play import Tally
@@ -89,7 +89,7 @@ def load(
     anywhere: Annotated[
         bool, typer.Option("--anywhere", help="Allow an address that is not this machine's; it may cost money.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Play traffic against an address and tell what came of it.
 

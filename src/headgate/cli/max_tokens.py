@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import Settings
-from headgate.cli.output import print_json, print_table, say, say_next
+from headgate.cli.output import Json, print_json, print_table, say, say_next
 
 if TYPE_CHECKING:
     from headgate.core.output_advice import OutputAdvice
@@ -24,7 +22,7 @@ def max_tokens(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Advise a max_tokens for every workflow.
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say_next
 from headgate.core.price import usd
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ def models(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what it saves that a workflow's policy chooses the model, or would save.
 

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from headgate.core.printable import printable, printable_json
 
 __all__ = [
+    "Json",
     "age",
     "command",
     "money",
@@ -24,6 +27,9 @@ __all__ = [
     "say_next",
     "url",
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+"""The option of every command that prints facts."""
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.cli.compare import compare_plain
-from headgate.cli.output import money, print_json, print_table, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say_next
 from headgate.cli.replay import (
     Day,
     DepthS,
@@ -95,7 +95,7 @@ def plan(
     plot: Annotated[
         Path | None, typer.Option(help="Draw both: a .png or .svg.  Needs pip install 'headgate[plot]'.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Play the same traffic before and after a change, or without and with Headgate, in virtual time, and compare.
 

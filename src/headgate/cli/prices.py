@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.cli.output import print_json, print_table, say_next
+from headgate.cli.output import Json, print_json, print_table, say_next
 from headgate.core.price import KINDS
 from headgate.errors import HeadgateError
 
@@ -24,7 +24,7 @@ def prices(
     on: Annotated[str | None, typer.Option(help="The day, YYYY-MM-DD; default today (UTC).")] = None,
     file: Annotated[Path | None, typer.Option(help="Your own price rows; default the setting prices.file.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="As rows that can be copied into a file of your own.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what tokens cost.
 

@@ -13,7 +13,7 @@ import typer
 
 from headgate.cli.ledger_span import LedgerFile, day_of, end_of, start_of
 from headgate.cli.operators import Settings
-from headgate.cli.output import money, print_json, print_table, say, say_next
+from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.price import usd, usd_text
 from headgate.errors import HeadgateError
 
@@ -41,7 +41,7 @@ def reconcile(
     write: Annotated[bool, typer.Option("--write", help="Add the corrections that make the ledger right.")] = False,
     ledger: LedgerFile = None,
     config: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare the ledger with the API's own reports.
 

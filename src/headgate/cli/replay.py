@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.cli.output import print_json, print_table, say, say_next
+from headgate.cli.output import Json, print_json, print_table, say, say_next
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def replay(
     plot: Annotated[
         Path | None, typer.Option(help="Draw it: a .png or .svg.  Needs pip install 'headgate[plot]'.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Replay recorded traffic in virtual time, and compare with what no scheduler could beat.
 

@@ -67,7 +67,8 @@ UPGRADES = {
         ) WITHOUT ROWID;
     """,
 }
-"""What makes the next version of each.  New columns stand last: rows are inserted by their order."""
+"""What makes the next version of each; its text stays when schema.sql goes on.  New columns stand last: rows are
+inserted by their order."""
 QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
 """A larger file is not read whole at every start."""
 BUSY_TIMEOUT_MS = 2_000
