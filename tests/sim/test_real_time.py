@@ -24,7 +24,8 @@ from support.sdk import asking
 ROOT = Path(headgate.__file__).parent
 MAKES_CLOCKS = {"clock.py", "sim/virtual_time.py"}
 ON_THREADS = {
-    "stores/sqlite/ledger.py",  # the ledger's own thread waits for a lock that SQLite would not wait for
+    "stores/sqlite/ledger.py",  # the ledger's own thread tries again
+    "stores/sqlite/ledger_file.py",  # and waits for a lock that SQLite would not wait for
     "telemetry/call_log.py",  # likewise the log's
 }
 EDGES = {"cli", "demo", "load", "testing"}

@@ -22,7 +22,7 @@ from headgate.core.usage import MAX_TOKENS
 from headgate.engine.engine import load_prices
 from headgate.errors import LedgerError, Unavailable
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
-from headgate.stores.sqlite import SqliteLedger, journal, open_reader
+from headgate.stores.sqlite import SqliteLedger, journal, ledger_file, open_reader, recovery
 from headgate.stores.sqlite import ledger as ledger_module
 from headgate.stores.sqlite.queries import spend
 from headgate.usage import MessageFacts, Usage
@@ -208,7 +208,7 @@ def test_a_start_beside_a_living_process_leaves_its_journal_alone(path: Path):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits of seconds, in milliseconds."""
-    monkeypatch.setattr(ledger_module, "BUSY_TIMEOUT_MS", 2)
+    monkeypatch.setattr(ledger_file, "BUSY_TIMEOUT_MS", 2)
     monkeypatch.setattr(ledger_module, "REFUSE_AFTER_S", 0.01)
     monkeypatch.setattr(ledger_module, "RETRY_S", 0.001)
     monkeypatch.setattr(ledger_module, "GIVE_UP_S", 0.01)
@@ -624,7 +624,7 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
 
 def test_e07_a_crashed_attempt_on_a_model_without_a_price_has_an_unknown_cost():
     """E07: 0 would look like free."""
-    for table, values in ledger_module.crashed([opened(call("call_1"))], lambda attempt: None):
+    for table, values in recovery.crashed([opened(call("call_1"))], lambda attempt: None):
         names = (AttemptRecord if table == "attempts" else CallRecord).__struct_fields__
         record = dict(zip(names, values, strict=True))
         assert (record["cost_pico"], record["cost_problem"], record["unconfirmed_pico"]) == (None, "model", 0)

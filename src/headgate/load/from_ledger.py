@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headgate.load.problems import LoadError
 from headgate.load.turns import Conversation, Piece, Turn
-from headgate.stores.sqlite.ledger import explained, open_reader
+from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = ["read_day"]
 

@@ -19,7 +19,7 @@ import apsw
 from headgate.core.budget import AccountKey, Change, chained
 from headgate.core.grants import WANTED_MS, Ask, Drawn, Report, State, grant_of
 from headgate.errors import LedgerError
-from headgate.stores.sqlite.ledger import use_wal
+from headgate.stores.sqlite.ledger_file import use_wal
 
 __all__ = ["SCHEMA_VERSION", "SqliteBudgets"]
 

@@ -12,7 +12,7 @@ from headgate.clock import utc_day
 from headgate.core.cache_advice import CachedCall
 from headgate.core.choice_savings import ChosenAnswer
 from headgate.core.output_advice import OutputCount
-from headgate.stores.sqlite.ledger import explained, open_reader
+from headgate.stores.sqlite.ledger_file import explained, open_reader
 from headgate.usage import Usage
 
 __all__ = [
@@ -22,28 +22,41 @@ __all__ = [
 
 GROUPS = {
     "workflow": "workflow",
+    "team": "coalesce(team, '(none)')",
     "user": "coalesce(user, '(none)')",
     "session": "coalesce(session, '(none)')",
+    "key": "coalesce(caller_key, '(none)')",
     "model": "model",
+    "lane": "lane",
+    "tag": "tag.value",
     "day": "date(at_ms / 1000, 'unixepoch')",
 }
 """What spending can be summed by, and the expression that says it.  Days are UTC.  What the API reports beyond the
-ledger, it reports by day and model; elsewhere that is `(corrected)`."""
+ledger, it reports by day and model; elsewhere that is `(corrected)`.  Of batches that callers made themselves it is
+known which workflow, user and session they are of; elsewhere they are `(batches)`."""
 
+# A request that answered several calls is shared among them.
 _OF_CALLS = """
-    SELECT workflow, user, session, started_ms AS at_ms, 1 AS calls, outcome = 'ok' AS answered, attempts,
+    SELECT workflow, team, user, session, caller_key, lane, tags, started_ms AS at_ms, 1 AS calls,
+           outcome = 'ok' AS answered,
+           iif(joined, (SELECT sum(1.0 / shared_by) FROM attempts AS a WHERE a.call_id = c.call_id), attempts)
+               AS attempts,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
            cost_pico, unconfirmed_pico, cost_pico IS NULL AS unpriced
-    FROM calls WHERE started_ms >= :since AND started_ms < :until
+    FROM calls AS c WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
-    SELECT workflow, user, session, seen_ms, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0, cost_pico IS NULL
+    SELECT workflow, '(batches)', user, session, '(batches)', '(batches)', '(batches)', seen_ms, 0, 0, 0,
+           input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+           cost_pico, 0, cost_pico IS NULL
     FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
     UNION ALL
-    SELECT '(corrected)', '(corrected)', '(corrected)', unixepoch(day) * 1000, 0, 0, 0, input_tokens, output_tokens,
-           cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
+    SELECT '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)',
+           unixepoch(day) * 1000, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
+           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
 """
+# A call counts with each of its tags.
+_EACH_TAG = """, json_each('["' || replace(coalesce(tags, '(none)'), ',', '","') || '"]') AS tag"""
 # A call counts with the model that answered it; tokens and money with the model that used them.
 _OF_MODELS = """
     SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls, outcome = 'ok' AS answered, 0 AS attempts,
@@ -51,7 +64,7 @@ _OF_MODELS = """
            0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced
     FROM calls WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
-    SELECT coalesce(a.model_answered, c.model, '(none)'), 0, 0, 1,
+    SELECT coalesce(a.model_answered, c.model, '(none)'), 0, 0, 1.0 / a.shared_by,
            a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_5m_tokens, a.cache_write_1h_tokens,
            iif(c.cost_pico IS NULL, 0, a.cost_pico), a.unconfirmed_pico, 0
     FROM calls AS c JOIN attempts AS a USING (call_id)
@@ -79,7 +92,7 @@ SELECT {group} AS name, sum(calls), sum(answered), sum(attempts), sum(input_toke
        sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
        sum(cost_pico / 1000000), sum(cost_pico % 1000000),
        sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(unpriced)
-FROM spent GROUP BY 1 ORDER BY 1
+FROM spent{each} GROUP BY 1 ORDER BY 1
 """
 
 
@@ -90,7 +103,8 @@ class Spend:
     name: str
     calls: int
     answered: int
-    attempts: int
+    attempts: float
+    """Requests to the API.  One that answered several calls is shared among them."""
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
@@ -103,22 +117,27 @@ class Spend:
 
 
 def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[Spend]:
-    """What was spent, by one of `GROUPS`.
+    """What was spent, by one of `GROUPS`.  By `tag` a call with several is in several groups; else groups add up.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
-    query = _SPEND.format(group=GROUPS[by], source=_OF_MODELS if by == "model" else _OF_CALLS)
+    query = _SPEND.format(
+        group=GROUPS[by], source=_OF_MODELS if by == "model" else _OF_CALLS, each=_EACH_TAG if by == "tag" else ""
+    )
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        rows = db.execute(query, {"since": since_ms, "until": until_ms}).fetchall()
-    return [_spend_of(str(name), [int(figure or 0) for figure in figures]) for name, *figures in rows]
+        rows: list[Any] = db.execute(query, {"since": since_ms, "until": until_ms}).fetchall()
+    return [
+        _spend_of(str(name), attempts or 0.0, [calls, answered, *(figure or 0 for figure in figures)])
+        for name, calls, answered, attempts, *figures in rows
+    ]
 
 
-def _spend_of(name: str, figures: list[int]) -> Spend:
+def _spend_of(name: str, attempts: float, figures: list[int]) -> Spend:
     *counts, cost_millions, cost_rest, unconfirmed_millions, unconfirmed_rest, unpriced = figures
     cost_pico = cost_millions * 1_000_000 + cost_rest
     unconfirmed_pico = unconfirmed_millions * 1_000_000 + unconfirmed_rest
-    calls, answered, attempts, input_, output, read, five, hour = counts
+    calls, answered, input_, output, read, five, hour = counts
     return Spend(
         name, calls, answered, attempts, input_, output, read, five, hour, cost_pico, unconfirmed_pico, unpriced
     )

@@ -13,7 +13,7 @@ from headgate.core.reconcile import Booked, Correction, Place
 from headgate.core.usage_report import LONG_PROMPT, Counts, Terms
 from headgate.errors import LedgerError
 from headgate.records import CorrectionRecord
-from headgate.stores.sqlite.ledger import explained, open_reader, open_writer
+from headgate.stores.sqlite.ledger_file import explained, open_reader, open_writer
 
 __all__ = ["Guess", "OfDays", "add_corrections", "of_days"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headgate.core.budget import PastCall, Who
-from headgate.stores.sqlite.ledger import explained, open_reader
+from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = ["Hour", "hours", "known_since_ms", "past_calls", "refused_calls"]
 

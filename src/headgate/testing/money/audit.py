@@ -16,9 +16,12 @@ from headgate.core.reconcile import Difference, Place, price_by, reconcile
 from headgate.engine.engine import load_catalog, load_prices
 from headgate.events import UsageSource
 from headgate.records import AttemptRecord, OpenAttempt
-from headgate.stores.sqlite.ledger import SqliteLedger, crashed, insert, open_writer
+from headgate.stores.sqlite.ledger import SqliteLedger
+from headgate.stores.sqlite.ledger_file import open_writer
 from headgate.stores.sqlite.queries import Spend, spend
 from headgate.stores.sqlite.reconcile import add_corrections, of_days
+from headgate.stores.sqlite.recovery import crashed
+from headgate.stores.sqlite.rows import insert
 from headgate.testing.money.run import Run
 
 __all__ = ["Audit", "audit"]
