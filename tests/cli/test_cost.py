@@ -14,16 +14,18 @@ from headgate.core.reconcile import Correction, Place
 from headgate.core.usage_report import Counts
 from headgate.records import BatchItemRecord
 from headgate.stores.sqlite import SqliteLedger
+from headgate.stores.sqlite.queries import GROUPS
 from headgate.stores.sqlite.reconcile import add_corrections
 from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call, spent
 
+MODEL = "claude-haiku-5-5"
 CALLS = (
     {"workflow": "chat", "user": "ann", "session": "s1", "model_answered": "claude-opus-5-5", "cost_pico": 7,
-     "input_tokens": 10, "output_tokens": 3},
-    {"workflow": "chat", "user": "bob", "session": "s2", "model_answered": "claude-haiku-5-5",
+     "input_tokens": 10, "output_tokens": 3, "team": "desk", "caller_key": "web"},
+    {"workflow": "chat", "user": "bob", "session": "s2", "model_answered": "claude-haiku-5-5", "team": "desk",
      "cost_pico": 9_000_000_000_000_000_001, "cache_read_tokens": 5},
     {"workflow": "nightly", "user": None, "session": None, "model": "claude-haiku-5-5", "model_answered": None,
-     "cost_pico": 0, "outcome": "rate", "attempts": 4, "started_ms": FIRST_DAY_MS + DAY_MS},
+     "cost_pico": 0, "outcome": "rate", "attempts": 4, "started_ms": FIRST_DAY_MS + DAY_MS, "lane": "bulk"},
 )  # fmt: skip
 
 
@@ -33,6 +35,9 @@ CALLS = (
         ("workflow", {"chat": 9_000_000_000_000_000_008, "nightly": 0}),
         ("user", {"(none)": 0, "ann": 7, "bob": 9_000_000_000_000_000_001}),
         ("session", {"(none)": 0, "s1": 7, "s2": 9_000_000_000_000_000_001}),
+        ("team", {"(none)": 0, "desk": 9_000_000_000_000_000_008}),
+        ("key", {"(none)": 9_000_000_000_000_000_001, "web": 7}),
+        ("lane", {"bulk": 0, "standard": 9_000_000_000_000_000_008}),
         ("model", {"claude-haiku-5-5": 9_000_000_000_000_000_001, "claude-opus-5-5": 7}),
         ("day", {"2026-02-16": 9_000_000_000_000_000_008, "2026-02-17": 0}),
     ],
@@ -80,6 +85,42 @@ def test_each_model_bears_what_it_used_itself(cli, tmp_path: Path):
         "claude-opus-5-5": (0, 1, 72),
     }
     assert told["total"] == cli("cost", "--ledger", "ledger.db", "--json").json["total"]
+
+
+def test_a_call_counts_with_each_of_its_tags_and_once_in_the_total(cli, tmp_path: Path):
+    spent(
+        tmp_path / "ledger.db", {"tags": "eu,trial", "cost_pico": 5}, {"tags": "eu", "cost_pico": 2}, {"cost_pico": 1}
+    )
+
+    run = cli("cost", "--by", "tag", "--ledger", "ledger.db")
+    told = cli("cost", "--by", "tag", "--ledger", "ledger.db", "--json").json
+
+    assert {row["name"]: row["cost_pico"] for row in told["rows"]} == {"(none)": 1, "eu": 7, "trial": 5}
+    assert (told["total"]["calls"], told["total"]["cost_pico"]) == (3, 8)
+    assert "a call with several tags is in the line of each" in run.err
+
+
+@pytest.mark.parametrize(
+    ("by", "attempts"), [("workflow", {"triage": 3}), ("user", {"ann": 1.5, "bob": 1.5}), ("model", {MODEL: 3})]
+)
+def test_a_request_that_answered_several_calls_is_one_attempt(cli, tmp_path: Path, by: str, attempts: dict[str, float]):
+    """Two calls were joined, and each was asked alone afterwards: three requests."""
+    path = tmp_path / "ledger.db"
+
+    async def main() -> None:
+        ledger = SqliteLedger(path, lambda attempt: 0)
+        for user in ("ann", "bob"):
+            joined = call(f"call_{user}", user=user, joined=2, attempts=2, model_answered=MODEL)
+            shared, alone = attempts_of(joined, model_answered=MODEL)
+            shared.shared_by = 2
+            ledger.record(joined, [shared, alone])
+        await ledger.close()
+
+    asyncio.run(main())
+    told = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json
+
+    assert {row["name"]: row["attempts"] for row in told["rows"]} == attempts
+    assert told["total"]["attempts"] == 3
 
 
 def test_sums_pass_what_64_bits_hold(cli, tmp_path: Path):
@@ -147,7 +188,7 @@ def test_corrections_are_in_the_sums_of_the_days_that_they_correct(cli, tmp_path
 
     sums = {
         by: cli("cost", "--by", by, "--since", since, "--ledger", "ledger.db", "--json").json["total"]["cost_pico"]
-        for by in ("workflow", "user", "session", "model", "day")
+        for by in GROUPS
     }
 
     assert set(sums.values()) == {pico}

@@ -33,9 +33,13 @@ app.command()(models)
 
 class By(StrEnum):
     workflow = "workflow"
+    team = "team"
     user = "user"
     session = "session"
+    key = "key"
     model = "model"
+    lane = "lane"
+    tag = "tag"
     day = "day"
 
 
@@ -52,7 +56,7 @@ def cost(
     """Show what was spent.
 
     Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.  What an answer costs has the
-    calls in it that failed.
+    calls in it that failed.  A request that answered several calls is one attempt, shared among them.
     """
     if context.invoked_subcommand is not None:
         return
@@ -60,13 +64,9 @@ def cost(
     from headgate.stores.sqlite.queries import spend
 
     path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
-    rows = spend(
-        path,
-        by.value,
-        since_ms=start_of(since, "--since"),
-        until_ms=end_of(until, "--until"),
-    )
-    total = _total(rows)
+    since_ms, until_ms = start_of(since, "--since"), end_of(until, "--until")
+    rows = spend(path, by.value, since_ms=since_ms, until_ms=until_ms)
+    total = _total(spend(path, By.day, since_ms=since_ms, until_ms=until_ms) if by is By.tag else rows)
     if json:
         print_json({"by": by.value, "rows": [_facts(row) for row in rows], "total": _facts(total)})
         return
@@ -89,6 +89,8 @@ def cost(
         say(f"{total.unpriced} answers have no known cost and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
         say("unconfirmed: sent without any answer that says what it used; the expected cost, not in the cost")
+    if by is By.tag:
+        say("a call with several tags is in the line of each, and once in the total")
     if not total.calls:
         say_next("headgate serve, and send a call through it")
     else:
@@ -107,7 +109,7 @@ def _cells(row: Spend) -> tuple[object, ...]:
     counts = (
         row.calls,
         row.answered,
-        row.attempts,
+        _attempts(row),
         row.input_tokens,
         row.cache_read_tokens,
         written,
@@ -120,10 +122,17 @@ def _cells(row: Spend) -> tuple[object, ...]:
 
 def _facts(row: Spend) -> dict[str, Any]:
     facts: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    facts["attempts"] = _attempts(row)
     facts["cost_usd"] = _exact(usd(row.cost_pico))
     facts["unconfirmed_usd"] = _exact(usd(row.unconfirmed_pico))
     facts["cost_per_answer_usd"] = _exact(usd(row.cost_pico // row.answered)) if row.answered else None
     return facts
+
+
+def _attempts(row: Spend) -> float:
+    """A whole number wherever no request is shared across a line's border."""
+    whole, tenths = round(row.attempts), round(row.attempts, 1)
+    return whole if whole == tenths else tenths
 
 
 def _exact(amount: Decimal) -> str:
