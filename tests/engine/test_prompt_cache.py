@@ -10,7 +10,7 @@ import pytest
 
 from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
 from headgate.core.prefix import Border, prefixes_of
-from headgate.engine.keep_alive import request_for
+from headgate.engine.cache_request import request_for
 from support.world import play
 
 MODEL = "claude-sonnet-5"

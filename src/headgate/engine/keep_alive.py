@@ -7,35 +7,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
 
-import msgspec
-
-from headgate.call import Call, Kind
+from headgate.call import Call
 from headgate.clock import Clock
-from headgate.core.body import REMOVED, with_fields
 from headgate.core.cache_plan import Keep
-from headgate.core.prefix import Border
 from headgate.core.prompt_cache import Planner
+from headgate.engine.cache_request import Original, request_for
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
 from headgate.events import Reason
-from headgate.net.http import Headers
-from headgate.records import CallRecord
 
-__all__ = ["KeepAlive", "request_for"]
+__all__ = ["KeepAlive"]
 
 LEAD_S = 20.0
 """A lifetime counts from the start of a request, and so long it may wait for its turn."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of the bodies that are held for it; the oldest are let go."""
-LANE = "bulk"
-
-_PASSED_ON = frozenset((b"anthropic-version", b"anthropic-beta", b"content-type"))
-_WITHOUT = ("stream", "stop_sequences", "metadata")
-"""Of a request: what makes no difference to the cache, and has no use without an answer."""
-
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(slots=True)
@@ -45,13 +32,7 @@ class _Held:
     planner: Planner
     keep: Keep
     body: bytes
-    record: CallRecord
-    target: str
-    headers: Headers
-    bearer: bool
-    own_key: str | None
-    base_url: str | None
-    credential: str | None
+    original: Original
 
 
 class KeepAlive:
@@ -83,10 +64,7 @@ class KeepAlive:
             self._bytes -= len(before.body)
         else:
             heappush(self._due, (keep.node.until_s - LEAD_S, key))
-        self._held[key] = _Held(
-            planner, keep, call.body, call.record, call.target, call.headers, call.bearer, call.own_key, call.base_url,
-            call.credential,
-        )  # fmt: skip
+        self._held[key] = _Held(planner, keep, call.body, Original.of(call))
         self._bytes += len(call.body)
         while self._bytes > MOST_BYTES:
             self._bytes -= len(self._held.popitem(last=False)[1].body)
@@ -126,7 +104,8 @@ class KeepAlive:
         body = request_for(held.body, held.keep.border)
         if body is None or self._ask is None:
             return
-        call = self._call(held, body)
+        call_id = self._new_call_id(self._clock.unix_ms())
+        call = held.original.again(body, Reason.KEEP_ALIVE, call_id=call_id, clock=self._clock, within_s=LEAD_S)
         try:
             reply = await self._ask(call)
         except Refused:
@@ -136,64 +115,3 @@ class KeepAlive:
             own = facts.usage.own
             written = own.cache_write_5m + own.cache_write_1h
             held.planner.refreshed(held.keep, call.arrived_s, read=own.cache_read, written=written, fresh=own.input)
-
-    def _call(self, like: _Held, body: bytes) -> Call:
-        clock = self._clock
-        now_s, now_ms = clock.now_s(), clock.unix_ms()
-        told = like.record
-        call_id = self._new_call_id(now_ms)
-        record = CallRecord(
-            call_id=call_id,
-            correlation_id=call_id,
-            started_ms=now_ms,
-            kind=Kind.MESSAGES,
-            workflow=told.workflow,
-            lane=LANE,
-            caller_key=told.caller_key,
-            team=told.team,
-            tags=told.tags,
-            reason=Reason.KEEP_ALIVE,
-            bytes_in=len(body),
-        )
-        return Call(
-            record=record,
-            kind=Kind.MESSAGES,
-            method="POST",
-            target=like.target,
-            headers=[(name, value) for name, value in like.headers if name.lower() in _PASSED_ON],
-            body=body,
-            arrived_s=now_s,
-            bearer=like.bearer,
-            own_key=like.own_key,
-            base_url=like.base_url,
-            credential=like.credential,
-            deadline_s=now_s + LEAD_S,
-        )
-
-
-def request_for(body: bytes, border: Border) -> bytes | None:
-    """The request that has the API read the prompt of `body` up to `border`, and answer nothing; None if there is none
-    that the API would take."""
-    document: dict[str, Any] = _decode(body)
-    thinking, choice = document.get("thinking"), document.get("tool_choice")
-    config = document.get("output_config")
-    if (
-        (isinstance(thinking, dict) and thinking.get("type") == "enabled")
-        or (isinstance(choice, dict) and choice.get("type") in ("any", "tool"))
-        or (isinstance(config, dict) and config.get("format"))
-    ):
-        return None  # each would have to go, and is part of what the prompt is kept under (§9.6)
-    if border.part == "messages":
-        messages = document["messages"][: border.at + 1]
-        last = messages[-1]
-        content = last["content"]
-        if last.get("role") != "user" or not isinstance(content, list):
-            return None
-        rest = content[border.block + 1 :]
-        if rest and any(isinstance(block, dict) and block.get("type") == "tool_result" for block in content):
-            return None  # all results go together
-        messages[-1] = last | {"content": content[: border.block + 1]}
-    else:
-        messages = [{"role": "user", "content": "."}]
-    changes: dict[str, Any] = {name: REMOVED for name in _WITHOUT if name in document}
-    return with_fields(body, changes | {"max_tokens": 0, "messages": messages})
