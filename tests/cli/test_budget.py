@@ -75,10 +75,20 @@ def test_what_is_settled_and_held_is_told_the_fullest_account_first(budget, tmp_
 
     told = [one for one in budget("--json").json if one["budget"] == "person"]
 
-    assert [(one["who"], one["share"], one["level"]) for one in told] == [("bob", 0.9, "slow"), ("ann", 0.3, "ok")]
+    assert [(one["who"], one["share"], one["level"]) for one in told] == [("bob", 0.9, "warn"), ("ann", 0.3, "ok")]
     assert (told[0]["cap_usd"], told[0]["settled_usd"], told[0]["held_usd"]) == (
         "10.000000000000", "8.000000000000", "1.000000000000",
     )  # fmt: skip
+
+
+def test_a_budget_is_at_slow_only_where_it_slows(budget, tmp_path: Path):
+    """Nothing happens at `slow_at` without a `slow`."""
+    spend(tmp_path, "all", "", 90)
+    levels = [budget("--json").json[0]["level"]]
+    budget("set", "all", "--slow", "lane:bulk")
+    levels.append(budget("--json").json[0]["level"])
+
+    assert levels == ["warn", "slow"]
 
 
 def test_the_table_says_when_each_begins_anew_in_its_own_zone(budget, tmp_path: Path):
@@ -112,8 +122,7 @@ def test_a_change_is_in_force_and_stands_in_the_audit(budget):
     run = budget("set", "all", "--usd", "650.00", "--mode", "strict")
 
     assert run.out == (
-        "all: $100.00 smooth (warns at 50%, slows at 80%, refuses at 100%) -> "
-        "$650.00 strict (warns at 50%, slows at 80%, refuses at 100%)\n"
+        "all: $100.00 smooth (warns at 50%, refuses at 100%) -> $650.00 strict (warns at 50%, refuses at 100%)\n"
     )
     assert (budget("--json").json[0]["cap_usd"], budget("--json").json[0]["mode"]) == ("650.000000000000", "strict")
     audit = budget("audit", "--json").json
@@ -139,7 +148,9 @@ def test_unset_brings_back_the_settings_and_takes_nothing_out_of_the_audit(budge
         (("all", "--usd", "1,000.50"), 'must be US dollars without commas in quotes, such as "1000.50"'),
         (("all", "--usd", "-5"), "must be US dollars"),
         (("all", "--mode", "loose"), 'mode must be "strict" or "smooth"'),
-        (("all", "--mode", "strict", "--refuse-at", "0"), "a strict budget must refuse"),
+        (("all", "--mode", "strict", "--refuse-at", "0"), "refuse_at is 0, so nothing is refused"),
+        (("all", "--warn-at", "0.9", "--refuse-at", "0.6"), "warn_at is 0.9, and refuse_at is 0.6; set warn_at to 0.6"),
+        (("all", "--slow", "lane:bulk", "--refuse-at", "0.7"), "slow_at is 0.8, and refuse_at is 0.7"),
         (("all", "--warn-at", "80"), "must be a number from 0 to 1"),
         (("all", "--slow", "lane:fast"), "--slow must be lane:NAME or model:NAME; lanes are"),
         (("all", "--slow", "model:claude-nobody"), "--slow: the model 'claude-nobody' has no price"),

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from headgate.core.budget import Budget, Change, PastCall, Who, changed, pico_of, preview, share_of
+from headgate.core.budget import Budget, Change, PastCall, ThresholdError, Who, changed, pico_of, preview, thresholds
 from headgate.core.window import Calendar
 
 DOLLAR = 10**12
@@ -33,12 +33,6 @@ def test_an_amount_is_exact():
     """Decimal, never float."""
     assert pico_of("1000.50") == 1_000_500_000_000_000
     assert pico_of("0.000000000001") == 1
-
-
-def test_a_share_of_nothing_is_never():
-    """A threshold of 0 is none."""
-    assert share_of(DOLLAR, 0.0) is None
-    assert share_of(DOLLAR, 0.8) == 800_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -106,6 +100,18 @@ def test_a_change_to_what_cannot_be_is_an_error(setting: str, value: str):
     """The same rules as in the configuration."""
     with pytest.raises(ValueError, match="must be"):
         changed(budget(), CONFIGURED, [change(setting, value)])
+
+
+def test_thresholds_stand_in_order_as_far_as_they_are_in_force():
+    """One above the next would never be reached.  0 is never, and without a `slow` nothing slows."""
+    assert thresholds(10, {"warn_at": 0.9, "slow_at": 0.8, "refuse_at": 1}, slow=None, strict=False) == (9, None, 10)
+    assert thresholds(10, {"warn_at": 0.9, "slow_at": 0, "refuse_at": 0}, slow="lane:a", strict=False) == (
+        9,
+        None,
+        None,
+    )
+    with pytest.raises(ThresholdError, match=r"warn_at is 0\.9, and slow_at is 0\.8; set"):
+        thresholds(10, {"warn_at": 0.9, "slow_at": 0.8, "refuse_at": 1}, slow="lane:a", strict=False)
 
 
 def test_a_preview_tells_what_would_have_been_refused():

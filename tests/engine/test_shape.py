@@ -476,7 +476,7 @@ def test_a_budget_past_its_threshold_slows_calls(slow, lane, model):
     async def scene(world: World) -> tuple[Answer, Answer]:
         return await world.ask(text=TEXT), await world.ask()
 
-    config = Config(budgets={"day": BudgetConfig(usd="0.01", window="day", slow_at=0.05, slow=slow)})
+    config = Config(budgets={"day": BudgetConfig(usd="0.01", window="day", warn_at=0.0, slow_at=0.05, slow=slow)})
     before, after = run(scene, config)
 
     assert (before.record.lane, before.record.model, before.record.reason) == ("standard", MODEL, None)
@@ -495,7 +495,9 @@ def test_a_budget_that_was_raised_elsewhere_slows_nobody_a_second_later():
         await world.engine.clock.sleep(2)
         return slowed, await world.ask()
 
-    config = Config(budgets={"day": BudgetConfig(usd="0.01", window="day", slow_at=0.05, slow="lane:bulk")})
+    config = Config(
+        budgets={"day": BudgetConfig(usd="0.01", window="day", warn_at=0.0, slow_at=0.05, slow="lane:bulk")}
+    )
     before, after = run(scene, config)
 
     assert (before.record.lane, after.record.lane) == ("bulk", "standard")

@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="The budget, as in the settings.")]
 Usd = Annotated[str | None, typer.Option(help="How much it may be, such as 650.00.")]
 Mode = Annotated[str | None, typer.Option(help="strict or smooth.")]
 WarnAt = Annotated[str | None, typer.Option(help="As a share of the budget, such as 0.5; 0 is never.")]
-SlowAt = Annotated[str | None, typer.Option(help="Likewise.")]
+SlowAt = Annotated[str | None, typer.Option(help="Likewise, where --slow is set.")]
 Slow = Annotated[str | None, typer.Option(help="What slows: lane:NAME or model:NAME.")]
 RefuseAt = Annotated[str | None, typer.Option(help="Likewise.")]
 
@@ -197,8 +197,7 @@ def _in_words(budget: Budget) -> str:
         for name, pico in (("warns", budget.warn_pico), ("slows", budget.slow_pico), ("refuses", budget.refuse_pico))
         if pico is not None
     ]
-    slow = f" to {budget.slow}" if budget.slow is not None else ""
-    words = ", ".join(shares).replace("slows", f"slows{slow}") or "only counts"
+    words = ", ".join(shares).replace("slows", f"slows to {budget.slow}") or "only counts"
     return f"{money(dollars(budget.cap_pico))} {'strict' if budget.strict else 'smooth'} ({words})"
 
 

@@ -47,6 +47,8 @@ class OpenBudgets:
         Raises:
             HeadgateError: it cannot have them.
         """
+        from headgate.config.budgets import shares_of
+
         self.get(name)
         slow = settings.get("slow")
         if slow is not None:
@@ -57,7 +59,7 @@ class OpenBudgets:
                 self._check_price(target)
         more = [Change(0, name, setting, value, "", 0, "") for setting, value in settings.items()]
         try:
-            return changed(self.configured[name], _shares(self.config, name), [*self.changes, *more])
+            return changed(self.configured[name], shares_of(self.config.budgets[name]), [*self.changes, *more])
         except ValueError as problem:
             raise HeadgateError(f"budget {name}: {problem}") from None
 
@@ -79,7 +81,7 @@ def opened(config: Path | None, *, write: bool = False) -> Iterator[OpenBudgets]
         write: make the file if there is none.  Who only looks must not: it would be theirs, and not the gateway's.
     """
     from headgate.config import load_config
-    from headgate.config.budgets import budget_of, budgets_path
+    from headgate.config.budgets import budget_of, budgets_path, shares_of
     from headgate.stores.memory import MemoryBudgets
     from headgate.stores.sqlite.budgets import SqliteBudgets
 
@@ -94,15 +96,10 @@ def opened(config: Path | None, *, write: bool = False) -> Iterator[OpenBudgets]
         in_force = {}
         for name, budget in configured.items():
             try:
-                in_force[name] = changed(budget, _shares(loaded, name), changes)
+                in_force[name] = changed(budget, shares_of(loaded.budgets[name]), changes)
             except ValueError as problem:
                 say(f"budget {name}: a change cannot be taken with these settings: {problem}")
                 in_force[name] = budget
         yield OpenBudgets(loaded, store, configured, changes, in_force)
     finally:
         store.close()
-
-
-def _shares(config: Config, name: str) -> dict[str, float]:
-    its = config.budgets[name]
-    return {"warn_at": its.warn_at, "slow_at": its.slow_at, "refuse_at": its.refuse_at}

@@ -7,10 +7,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from headgate.config.schema import BudgetConfig, Config
-from headgate.core.budget import SCOPES, Budget, pico_of, share_of
+from headgate.core.budget import SCOPES, Budget, ThresholdError, pico_of, thresholds
 from headgate.core.window import Calendar
 
-__all__ = ["BudgetSettingError", "budget_of", "budgets_path", "zone_of"]
+__all__ = ["BudgetSettingError", "budget_of", "budgets_path", "shares_of", "zone_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 """What labels of calls can be, and what stands in headers."""
@@ -37,7 +37,15 @@ def budget_of(name: str, settings: BudgetConfig) -> Budget:
         cap_pico = pico_of(settings.usd)
     except ValueError as problem:
         raise BudgetSettingError("usd", str(problem)) from None
-    _check_thresholds(settings)
+    strict = settings.mode == "strict"
+    shares = shares_of(settings)
+    for field, share in shares.items():
+        if not 0 <= share <= 1:
+            raise BudgetSettingError(field, "must be a share of the budget from 0 to 1, such as 0.8; 0 is never")
+    try:
+        warn_pico, slow_pico, refuse_pico = thresholds(cap_pico, shares, slow=settings.slow, strict=strict)
+    except ThresholdError as problem:
+        raise BudgetSettingError(problem.setting, problem.words) from None
     only = []
     for scope in SCOPES:
         value = getattr(settings, scope)
@@ -68,25 +76,22 @@ def budget_of(name: str, settings: BudgetConfig) -> Budget:
         zone=settings.time_zone,
         only=tuple(only),
         per=per,
-        strict=settings.mode == "strict",
-        warn_pico=share_of(cap_pico, settings.warn_at),
-        slow_pico=share_of(cap_pico, settings.slow_at),
+        strict=strict,
+        warn_pico=warn_pico,
+        slow_pico=slow_pico,
         slow=settings.slow,
-        refuse_pico=share_of(cap_pico, settings.refuse_at),
+        refuse_pico=refuse_pico,
     )
+
+
+def shares_of(settings: BudgetConfig) -> dict[str, float]:
+    """The thresholds as shares of the cap, in the order in which they are to be reached."""
+    return {"warn_at": settings.warn_at, "slow_at": settings.slow_at, "refuse_at": settings.refuse_at}
 
 
 def budgets_path(config: Config) -> Path:
     """The file that all processes of this machine keep their budgets in: beside the ledger."""
     return Path(config.ledger.path).with_name("budgets.db")
-
-
-def _check_thresholds(settings: BudgetConfig) -> None:
-    for field in ("warn_at", "slow_at", "refuse_at"):
-        if not 0 <= getattr(settings, field) <= 1:
-            raise BudgetSettingError(field, "must be a share of the budget from 0 to 1, such as 0.8; 0 is never")
-    if settings.mode == "strict" and not settings.refuse_at:
-        raise BudgetSettingError("refuse_at", 'is 0, so nothing is refused; with mode = "strict" it must be above 0')
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -376,9 +376,10 @@ def _check_budgets(config: Config, place: Place) -> None:
         try:
             budget_of(name, settings)
         except BudgetSettingError as problem:
-            raise ConfigError(
-                f"{place('budgets', name, problem.field)}: budgets.{name}.{problem.field} {problem}"
-            ) from None
+            where = place("budgets", name, problem.field)
+            if where == "default":  # which does not go with what is set
+                where = place("budgets", name, "usd")
+            raise ConfigError(f"{where}: budgets.{name}.{problem.field} {problem}") from None
         if settings.slow is not None:
             kind, _, target = settings.slow.partition(":")
             if kind not in ("lane", "model") or not target or (kind == "lane" and target not in config.lanes):

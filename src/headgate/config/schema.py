@@ -480,13 +480,13 @@ class BudgetConfig:
     warn_at: float = 0.5
     """Share of the budget at which the log says so, once in a window; 0: never."""
     slow_at: float = 0.8
-    """Share from which `slow` is in force; 0: never."""
+    """Share from which `slow` is in force, not below `warn_at`; 0: never."""
     slow: str | None = None
     """What is done with calls from then on: `lane:bulk` has them run in that lane, `model:claude-haiku-5-5` asks that
     model.  Unset: nothing."""
     refuse_at: float = 1.0
-    """Share that spending must not pass: calls for which there is no room are refused.  0: none is, so that the budget
-    only watches."""
+    """Share that spending must not pass, not below `slow_at`: calls for which there is no room are refused.  0: none
+    is, so that the budget only watches."""
 
 
 def _lanes() -> dict[str, LaneConfig]:

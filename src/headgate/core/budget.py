@@ -12,15 +12,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from headgate.core.window import Calendar, WindowKind
 from headgate.records import CallRecord
 
 __all__ = [
-    "SCOPES", "SETTINGS", "AccountKey", "Budget", "Change", "PastCall", "Preview", "Who", "chained", "changed",
-    "is_whole", "pico_of", "preview", "share_of", "who_of",
+    "SCOPES", "SETTINGS", "AccountKey", "Budget", "Change", "PastCall", "Preview", "ThresholdError", "Who", "chained",
+    "changed", "is_whole", "pico_of", "preview", "thresholds", "who_of",
 ]  # fmt: skip
 
 SCOPES = ("team", "caller_key", "user", "session", "workflow", "model", "tag")
@@ -78,6 +78,7 @@ class Budget:
     strict: bool = False
     warn_pico: int | None = None
     slow_pico: int | None = None
+    """None also where `slow` is."""
     slow: str | None = None
     refuse_pico: int | None = None
     """What is spent and held may not pass this; None: nothing is refused."""
@@ -119,9 +120,36 @@ def pico_of(usd: str) -> int:
     return pico
 
 
-def share_of(cap_pico: int, share: float) -> int | None:
-    """A share of a cap; None for a share of 0, which says never."""
-    return int(cap_pico * Decimal(str(share))) if share else None
+class ThresholdError(ValueError):
+    """`setting` cannot be what it is: `words` follow its name."""
+
+    def __init__(self, setting: str, words: str) -> None:
+        super().__init__(f"{setting} {words}")
+        self.setting = setting
+        self.words = words
+
+
+def thresholds(
+    cap_pico: int, shares: Mapping[str, float], *, slow: str | None, strict: bool
+) -> tuple[int | None, int | None, int | None]:
+    """What a budget warns at, slows at and refuses at.
+
+    Args:
+        shares: of the cap: `warn_at`, `slow_at` and `refuse_at`; 0 is never.
+
+    Raises:
+        ThresholdError: they are not in order, or a strict budget would refuse nothing.
+    """
+    if strict and not shares["refuse_at"]:
+        raise ThresholdError("refuse_at", 'is 0, so nothing is refused; with mode = "strict" it must be above 0')
+    in_force = {name: share for name, share in shares.items() if share and (name != "slow_at" or slow is not None)}
+    for (lower, low), (upper, high) in pairwise(in_force.items()):
+        if low > high:
+            raise ThresholdError(
+                lower, f"is {low:g}, and {upper} is {high:g}; set {lower} to {high:g} at most, or to 0, which is never"
+            )
+    picos = {name: int(cap_pico * Decimal(str(share))) for name, share in in_force.items()}
+    return picos.get("warn_at"), picos.get("slow_at"), picos.get("refuse_at")
 
 
 # -- live changes ------------------------------------------------------------------------------------------------------
@@ -164,11 +192,11 @@ def is_whole(changes: Iterable[Change]) -> bool:
     return True
 
 
-def changed(budget: Budget, thresholds: Mapping[str, float], changes: Iterable[Change]) -> Budget:
+def changed(budget: Budget, configured: Mapping[str, float], changes: Iterable[Change]) -> Budget:
     """`budget` with the newest value of each setting that was changed.
 
     Args:
-        thresholds: `warn_at`, `slow_at` and `refuse_at` as configured, as shares of the cap.
+        configured: `warn_at`, `slow_at` and `refuse_at`, as shares of the cap.
 
     Raises:
         ValueError: a value is none that the setting can have.
@@ -178,22 +206,17 @@ def changed(budget: Budget, thresholds: Mapping[str, float], changes: Iterable[C
     if not told:
         return budget
     cap_pico = pico_of(told["usd"]) if "usd" in told else budget.cap_pico
-    shares = {name: _share(name, told[name]) if name in told else thresholds[name] for name in thresholds}
+    shares = {name: _share(name, told[name]) if name in told else share for name, share in configured.items()}
     mode = told.get("mode")
     if mode not in (None, "strict", "smooth"):
         raise ValueError('mode must be "strict" or "smooth"')
     strict = budget.strict if mode is None else mode == "strict"
-    if strict and not shares["refuse_at"]:
-        raise ValueError("a strict budget must refuse: refuse_at cannot be 0")
+    slow = told.get("slow", budget.slow)
+    warn_pico, slow_pico, refuse_pico = thresholds(cap_pico, shares, slow=slow, strict=strict)
     return replace(
-        budget,
-        cap_pico=cap_pico,
-        strict=strict,
-        slow=told.get("slow", budget.slow),
-        warn_pico=share_of(cap_pico, shares["warn_at"]),
-        slow_pico=share_of(cap_pico, shares["slow_at"]),
-        refuse_pico=share_of(cap_pico, shares["refuse_at"]),
-    )
+        budget, cap_pico=cap_pico, strict=strict, warn_pico=warn_pico, slow_pico=slow_pico, slow=slow,
+        refuse_pico=refuse_pico,
+    )  # fmt: skip
 
 
 def _share(name: str, text: str) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from headgate.call import Call
 from headgate.clock import Clock
-from headgate.config.budgets import budget_of
+from headgate.config.budgets import budget_of, shares_of
 from headgate.config.schema import BudgetConfig
 from headgate.core.budget import NOBODY, SETTINGS, AccountKey, Budget, Change, Who, changed, who_of
 from headgate.core.grants import NEVER_MS, Account, State
@@ -60,10 +60,7 @@ class Budgets:
         self._same_model = same_model
         self._can_slow = can_slow
         self._configured = {name: self._of(budget_of(name, its)) for name, its in settings.items()}
-        self._shares = {
-            name: {"warn_at": its.warn_at, "slow_at": its.slow_at, "refuse_at": its.refuse_at}
-            for name, its in settings.items()
-        }
+        self._shares = {name: shares_of(its) for name, its in settings.items()}
         self._changes: list[Change] = []
         self._looked_s = clock.now_s()
         self._covers: dict[tuple[str | None, ...], Cover] = {}
@@ -141,7 +138,7 @@ class Budgets:
         """`lane:NAME` or `model:NAME`, where a budget that covers `call` has passed its threshold for that."""
         for account in self.cover(call.record).accounts:
             budget = account.budget
-            if budget.slow is not None and budget.slow_pico is not None and account.known >= budget.slow_pico:
+            if budget.slow_pico is not None and account.known >= budget.slow_pico:
                 return budget.slow
         return None
 

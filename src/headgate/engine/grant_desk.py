@@ -313,5 +313,5 @@ def _say(account: Account, threshold: int) -> None:
         log.warning("budget %s%s, %s: calls are refused, %s of %s spent", key.budget, whose, key.window, spent, cap)
     else:
         share = 100 * account.really_spent // budget.cap_pico
-        what = f", from now on {budget.slow}" if threshold == SLOW and budget.slow is not None else ""
+        what = f", from now on {budget.slow}" if threshold == SLOW else ""
         log.warning("budget %s%s, %s: %s of %s spent (%d %%)%s", key.budget, whose, key.window, spent, cap, share, what)
