@@ -46,6 +46,7 @@ UPGRADES = {
             web_searches          INTEGER NOT NULL,
             PRIMARY KEY (day, model, credential, made_ms)
         ) WITHOUT ROWID;
+        CREATE INDEX calls_by_time ON calls (started_ms);
     """,
 }
 """What makes the next version of each; its text stays when schema.sql goes on.  New columns stand last: rows are

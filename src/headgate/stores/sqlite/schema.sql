@@ -146,3 +146,6 @@ CREATE TABLE corrections (
     web_searches          INTEGER NOT NULL,
     PRIMARY KEY (day, model, credential, made_ms)
 ) WITHOUT ROWID;
+
+-- Questions are asked of a span of time.
+CREATE INDEX calls_by_time ON calls (started_ms);
