@@ -219,6 +219,10 @@ class Reason(StrEnum):
     """Headgate made it itself: it has the API read a prompt that would be dropped from the cache, and answer nothing.
 
     Nothing.  It does so only with `prompt_cache.keep_alive = true`."""
+    KEEP_WARM = "keep_warm"
+    """Headgate made it itself: it has the API keep the instructions of a workflow in the cache, and answer nothing.
+
+    Nothing.  It does so only in the hours of `keep_warm` of that workflow."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 

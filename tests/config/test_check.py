@@ -74,6 +74,9 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[workflows.a]\nmemo_max_age_s = 0", "workflows.a.memo_max_age_s must be a number above 0"),
         ("[workflows.a]\nmemo = true\ntraceable = true", "take out one of the two"),
         ("[workflows.a]\nmemo_users = true", "workflows.a.memo_users without memo"),
+        ("[workflows.a]\nkeep_warm = ['9-5']", "the hours of workflows.a.keep_warm: '9-5' must look like"),
+        ("[workflows.a]\nkeep_warm_time_zone = 'Europe/Berlin'", "keep_warm_time_zone without keep_warm"),
+        ("[workflows.a]\nkeep_warm = ['08:00-18:00']\nprompt_cache = 'off'", "keep_warm without the prompt cache"),
         # budgets
         ("[budgets.a]\nusd = '0'", "budgets.a.usd must be more than 0"),
         ("[budgets.a]\nusd = '-1'", "budgets.a.usd must be US dollars in quotes"),

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
 from headgate.config.budgets import BudgetSettingError, budget_of
-from headgate.config.opening_hours import opening_hours
+from headgate.config.opening_hours import opening_hours, warm_hours
 from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
@@ -239,6 +239,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         _check_joining(name, workflow, place)
         _check_shape(name, workflow, place)
         _check_memo(name, workflow, place)
+        _check_keep_warm(name, workflow, config, place)
         if workflow.max_concurrency is not None and config.limits.share_by != "workflow":
             raise ConfigError(
                 f"{place('workflows', name, 'max_concurrency')}: workflows.{name}.max_concurrency caps who shares a "
@@ -313,6 +314,25 @@ def _check_shape(name: str, workflow: WorkflowConfig, place: Place) -> None:
                 f"{place('workflows', name, 'rules', number, 'max_input_tokens')}: workflows.{name}.rules[{number}]."
                 "max_input_tokens must be a whole number above 0, or no call ever fits the rule"
             )
+
+
+def _check_keep_warm(name: str, workflow: WorkflowConfig, config: Config, place: Place) -> None:
+    where = f"workflows.{name}.keep_warm"
+    try:
+        hours = warm_hours(workflow)
+    except ValueError as problem:
+        raise ConfigError(f"{place('workflows', name, 'keep_warm')}: the hours of {where}: {problem}") from None
+    if hours is None:
+        if workflow.keep_warm_time_zone != WorkflowConfig.keep_warm_time_zone:
+            raise ConfigError(
+                f"{place('workflows', name, 'keep_warm_time_zone')}: {where}_time_zone without keep_warm, so that "
+                'nothing is kept warm; set keep_warm, such as ["Mon-Fri 08:00-18:00"], or take it out'
+            )
+    elif (workflow.prompt_cache or config.prompt_cache.mode) == "off":
+        raise ConfigError(
+            f"{place('workflows', name, 'keep_warm')}: {where} without the prompt cache, so that nothing is kept warm; "
+            f'set workflows.{name}.prompt_cache = "auto", or take it out'
+        )
 
 
 def _check_memo(name: str, workflow: WorkflowConfig, place: Place) -> None:

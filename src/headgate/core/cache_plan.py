@@ -67,10 +67,12 @@ class Keep(NamedTuple):
 class Plan:
     """Where one prompt is marked."""
 
-    __slots__ = ("keep", "markers", "staked", "terms", "to_read", "written")
+    __slots__ = ("fills", "keep", "markers", "staked", "terms", "to_read", "written")
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, *, fills: bool = False) -> None:
         self.terms = terms
+        self.fills = fills
+        """It is asked for no answer but that the cache holds it, so all that it costs is added."""
         self.markers: list[tuple[Border, Ttl]] = []
         """In the prompt's order."""
         self.to_read: list[Node] = []

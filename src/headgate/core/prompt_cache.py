@@ -147,7 +147,38 @@ class Planner:
                 self._shrink()
         return True
 
+    def fill(self, borders: Sequence[Border], terms: Terms, *, ttl: Ttl, tokens_per_byte: float, now_s: float) -> Plan:
+        """Decide for a request that asks for no answer, so for nothing but that the cache holds its prompt: tools and
+        system prompt, and all of it if what follows is longer, for `ttl` unless it lives already."""
+        plan = Plan(terms, fills=True)
+        least_size = terms.least_tokens / tokens_per_byte
+        places = [border for border in borders if border.size >= least_size and border.part]
+        instructions = next((border for border in reversed(places) if border.part != "messages"), None)
+        wanted = [] if instructions is None else [instructions]
+        if places and (instructions is None or places[-1].size > 2 * instructions.size):
+            wanted.append(places[-1])
+        for border in places:
+            self._nodes.setdefault(border.digest, Node(None, now_s))
+        for border in wanted:
+            node = self._nodes[border.digest]
+            if node.until_s > now_s:
+                plan.to_read.append(node)
+                ttl = "5m" if node.ttl == "5m" else ttl  # of all after it: longer lifetimes come first
+            else:
+                plan.written.append(node)
+                node.ttl = ttl
+                plan.staked = border.size * tokens_per_byte * (terms.write_1h if ttl == "1h" else terms.write_5m)
+            plan.markers.append((border, node.ttl))
+            node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])
+        self._shrink()
+        self.stakes.add(-plan.staked)
+        return plan
+
     # -- what is known ------------------------------------------------------------------------------------------
+
+    def node(self, digest: int) -> Node | None:
+        """What is known of a border; None if it was not seen, or is forgotten."""
+        return self._nodes.get(digest)
 
     def _known(self, places: Sequence[Border]) -> list[Node]:
         """The borders that were seen before, from the first one on."""
@@ -287,8 +318,9 @@ class Planner:
     def answered(self, plan: Plan, *, read: int, written_5m: int, written_1h: int) -> None:
         """A request with these markers was answered, and so many tokens were read and written."""
         terms = plan.terms
-        cost = (terms.write_5m - terms.input) * written_5m + (terms.write_1h - terms.input) * written_1h
-        self.stakes.add(plan.staked + (terms.input - terms.read) * read - cost)
+        without = 0.0 if plan.fills else terms.input
+        cost = (terms.write_5m - without) * written_5m + (terms.write_1h - without) * written_1h
+        self.stakes.add(plan.staked + (without - terms.read) * read - cost)
         plan.staked = 0.0
         if not read:
             _forget(plan.to_read)

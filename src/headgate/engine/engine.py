@@ -11,6 +11,7 @@ from random import Random
 from headgate.call import Call, Kind
 from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.budgets import budgets_path
+from headgate.config.opening_hours import warm_hours
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
@@ -36,6 +37,7 @@ from headgate.engine.guard import Guard
 from headgate.engine.jobs import JobQueue
 from headgate.engine.join import Join, joins
 from headgate.engine.keep_alive import KeepAlive
+from headgate.engine.keep_warm import KeepWarm
 from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.lint import Lint
 from headgate.engine.memo import KeepAnswers, memo_terms
@@ -135,6 +137,8 @@ class Engine:
         )
         batched = [name for name, workflow in config.workflows.items() if workflow.batch]
         self._keep_alive = KeepAlive(clock, self.new_call_id)
+        hours = {name: hours for name, each in config.workflows.items() if (hours := warm_hours(each)) is not None}
+        self._keep_warm = KeepWarm(hours, clock, self.new_call_id)
         prompt_cache = PromptCache(
             prices,
             catalog,
@@ -144,6 +148,7 @@ class Engine:
             workflows=config.workflows,
             made_below=frozenset((*batched, *(name for name, each in config.workflows.items() if joins(each)))),
             keep_alive=self._keep_alive if config.prompt_cache.keep_alive else None,
+            keep_warm=self._keep_warm if self._keep_warm.workflows else None,
         )
         self._join = Join(config.workflows, config.lanes, prices, clock, rng, place=prompt_cache.place)
         meter = Meter(
@@ -212,8 +217,10 @@ class Engine:
         )
         guard = Guard(prices, unknown_model=config.prices.unknown_model)
         budget_each = BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None
-        of_keep_alive = (observe, guard, budget, again, budget_each, self._admit, meter)
-        self._keep_alive.connect(compose([each for each in of_keep_alive if each is not None], self._upstream.send))
+        of_the_cache = (observe, guard, prompt_cache, budget, again, budget_each, self._admit, meter)
+        fill = compose([each for each in of_the_cache if each is not None], self._upstream.send)
+        self._keep_alive.connect(fill)
+        self._keep_warm.connect(fill)
         filters = path(
             observe,
             Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
@@ -335,6 +342,7 @@ class Engine:
         if self._poller is not None:
             await self._poller.close()
         await self._keep_alive.close()
+        await self._keep_warm.close()
         await self._defer.close()
         await self._join.close()
         self._upstream.close()

@@ -20,6 +20,7 @@ from headgate.core.prompt_cache import Planner
 from headgate.core.untouchable import is_claude_code, sends_thinking
 from headgate.engine.filter import Proceed
 from headgate.engine.keep_alive import KeepAlive
+from headgate.engine.keep_warm import KeepWarm
 from headgate.usage import Usage
 
 __all__ = ["Placement", "PromptCache"]
@@ -100,12 +101,14 @@ class PromptCache:
         workflows: Mapping[str, WorkflowConfig],
         made_below: Container[str] = (),
         keep_alive: KeepAlive | None = None,
+        keep_warm: KeepWarm | None = None,
     ) -> None:
         """
         Args:
             auto: for workflows that do not say.
             made_below: workflows whose requests are made by a filter below.
             keep_alive: told of prompts that it may be worth to keep.
+            keep_warm: shown the calls of its workflows.
         """
         self._prices = prices
         self._catalog = catalog
@@ -119,6 +122,7 @@ class PromptCache:
         }
         self._made_below = made_below
         self._keep_alive = keep_alive
+        self._keep_warm = keep_warm
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
         self._heads: OrderedDict[tuple[tuple[int, Ttl], ...], _Head] = OrderedDict()
         self._terms: dict[tuple[str, int], Terms] = {}
@@ -130,7 +134,7 @@ class PromptCache:
         return not self._auto and not any(self._by_workflow.values())
 
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
-        if call.kind is Kind.MESSAGES and call.record.workflow not in self._made_below:
+        if call.kind is Kind.MESSAGES and (call.record.workflow not in self._made_below or call.record.max_tokens == 0):
             self.place(call)
         return proceed(call)
 
@@ -146,13 +150,7 @@ class PromptCache:
             return
         borders = borders_of(document)
         planner = self._planner_of(call.own_key)
-        plan = planner.plan(
-            call.record.workflow,
-            borders,
-            terms,
-            tokens_per_byte=self._habit_of(call, model).tokens_per_byte,
-            now_s=self._clock.now_s(),
-        )
+        plan = self._plan(planner, call, borders, terms, self._habit_of(call, model).tokens_per_byte)
         if plan.markers:
             head = self._head_of(document, call.body, plan)
             marked = mark_document(document, head.markers)
@@ -161,6 +159,16 @@ class PromptCache:
             call.placement = Placement(planner, plan, borders, marked)
             if plan.keep is not None and self._keep_alive is not None:
                 self._keep_alive.hold(planner, plan.keep, call)
+
+    def _plan(self, planner: Planner, call: Call, borders: list[Border], terms: Terms, tokens_per_byte: float) -> Plan:
+        workflow, now_s, warm = call.record.workflow, self._clock.now_s(), self._keep_warm
+        is_warm = warm is not None and workflow in warm.workflows
+        if call.record.max_tokens == 0:
+            ttl: Ttl = "1h" if is_warm else "5m"
+            return planner.fill(borders, terms, ttl=ttl, tokens_per_byte=tokens_per_byte, now_s=now_s)
+        if warm is not None and is_warm:
+            warm.saw(planner, borders, call)
+        return planner.plan(workflow, borders, terms, tokens_per_byte=tokens_per_byte, now_s=now_s)
 
     def _head_of(self, document: dict[str, Any], body: bytes, plan: Plan) -> _Head:
         """Many prompts begin with the same bytes and are marked there in the same way, so how is looked up once."""

@@ -1,0 +1,188 @@
+"""Instructions are in the cache when their users come, if their hours are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from headgate.config.schema import BudgetConfig, Config, WorkflowConfig
+from headgate.sim import SimSettings
+from headgate.sim.settings import TYPICAL_LATENCY
+from support.world import play
+
+MODEL = "claude-sonnet-5"
+HANDBOOK = "Answer by the handbook of the house, in one word. " * 500
+HOUR_S = 3_600.0
+SUNDAY = datetime(2026, 11, 15, tzinfo=UTC)
+OFFICE = Config(workflows={"w": WorkflowConfig(keep_warm=("Mon-Fri 08:00-18:00",))})
+
+
+async def ask(world, number: Any = 0, **options: Any):
+    fields = {"system": HANDBOOK, "messages": [{"role": "user", "content": f"question {number}"}]}
+    answer = await world.ask(model=MODEL, workflow="w", body=fields | options.pop("body", {}), **options)
+    assert answer.ok
+    return answer
+
+
+async def until(world, hour):
+    """Wait until so many hours after Sunday midnight."""
+    await world.engine.clock.sleep(hour * HOUR_S - world.now_s)
+
+
+async def a_week(world):
+    """Three questions an hour in the hours of an office, Monday to Friday; two the day before, when it is set up."""
+    for number in range(2):
+        await ask(world, number)
+    asked = []
+    for day in range(1, 6):
+        for number in range(30):
+            await until(world, 24 * day + 8.1 + number / 3)
+            asked.append(await ask(world, f"{day}/{number}"))
+    return asked, world
+
+
+def own(world):
+    """Requests that Headgate made."""
+    return [call for call in world.ledger.calls if call.reason == "keep_warm"]
+
+
+def in_office(scene, config=OFFICE, **options):
+    return play(scene, config=config, start=SUNDAY, **options)
+
+
+def test_every_call_of_the_day_reads_what_was_written_when_the_day_began():
+    """The first one too, and those that come when five minutes have long passed."""
+    asked, _ = in_office(a_week)
+
+    assert {answer.record.cache_read_tokens > 4_000 for answer in asked} == {True}
+
+
+def test_a_workflow_with_few_calls_costs_a_quarter_by_it():
+    """Three calls an hour can never stake a write from their own savings; their user can."""
+
+    async def invoice(world):
+        await a_week(world)
+        return world.sim.world.books.totals.cost_pico
+
+    assert in_office(invoice) < 0.25 * in_office(invoice, config=Config())
+
+
+def test_the_first_call_of_the_day_waits_less_for_its_answer():
+    """What is read from the cache need not be read by the model."""
+
+    async def first_of_the_day(world):
+        asked, _ = await a_week(world)
+        return sum(asked[30 * day].record.total_ms for day in range(5))
+
+    sim = replace(SimSettings(), latency=TYPICAL_LATENCY)
+    assert in_office(first_of_the_day, sim=sim) < 0.95 * in_office(first_of_the_day, config=Config(), sim=sim)
+
+
+def test_each_request_is_a_call_of_the_workflow_with_a_record():
+    """In lane `bulk`, for no answer, at the price of a write."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 + 8.5)
+        return own(world)
+
+    (call,) = in_office(scene)
+
+    assert (call.workflow, call.lane, call.max_tokens, call.output_tokens) == ("w", "bulk", 0, 0)
+    assert call.cache_write_1h_tokens > 4_000
+    assert call.cost_pico > 0
+
+
+def test_it_is_asked_when_the_hours_begin_and_each_hour_in_which_nobody_came():
+    """Nine times a tenth of it are less than to write it twice; and never by night."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 48)
+        return own(world)
+
+    calls = in_office(scene)
+
+    hours = [(call.started_ms / 1000 - SUNDAY.timestamp()) / HOUR_S - 24 for call in calls]
+    assert hours == pytest.approx([8 + n * 59 / 60 for n in range(11)], abs=0.1)
+    assert [call.cache_write_1h_tokens > 0 for call in calls] == [True] + [False] * 10
+    assert all(call.cache_read_tokens for call in calls[1:])
+
+
+def test_what_nobody_asks_for_any_more_is_let_go():
+    """After twelve requests in vain."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 * 7)
+        return own(world)
+
+    assert len(in_office(scene)) == 12
+
+
+def test_what_changes_with_every_call_is_not_kept():
+    """Only what two calls had in common: here nothing."""
+
+    async def scene(world):
+        for number in range(5):
+            await ask(world, body={"system": f"It is {number} o'clock. " + HANDBOOK})
+        await until(world, 48)
+        return own(world)
+
+    assert in_office(scene) == []
+
+
+def test_without_hours_headgate_asks_nothing_of_its_own():
+    """Nobody but the user knows that somebody will come."""
+
+    async def scene(world):
+        await a_week(world)
+        return own(world)
+
+    assert in_office(scene, config=Config()) == []
+
+
+def test_a_budget_that_is_spent_keeps_nothing_warm():
+    """It is refused like any call, and costs nothing."""
+    config = replace(OFFICE, budgets={"w": BudgetConfig(usd="0.04", window="month", workflow="w")})
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 48)
+        return [call for call in world.ledger.calls if call.max_tokens == 0]
+
+    calls = in_office(scene, config=config)
+
+    assert {(call.cost_pico, call.status, call.reason) for call in calls} == {(0, 429, "budget")}
+
+
+# -- asked for by the caller -------------------------------------------------------------------------------------------
+
+
+def test_a_request_for_no_answer_fills_the_cache():
+    """Before a run of many calls, say: it needs no marker of its own, and the first of them reads."""
+
+    async def scene(world):
+        await ask(world, body={"max_tokens": 0})
+        return await ask(world, 1)
+
+    assert play(scene).record.cache_read_tokens > 4_000
+
+
+def test_a_request_for_no_answer_with_a_long_document_fills_the_cache_with_it_too():
+    """Where what follows the instructions is longer than they are."""
+    told = [{"role": "user", "content": [{"type": "text", "text": HANDBOOK * 3}]}]
+
+    async def scene(world):
+        await ask(world, body={"max_tokens": 0, "messages": told})
+        return await ask(world, body={"messages": [
+            {"role": "user", "content": [*told[0]["content"], {"type": "text", "text": "Why?"}]}]})  # fmt: skip
+
+    assert play(scene).record.cache_read_tokens > 16_000
