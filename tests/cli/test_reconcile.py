@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from headgate.clock import utc_day
+from headgate.core.reconcile import Correction, Place
 from headgate.core.usage_report import Billed, Counts, Terms, Used
+from headgate.stores.sqlite.budgets import SqliteBudgets
+from headgate.stores.sqlite.reconcile import add_corrections
 from headgate.upstream.usage_reports import Reports
 from support.records import spent
 
@@ -80,6 +83,26 @@ def test_g08_corrections_make_the_sums_those_of_the_report_and_leave_the_lines(c
         "workflow": [("(corrected)", 2_500_000_000), ("triage", 7_500_000_000)],
     }
     assert all(told["total"]["unconfirmed_pico"] == 0 for told in rows.values())
+
+
+def test_budgets_of_all_calls_have_corrections_in_what_they_have_settled(cli, reconcile, tmp_path: Path):
+    """Once, however often they are told; not those of a user, whose calls no report tells apart."""
+    spent(tmp_path / "ledger.db", ANSWERED)
+    today = str(utc_day(int(datetime.now(UTC).timestamp() * 1000)))
+    more = Correction(cost_pico=3 * 10**12, unconfirmed_pico=10**12)
+    add_corrections(tmp_path / "ledger.db", [(Place(today, MODEL, ""), more)], made_ms=1, expected=0)
+    (tmp_path / "headgate.toml").write_text(
+        f'[ledger]\npath = "{tmp_path}/ledger.db"\n'
+        '[budgets.all]\nusd = "9.00"\nwindow = "day"\n[budgets.person]\nusd = "9.00"\nwindow = "day"\nper = ["user"]\n'
+    )
+    SqliteBudgets(tmp_path / "budgets.db", "gateway").close()
+
+    told = [reconcile("--write", "--json", counts=Counts(1_000, 100), pico=7_500_000_000).json for _ in range(2)]
+
+    assert [one["budget_accounts"] for one in told] == [1, 1]
+    assert {one["budget"]: one["settled_usd"] for one in cli("budget", "--json").json} == {
+        "all": "2.000000000000", "person": "0.000000000000",
+    }  # fmt: skip
 
 
 def test_keys_are_compared_apart_where_they_are_known(reconcile, tmp_path: Path):

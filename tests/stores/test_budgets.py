@@ -4,13 +4,16 @@ leaves behind counts as spent (INV-01, INV-02, F01, G02)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headgate.core.budget import AccountKey, is_whole
+from headgate.core.corrected import Corrected
 from headgate.core.grants import Ask, Report
 from headgate.stores.base import BudgetStore
 from headgate.stores.memory import MemoryBudgets
@@ -123,6 +126,45 @@ def test_a_lease_that_is_renewed_goes_on(process: Processes):
     draw(two, ask(1), now_ms=LEASE_MS + 1)
 
     assert two.look([KEY], 0)[0].others == 60
+
+
+def test_corrections_are_settled_once_however_often_they_are_told(process: Processes):
+    """What is told is all of them, so far.  An account is never below nothing."""
+    one = process("one")
+    draw(one, ask(60))
+    report(one, spent=25, keeps=0, had=60)
+
+    settled = []
+    for pico in (7, 7, 10, -30):
+        process("command").correct([Corrected(KEY, pico, 10**15)], 0)
+        settled.append(one.look([KEY], 0)[0].settled)
+
+    assert settled == [32, 32, 35, 0]
+
+
+def test_corrections_count_against_the_limit(process: Processes):
+    """Also of an account of which nothing was known."""
+    process("command").correct([Corrected(KEY, 90, 10**15)], 0)
+
+    assert draw(process("one"), ask(11)) == ()
+    assert draw(process("one"), ask(10)) == (10,)
+
+
+def test_budgets_of_an_older_version_are_brought_up_to_date(tmp_path: Path):
+    """With all that is in them."""
+    path = tmp_path / "budgets.db"
+    store = SqliteBudgets(path, "one")
+    draw(store, ask(60))
+    report(store, spent=25, keeps=0, had=60)
+    store.close()
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("ALTER TABLE accounts DROP COLUMN corrected")
+        db.pragma("user_version", 1)
+
+    store = SqliteBudgets(path, "two")
+
+    assert [state.settled for state in store.accounts(0)] == [25]
+    store.close()
 
 
 def test_who_comes_back_after_its_lease_is_told_that_its_grant_is_gone(process: Processes):

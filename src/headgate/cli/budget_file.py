@@ -82,6 +82,7 @@ def opened(config: Path | None, *, write: bool = False) -> Iterator[OpenBudgets]
     """
     from headgate.config import load_config
     from headgate.config.budgets import budget_of, budgets_path, shares_of
+    from headgate.engine.engine import load_catalog
     from headgate.stores.memory import MemoryBudgets
     from headgate.stores.sqlite.budgets import SqliteBudgets
 
@@ -92,7 +93,11 @@ def opened(config: Path | None, *, write: bool = False) -> Iterator[OpenBudgets]
         store = SqliteBudgets(path, f"command-{os.getpid()}")
     try:
         changes = store.changes()
-        configured = {name: budget_of(name, its) for name, its in loaded.budgets.items()}
+        catalog = load_catalog()
+        configured = {
+            name: budget_of(name, its).knowing(lambda model: catalog.model(model).id)
+            for name, its in loaded.budgets.items()
+        }
         in_force = {}
         for name, budget in configured.items():
             try:

@@ -47,7 +47,8 @@ def reconcile(
 
     By UTC day and model, and by API key where `upstream.api_key_id` is set.  Needs an admin key.  Lists what differs by
     more than 1 %, and the attempts of unknown usage that may explain it; exit 1 if anything is listed and not written.
-    With --write, corrections are added: the ledger's lines stay as they are.
+    With --write, corrections are added: the ledger's lines stay as they are.  Budgets that cover every call, or go by
+    the model alone, have them in their sums then.
     """
     from headgate.config import load_config
     from headgate.upstream.usage_reports import last_told
@@ -70,6 +71,7 @@ def reconcile(
 
         made_ms = int(datetime.now(UTC).timestamp() * 1000)
         add_corrections(path, due, made_ms, expected=of_days.corrections)
+    budgets = _told_to_budgets(settings, config, path) if write else 0
     drifted = [one for one in differences if any(one.drifts)]
     explained = _explained(of_days)
     if json:
@@ -81,12 +83,32 @@ def reconcile(
             "drifted": len(drifted),
             "corrections": len(due),
             "written": write and bool(due),
+            "budget_accounts": budgets,
         })  # fmt: skip
     else:
         _tell(drifted, explained, first, last, by_key=bool(names))
+        if budgets:
+            say(f"{budgets} accounts of budgets have the corrections of their days in what they have settled")
         _tell_due(len(due), write=write)
     if drifted and not write:
         raise typer.Exit(1)
+
+
+def _told_to_budgets(settings: Config, config: Path | None, ledger: Path) -> int:
+    """Have the budgets beside this ledger take its corrections in.  Returns how many accounts have some."""
+    from headgate.cli.budget_file import opened
+    from headgate.core.corrected import LONGEST_DAYS, corrected
+    from headgate.stores.sqlite.reconcile import corrections_since
+
+    if not settings.budgets or ledger.expanduser().resolve() != Path(settings.ledger.path).expanduser().resolve():
+        return 0
+    now = datetime.now(UTC)
+    now_ms = int(now.timestamp() * 1000)
+    made = corrections_since(ledger, str(now.date() - timedelta(days=LONGEST_DAYS)))
+    with opened(config) as budgets:
+        accounts = corrected(budgets.in_force.values(), made, now_ms)
+        budgets.store.correct(accounts, now_ms)
+    return len(accounts)
 
 
 def _key_names(settings: Config) -> dict[str, str]:

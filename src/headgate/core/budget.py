@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise, product
@@ -87,6 +87,11 @@ class Budget:
     def by_model(self) -> bool:
         """Whether it matters which model is asked."""
         return "model" in self.per or any(scope == "model" for scope, _ in self.only)
+
+    def knowing(self, same_model: Callable[[str], str]) -> Budget:
+        """Itself, with the one name of a model that has several."""
+        only = tuple((scope, same_model(value) if scope == "model" else value) for scope, value in self.only)
+        return replace(self, only=only)
 
     def covers(self, who: Who) -> bool:
         for scope, value in self.only:

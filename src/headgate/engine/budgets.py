@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from headgate.call import Call
@@ -59,7 +58,7 @@ class Budgets:
         self._clock = clock
         self._same_model = same_model
         self._can_slow = can_slow
-        self._configured = {name: self._of(budget_of(name, its)) for name, its in settings.items()}
+        self._configured = {name: budget_of(name, its).knowing(same_model) for name, its in settings.items()}
         self._shares = {name: shares_of(its) for name, its in settings.items()}
         self._changes: list[Change] = []
         self._looked_s = clock.now_s()
@@ -69,10 +68,6 @@ class Budgets:
         self.budgets: dict[str, Budget] = {}
         """As in force now, live changes included."""
         self._take_changes(store.changes())
-
-    def _of(self, budget: Budget) -> Budget:
-        only = tuple((scope, self._same_model(value) if scope == "model" else value) for scope, value in budget.only)
-        return replace(budget, only=only)
 
     async def close(self) -> None:
         """Tell the store what is left to tell, and give back all grants."""

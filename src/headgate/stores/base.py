@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headgate.core.budget import AccountKey, Change
+from headgate.core.corrected import Corrected
 from headgate.core.grants import Ask, Drawn, Report, State
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 
@@ -83,6 +84,11 @@ class BudgetStore(Protocol):
 
     def accounts(self, now_ms: int) -> list[State]:
         """All accounts whose window is not over."""
+        ...
+
+    def correct(self, corrected: Sequence[Corrected], now_ms: int) -> None:
+        """Have accounts say what the API's reports add to what they were told: so much in all, whatever was said
+        before."""
         ...
 
     def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headgate.core.budget import AccountKey, Change, chained
+from headgate.core.corrected import Corrected
 from headgate.core.grants import NEVER_MS, WANTED_MS, Ask, Drawn, Report, State, grant_of
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 
@@ -50,12 +51,17 @@ class MemoryLedger:
 
 @dataclass(slots=True)
 class _Account:
-    settled: int = 0
+    reported: int = 0
+    corrected: int = 0
     told: int = 0
     wanted_ms: int = -WANTED_MS
     end_ms: int = NEVER_MS
     grants: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By process: the amount, and until when it is leased."""
+
+    @property
+    def settled(self) -> int:
+        return max(0, self.reported + self.corrected)
 
 
 class MemoryBudgets:
@@ -95,7 +101,7 @@ class MemoryBudgets:
         for report in reports:
             account = self._reaped(report.key, report.end_ms, now_ms)
             lost = report.had > 0 and self._process not in account.grants
-            account.settled += max(0, report.spent - report.had) if lost else report.spent
+            account.reported += max(0, report.spent - report.had) if lost else report.spent
             account.grants.pop(self._process, None)
             if report.keeps and not lost:
                 account.grants[self._process] = (report.keeps, until_ms)
@@ -113,6 +119,10 @@ class MemoryBudgets:
 
     def accounts(self, now_ms: int) -> list[State]:
         return [self._state(key, now_ms) for key, account in self._accounts.items() if account.end_ms > now_ms]
+
+    def correct(self, corrected: Sequence[Corrected], now_ms: int) -> None:
+        for key, pico, end_ms in corrected:
+            self._accounts.setdefault(key, _Account(end_ms=end_ms)).corrected = pico
 
     def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:
         before = self._changes[-1] if self._changes else None
@@ -132,7 +142,7 @@ class MemoryBudgets:
         account = self._accounts.setdefault(key, _Account(end_ms=end_ms))
         for process, (amount, until_ms) in list(account.grants.items()):
             if until_ms < now_ms and process != self._process:
-                account.settled += amount
+                account.reported += amount
                 del account.grants[process]
         return account
 

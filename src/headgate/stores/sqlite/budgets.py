@@ -17,13 +17,16 @@ from weakref import WeakSet
 import apsw
 
 from headgate.core.budget import AccountKey, Change, chained
+from headgate.core.corrected import Corrected
 from headgate.core.grants import WANTED_MS, Ask, Drawn, Report, State, grant_of
 from headgate.errors import LedgerError
 from headgate.stores.sqlite.ledger_file import use_wal
 
 __all__ = ["SCHEMA_VERSION", "SqliteBudgets"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UPGRADES = {1: "ALTER TABLE accounts ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0"}
+"""What makes the next version of each."""
 BUSY_TIMEOUT_MS = 5_000
 """A lock that somebody else holds is waited for so long; then calls are refused."""
 KEPT_MS = 400 * 86_400_000
@@ -33,9 +36,16 @@ _USE = """
     INSERT INTO accounts (budget, who, window, end_ms, used_ms) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET used_ms = excluded.used_ms
 """
-_ACCOUNT = "SELECT settled, wanted_ms, told, end_ms FROM accounts WHERE budget = ? AND who = ? AND window = ?"
+_CORRECT = """
+    INSERT INTO accounts (budget, who, window, end_ms, used_ms, corrected) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET corrected = excluded.corrected
+"""
+_ACCOUNT = """
+    SELECT max(0, settled + corrected), wanted_ms, told, end_ms
+    FROM accounts WHERE budget = ? AND who = ? AND window = ?
+"""
 _ACCOUNTS = """
-    SELECT budget, who, window, settled, wanted_ms, told, end_ms,
+    SELECT budget, who, window, max(0, settled + corrected), wanted_ms, told, end_ms,
         ifnull(sum(amount), 0), ifnull(sum(amount) FILTER (WHERE process = ?), 0)
     FROM accounts LEFT JOIN grants USING (budget, who, window)
     WHERE end_ms > ? GROUP BY budget, who, window ORDER BY budget, who, window
@@ -157,6 +167,11 @@ class SqliteBudgets:
             for *key, settled, wanted_ms, told, end_ms, everybody, own in rows
         ]
 
+    def correct(self, corrected: Sequence[Corrected], now_ms: int) -> None:
+        with self._transaction(durable=True) as db:
+            for key, pico, end_ms in corrected:
+                db.execute(_CORRECT, (*key, end_ms, now_ms, pico))
+
     def change(self, budget: str, setting: str, value: str | None, actor: str, now_ms: int) -> Change:
         with self._transaction(durable=True) as db:
             number, digest = db.execute(
@@ -257,11 +272,14 @@ def _open(path: Path) -> apsw.Connection:
             whose = "of a newer Headgate; upgrade" if version else "the database of another program; move it away"
             raise LedgerError(f"the budgets {path} are {whose}, or set ledger.path to another place")
         use_wal(db)
-        if not version:
+        if version < SCHEMA_VERSION:
             db.execute("BEGIN IMMEDIATE")
-            if not db.pragma("user_version"):
+            version = _one(db, "PRAGMA user_version", ())[0]
+            if not version:
                 db.execute(Path(__file__).with_name("budgets.sql").read_text(encoding="utf-8"))
-                db.pragma("user_version", SCHEMA_VERSION)
+            for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+                db.execute(UPGRADES[older])
+            db.pragma("user_version", SCHEMA_VERSION)
             db.execute("COMMIT")
     except BaseException:
         db.close()

@@ -7,6 +7,7 @@ CREATE TABLE accounts (
     wanted_ms INTEGER NOT NULL DEFAULT 0,
     end_ms    INTEGER NOT NULL,
     used_ms   INTEGER NOT NULL,
+    corrected INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (budget, who, window)
 ) WITHOUT ROWID;
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from headgate.core.reconcile import Booked, Correction, Place
@@ -15,7 +16,7 @@ from headgate.errors import LedgerError
 from headgate.records import CorrectionRecord
 from headgate.stores.sqlite.ledger_file import explained, open_reader, open_writer
 
-__all__ = ["Guess", "OfDays", "add_corrections", "of_days"]
+__all__ = ["Guess", "OfDays", "add_corrections", "corrections_since", "of_days"]
 
 # An attempt belongs to the day on which it ended, as in the API's reports.  What another organisation is billed for is
 # not in them.  The cost of a call that has none is in no sum, and so are those of its attempts.
@@ -107,11 +108,25 @@ def of_days(ledger: Path, first: str, last: str, since_ms: int, until_ms: int, p
     with explained(ledger, "read"), closing(open_reader(ledger)) as db, db:
         booked = [_booked(place, row) for row in db.execute(_BOOKED, span)]
         guesses = [Guess(place(*row[:3]), *row[3:]) for row in db.execute(_GUESSES, span)]
-        found = db.execute("SELECT * FROM corrections WHERE day BETWEEN ? AND ?", (first, last))
-        made = [CorrectionRecord(**dict(zip(CorrectionRecord.__struct_fields__, row, strict=True))) for row in found]
+        made = _corrections(db, first, last)
         count = db.execute("SELECT count(*) FROM corrections").get
-    corrected = [(Place(record.day, record.model, record.credential), _read(record)) for record in made]
-    return OfDays(booked, corrected, guesses, count)
+    return OfDays(booked, made, guesses, count)
+
+
+def corrections_since(ledger: Path, first: str) -> list[tuple[Place, Correction]]:
+    """All corrections of that day and those after it.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        return _corrections(db, first, "9999-12-31")
+
+
+def _corrections(db: apsw.Connection, first: str, last: str) -> list[tuple[Place, Correction]]:
+    found = db.execute("SELECT * FROM corrections WHERE day BETWEEN ? AND ?", (first, last))
+    made = [CorrectionRecord(**dict(zip(CorrectionRecord.__struct_fields__, row, strict=True))) for row in found]
+    return [(Place(record.day, record.model, record.credential), _read(record)) for record in made]
 
 
 def _booked(place: Callable[..., Place], row: Sequence[object]) -> Booked:
