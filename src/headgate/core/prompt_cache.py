@@ -159,16 +159,18 @@ class Planner:
             wanted.append(places[-1])
         for border in places:
             self._nodes.setdefault(border.digest, Node(None, now_s))
-        for border in wanted:
+        for border in reversed(wanted):
             node = self._nodes[border.digest]
             if node.until_s > now_s:
+                ttl = "1h" if node.ttl == "1h" else ttl  # and of all before it: longer lifetimes come first
                 plan.to_read.append(node)
-                ttl = "5m" if node.ttl == "5m" else ttl  # of all after it: longer lifetimes come first
-            else:
-                plan.written.append(node)
+            elif not plan.to_read:  # what is shorter than what is read is not written
                 node.ttl = ttl
-                plan.staked = border.size * tokens_per_byte * (terms.write_1h if ttl == "1h" else terms.write_5m)
-            plan.markers.append((border, node.ttl))
+                plan.written.append(node)
+                rate = terms.write_1h if ttl == "1h" else terms.write_5m
+                plan.staked = max(plan.staked, border.size * tokens_per_byte * rate)
+            plan.markers.insert(0, (border, ttl))
+        for node in (*plan.to_read, *plan.written):
             node.until_s = max(node.until_s, now_s + TTL_S[node.ttl])
         self._shrink()
         self.stakes.add(-plan.staked)
