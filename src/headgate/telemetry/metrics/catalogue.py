@@ -1,0 +1,337 @@
+"""Every metric there is: its name, what it means, its labels and their values.  docs/reference/metrics.md prints this.
+
+No label holds what callers make up without a bound: its values are a closed list, or those that are configured and, of
+some, the first so many that come; whatever else comes is `other`.  Never a user, a session, a key or an id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headgate.events import ErrorClass, Outcome, Reason
+
+__all__ = ["METRICS", "OTHER", "Label", "Metric"]
+
+OTHER = "other"
+"""Stands for values beyond those that a label may have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Label:
+    """What tells the series of a metric apart."""
+
+    name: str
+    meaning: str
+    values: tuple[str, ...] = ()
+    """All that there are, beside `other`; empty: those that are configured, and the first that come."""
+    first_come: int = 0
+    """How many may come, where values are not closed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Metric:
+    """One metric, in Prometheus' sense: base units, and the unit last in the name."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[Label, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Of a histogram's buckets, each inclusive."""
+    scale: float = 1.0
+    """What one of the unit that is added up is in the unit that is told: money is added up in whole pico-dollars."""
+    born_with: Label | None = None
+    """A series comes into being together with those of this label's other values, at zero.  What comes into being at
+    one has, for whoever computes a rate, never grown."""
+
+
+_ERRORS = tuple([each.value for each in ErrorClass])
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+WORKFLOW = Label(
+    name="workflow",
+    meaning="The tool or feature a call was made for: the configured ones, `unset`, and the first hundred others.",
+    first_come=100,
+)
+LANE = Label(name="lane", meaning="A configured lane; `none`: the call was refused before it had one.")
+OUTCOME = Label(
+    name="outcome",
+    meaning="How a call ended: the outcomes of errors.md, but that a call for which a budget had no room is `budget`, "
+    "and one that passes the limit of its user or session `rate`.",
+    values=(*(each.value for each in Outcome if each is not Outcome.CRASHED), "budget"),
+)
+MODEL = Label(
+    name="model",
+    meaning="The id of a model, an alias counted as what it stands for; `none`: no model was asked or none answered.",
+    first_come=8,
+)
+POOL = Label(
+    name="pool",
+    meaning="The limits that calls draw on: models that share them are one pool (limits.md), and so is each kind of "
+    "call that is no message.",
+)
+CLASS = Label(
+    name="class",
+    meaning="How an attempt ended: `ok`, or an error class of errors.md.",
+    values=("ok", *_ERRORS),
+)
+ATTEMPTS = Label(name="attempts", meaning="Attempts that were made.", values=("1", "2", "3", "4plus"))
+REASON = Label(name="reason", meaning="A reason of errors.md.", values=tuple([each.value for each in Reason]))
+ERROR = Label(name="reason", meaning="The error class (errors.md) of the attempt that failed.", values=_ERRORS)
+TROUBLE = Label(
+    name="reason",
+    meaning="What was wrong: the error class (errors.md) of the attempt that failed, `refusal` if the model declined, "
+    "`not_sent` if Headgate did not send the call.",
+    values=(*_ERRORS, "refusal", "not_sent"),
+)
+FROM_MODEL = Label(name="from_model", meaning="The model that was asked for, as `model`.", first_come=8)
+TO_MODEL = Label(
+    name="to_model",
+    meaning="The model that answered instead, as `model`; `stale`, `canned` or `queued` if none did.",
+    first_come=8,
+)
+TOKEN_KIND = Label(
+    name="kind",
+    meaning="Claude's own disjoint kinds: a token is counted in one of them.",
+    values=("input", "cache_read", "cache_write_5m", "cache_write_1h", "output"),
+)
+ESTIMATE = Label(name="kind", meaning="Of which tokens the estimate was.", values=("input", "output"))
+TIER = Label(name="tier", meaning="The service tier, as the API said.", values=("standard", "batch", "priority"))
+STOP_REASON = Label(
+    name="stop_reason",
+    meaning="Why the model stopped, as the API said.",
+    values=(
+        "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "compaction",
+        "model_context_window_exceeded",
+    ),
+)  # fmt: skip
+CATEGORY = Label(
+    name="category",
+    meaning="The category of a refusal, as the API said; `none`: it said none.",
+    values=("cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms", "none"),
+)
+BREAKPOINT = Label(
+    name="result",
+    meaning="`placed`: Headgate put it there.",
+    values=("placed",),
+)
+COUNTED = Label(name="outcome", meaning="What came of it.", values=("counted", "failed", "timeout"))
+UNKNOWN = Label(
+    name="reason",
+    meaning="A reason of errors.md, or `admin_token`: the operators' port was asked without its token.",
+    values=(Reason.CALLER_UNKNOWN.value, Reason.NOT_ALLOWED.value, "admin_token"),
+)
+
+_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 25.0, 40.0, 60.0, 90.0, 120.0, 240.0, 360.0, 600.0)
+"""18, 240 and 600 are thresholds of people's patience and of proxies."""
+_OWN_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_RATIOS = (0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0)
+_PICO = 1e-12
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+REQUESTS = Metric(
+    name="headgate_requests_total",
+    kind="counter",
+    help="Calls that are over, each once.",
+    labels=(WORKFLOW, LANE, OUTCOME),
+    born_with=OUTCOME,
+)
+REQUESTS_BY_MODEL = Metric(
+    name="headgate_requests_by_model_total",
+    kind="counter",
+    help="Messages that are over, by the model that answered or, where none did, that was asked for.",
+    labels=(MODEL, OUTCOME),
+    born_with=OUTCOME,
+)
+DURATION = Metric(
+    name="headgate_request_duration_seconds",
+    kind="histogram",
+    help="From a call's begin to its last byte, waits included; without calls that Headgate refused.",
+    labels=(WORKFLOW, LANE),
+    bounds=_SECONDS,
+)
+TTFT = Metric(
+    name="headgate_ttft_seconds",
+    kind="histogram",
+    help="From a call's begin to the first content of its stream.",
+    labels=(MODEL, LANE),
+    bounds=_SECONDS,
+)
+UPSTREAM_DURATION = Metric(
+    name="headgate_upstream_duration_seconds",
+    kind="histogram",
+    help="From sending an attempt to the end of its answer.",
+    labels=(MODEL,),
+    bounds=_SECONDS,
+)
+OVERHEAD = Metric(
+    name="headgate_overhead_seconds",
+    kind="histogram",
+    help="Headgate's own time for a call that was sent: what is left without waiting and without the API.",
+    labels=(LANE,),
+    bounds=_OWN_SECONDS,
+)
+QUEUE_WAIT = Metric(
+    name="headgate_queue_wait_seconds",
+    kind="histogram",
+    help="Waiting for the account's limits, over all attempts of a call that was sent.",
+    labels=(LANE,),
+    bounds=_SECONDS,
+)
+DECISIONS = Metric(
+    name="headgate_decisions_total",
+    kind="counter",
+    help="Calls that Headgate refused, delayed, repeated or answered otherwise, each reason once a call.",
+    labels=(REASON, LANE),
+)
+REJECTIONS = Metric(
+    name="headgate_rejections_total",
+    kind="counter",
+    help="Calls that Headgate refused before anything was sent.",
+    labels=(LANE, REASON),
+    born_with=REASON,
+)
+AUTH_FAILURES = Metric(
+    name="headgate_auth_failures_total",
+    kind="counter",
+    help="Requests without a credential that is known here, or beyond what it may.",
+    labels=(UNKNOWN,),
+    born_with=UNKNOWN,
+)
+
+# -- attempts ----------------------------------------------------------------------------------------------------------
+
+ATTEMPTED = Metric(
+    name="headgate_attempts_total",
+    kind="counter",
+    help="Trips to the API; of one that calls shared, each has its part.  `model` is the model that was asked; of a "
+    "call that is no message its pool.",
+    labels=(MODEL, CLASS),
+    born_with=CLASS,
+)
+SUCCESS_BY_ATTEMPTS = Metric(
+    name="headgate_success_by_attempts_total",
+    kind="counter",
+    help="Calls that the API answered well, by the attempts that took.",
+    labels=(WORKFLOW, ATTEMPTS),
+    born_with=ATTEMPTS,
+)
+RETRIES = Metric(
+    name="headgate_retries_total",
+    kind="counter",
+    help="Attempts that failed and were followed by another.",
+    labels=(MODEL, ERROR),
+    born_with=ERROR,
+)
+RETRIES_DENIED = Metric(
+    name="headgate_retries_denied_total",
+    kind="counter",
+    help="Attempts that failed and were not followed by another, and why not.",
+    labels=(MODEL, REASON),
+)
+FALLBACKS = Metric(
+    name="headgate_fallbacks_total",
+    kind="counter",
+    help="Calls that got another answer than the one that was asked for.",
+    labels=(WORKFLOW, FROM_MODEL, TO_MODEL, TROUBLE),
+    born_with=TROUBLE,
+)
+PROMPT_COUNTS = Metric(
+    name="headgate_prompt_counts_total",
+    kind="counter",
+    help="Large prompts that the API was asked to count before admission.",
+    labels=(COUNTED,),
+    born_with=COUNTED,
+)
+
+# -- tokens and money --------------------------------------------------------------------------------------------------
+
+TOKENS = Metric(
+    name="headgate_tokens_total",
+    kind="counter",
+    help="Tokens, as the API counted them.",
+    labels=(WORKFLOW, TOKEN_KIND),
+    born_with=TOKEN_KIND,
+)
+TOKENS_BY_MODEL = Metric(
+    name="headgate_tokens_by_model_total",
+    kind="counter",
+    help="The same tokens, by the model that answered.",
+    labels=(MODEL, TOKEN_KIND),
+    born_with=TOKEN_KIND,
+)
+ESTIMATE_ERROR = Metric(
+    name="headgate_tokens_estimate_error_ratio",
+    kind="histogram",
+    help="Tokens that the limits counted of an answer, divided by those it was admitted for.",
+    labels=(POOL, ESTIMATE),
+    bounds=_RATIOS,
+)
+TOKEN_OUTLIERS = Metric(
+    name="headgate_token_outliers_total",
+    kind="counter",
+    help="Calls with more than twice the tokens that calls of their workflow had on average, over a week.",
+    labels=(WORKFLOW,),
+)
+COST = Metric(
+    name="headgate_cost_usd_total",
+    kind="counter",
+    help="What calls cost, as the ledger has it.",
+    labels=(WORKFLOW,),
+    scale=_PICO,
+)
+COST_BY_MODEL = Metric(
+    name="headgate_cost_by_model_usd_total",
+    kind="counter",
+    help="The same cost, by the model that answered.",
+    labels=(MODEL, TIER),
+    scale=_PICO,
+)
+COST_ESTIMATED = Metric(
+    name="headgate_cost_estimated_usd_total",
+    kind="counter",
+    help="Expected cost of attempts of which nothing tells what they used; not in the cost.",
+    labels=(WORKFLOW,),
+    scale=_PICO,
+)
+UNPRICED = Metric(
+    name="headgate_unpriced_requests_total",
+    kind="counter",
+    help="Calls whose cost is not known, because the price book has none for a part of it.",
+    labels=(WORKFLOW,),
+)
+STOP_REASONS = Metric(
+    name="headgate_stop_reasons_total",
+    kind="counter",
+    help="Answers, by why the model stopped.",
+    labels=(WORKFLOW, STOP_REASON),
+    born_with=STOP_REASON,
+)
+REFUSALS = Metric(
+    name="headgate_refusals_total",
+    kind="counter",
+    help="Calls that the model declined.",
+    labels=(WORKFLOW, CATEGORY),
+    born_with=CATEGORY,
+)
+CACHE_BREAKPOINTS = Metric(
+    name="headgate_cache_breakpoints_total",
+    kind="counter",
+    help="Cache markers on prompts that were sent.",
+    labels=(WORKFLOW, BREAKPOINT),
+)
+
+# -- Headgate itself ---------------------------------------------------------------------------------------------------
+
+SERIES_DROPPED = Metric(
+    name="headgate_series_dropped_total",
+    kind="counter",
+    help="Values that were booked under `other`, because their label or all metrics together have as many series as "
+    "they may.",
+)
+
+METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+"""In the order in which they stand here."""
