@@ -1,0 +1,312 @@
+"""Questions that the dashboard asks of the ledger, beside those of `queries.py`, which has every total.
+
+Each is of a span of time and finds it by an index.  They block: ask them from a thread.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from headgate.events import FALLBACKS, Outcome
+from headgate.records import AttemptRecord, CallRecord
+from headgate.stores.sqlite.ledger_file import explained, open_reader
+
+__all__ = [
+    "FAILED", "NOT_COUNTED", "Bucket", "FoundCall", "FoundCalls", "LaneWaits", "Pace", "Search", "find_calls",
+    "lane_waits", "one_call", "paces", "timeline",
+]  # fmt: skip
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+FAILED = frozenset((Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.TRUNCATED, Outcome.INTERNAL, Outcome.CRASHED))
+"""Calls that should have been answered and were not: the errors of an error rate."""
+NOT_COUNTED = frozenset((Outcome.CLIENT_ERROR, Outcome.RATE, Outcome.SHED, Outcome.CANCELLED))
+"""Calls of which an error rate says nothing: wrong in themselves, not let in, or left by their caller."""
+SEARCH_FOR_S = 2.0
+"""A search that takes longer tells what it has found."""
+LOOK_EVERY_STEPS = 10_000
+"""SQLite's own: about a tenth of a millisecond."""
+
+
+def _listed(values: frozenset[Any]) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+_IS_FAILED = f"outcome IN ({_listed(FAILED)})"
+_IS_COUNTED = f"outcome NOT IN ({_listed(NOT_COUNTED)})"
+_IN_SPAN = "started_ms >= :since AND started_ms < :until"
+
+
+# -- how workflows do ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the calls of one workflow went."""
+
+    workflow: str
+    calls: int
+    counted: int
+    """Those of which an error rate is taken."""
+    failed: int
+    shed: int
+    fallbacks: int
+    """Answered otherwise than was asked."""
+    retries: int
+    """Attempts that failed and were made again."""
+    retried_answers: int
+    """Answers that took more than one attempt."""
+    p50_ms: float | None
+    """Of answered calls, waits included; None: there are none.  The smallest that so many percent do not pass."""
+    p95_ms: float | None
+    p99_ms: float | None
+    first_byte_p95_ms: float | None
+    """Of answered streams."""
+
+
+# A percentile is a row's value: the one at rank ceil(percent * rows / 100).
+_PACES = f"""
+WITH spans AS (SELECT * FROM calls WHERE {_IN_SPAN}),
+ranked AS (
+    SELECT workflow, total_ms, row_number() OVER (PARTITION BY workflow ORDER BY total_ms) AS rank,
+           count(*) OVER (PARTITION BY workflow) AS ranks
+    FROM spans WHERE outcome = 'ok'
+),
+durations AS (
+    SELECT workflow, max(iif(rank = (ranks * 50 + 99) / 100, total_ms, NULL)) AS p50,
+           max(iif(rank = (ranks * 95 + 99) / 100, total_ms, NULL)) AS p95,
+           max(iif(rank = (ranks * 99 + 99) / 100, total_ms, NULL)) AS p99
+    FROM ranked GROUP BY 1
+),
+streams AS (
+    SELECT workflow, first_byte_ms, row_number() OVER (PARTITION BY workflow ORDER BY first_byte_ms) AS rank,
+           count(*) OVER (PARTITION BY workflow) AS ranks
+    FROM spans WHERE outcome = 'ok' AND first_byte_ms IS NOT NULL
+),
+beginnings AS (
+    SELECT workflow, max(iif(rank = (ranks * 95 + 99) / 100, first_byte_ms, NULL)) AS p95 FROM streams GROUP BY 1
+),
+again AS (
+    SELECT workflow, count(*) AS retries
+    FROM spans JOIN attempts AS a USING (call_id)
+    WHERE spans.attempts > 1 AND a.decision = 'retried' GROUP BY 1
+)
+SELECT workflow, count(*), sum({_IS_COUNTED}), sum({_IS_FAILED}), sum(outcome = 'shed'),
+       sum(ifnull(reason, '') IN ({_listed(FALLBACKS)})), ifnull(again.retries, 0),
+       sum(outcome = 'ok' AND attempts > 1), durations.p50, durations.p95, durations.p99, beginnings.p95
+FROM spans LEFT JOIN durations USING (workflow) LEFT JOIN beginnings USING (workflow) LEFT JOIN again USING (workflow)
+GROUP BY 1 ORDER BY 1
+"""  # noqa: S608  # words of ours
+
+
+def paces(ledger: Path, *, since_ms: int, until_ms: int) -> list[Pace]:
+    """How each workflow's calls went that began in the span.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        return [Pace(*row) for row in db.execute(_PACES, {"since": since_ms, "until": until_ms})]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneWaits:
+    """How long the calls of one lane waited for the account's limits."""
+
+    lane: str
+    calls: int
+    waited: int
+    """Those that waited a millisecond or more."""
+    p50_ms: float
+    p95_ms: float
+    max_ms: float
+
+
+_LANE_WAITS = f"""
+WITH ranked AS (
+    SELECT lane, queue_ms, row_number() OVER (PARTITION BY lane ORDER BY queue_ms) AS rank,
+           count(*) OVER (PARTITION BY lane) AS ranks
+    FROM calls WHERE {_IN_SPAN} AND attempts > 0
+)
+SELECT lane, count(*), sum(queue_ms >= 1), max(iif(rank = (ranks * 50 + 99) / 100, queue_ms, NULL)),
+       max(iif(rank = (ranks * 95 + 99) / 100, queue_ms, NULL)), max(queue_ms)
+FROM ranked GROUP BY 1 ORDER BY 1
+"""  # noqa: S608  # words of ours
+
+
+def lane_waits(ledger: Path, *, since_ms: int, until_ms: int) -> list[LaneWaits]:
+    """How long calls waited that were sent and began in the span.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        return [LaneWaits(*row) for row in db.execute(_LANE_WAITS, {"since": since_ms, "until": until_ms})]
+
+
+# -- over time -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What began in one stretch of time."""
+
+    start_ms: int
+    calls: int = 0
+    failed: int = 0
+    waited_ms: float = 0.0
+    """The longest wait for the account's limits."""
+    cost_pico: int = 0
+
+
+_TIMELINE = f"""
+SELECT workflow, (started_ms - :since) / :width, count(*), sum({_IS_FAILED}), max(queue_ms),
+       ifnull(sum(cost_pico / 1000000), 0), ifnull(sum(cost_pico % 1000000), 0)
+FROM calls WHERE {_IN_SPAN} GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608  # words of ours
+
+
+def timeline(ledger: Path, *, since_ms: int, until_ms: int, buckets: int) -> dict[str, list[Bucket]]:
+    """Of each workflow `buckets` equal stretches of the span, empty ones included.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    width = -(-(until_ms - since_ms) // buckets)
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        rows: list[Any] = db.execute(_TIMELINE, {"since": since_ms, "until": until_ms, "width": width}).fetchall()
+    lines: dict[str, list[Bucket]] = {}
+    for workflow, group in groupby(rows, key=lambda row: row[0]):
+        line = [Bucket(since_ms + number * width) for number in range(buckets)]
+        for _, number, calls, failed, waited_ms, millions, rest in group:
+            line[number] = Bucket(since_ms + number * width, calls, failed, waited_ms, millions * 1_000_000 + rest)
+        lines[workflow] = line
+    return lines
+
+
+# -- single calls ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which calls are looked for; None: whichever."""
+
+    text: str | None = None
+    """A call's id or the first characters of it, or the whole of its correlation id, user, session, trace id or
+    request id."""
+    workflow: str | None = None
+    model: str | None = None
+    """Asked or answering."""
+    outcome: str | None = None
+    """One of the outcomes, or `failed` for all those that are errors."""
+    since_ms: int = 0
+    until_ms: int = 1 << 62
+    before: str | None = None
+    """Only calls that stand before the one with this id."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call, as far as a list shows it."""
+
+    call_id: str
+    started_ms: int
+    kind: str
+    workflow: str
+    user: str | None
+    session: str | None
+    lane: str
+    model: str | None
+    model_answered: str | None
+    status: int | None
+    outcome: str
+    reason: str | None
+    error: str | None
+    attempts: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_pico: int | None
+    queue_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCalls:
+    """The newest calls that were found, newest first."""
+
+    calls: list[FoundCall]
+    more: bool
+    """There are older ones."""
+    cut_short: bool
+    """The search took too long: there may be others."""
+
+
+_FOUND = """
+SELECT call_id, started_ms, kind, workflow, user, session, lane, model, model_answered, status, outcome, reason, error,
+       attempts, input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, cache_read_tokens,
+       output_tokens, cost_pico, queue_ms, total_ms
+FROM calls WHERE {conditions} ORDER BY started_ms DESC, call_id DESC LIMIT :limit + 1
+"""
+_CONDITIONS = {
+    "before": "(started_ms, call_id) < (SELECT started_ms, call_id FROM calls WHERE call_id = :before)",
+    "workflow": "workflow = :workflow",
+    "model": ":model IN (model, model_answered)",
+    "outcome": "outcome = :outcome",
+}
+_OF_ID = "call_id >= :text AND call_id < :text || 'g'"
+"""Ids go on in hexadecimal digits."""
+_OF_SOMEBODY = ":text IN (correlation_id, user, session, trace_id, upstream_request_id)"
+
+
+def find_calls(ledger: Path, search: Search) -> FoundCalls:
+    """The newest calls that fit.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    conditions = ["started_ms >= :since_ms AND started_ms < :until_ms"]
+    if search.text is not None:
+        conditions.append(_OF_ID if search.text.startswith("call_") else _OF_SOMEBODY)
+    for name, condition in _CONDITIONS.items():
+        if getattr(search, name) is not None:
+            failed = name == "outcome" and search.outcome == "failed"
+            conditions.append(_IS_FAILED if failed else condition)
+    query = _FOUND.format(conditions=" AND ".join(conditions))
+    told = {name: getattr(search, name) for name in Search.__dataclass_fields__}
+    found: list[FoundCall] = []
+    cut_short = False
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        until_s = time.monotonic() + SEARCH_FOR_S
+        db.set_progress_handler(lambda: time.monotonic() > until_s, LOOK_EVERY_STEPS)
+        try:
+            found.extend(FoundCall(*row) for row in db.execute(query, told))
+        except apsw.InterruptError:
+            cut_short = True
+    return FoundCalls(found[: search.limit], len(found) > search.limit, cut_short)
+
+
+def one_call(ledger: Path, call_id: str) -> tuple[CallRecord, list[AttemptRecord]] | None:
+    """A call with its attempts; None: there is no such call.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        calls = _records(CallRecord, db.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)))
+        made = db.execute("SELECT * FROM attempts WHERE call_id = ? ORDER BY attempt", (call_id,))
+        attempts = _records(AttemptRecord, made)
+    return (calls[0], attempts) if calls else None
+
+
+def _records(kind: type[R], rows: apsw.Cursor) -> list[R]:
+    return [kind(**dict(zip(kind.__struct_fields__, row, strict=True))) for row in rows]
