@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,14 +60,14 @@ def cost(
     if context.invoked_subcommand is not None:
         return
     from headgate.config import load_config
-    from headgate.stores.sqlite.queries import spend
+    from headgate.stores.sqlite.queries import spend, total_of
 
     path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
     since_ms, until_ms = start_of(since, "--since"), end_of(until, "--until")
     rows = spend(path, by.value, since_ms=since_ms, until_ms=until_ms)
-    total = _total(spend(path, By.day, since_ms=since_ms, until_ms=until_ms) if by is By.tag else rows)
+    total = total_of(spend(path, By.day, since_ms=since_ms, until_ms=until_ms) if by is By.tag else rows)
     if json:
-        print_json({"by": by.value, "rows": [_facts(row) for row in rows], "total": _facts(total)})
+        print_json({"by": by.value, "rows": [row.facts() for row in rows], "total": total.facts()})
         return
     head = (
         by.value,
@@ -97,19 +96,12 @@ def cost(
         say_next(f"headgate cost --by {By.model if by is not By.model else By.workflow}")
 
 
-def _total(rows: list[Spend]) -> Spend:
-    from headgate.stores.sqlite.queries import Spend
-
-    sums = {name: sum(getattr(row, name) for row in rows) for name in Spend.__dataclass_fields__ if name != "name"}
-    return Spend("total", **sums)
-
-
 def _cells(row: Spend) -> tuple[object, ...]:
     written = row.cache_write_5m_tokens + row.cache_write_1h_tokens
     counts = (
         row.calls,
         row.answered,
-        _attempts(row),
+        row.requests,
         row.input_tokens,
         row.cache_read_tokens,
         written,
@@ -118,22 +110,3 @@ def _cells(row: Spend) -> tuple[object, ...]:
     unconfirmed = money(usd(row.unconfirmed_pico)) if row.unconfirmed_pico else "-"
     per_answer = money(round(usd(row.cost_pico) / row.answered, 8)) if row.answered else "-"
     return (row.name, *(f"{count:,}" for count in counts), money(usd(row.cost_pico)), per_answer, unconfirmed)
-
-
-def _facts(row: Spend) -> dict[str, Any]:
-    facts: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    facts["attempts"] = _attempts(row)
-    facts["cost_usd"] = _exact(usd(row.cost_pico))
-    facts["unconfirmed_usd"] = _exact(usd(row.unconfirmed_pico))
-    facts["cost_per_answer_usd"] = _exact(usd(row.cost_pico // row.answered)) if row.answered else None
-    return facts
-
-
-def _attempts(row: Spend) -> float:
-    """A whole number wherever no request is shared across a line's border."""
-    whole, tenths = round(row.attempts), round(row.attempts, 1)
-    return whole if whole == tenths else tenths
-
-
-def _exact(amount: Decimal) -> str:
-    return f"{amount:f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,13 @@ from headgate.clock import utc_day
 from headgate.core.cache_advice import CachedCall
 from headgate.core.choice_savings import ChosenAnswer
 from headgate.core.output_advice import OutputCount
+from headgate.core.price import usd
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 from headgate.usage import Usage
 
 __all__ = [
     "GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "chosen_answers", "output_counts", "overheads_ms",
-    "spend",
+    "spend", "total_of",
 ]  # fmt: skip
 
 GROUPS = {
@@ -114,6 +115,28 @@ class Spend:
     unconfirmed_pico: int
     unpriced: int
     """Calls and batch items whose cost is not known, and therefore not in `cost_pico`."""
+
+    @property
+    def requests(self) -> float:
+        """Attempts, as they are shown: a whole number wherever no request is shared across a line's border."""
+        whole, tenths = round(self.attempts), round(self.attempts, 1)
+        return whole if whole == tenths else tenths
+
+    def facts(self) -> dict[str, Any]:
+        """For programs; exact dollars as text."""
+        facts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        facts["attempts"] = self.requests
+        facts["cost_usd"] = f"{usd(self.cost_pico):f}"
+        facts["unconfirmed_usd"] = f"{usd(self.unconfirmed_pico):f}"
+        facts["cost_per_answer_usd"] = f"{usd(self.cost_pico // self.answered):f}" if self.answered else None
+        return facts
+
+
+def total_of(rows: Iterable[Spend]) -> Spend:
+    """Their sum."""
+    rows = list(rows)
+    sums = {name: sum(getattr(row, name) for row in rows) for name in Spend.__dataclass_fields__ if name != "name"}
+    return Spend("total", **sums)
 
 
 def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[Spend]:
