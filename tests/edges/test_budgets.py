@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -9,8 +11,11 @@ import pytest
 
 from headgate.config.schema import BudgetConfig, CallerKey, Config, GatewayConfig
 from headgate.gateway.callers import make_key
-from headgate.testing import VirtualWorld, virtual
-from support.edge import play
+from headgate.sim.settings import TYPICAL_LATENCY
+from headgate.testing import SimSettings, VirtualWorld, simulated_claude, virtual
+from support import budget_racer
+from support.commands import headgate
+from support.edge import HANG_S, play
 
 MODEL = "claude-sonnet-5-5"
 KEY, DIGEST = make_key("a" * 43)
@@ -101,3 +106,35 @@ def test_what_a_key_says_of_team_and_tags_no_header_takes_away():
     assert record.team == "ops"
     assert record.tags.split(",")[-2:] == ["z1", "z2"]
     assert len(record.tags.split(",")) == 16
+
+
+def test_a_call_that_waits_hears_of_a_raise_by_a_command(tmp_path: Path):
+    """`headgate budget set` in a process of its own; what the budget is full of has not ended."""
+    settings = {
+        "HEADGATE_LEDGER__PATH": str(tmp_path / "ledger.db"), "HEADGATE_BUDGETS__RACE__USD": "0.06",
+        "HEADGATE_BUDGETS__RACE__MODE": "strict",
+    }  # fmt: skip
+
+    async def scene(base_url: str) -> None:
+        async with budget_racer.engine_on(tmp_path, base_url, "0.06") as engine:
+            assert engine.budgets is not None
+            accounts = engine.budgets.desk.accounts
+            slow = asyncio.ensure_future(engine.call(budget_racer.call_of(engine, "tokens=4000", 4_000)))
+            while not any(account.held for account in accounts()):  # noqa: ASYNC110 - nobody signals it
+                await asyncio.sleep(0.01)
+            waiting = asyncio.ensure_future(engine.call(budget_racer.call_of(engine, max_tokens=4_000)))
+            while not any(account.waiting for account in accounts()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+            done = await asyncio.to_thread(
+                headgate, "budget", "set", "race", "--usd", "1.00", folder=tmp_path, **settings
+            )
+
+            assert done.returncode == 0, done.stderr
+            assert (await waiting).failure is None
+            assert not slow.done()
+            slow.cancel()
+            await asyncio.wait([slow])
+
+    with simulated_claude(SimSettings(latency=TYPICAL_LATENCY)) as claude:
+        asyncio.run(asyncio.wait_for(scene(claude.base_url), HANG_S))

@@ -597,46 +597,6 @@ def test_a_budget_that_only_watches_refuses_nothing():
     play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "refuse_at": 0.0}))
 
 
-def test_a_live_change_is_in_force_at_once():
-    """Raised while calls are refused; who did is written down."""
-
-    async def scene(world: World) -> None:
-        budget = world.engine.budgets
-        assert budget is not None
-        await refused(world, max_tokens=1_000)
-        made = await budget.change("all", "usd", "1.00", "ada")
-
-        assert (await world.ask(max_tokens=10_000)).ok
-        assert (made.number, made.actor) == (1, "ada")
-        with pytest.raises(ValueError, match="there is no budget 'none'"):
-            await budget.change("none", "usd", "1.00", "ada")
-        with pytest.raises(ValueError, match="dollars"):
-            await budget.change("all", "usd", "-1", "ada")
-        with pytest.raises(ValueError, match="there is nothing called 'lane:night'"):
-            await budget.change("all", "slow", "lane:night", "ada")
-        await budget.change("all", "slow", "lane:bulk", "ada")
-        assert budget.budgets["all"].slow == "lane:bulk"
-
-    play(scene, sim=SIM, config=budgets(all={"usd": "0.001", "mode": "strict"}))
-
-
-def test_who_waits_goes_when_the_budget_is_raised():
-    """It does not wait for others any more."""
-
-    async def scene(world: World) -> None:
-        assert world.engine.budgets is not None
-        slow = asyncio.ensure_future(world.ask("slow=10000", max_tokens=4_000))
-        await world.engine.clock.sleep(1)
-        waiting = asyncio.ensure_future(world.ask(max_tokens=4_000))
-        await world.engine.clock.sleep(1)
-        await world.engine.budgets.change("all", "usd", "1.00", "ada")
-
-        assert (await waiting).record.queue_ms == pytest.approx(1_000, abs=10)
-        await slow
-
-    play(scene, sim=SIM, config=budgets(all={"usd": "0.06", "mode": "strict"}))
-
-
 def test_what_has_no_price_cannot_be_held_for():
     """Even where models without a price are let through otherwise."""
     from headgate.config.schema import PricesConfig

@@ -35,6 +35,21 @@ async def process(folder: Path, name: str, settings: dict[str, BudgetConfig] | N
         await budgets.close()
 
 
+def change(folder: Path, setting: str, value: str) -> None:
+    """As `headgate budget set` does, from a process of its own."""
+    store = SqliteBudgets(folder / "budgets.db", "command")
+    store.change("b", setting, value, "ada", 0)
+    store.close()
+
+
+async def a_second_later(budgets: Budgets) -> None:
+    """They look for changes now and then, when calls come."""
+    budgets._looked_s -= 2
+    looking = budgets.look_for_changes()
+    assert looking is not None
+    await looking
+
+
 def run(scene: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
         await scene()
@@ -147,21 +162,36 @@ def test_a_process_whose_lease_ran_out_goes_on_and_counts_too_much_rather_than_t
     run(scene)
 
 
-def test_a_change_is_in_force_in_other_processes_a_second_later(tmp_path: Path):
-    """They look now and then, when calls come."""
+def test_a_change_is_in_force_a_second_later(tmp_path: Path):
+    """What is spent stays spent."""
 
     async def scene() -> None:
-        async with process(tmp_path, "one") as one, process(tmp_path, "two") as two:
-            assert not await spend(two, 2 * DOLLAR)
-            await one.change("b", "usd", "5.00", "ada")
-            two._looked_s -= 2
-            looking = two.look_for_changes()
-            assert looking is not None
-            await looking
+        async with process(tmp_path, "one") as one:
+            assert not await spend(one, 2 * DOLLAR)
+            change(tmp_path, "usd", "5.00")
+            await a_second_later(one)
 
-            assert await spend(two, 2 * DOLLAR)
+            assert await spend(one, 2 * DOLLAR)
 
     run(scene)
+
+
+def test_a_change_that_is_none_here_leaves_the_budget_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Another process may have other lanes.  It is said."""
+
+    async def scene() -> None:
+        async with process(tmp_path, "one") as one:
+            one._can_slow = lambda to: to == "lane:bulk"
+            change(tmp_path, "slow", "lane:night")
+            await a_second_later(one)
+            assert one.budgets["b"].slow is None
+            change(tmp_path, "slow", "lane:bulk")
+            await a_second_later(one)
+            assert one.budgets["b"].slow == "lane:bulk"
+
+    run(scene)
+
+    assert "budget b: a change cannot be taken: there is nothing called 'lane:night'" in caplog.text
 
 
 def test_accounts_are_listed_with_what_is_settled_and_held(tmp_path: Path):
@@ -172,14 +202,16 @@ def test_accounts_are_listed_with_what_is_settled_and_held(tmp_path: Path):
         async with process(tmp_path, "one", settings) as one:
             hold = Hold({})
             await spend(one, 5)
-            account = account_of(one)
-            await one.desk.draw(hold, {account: 7})
-            ((budget, state),) = await one.states()
+            await one.desk.draw(hold, {account_of(one): 7})
+            await one.desk.flush()
+            now_ms = one._clock.unix_ms()
+            looking = SqliteBudgets(tmp_path / "budgets.db", "command")
+            (state,) = looking.accounts(now_ms)
+            looking.close()
 
-            assert budget is not None
-            assert (state.key.who, state.settled) == ("chat", 5)
-            assert state.granted >= 7
-            assert state.end_ms > one._clock.unix_ms()
+            assert (state.key.budget, state.key.who, state.settled) == ("b", "chat", 5)
+            assert state.others >= 7
+            assert state.end_ms > now_ms
             one.desk.settle(hold, {})
 
     run(scene)

@@ -18,12 +18,11 @@ from headgate.engine.engine import Engine
 from headgate.errors import BudgetSpent
 from headgate.records import CallRecord
 
-BODY = msgspec.json.encode(
-    {"model": "claude-sonnet-5-5", "max_tokens": 40, "messages": [{"role": "user", "content": "[[sim: tokens=40]]"}]}
-)
 
-
-def call_of(engine: Engine) -> Call:
+def call_of(engine: Engine, sim: str = "tokens=40", max_tokens: int = 40) -> Call:
+    """A call for what `sim` has the simulator do."""
+    messages = [{"role": "user", "content": f"[[sim: {sim}]]"}]
+    body = {"model": "claude-sonnet-5-5", "max_tokens": max_tokens, "messages": messages}
     now_ms = engine.clock.unix_ms()
     record = CallRecord(
         call_id=engine.new_call_id(now_ms), started_ms=now_ms, kind=Kind.MESSAGES, workflow="race", lane="standard"
@@ -31,7 +30,7 @@ def call_of(engine: Engine) -> Call:
     return Call(
         record=record, kind=Kind.MESSAGES, method="POST", target="/v1/messages",
         headers=[(b"anthropic-version", b"2023-06-01"), (b"content-type", b"application/json")],
-        body=BODY, arrived_s=engine.clock.now_s(),
+        body=msgspec.json.encode(body), arrived_s=engine.clock.now_s(),
     )  # fmt: skip
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from headgate.call import Call
 from headgate.clock import Clock
 from headgate.config.budgets import budget_of, shares_of
 from headgate.config.schema import BudgetConfig
-from headgate.core.budget import NOBODY, SETTINGS, AccountKey, Budget, Change, Who, changed, who_of
-from headgate.core.grants import NEVER_MS, Account, State
+from headgate.core.budget import NOBODY, SCOPES, AccountKey, Budget, Change, Who, changed, who_of
+from headgate.core.grants import NEVER_MS, Account
 from headgate.engine.grant_desk import GrantDesk
 from headgate.errors import Unavailable
 from headgate.records import CallRecord
@@ -62,11 +63,14 @@ class Budgets:
         self._shares = {name: shares_of(its) for name, its in settings.items()}
         self._changes: list[Change] = []
         self._looked_s = clock.now_s()
-        self._covers: dict[tuple[str | None, ...], Cover] = {}
+        self._kind_of = _kinds_by(self._configured.values())
+        self._covers: dict[object, Cover] = {}
         self.desk = GrantDesk(store, clock)
         """Where calls hold."""
         self.budgets: dict[str, Budget] = {}
         """As in force now, live changes included."""
+        self._slows = False
+        """Whether one of them can slow a call."""
         self._take_changes(store.changes())
 
     async def close(self) -> None:
@@ -82,16 +86,14 @@ class Budgets:
 
     def cover(self, record: CallRecord) -> Cover:
         """The accounts that a call is charged to, now."""
-        key = (
-            record.team, record.caller_key, record.user, record.session, record.workflow, record.model, record.tags,
-        )  # fmt: skip
-        cover = self._covers.get(key)
+        kind = self._kind_of(record)
+        cover = self._covers.get(kind)
         now_ms = self._clock.unix_ms()
         if cover is not None and now_ms < cover.until_ms:
             return cover
         if len(self._covers) >= COVERS_KEPT:
             self._covers.clear()
-        cover = self._covers[key] = self._new_cover(self._who(record), now_ms)
+        cover = self._covers[kind] = self._new_cover(self._who(record), now_ms)
         return cover
 
     def _who(self, record: CallRecord) -> Who:
@@ -131,33 +133,13 @@ class Budgets:
 
     def slowdown(self, call: Call) -> str | None:
         """`lane:NAME` or `model:NAME`, where a budget that covers `call` has passed its threshold for that."""
+        if not self._slows:
+            return None
         for account in self.cover(call.record).accounts:
             budget = account.budget
             if budget.slow_pico is not None and account.known >= budget.slow_pico:
                 return budget.slow
         return None
-
-    async def states(self) -> list[tuple[Budget | None, State]]:
-        """Every account whose window is not over, with its budget (None: it is not configured any more)."""
-        await self.desk.flush()
-        states = await self.desk.run(self._store.accounts, self._clock.unix_ms())
-        return [(self.budgets.get(state.key.budget), state) for state in states]
-
-    async def change(self, budget: str, setting: str, value: str | None, actor: str) -> Change:
-        """Change a setting of a budget for all processes, and write down who did.
-
-        Raises:
-            ValueError: there is no such budget or setting, or it cannot have that value.
-        """
-        if budget not in self._configured:
-            raise ValueError(f"there is no budget {budget!r}")
-        if setting not in SETTINGS:
-            raise ValueError(f"{setting!r} cannot be changed while Headgate runs")
-        tried = Change(0, budget, setting, value, actor, 0, "")
-        self._changed(budget, [*self._changes, tried])
-        made = await self.desk.run(self._store.change, budget, setting, value, actor, self._clock.unix_ms())
-        self._take_changes(await self.desk.run(self._store.changes, len(self._changes)))
-        return made
 
     def _changed(self, name: str, changes: Sequence[Change]) -> Budget:
         budget = changed(self._configured[name], self._shares[name], changes)
@@ -174,6 +156,7 @@ class Budgets:
                 except ValueError as problem:
                     log.error("budget %s: a change cannot be taken: %s", name, problem)
                     self.budgets.setdefault(name, budget)
+            self._slows = any(budget.slow_pico is not None for budget in self.budgets.values())
             self._covers.clear()
             for account in self.desk.accounts():
                 account.budget = self.budgets.get(account.key.budget, account.budget)
@@ -196,3 +179,22 @@ class Budgets:
             self._take_changes(await self.desk.run(self._store.changes, len(self._changes)))
         except Unavailable:
             return  # whoever wants to spend is told
+
+
+_FIELDS = {scope: "tags" if scope == "tag" else scope for scope in SCOPES}
+"""Of a call's record, what tells each scope."""
+
+
+def _kinds_by(budgets: Iterable[Budget]) -> Callable[[CallRecord], object]:
+    """What tells apart the calls that `budgets` treat differently: of sessions, say, only where one asks for them."""
+    asked: set[str] = set()
+    for budget in budgets:
+        asked.update(budget.per, (scope for scope, _ in budget.only))
+        if budget.window == "session":
+            asked.add("session")
+    fields = [_FIELDS[scope] for scope in SCOPES if scope in asked]
+    return attrgetter(*fields) if fields else _all_alike
+
+
+def _all_alike(record: CallRecord) -> object:
+    return None
