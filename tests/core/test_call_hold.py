@@ -11,7 +11,7 @@ from headgate.core.grants import Account, Hold
 from headgate.events import UsageSource
 from headgate.records import AttemptRecord
 
-SIZE = Size(expected_input=100, expected_output=40, most_input=300, output_rate=2, max_tokens=1_000)
+SIZE = Size(expected_input=100, expected_output=40, most_input=300, output_rate=2, max_tokens=1_000, strict=True)
 MOST = 300 + 2 * 1_000
 
 
@@ -54,7 +54,7 @@ def test_each_account_holds_by_its_own_mode():
 
 def test_a_lower_max_tokens_makes_both_smaller():
     """What is expected is not more than what can come."""
-    assert SIZE.with_output(10) == Size(100, 20, 300, 2, 10)
+    assert SIZE.with_output(10) == Size(100, 20, 300, 2, 10, strict=True)
 
 
 def test_attempts_for_another_model_are_charged_to_its_own_accounts():

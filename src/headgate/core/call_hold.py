@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from headgate.call import Attempt
 from headgate.core.grants import Account, Hold
@@ -16,7 +17,7 @@ STEP_TOKENS = 256
 strict budget, since the API may have written what never arrived."""
 
 
-class Size(NamedTuple):
+class Size(msgspec.Struct, frozen=True):
     """What one attempt can cost, in pico-dollars, and what it is expected to."""
 
     expected_input: int
@@ -26,6 +27,8 @@ class Size(NamedTuple):
     output_rate: int
     """Of one token."""
     max_tokens: int
+    strict: bool = False
+    """A strict budget covers the call."""
 
     @property
     def expected(self) -> int:
@@ -36,13 +39,15 @@ class Size(NamedTuple):
         return self.most_input + self.output_rate * self.max_tokens
 
     def with_output(self, max_tokens: int) -> Size:
-        return self._replace(
-            max_tokens=max_tokens, expected_output=min(self.expected_output, self.output_rate * max_tokens)
-        )
+        expected_output = min(self.expected_output, self.output_rate * max_tokens)
+        return msgspec.structs.replace(self, max_tokens=max_tokens, expected_output=expected_output)
 
     def wanted(self, accounts: Sequence[Account], before: Mapping[Account, int] | None = None) -> dict[Account, int]:
         """What to hold in each account, on top of what earlier attempts were charged."""
-        expected, most = self.expected, self.most
+        expected = self.expected
+        if not before and not self.strict:
+            return dict.fromkeys(accounts, expected)
+        most = self.most
         if not before:
             return {account: most if account.budget.strict else expected for account in accounts}
         wanted = dict(before)
@@ -53,38 +58,41 @@ class Size(NamedTuple):
     def charge(self, attempt: Attempt, *, strict: bool) -> int:
         """What an attempt costs a budget: what it cost, where that is known; else what it probably cost, or in a strict
         budget the most that it can have."""
+        known = _known_cost(attempt)
+        if known is not None:
+            return known
         record = attempt.record
-        cost, source = record.cost_pico, record.usage_source
-        if cost is not None:
-            if source == UsageSource.VENDOR or source == UsageSource.NONE:
-                return cost
-            if record.cost_problem is not None:  # somebody else pays
-                return cost
-            if source == UsageSource.OBSERVED:
-                unseen = STEP_TOKENS * self.output_rate if strict else 0
-                return max(cost, min(cost + unseen, self.most)) if strict else cost
+        if record.cost_pico is not None and record.usage_source == UsageSource.OBSERVED:
+            cost = record.cost_pico
+            return max(cost, min(cost + STEP_TOKENS * self.output_rate, self.most)) if strict else cost
         return self.most if strict else record.unconfirmed_pico or self.expected
 
 
-class CallHold:
+_SURE = frozenset((UsageSource.VENDOR, UsageSource.NONE))
+
+
+def _known_cost(attempt: Attempt) -> int | None:
+    """What an attempt cost, where that is sure, or somebody else pays: the same in every budget."""
+    record = attempt.record
+    return record.cost_pico if record.usage_source in _SURE or record.cost_problem is not None else None
+
+
+class CallHold(msgspec.Struct, eq=False):
     """The hold of one call in all budgets that cover it."""
 
-    __slots__ = ("accounts", "body", "hold", "model", "size", "sizes")
-
-    def __init__(self, hold: Hold, model: str, body: bytes, size: Size, accounts: Sequence[Account]) -> None:
-        self.hold = hold
-        self.model = model
-        self.body = body
-        """The request that `size` is of."""
-        self.size = size
-        self.accounts = accounts
-        self.sizes: dict[int, tuple[Size, Sequence[Account]]] = {}
-        """By attempt, of those that were not the first, or not for the same request."""
+    hold: Hold
+    model: str
+    body: bytes
+    """The request that `size` is of."""
+    size: Size
+    accounts: Sequence[Account]
+    sizes: dict[int, tuple[Size, Sequence[Account]]] = {}
+    """By attempt, of those that were not the first, or not for the same request."""
 
     @property
     def strict(self) -> bool:
         """Whether a strict budget covers the call."""
-        return self.size.most_input > 0
+        return self.size.strict
 
     def in_same_windows(self, accounts: Sequence[Account]) -> list[Account]:
         """`accounts`, each in the window in which the call was admitted, where it is charged to one already."""
@@ -95,6 +103,9 @@ class CallHold:
         """What attempts are charged in each account."""
         if len(attempts) == 1 and not self.sizes:
             attempt, size = attempts[0], self.size
+            known = _known_cost(attempt)
+            if known is not None:
+                return dict.fromkeys(self.accounts, known)
             return {account: size.charge(attempt, strict=account.budget.strict) for account in self.accounts}
         costs: dict[Account, int] = {}
         for attempt in attempts:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from headgate.core.budget import AccountKey, Budget
 
 __all__ = [
@@ -89,17 +91,15 @@ class Account:
     @property
     def share(self) -> float:
         """Of the cap: spent or held."""
-        return self.known / self.budget.cap_pico
+        return (self.settled + self.others + self.spent + self.held) / self.budget.cap_pico
 
 
-class Hold:
+class Hold(msgspec.Struct, eq=False):
     """Money set aside for one call.  Ends settled, once; settling at nothing is releasing."""
 
-    __slots__ = ("closed", "parts")
-
-    def __init__(self, parts: dict[Account, int]) -> None:
-        self.parts = parts
-        self.closed = False
+    parts: dict[Account, int]
+    """Its own from then on."""
+    closed: bool = False
 
     def short(self, wanted: Mapping[Account, int]) -> list[tuple[Account, int]]:
         """What is missing in which account before the hold can be as `wanted`."""
@@ -136,14 +136,14 @@ class Hold:
             account.spent += cost
 
 
-def take(wanted: Mapping[Account, int]) -> Hold | None:
-    """Hold so much in each account, or nothing in any: None."""
+def take(wanted: dict[Account, int]) -> Hold | None:
+    """Hold so much in each account, or nothing in any: None.  `wanted` is the hold's from then on."""
     for account, amount in wanted.items():
         if account.granted - account.spent - account.held < amount:
             return None
     for account, amount in wanted.items():
         account.held += amount
-    return Hold(dict(wanted))
+    return Hold(wanted)
 
 
 # -- what a store is asked and told ------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class Budget:
         max_tokens = asked if isinstance(asked, int) else LONGEST_OUTPUT
         habit = self._estimator.habit(record.workflow, model, self._catalog.model(model).tokenizer)
         fresh, read = habit.split(call.size, counted=call.counted_tokens)
-        _, output_tokens = habit.expect(call.size, max_tokens)
+        output_tokens = min(habit.output, max_tokens)
         input_tokens = fresh + read
         day, us = utc_day(record.started_ms), call.geo == "us"
         rates = self._prices.token_rates(model, day, int(input_tokens), fast=call.fast, us=us)
@@ -199,7 +199,8 @@ class Budget:
         if told is not None and told < most_tokens:
             most_tokens = told
         dearest = self._prices.token_rates(model, day, most_tokens, fast=call.fast, us=us) or rates
-        return Size(*expected, most_tokens * input_rate(dearest, call.body), dearest.output, max_tokens)
+        most_input = most_tokens * input_rate(dearest, call.body)
+        return Size(*expected, most_input, dearest.output, max_tokens, strict=True)
 
     # -- or not at all ------------------------------------------------------------------------------------------
 
@@ -381,9 +382,6 @@ def _budgets_of(cover: Cover) -> list[BudgetInForce]:
 
 def _tightest(accounts: Sequence[Account]) -> str:
     """The budget of which the most is used."""
-    name, most = "", -1.0
-    for account in accounts:
-        share = account.share
-        if share > most:
-            name, most = account.budget.name, share
-    return f"{name}={100 * most:.0f}%"
+    shares = [account.share for account in accounts]
+    most = max(shares)
+    return f"{accounts[shares.index(most)].budget.name}={round(100 * most)}%"

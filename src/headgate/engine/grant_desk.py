@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -97,8 +97,7 @@ class GrantDesk:
         Raises:
             Unavailable: the store cannot be asked, so nothing may be spent.
         """
-        for account in wanted:
-            self._note(account)  # it must not be forgotten meanwhile
+        self._note(wanted)  # they must not be forgotten meanwhile
         if not self._store.immediate:
             return await self._finish(self._drawn(hold, wanted, force))
         return self._draw_at_once(hold, wanted, force)
@@ -139,7 +138,7 @@ class GrantDesk:
             # What is too little for us may be enough for others.
             account.used_s = now_s if drawn.short is None else -IDLE_S
             if account.granted:
-                self._note(account)
+                self._note((account,))
                 self._active[account] = until_ms
         return self._accounts[drawn.short] if drawn.short is not None else None
 
@@ -161,8 +160,8 @@ class GrantDesk:
     def settle(self, hold: Hold, costs: Mapping[Account, int]) -> None:
         """A call is over, and cost so much in each account."""
         hold.settle(costs)
+        self._note(hold.parts)
         for account in hold.parts:
-            self._note(account)
             budget = account.budget
             spent = account.settled + account.spent
             if budget.warn_pico is not None and spent >= budget.warn_pico and not account.told & WARN:
@@ -172,11 +171,13 @@ class GrantDesk:
             if account.waiting:
                 self.waiters.wake(account)
 
-    def _note(self, account: Account) -> None:
-        """There may be something to tell the store."""
-        if account not in self._active:
-            self._active[account] = 0
-        if self._timer is None and not self._store.immediate and not self._closing:
+    def _note(self, accounts: Collection[Account]) -> None:
+        """There may be something to tell the store of these."""
+        active = self._active
+        for account in accounts:
+            if account not in active:
+                active[account] = 0
+        if self._timer is None and accounts and not self._store.immediate and not self._closing:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_soon)
 
     def charge(self, accounts: Sequence[Account], pico: int) -> None:
