@@ -31,7 +31,7 @@ LAYERS = (
     ("net",),
     NOUNS,
     ("core",),
-    ("config", "stores", "upstream", "telemetry"),
+    ("alerts", "config", "stores", "upstream", "telemetry"),
     ("engine",),
     ("edge",),
     ("gateway", "client"),
