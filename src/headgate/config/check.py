@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
 from headgate.config.budgets import BudgetSettingError, budget_of
+from headgate.config.calendar import CalendarError, day_classes
 from headgate.config.opening_hours import opening_hours, warm_hours
 from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.core.catalog import Catalog
@@ -45,6 +46,7 @@ def check(config: Config, place: Place) -> None:
     _check_fallbacks(config, place)
     _check_batches(config, place)
     _check_budgets(config, place)
+    _check_calendar(config, place)
     _check_listeners(config, place)
 
 
@@ -388,6 +390,14 @@ def _check_fallbacks(config: Config, place: Place) -> None:
                 f"{place('workflows', name, 'queued')}: workflows.{name}.queued must say {{ticket}} where the ticket "
                 "is to stand"
             )
+
+
+def _check_calendar(config: Config, place: Place) -> None:
+    try:
+        day_classes(config.calendar)
+    except CalendarError as problem:
+        where = place("calendar", *problem.path)
+        raise ConfigError(f"{where}: {'.'.join(('calendar', *problem.path))} {problem}") from None
 
 
 def _check_budgets(config: Config, place: Place) -> None:

@@ -16,9 +16,11 @@ from headgate.secret import Secret
 __all__ = [
     "AdminConfig",
     "BudgetConfig",
+    "CalendarConfig",
     "CallerKey",
     "Config",
     "CredentialConfig",
+    "DayClassConfig",
     "EstimatesConfig",
     "GatewayConfig",
     "LaneConfig",
@@ -29,6 +31,7 @@ __all__ = [
     "PoolCeiling",
     "PricesConfig",
     "RetryConfig",
+    "TelemetryConfig",
     "UpstreamConfig",
     "WorkflowConfig",
 ]
@@ -347,6 +350,41 @@ class LogConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TelemetryConfig:
+    """What monitors are told."""
+
+    max_series: int = 20_000
+    """Most series in `/metrics`, each bucket of a histogram counted.  What comes beyond is booked under `other`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayClassConfig:
+    """A kind of day that is not like others, such as `[calendar.classes.shutdown]`."""
+
+    days: tuple[str, ...] = ()
+    """Dates, such as `"2026-12-24"` or, with both ends, `"2026-12-24..2027-01-02"`.  Those of the calendar's file come
+    on top."""
+    like: float = 1.0
+    """What such a day costs in parts of a workday, for as long as none has been seen: 0.2 for a shutdown, 2.5 for an
+    audit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalendarConfig:
+    """Which days can be compared with which, so that a shutdown or an audit is no alarm and a rise inside one is."""
+
+    time_zone: str = "UTC"
+    """Whose days, such as `Europe/Amsterdam`."""
+    weekend: tuple[str, ...] = ("Sat", "Sun")
+    """Of `Mon`, `Tue`, `Wed`, `Thu`, `Fri`, `Sat`, `Sun`."""
+    file: str | None = None
+    """A calendar as other programs export it (iCalendar, `.ics`): its whole-day events whose category or title is a
+    class's name are days of that class."""
+    classes: dict[str, DayClassConfig] = field(default_factory=dict)
+    """By name.  Where two claim a day, the one that is written first has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PricesConfig:
     """What tokens cost."""
 
@@ -525,6 +563,8 @@ class Config:
     batches: BatchesConfig = field(default_factory=BatchesConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    calendar: CalendarConfig = field(default_factory=CalendarConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     """By name: `[budgets.support-day]`."""
