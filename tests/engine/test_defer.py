@@ -213,7 +213,7 @@ def test_what_calls_say_to_the_api_in_headers_is_said_by_their_batch(name):
         create = desk.create
 
         async def watch(account: Account, body: bytes, within_s: float) -> Any:
-            told.append([value for header, value in account.headers if header == name])
+            told.append([value for header, value in account.access.headers if header == name])
             return await create(account, body, within_s)
 
         desk.create = watch  # type: ignore[method-assign]

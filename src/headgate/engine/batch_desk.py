@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock
 from headgate.core.defer import ended_among
 from headgate.engine.filter import Proceed
+from headgate.engine.own_call import Access, own_call
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
@@ -27,17 +29,11 @@ POLL_WITHIN_S = 60.0
 """Nobody waits longer for what a batch's state is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Whose batches they are, and how the API is asked for them."""
 
-    own_key: str | None
-    base_url: str | None
-    bearer: bool
-    credential: str | None
-    """None: any of our keys; a batch that was made with one is asked for with it."""
-    headers: tuple[tuple[bytes, bytes], ...]
-    """The API's version and betas."""
+    access: Access
+    """A batch that was made with one of our keys is asked for with it."""
     lane: str
 
 
@@ -163,17 +159,6 @@ class BatchDesk:
             call_id=self._new_call_id(now_ms), started_ms=now_ms, kind=Kind.BATCHES, workflow="batches",
             lane=account.lane,
         )  # fmt: skip
-        return Call(
-            record=record,
-            kind=Kind.BATCHES,
-            method=method,
-            target=target,
-            headers=[*account.headers, (b"content-type", b"application/json")],
-            body=body,
-            arrived_s=now_s,
-            bearer=account.bearer,
-            own_key=account.own_key,
-            base_url=account.base_url,
-            credential=account.credential,
-            deadline_s=now_s + within_s,
-        )
+        return own_call(
+            record, account.access, target, body, arrived_s=now_s, deadline_s=now_s + within_s, method=method
+        )  # fmt: skip

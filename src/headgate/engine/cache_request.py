@@ -11,15 +11,14 @@ from headgate.call import Call, Kind
 from headgate.clock import Clock
 from headgate.core.body import REMOVED, with_fields
 from headgate.core.prefix import Border
+from headgate.engine.own_call import Access, own_call
 from headgate.events import Reason
-from headgate.net.http import Headers
 from headgate.records import CallRecord
 
 __all__ = ["LANE", "Original", "request_for"]
 
 LANE = "bulk"
 
-_PASSED_ON = frozenset((b"anthropic-version", b"anthropic-beta", b"content-type"))
 _WITHOUT = ("stream", "stop_sequences", "metadata")
 """Of a request: what makes no difference to the cache, and has no use without an answer."""
 
@@ -31,18 +30,11 @@ class Original(NamedTuple):
 
     record: CallRecord
     target: str
-    headers: Headers
-    bearer: bool
-    own_key: str | None
-    base_url: str | None
-    credential: str | None
+    access: Access
 
     @classmethod
     def of(cls, call: Call) -> Original:
-        return cls(
-            call.record, call.target, [(name, value) for name, value in call.headers if name.lower() in _PASSED_ON],
-            call.bearer, call.own_key, call.base_url, call.credential,
-        )  # fmt: skip
+        return cls(call.record, call.target, Access.of(call))
 
     def again(self, body: bytes, reason: Reason, *, call_id: str, clock: Clock, within_s: float) -> Call:
         """A call of the same workflow, on the same budgets, given up if it cannot go within `within_s`."""
@@ -60,20 +52,7 @@ class Original(NamedTuple):
             reason=reason,
             bytes_in=len(body),
         )
-        return Call(
-            record=record,
-            kind=Kind.MESSAGES,
-            method="POST",
-            target=self.target,
-            headers=[*self.headers],
-            body=body,
-            arrived_s=now_s,
-            bearer=self.bearer,
-            own_key=self.own_key,
-            base_url=self.base_url,
-            credential=self.credential,
-            deadline_s=now_s + within_s,
-        )
+        return own_call(record, self.access, self.target, body, arrived_s=now_s, deadline_s=now_s + within_s)
 
 
 def request_for(body: bytes, border: Border) -> bytes | None:

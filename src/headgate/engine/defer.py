@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import replace
 from typing import Any
 
 from headgate.call import Call, Kind, Reply
@@ -16,6 +15,7 @@ from headgate.engine.batch_desk import Account, BatchDesk
 from headgate.engine.batch_group import BatchGroup, BatchMember
 from headgate.engine.filter import Proceed
 from headgate.engine.meter import Meter
+from headgate.engine.own_call import Access
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
@@ -31,8 +31,6 @@ READINGS = 3
 STOPPING_S = 5.0
 RESULTS_SHARE = 0.5
 """Of the reserve, for a batch that was cancelled to end and for reading what it did; the rest is for asking alone."""
-_OF_THE_API = b"anthropic-"
-"""How the names of headers begin that say how the API is asked, and whose workspace or profile it is for."""
 
 _Key = tuple[str, Account, str]
 
@@ -164,8 +162,8 @@ class Defer:
         made = batch_id_of(reply.body) if reply.failure is None else None
         if made is None:
             return reply.failure or Failure(ErrorClass.MALFORMED)
-        if account.own_key is None:
-            account = replace(account, credential=credential)
+        if account.access.own_key is None:
+            account = account._replace(access=account.access._replace(credential=credential))
         group.made(made, credential)
         try:
             async with asyncio.timeout(self._left_s(group) + RESULTS_SHARE * self._patience.reserve_s):
@@ -231,9 +229,7 @@ _NOT_SENT = Failure(ErrorClass.CANCELLED, sent=False)
 
 def _key_of(call: Call) -> _Key:
     """What calls must have in common to share a batch."""
-    headers = tuple(sorted([(name, value) for name, value in call.headers if name.startswith(_OF_THE_API)]))
-    account = Account(call.own_key, call.base_url, call.bearer, call.credential, headers, call.record.lane)
-    return call.record.workflow, account, call.target.partition("?")[2]
+    return call.record.workflow, Account(Access.of(call), call.record.lane), call.target.partition("?")[2]
 
 
 def _body_of(group: BatchGroup) -> bytes:

@@ -22,6 +22,7 @@ from headgate.core.price import PriceBook
 from headgate.engine.filter import Proceed
 from headgate.engine.join_answer import joined_answer
 from headgate.engine.join_group import Group, Member
+from headgate.engine.own_call import Access, own_call
 from headgate.errors import BadRequest, Refused, Unavailable
 from headgate.events import ErrorClass, Reason
 
@@ -236,27 +237,17 @@ def _carrier(members: list[Member], document: dict[str, Any], body: bytes) -> Ca
     record = msgspec.structs.replace(
         leader.record, stream=False, max_tokens=document["max_tokens"], queue_ms=0.0, reason=None
     )
-    return Call(
-        record=record,
-        kind=leader.kind,
-        method=leader.method,
-        target=leader.target,
+    carrier = own_call(
+        record, Access.of(leader), leader.target, body, arrived_s=leader.arrived_s, deadline_s=hurried.deadline_s,
         headers=leader.headers,
-        body=body,
-        arrived_s=leader.arrived_s,
-        bearer=leader.bearer,
-        own_key=leader.own_key,
-        base_url=leader.base_url,
-        document=document,
-        fast=leader.fast,
-        geo=leader.geo,
-        size=size_of(document, _encode(document)),
-        credential=leader.credential,
-        requested_deadline_s=hurried.requested_deadline_s,
-        deadline_s=hurried.deadline_s,
-        attempts=[*leader.attempts],
-        answers=len(members),
-    )
+    )  # fmt: skip
+    carrier.document = document
+    carrier.size = size_of(document, _encode(document))
+    carrier.fast, carrier.geo = leader.fast, leader.geo
+    carrier.requested_deadline_s = hurried.requested_deadline_s
+    carrier.attempts = [*leader.attempts]
+    carrier.answers = len(members)
+    return carrier
 
 
 def _kind_of(call: Call, item: Item, *, by_user: bool) -> bytes:

@@ -18,6 +18,7 @@ from headgate.clock import Clock
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import EstimateObserver, Estimator, Habit
 from headgate.engine.filter import Proceed
+from headgate.engine.own_call import Access, own_call
 from headgate.errors import Refused
 from headgate.records import AttemptRecord, CallRecord
 
@@ -32,7 +33,6 @@ PARTS = (
     "context_management", "mcp_servers",
 )  # fmt: skip
 """The fields of a request that a count takes (§11); of others it knows nothing."""
-_PASSED_ON = frozenset((b"anthropic-version", b"anthropic-beta", b"content-type"))
 
 _encode = msgspec.json.Encoder().encode
 
@@ -171,21 +171,10 @@ def _count_of(call: Call, clock: Clock) -> Call:
         lane=call.record.lane,
         model=call.record.model,
     )
-    target, _, query = call.target.partition("?")
-    counting = Call(
-        record=record,
-        kind=Kind.COUNT_TOKENS,
-        method="POST",
-        target=target.rstrip("/") + "/count_tokens" + (f"?{query}" if query else ""),
-        headers=[(name, value) for name, value in call.headers if name.lower() in _PASSED_ON],
-        body=body,
-        arrived_s=now_s,
-        bearer=call.bearer,
-        own_key=call.own_key,
-        base_url=call.base_url,
-        credential=call.credential,
-        document=document,
-        deadline_s=min(call.deadline_s, now_s + LONGEST_S),
-    )
+    path, _, query = call.target.partition("?")
+    target = path.rstrip("/") + "/count_tokens" + (f"?{query}" if query else "")
+    deadline_s = min(call.deadline_s, now_s + LONGEST_S)
+    counting = own_call(record, Access.of(call), target, body, arrived_s=now_s, deadline_s=deadline_s)
+    counting.document = document
     counting.attempts.append(Attempt(AttemptRecord(call_id=record.call_id, attempt=1, started_ms=now_ms), now_s))
     return counting
