@@ -176,7 +176,7 @@ def test_a_monitor_reads_the_metrics_from_the_operators_listener_only():
     reply = operators_get("/metrics")
 
     assert reply.header("content-type") == "text/plain; version=0.0.4; charset=utf-8"
-    assert b'headgate_attempts_total{pool="haiku-5.5",outcome="ok"} 1\n' in reply.body
+    assert b'headgate_attempts_total{model="claude-haiku-5-5",class="ok"} 1\n' in reply.body
     assert operators_get("/metrics", gateway=True).status == 404
     assert operators_get("/metrics", config=config).status == 401
 

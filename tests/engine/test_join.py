@@ -154,9 +154,9 @@ def test_one_request_is_one_trip_to_the_api_in_the_metrics():
 
     async def scene(world: World) -> bytes:
         await together(world, "one", "two", "three")
-        return world.engine.counters.exposition()
+        return world.engine.metrics.exposition()
 
-    assert b'headgate_attempts_total{pool="sonnet-5.5",outcome="ok"} 1\n' in run(scene)
+    assert b'headgate_attempts_total{model="claude-sonnet-5-5",class="ok"} 1\n' in run(scene)
 
 
 # -- how long it waits ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from headgate.engine.meter import Meter
 from headgate.records import CallRecord
 from headgate.sim import SimSettings
 from headgate.sim.settings import Billing
-from headgate.telemetry.counters import Counters
+from headgate.telemetry.metrics.calls import Calls
 from headgate.usage import Hop
 from support.world import World, play
 
@@ -143,7 +143,7 @@ def test_what_another_organisation_is_billed_for_is_no_cost_of_ours(bill_to, our
 def errors(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[float, float], tuple[float, float]]]:
     """What was expected and what came, of every estimate that is told."""
     seen: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
-    monkeypatch.setattr(Counters, "estimate_error", lambda self, *told: seen.append(told))
+    monkeypatch.setattr(Calls, "estimate_error", lambda self, *told: seen.append(told))
     return seen
 
 

@@ -55,6 +55,11 @@ class Catalog:
         return list(self._tiers)
 
     @property
+    def ids(self) -> list[str]:
+        """Of the models in the catalogue, each once."""
+        return list(dict.fromkeys(model.id for model in self._models.values()))
+
+    @property
     def pools(self) -> list[str]:
         """Of the models in the catalogue."""
         return list(dict.fromkeys(model.pool for model in self._models.values()))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from headgate.call import Call, Kind
+from headgate.call import Call
 from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.budgets import budgets_path
 from headgate.config.opening_hours import warm_hours
@@ -59,7 +59,8 @@ from headgate.stores.memory import MemoryBudgets
 from headgate.stores.sqlite import SqliteLedger
 from headgate.stores.sqlite.budgets import SqliteBudgets
 from headgate.telemetry.call_log import CallLog, FileCallLog
-from headgate.telemetry.counters import Counters
+from headgate.telemetry.metrics.calls import Calls, known_labels
+from headgate.telemetry.metrics.registry import Registry
 from headgate.upstream.dial import TcpDial
 from headgate.upstream.keyring import Credential, Keyring
 from headgate.upstream.send import Upstream, parse_base_url
@@ -91,6 +92,7 @@ class Engine:
         self.ledger = ledger
         self.prices = prices
         self.keyring = keyring
+        self.catalog = catalog
         self.api_error_text = ApiErrorText(
             {n: w.api_error_text for n, w in config.workflows.items() if w.api_error_text is not None}
         )
@@ -115,15 +117,17 @@ class Engine:
         self._admit = Admit(
             self._gates, keyring, catalog, estimator, clock, config.lanes, share_by=config.limits.share_by
         )
-        self.counters = Counters(config.lanes, [*catalog.pools, *(f"{pool}:fast" for pool in catalog.pools), *Kind])
-        observe = Observe(ledger, log, self.counters, clock, content)
+        priced = [row.model for row in prices.rows()]
+        self.metrics = Registry(known_labels(config, catalog, priced), max_series=config.telemetry.max_series)
+        tally = Calls(self.metrics, catalog, config.workflows)
+        observe = Observe(ledger, log, tally, clock, content)
         oracle = Oracle(
             ask_through(compose([self._admit], self._upstream.send), clock),
             estimator,
             catalog,
             clock,
             from_tokens=config.estimates.count_from_tokens,
-            observer=self.counters,
+            observer=tally,
         )
         self.prefix_lint = PrefixLint()
         quota = Quota(config.limits, config.workflows, clock)
@@ -157,7 +161,7 @@ class Engine:
             clock,
             hold_s=retry.hold_s,
             api_error_text=self.api_error_text,
-            estimates=self.counters,
+            estimates=tally,
         )
         again = Retry(
             retry,

@@ -1,8 +1,9 @@
-"""The operators' listener: what admission knows and does right now.  Apart from the gateway, on loopback by default."""
+"""The operators' listener: the dashboard, its API, and metrics.  Apart from the gateway, on loopback by default."""
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -10,23 +11,37 @@ import msgspec
 from headgate.config.schema import AdminConfig
 from headgate.config.secrets import read_secret_file
 from headgate.engine.engine import Engine
-from headgate.errors import Refused
+from headgate.errors import LedgerError, Refused
+from headgate.gateway.api.access import LOGIN_BYTES, Access, TooManyTries
+from headgate.gateway.api.live import Live
+from headgate.gateway.api.now import Now
+from headgate.gateway.api.page import NO_STORE, PUBLIC, Page
+from headgate.gateway.api.panels import NoLedger, Panels
+from headgate.gateway.api.query import BadQuestion
+from headgate.gateway.api.reader import Reader
 from headgate.gateway.app import HostCheck
 from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.net.server import BodyPlan, Request, Response
-from headgate.secret import Secret
 from headgate.telemetry.budget_gauges import budget_gauges
-from headgate.telemetry.counters import CONTENT_TYPE
+from headgate.telemetry.metrics.registry import CONTENT_TYPE
 
 __all__ = ["AdminApp"]
 
 _encode = msgspec.json.Encoder().encode
-_JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+_JSON = [(b"content-type", b"application/json"), *NO_STORE, (b"x-content-type-options", b"nosniff")]
+_CALL = "/api/calls/"
+_LOGIN, _LOGOUT, _LIVE = "/login", "/logout", "/api/live"
+
+Answer = Callable[[Request], Awaitable[Any]]
+
+
+class NotThere(Exception):
+    """What was asked for by name does not exist."""
 
 
 class AdminApp:
-    """Serves `/healthz`, `/metrics`, `/api/cache`, and `/api/limits`, also for one call that waits: `?call=ID`."""
+    """Whatever an operator asks is let in here, and answered by one function of its path."""
 
     def __init__(self, engine: Engine, config: AdminConfig) -> None:
         self._engine = engine
@@ -34,50 +49,134 @@ class AdminApp:
         token = config.token
         if config.token_file is not None:
             token = read_secret_file("admin.token_file", config.token_file)
-        self._token: Secret | None = token
+        self._access = Access(token, engine.clock)
+        self._page = Page()
+        self._reader = Reader(engine.clock)
+        panels = Panels(engine, self._reader)
+        now = Now(engine, panels)
+        self._live = Live(engine.clock, now.event)
+        self._call = panels.call
+        self._answers: dict[str, Answer] = {
+            "/api/now": lambda _: now.told(),
+            "/api/limits": self._limits,
+            "/api/cache": self._cache,
+            "/api/lanes": lambda request: panels.lanes(request.query),
+            "/api/workflows": lambda request: panels.workflows(request.query),
+            "/api/spend": lambda request: panels.spend(request.query),
+            "/api/outlook": lambda request: panels.outlook(request.query),
+            "/api/calls": lambda request: panels.calls(request.query),
+            "/api/advice": lambda request: panels.advice(request.query),
+        }
+
+    async def close(self) -> None:
+        """Tell nobody anything any more."""
+        await self._live.close()
+        self._reader.close()
+
+    # -- who, and what ------------------------------------------------------------------------------------------
 
     def begin(self, request: Request) -> BodyPlan | Response:
         try:
             self._hosts.check(request.by_name.get(b"host"))
         except Refused:
             return self.refuse(400, "this name is not served here")
-        if request.path == "/healthz":
+        path, method = request.path, request.method
+        if path == "/healthz" or (path in PUBLIC and method == "GET"):
             return BodyPlan(0)
-        if not self._may(request):
-            return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
-        if request.path not in ("/api/cache", "/api/limits", "/metrics"):
+        if path == _LOGIN and method == "POST" and not self._access.open:
+            return BodyPlan(LOGIN_BYTES)
+        by = self._access.of(request)
+        if by is None:
+            return self._unauthorized(request)
+        if not self._is_there(path):
             return self.refuse(404, "not found")
-        if request.method != "GET":
-            return Response(405, [*_JSON, (b"allow", b"GET")], b'{"error":"use GET"}')
+        takes = "POST" if path == _LOGOUT else "GET"
+        if method != takes:
+            return Response(405, [*_JSON, (b"allow", takes.encode())], _encode({"error": f"use {takes}"}))
+        if method == "POST" and not self._access.may_act(request, by):
+            return self.refuse(403, "only the dashboard's own page may ask for this, or a program with the token")
         return BodyPlan(0)
 
+    def _is_there(self, path: str) -> bool:
+        named = path in self._answers or path.startswith(_CALL) or self._page.has(path)
+        return named or path in ("/metrics", _LIVE, _LOGIN, _LOGOUT)
+
+    def _unauthorized(self, request: Request) -> Response:
+        """Says nothing more; to a person at a browser, as the form that asks for the token."""
+        if request.path in ("/", _LOGIN) and b"text/html" in request.by_name.get(b"accept", b""):
+            return self._page.login(401)
+        return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
+
+    def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
+        return Response(status, list(_JSON), _encode({"error": problem}))
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
     async def handle(self, request: Request) -> Response:
-        if request.path == "/healthz":
+        path = request.path
+        if path == "/healthz":
             return Response(200, list(_JSON), b'{"status":"ok"}')
-        if request.path == "/metrics":
+        if path == "/metrics":
             return Response(200, [(b"content-type", CONTENT_TYPE)], self._metrics())
-        if request.path == "/api/cache":
-            return Response(200, list(_JSON), _encode(cache_of(self._engine)))
-        call_id = parse_qs(request.query).get("call")
-        if call_id is None:
-            return Response(200, list(_JSON), _encode(limits_of(self._engine)))
-        told = waiting_call(self._engine, call_id[-1])
-        if told is None:
-            return self.refuse(404, "no such call waits")
+        if self._page.has(path):
+            return self._page.answer(request)
+        if path == _LIVE:
+            return self._listen(request)
+        if path == _LOGIN:
+            return self._log_in(request)
+        if path == _LOGOUT:
+            return Response(204, [(b"set-cookie", self._access.log_out(request)), *NO_STORE])
+        try:
+            told = await (self._answers.get(path) or self._one_call)(request)
+        except BadQuestion as problem:
+            return self.refuse(400, str(problem))
+        except NotThere as problem:
+            return self.refuse(404, str(problem))
+        except NoLedger:
+            return self.refuse(404, "this process keeps no ledger that can be read")
+        except LedgerError as problem:
+            return self.refuse(503, str(problem))
         return Response(200, list(_JSON), _encode(told))
 
+    async def _limits(self, request: Request) -> Any:
+        call_id = parse_qs(request.query).get("call")
+        if call_id is None:
+            return limits_of(self._engine)
+        told = waiting_call(self._engine, call_id[-1])
+        if told is None:
+            raise NotThere("no such call waits")
+        return told
+
+    async def _cache(self, _: Request) -> Any:
+        return cache_of(self._engine)
+
+    async def _one_call(self, request: Request) -> Any:
+        told = await self._call(request.path.removeprefix(_CALL))
+        if told is None:
+            raise NotThere("there is no such call")
+        return told
+
     def _metrics(self) -> bytes:
-        counted, budgets = self._engine.counters.exposition(), self._engine.budgets
+        counted, budgets = self._engine.metrics.exposition(), self._engine.budgets
         if budgets is None:
             return counted
         now_ms = self._engine.clock.unix_ms()
         return counted + budget_gauges(budgets.budgets, budgets.desk.accounts(), now_ms)
 
-    def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
-        return Response(status, list(_JSON), _encode({"error": problem}))
+    # -- news and sessions --------------------------------------------------------------------------------------
 
-    def _may(self, request: Request) -> bool:
-        if self._token is None:
-            return True
-        presented = request.by_name.get(b"authorization", b"")
-        return hmac.compare_digest(presented, b"Bearer " + self._token.reveal().encode())
+    def _listen(self, request: Request) -> Response:
+        session = self._access.session_of(request)
+        stream = self._live.listen(lambda: session is None or self._access.lasts(session))
+        return stream or self.refuse(503, "too many pages listen already; close some")
+
+    def _log_in(self, request: Request) -> Response:
+        if request.method == "GET":  # with a session, or where none is needed
+            return Response(303, [(b"location", b"/"), *NO_STORE])
+        try:
+            cookie = self._access.log_in(request)
+        except TooManyTries:
+            return self.refuse(429, "too many wrong tokens; try again in a minute")
+        if cookie is None:
+            return self._page.login(401, wrong=True)
+        return Response(303, [(b"location", b"/"), (b"set-cookie", cookie), *NO_STORE])

@@ -64,8 +64,8 @@ OUTCOME = Label(
 )
 MODEL = Label(
     name="model",
-    meaning="The id of a model, an alias counted as what it stands for; `none`: no model was asked or none answered.",
-    first_come=8,
+    meaning="The id of a model that is known here or has a price, an alias counted as what it stands for; `none`: "
+    "there is none.",
 )
 POOL = Label(
     name="pool",
@@ -77,7 +77,7 @@ CLASS = Label(
     meaning="How an attempt ended: `ok`, or an error class of errors.md.",
     values=("ok", *_ERRORS),
 )
-ATTEMPTS = Label(name="attempts", meaning="Attempts that were made.", values=("1", "2", "3", "4plus"))
+ATTEMPTS_MADE = Label(name="attempts", meaning="Attempts that were made.", values=("1", "2", "3", "4plus"))
 REASON = Label(name="reason", meaning="A reason of errors.md.", values=tuple([each.value for each in Reason]))
 ERROR = Label(name="reason", meaning="The error class (errors.md) of the attempt that failed.", values=_ERRORS)
 TROUBLE = Label(
@@ -86,11 +86,10 @@ TROUBLE = Label(
     "`not_sent` if Headgate did not send the call.",
     values=(*_ERRORS, "refusal", "not_sent"),
 )
-FROM_MODEL = Label(name="from_model", meaning="The model that was asked for, as `model`.", first_come=8)
+FROM_MODEL = Label(name="from_model", meaning="The model that was asked for, as `model`.")
 TO_MODEL = Label(
     name="to_model",
     meaning="The model that answered instead, as `model`; `stale`, `canned` or `queued` if none did.",
-    first_come=8,
 )
 TOKEN_KIND = Label(
     name="kind",
@@ -204,7 +203,7 @@ AUTH_FAILURES = Metric(
 
 # -- attempts ----------------------------------------------------------------------------------------------------------
 
-ATTEMPTED = Metric(
+ATTEMPTS = Metric(
     name="headgate_attempts_total",
     kind="counter",
     help="Trips to the API; of one that calls shared, each has its part.  `model` is the model that was asked; of a "
@@ -216,8 +215,8 @@ SUCCESS_BY_ATTEMPTS = Metric(
     name="headgate_success_by_attempts_total",
     kind="counter",
     help="Calls that the API answered well, by the attempts that took.",
-    labels=(WORKFLOW, ATTEMPTS),
-    born_with=ATTEMPTS,
+    labels=(WORKFLOW, ATTEMPTS_MADE),
+    born_with=ATTEMPTS_MADE,
 )
 RETRIES = Metric(
     name="headgate_retries_total",

@@ -179,18 +179,23 @@ class Registry:
             else:
                 self._drop()
 
+    def word(self, label: Label, value: str) -> str:
+        """What stands for a value of a label: itself, or `other`."""
+        word = self._words[label].own(_clean(value))
+        if word == OTHER != value and label.first_come:
+            self._drop()
+        return word
+
     def on_read(self, refresh: Callable[[], None]) -> None:
         """Have `refresh` called before anything is read: gauges are looked up when somebody looks at them."""
         self._refreshers.append(refresh)
 
     def _own(self, metric: Metric, given: Values) -> Values:
-        return tuple([self._words[label].own(_clean(value)) for label, value in zip(metric.labels, given, strict=True)])
+        return tuple([self.word(label, value) for label, value in zip(metric.labels, given, strict=True)])
 
     def _find(self, family: _Family[_Series], given: Values) -> _Series:
         metric = family.metric
         values = self._own(metric, given)
-        if OTHER in values and OTHER not in given:
-            self._drop()
         if (found := family.series.get(values)) is not None:
             return found
         if self.series + family.lines_each > self._max_series:
@@ -267,4 +272,4 @@ def _escaped(value: str) -> str:
 def _number(value: float) -> str:
     if value == inf:
         return "+Inf"
-    return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return f"{value:.15g}"
