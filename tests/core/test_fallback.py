@@ -52,12 +52,13 @@ def test_every_error_class_is_the_callers_own_or_can_be_fallen_back_on():
     assert {*ErrorClass} - CALLERS_OWN - TRIGGERS == {ErrorClass.CANCELLED}
 
 
-def test_a_refusal_is_fallen_back_on_only_where_a_list_names_it():
-    """It is an answer: to ask somebody else is a decision."""
+@pytest.mark.parametrize("trigger", ["refusal", "budget"])
+def test_a_refusal_is_fallen_back_on_only_where_a_list_names_it(trigger):
+    """The model's is an answer, a budget's is what somebody wanted: to do something else is a decision."""
     general = read_policy(["canned"], {})
-    named = read_policy([], {"refusal": ["model:claude-opus-5-5"]})
+    named = read_policy([], {trigger: ["model:claude-opus-5-5"]})
 
-    assert (general.steps_for("refusal"), named.steps_for("refusal")) == ((), (Step("model", "claude-opus-5-5"),))
+    assert (general.steps_for(trigger), named.steps_for(trigger)) == ((), (Step("model", "claude-opus-5-5"),))
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,20 @@ import msgspec
 import pytest
 
 from headgate.call import Call
-from headgate.config.schema import Config, MemoConfig, PoolCeiling, PricesConfig, RetryConfig, WorkflowConfig
+from headgate.config.schema import (
+    BudgetConfig,
+    Config,
+    MemoConfig,
+    PoolCeiling,
+    PricesConfig,
+    RetryConfig,
+    WorkflowConfig,
+)
 from headgate.core.message import StreamFacts
 from headgate.edge import answers
 from headgate.engine.engine import Engine, load_catalog, load_prices
 from headgate.engine.fallback import fallback_policies
-from headgate.errors import ConfigError, Refused, Unavailable
+from headgate.errors import BudgetSpent, ConfigError, Refused, Unavailable
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.net.http import HeaderBlock
 from headgate.records import CallRecord
@@ -670,3 +678,78 @@ def test_b01_through_an_outage_people_are_answered_at_once_and_the_api_is_left_i
     assert sum(record.attempts for record in canned) <= 0.1 * len(canned)
     assert max(record.total_ms for record in records) <= 3_000
     assert [record.reason for record in records[-10:]] == [None] * 10
+
+
+# -- no money ----------------------------------------------------------------------------------------------------------
+
+
+def without_money(*steps: str, others: tuple[str, ...] = (), **named: dict[str, Any]) -> Config:
+    """Calls of the workflow `test` do this where a budget has too little; by default one for its model has nothing."""
+    budgets = named or {"sonnet": {"usd": "0.000001", "model": MODEL}, "all": {"usd": "1.00"}}
+    return replace(
+        workflow(*others, fallbacks_on={"budget": steps}),
+        budgets={name: BudgetConfig(**settings) for name, settings in budgets.items()},
+    )
+
+
+def spent(world: World) -> dict[str, int]:
+    """What each budget has spent; nothing is held any more."""
+    assert world.engine.budgets is not None
+    accounts = world.engine.budgets.desk.accounts()
+    assert not any(account.held for account in accounts)
+    return {account.budget.name: account.really_spent for account in accounts}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_budget_refuses_can_be_answered_in_words(stream):
+    """Nothing is sent, and nothing spent."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask(stream=stream)
+
+        assert text_of(answer) == SORRY
+        assert (answer.record.reason, answer.record.attempts) == (Reason.FALLBACK_CANNED, 0)
+        assert set(spent(world).values()) == {0}
+
+    play(scene, config=without_money("stale", "canned"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_whose_budget_is_spent_can_have_another_for_it(stream):
+    """The other is held for by itself, and charged once, to the budgets that cover it."""
+
+    async def scene(world: World) -> None:
+        answer = await world.ask(stream=stream)
+
+        record = answer.record
+        assert (record.reason, record.model, record.model_answered) == (Reason.FALLBACK_MODEL, MODEL, HAIKU)
+        assert record.cost_pico
+        assert spent(world) == {"sonnet": 0, "all": record.cost_pico}
+
+    play(scene, config=without_money(f"model:{HAIKU}", "canned"))
+
+
+def test_a_model_that_no_budget_pays_for_either_is_passed_over():
+    """The budget of all calls is spent, whichever model is asked."""
+    config = without_money(f"model:{HAIKU}", "canned", all={"usd": "0.000001"})
+
+    answer = play(lambda world: world.ask(), config=config)
+
+    assert (answer.record.reason, answer.record.attempts, answer.record.model) == (Reason.FALLBACK_CANNED, 0, MODEL)
+
+
+def test_the_other_model_falls_back_like_any():
+    """It is overloaded, and for that the workflow has a list of its own."""
+    config = without_money(f"model:{HAIKU}", others=("canned",))
+
+    answer = play(lambda world: world.ask(), config=config, scenario=outage("error=529", model=HAIKU))
+
+    assert (text_of(answer), answer.record.reason) == (SORRY, Reason.FALLBACK_CANNED)
+
+
+def test_a_budget_is_a_limit_where_the_workflow_says_nothing_else():
+    """The general list is for what nobody wanted."""
+    config = replace(workflow("canned"), budgets={"all": BudgetConfig(usd="0.000001")})
+
+    with pytest.raises(BudgetSpent):
+        play(lambda world: world.ask(), config=config)

@@ -408,10 +408,11 @@ class WorkflowConfig:
     fallbacks: tuple[str, ...] = ()
     """What to do, in this order, when a call cannot be answered: `stale` (the last good answer to the same request),
     `model:NAME` (ask another model), `canned` (the text below), `queue` (make it a job).  Not for a request that is
-    wrong itself, nor for one that a model declines."""
+    wrong itself, nor for one that a model declines or a budget refuses."""
     fallbacks_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Another list for one kind of trouble: an error class (`overloaded`), a reason why Headgate does not send the call
-    (`wait_too_long`), or `refusal` (the model declines).  An empty list does nothing."""
+    (`wait_too_long`), `budget` (too little is left of one) or `refusal` (the model declines).  The last two only have
+    what is listed here.  An empty list does nothing."""
     canned: str | None = None
     """The text that `canned` answers with."""
     queued: str = "Your request is queued and will be answered later. Ticket: {ticket}"

@@ -9,10 +9,14 @@ from typing import Any, Literal, NamedTuple
 from headgate.core.classify import CALLERS_OWN, of_api_type
 from headgate.events import ErrorClass, Reason
 
-__all__ = ["REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy"]
+__all__ = ["BUDGET", "REFUSAL", "TRIGGERS", "FallbackPolicy", "Step", "promises_a_form", "read_policy"]
 
 REFUSAL = "refusal"
 """The trigger of an answer in which the model declined (`stop_reason: refusal`)."""
+BUDGET: str = Reason.BUDGET
+"""The trigger of a call for which a budget has too little left."""
+_ONLY_BY_NAME = (REFUSAL, BUDGET)
+"""An answer, and a limit that somebody set: to do something else about these is a decision."""
 
 _REFUSALS_OF_OURS = frozenset(
     (Reason.LANE_FULL, Reason.LANE_CLOSED, Reason.WAIT_TOO_LONG, Reason.NEVER_FITS, Reason.BREAKER_OPEN,
@@ -21,7 +25,7 @@ _REFUSALS_OF_OURS = frozenset(
 """Reasons for which Headgate does not send a call that is right in itself."""
 _FAILURES = frozenset(ErrorClass) - CALLERS_OWN - {ErrorClass.CANCELLED}
 
-TRIGGERS = frozenset((*map(str, _FAILURES), *_REFUSALS_OF_OURS, REFUSAL))
+TRIGGERS = frozenset((*map(str, _FAILURES), *_REFUSALS_OF_OURS, *_ONLY_BY_NAME))
 """What can be fallen back on.  A request that is wrong is not among it: it is wrong everywhere."""
 
 
@@ -41,14 +45,14 @@ class FallbackPolicy:
     """The steps of one workflow."""
 
     steps: tuple[Step, ...] = ()
-    """For whatever `by_trigger` does not name; not for a refusal, which is an answer."""
+    """For whatever `by_trigger` does not name; not for a refusal by the model or by a budget."""
     by_trigger: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
 
     def steps_for(self, trigger: str) -> tuple[Step, ...]:
         """In the order to try them; none for what is not to be fallen back on."""
         if trigger in self.by_trigger:
             return self.by_trigger[trigger]
-        return self.steps if trigger in TRIGGERS and trigger != REFUSAL else ()
+        return self.steps if trigger in TRIGGERS and trigger not in _ONLY_BY_NAME else ()
 
     def lists(self, kind: str) -> bool:
         """Whether a step of this kind is taken for anything."""

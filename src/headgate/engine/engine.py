@@ -17,7 +17,7 @@ from headgate.config.secrets import from_environment, resolve
 from headgate.core.catalog import Catalog
 from headgate.core.error_words import ApiErrorText
 from headgate.core.estimate import Estimator, Habit
-from headgate.core.fallback import REFUSAL
+from headgate.core.fallback import BUDGET, REFUSAL
 from headgate.core.memo import Memo
 from headgate.core.prefix_lint import PrefixLint
 from headgate.core.price import PriceBook
@@ -30,7 +30,7 @@ from headgate.engine.budget_each import BudgetEach
 from headgate.engine.budgets import Budgets
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
-from headgate.engine.fallback import Fallback, fallback_policies
+from headgate.engine.fallback import Fallback, FallbackUnpaid, fallback_policies
 from headgate.engine.filter import compose
 from headgate.engine.gates import Gates
 from headgate.engine.guard import Guard
@@ -225,6 +225,8 @@ class Engine:
         fill = compose([each for each in of_the_cache if each is not None], self._upstream.send)
         self._keep_alive.connect(fill)
         self._keep_warm.connect(fill)
+        fallback = Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None
+        falls_back_unpaid = any(policy.steps_for(BUDGET) for policy in policies.values())
         filters = path(
             observe,
             Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
@@ -240,9 +242,10 @@ class Engine:
             None if shape.does_nothing else shape,
             answers if answers.workflows else None,
             None if prompt_cache.does_nothing else prompt_cache,
+            FallbackUnpaid(fallback) if fallback is not None and budget is not None and falls_back_unpaid else None,
             budget,
             self._defer if self._defer.workflows else None,
-            Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None,
+            fallback,
             self._join if self._join.workflows else None,
             oracle if config.estimates.count_from_tokens else None,
             again,

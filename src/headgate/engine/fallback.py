@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,17 +12,22 @@ from headgate.config.schema import Config, WorkflowConfig
 from headgate.core.body import REMOVED, with_fields
 from headgate.core.canned import canned_message
 from headgate.core.catalog import Catalog, Model
-from headgate.core.fallback import REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy
+from headgate.core.fallback import BUDGET, REFUSAL, FallbackPolicy, Step, promises_a_form, read_policy
 from headgate.core.price import PriceBook
 from headgate.core.shape import effort_of, fitting_effort, with_effort
 from headgate.engine.filter import Proceed
 from headgate.engine.jobs import JobQueue
 from headgate.engine.memo import KeepAnswers, given_again
 from headgate.engine.own_answer import OwnStream, own_reply
-from headgate.errors import ConfigError, Refused
+from headgate.errors import BudgetSpent, ConfigError, Refused
 from headgate.events import Reason
 
-__all__ = ["Fallback", "fallback_policies"]
+__all__ = ["Fallback", "FallbackUnpaid", "fallback_policies"]
+
+_REASONS = {
+    "stale": Reason.FALLBACK_STALE, "model": Reason.FALLBACK_MODEL, "canned": Reason.FALLBACK_CANNED,
+    "queue": Reason.FALLBACK_QUEUED,
+}  # fmt: skip
 
 
 def fallback_policies(
@@ -77,6 +82,10 @@ class Fallback:
         self._catalog = catalog
         self._clock = clock
 
+    def steps_for(self, call: Call, trigger: str) -> Sequence[Step]:
+        policy = self._policies.get(call.record.workflow)
+        return policy.steps_for(trigger) if policy is not None and call.kind is Kind.MESSAGES else ()
+
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         policy = self._policies.get(call.record.workflow)
         if policy is None or call.kind is not Kind.MESSAGES:
@@ -94,38 +103,37 @@ class Fallback:
         else:
             trigger = _trouble(call, first)
         steps = policy.steps_for(trigger) if trigger is not None else ()
-        reason = call.record.reason
         if steps and first is not None and first.stream is not None:
             first.stream = await _drained(call, first.stream)
         for step in steps:
-            reply = await self._take(step, call, trigger, proceed)
+            reply = await self.take(step, call, trigger, proceed)
             if reply is not None:
                 return reply
-            call.record.reason = reason
         if problem is not None:
             raise problem
         assert first is not None
         return first
 
-    async def _take(self, step: Step, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
+    async def take(self, step: Step, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
         """The answer that a step gives; None if it gives none."""
-        if step.kind == "model":
-            reply = await self._ask(step.model, call, trigger, proceed)
-            reason = Reason.FALLBACK_MODEL
-        elif step.kind == "stale":
-            reply = self._stale(call)
-            reason = Reason.FALLBACK_STALE
-        elif promises_a_form(call.document or {}):
-            return None
-        elif step.kind == "canned":
-            reply = self._canned(call, self._workflows[call.record.workflow].canned or "", OwnAnswer())
-            reason = Reason.FALLBACK_CANNED
-        else:
-            reply = await self._queue(call)
-            reason = Reason.FALLBACK_QUEUED
-        if reply is not None:
-            call.record.reason = reason
+        before = call.record.reason
+        reply = await self._taken(step, call, trigger, proceed)
+        if reply is None:
+            call.record.reason = before
+        elif reply.own is None or step.kind != "model":  # else the other model fell back, and it is said to what
+            call.record.reason = _REASONS[step.kind]
         return reply
+
+    async def _taken(self, step: Step, call: Call, trigger: str | None, proceed: Proceed) -> Reply | None:
+        if step.kind == "model":
+            return await self._ask(step.model, call, trigger, proceed)
+        if step.kind == "stale":
+            return self._stale(call)
+        if promises_a_form(call.document or {}):
+            return None
+        if step.kind == "canned":
+            return self._canned(call, self._workflows[call.record.workflow].canned or "", OwnAnswer())
+        return await self._queue(call)
 
     # -- another model ------------------------------------------------------------------------------------------
 
@@ -182,6 +190,34 @@ class Fallback:
             return None
         text = self._workflows[call.record.workflow].queued.replace("{ticket}", ticket)
         return self._canned(call, text, OwnAnswer(ticket=ticket))
+
+
+class FallbackUnpaid:
+    """Takes a workflow's steps for `budget` where there is no money for a call.
+
+    Directly above Budget, since that is where such a call ends: below, where Fallback stands, one hold is for all
+    models that it asks.  Another model is asked as if it had been the call's own, and is held for anew; so only as
+    long as nothing has been sent, or it would be charged twice.
+    """
+
+    def __init__(self, fallback: Fallback) -> None:
+        self._fallback = fallback
+
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        steps = self._fallback.steps_for(call, BUDGET)
+        return self._answer(call, steps, proceed) if steps else proceed(call)
+
+    async def _answer(self, call: Call, steps: Sequence[Step], proceed: Proceed) -> Reply:
+        try:
+            return await proceed(call)
+        except BudgetSpent:
+            for step in steps:
+                if step.kind == "model" and call.attempts:
+                    continue
+                reply = await self._fallback.take(step, call, BUDGET, proceed)
+                if reply is not None:
+                    return reply
+            raise
 
 
 def _for_model(document: dict[str, Any], body: bytes, known: Model, model: str) -> tuple[dict[str, Any], bytes]:

@@ -14,7 +14,7 @@ from headgate.engine.budget import Budget
 from headgate.engine.budget_each import BudgetEach
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
-from headgate.engine.fallback import Fallback
+from headgate.engine.fallback import Fallback, FallbackUnpaid
 from headgate.engine.filter import Filter
 from headgate.engine.guard import Guard
 from headgate.engine.join import Join
@@ -43,6 +43,7 @@ def path(
     shape: Shape | None,
     keep_answers: KeepAnswers | None,
     prompt_cache: PromptCache | None,
+    fallback_unpaid: FallbackUnpaid | None,
     budget: Budget | None,
     defer: Defer | None,
     fallback: Fallback | None,
@@ -65,6 +66,7 @@ def path(
         shape,  # the workflow's policy changes the call, so it stands before anything that prices it
         keep_answers,  # an answer that is there costs nothing; keeps what the caller gets in the end, for another day
         prompt_cache,  # changes the price and what admission has to reserve; below what may answer without asking
+        fallback_unpaid,  # what a budget refuses ends there, above Fallback: so that it can be answered too
         budget,  # one hold for the whole call, when nothing changes its price any more
         defer,  # what has time goes into a batch; what that leaves open is a call like any other, so above all of this
         fallback,  # each model passes everything below again
