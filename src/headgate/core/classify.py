@@ -83,7 +83,7 @@ def classify_response(status: int, headers: ResponseHeaders, body: bytes, now_ms
         now_ms: wall clock, for a `retry-after` that is a date.
     """
     if 200 <= status < 300:
-        if b'"error"' not in body[:_OPENING]:
+        if body.find(b'"error"', 0, _OPENING) < 0:
             return Failure(ErrorClass.INTERMEDIARY, status, should_retry=False) if is_html(headers) else None
         kind, _, _ = _read_error(body)
         return None if kind is None else _of_envelope(body, None, headers, now_ms)

@@ -32,6 +32,7 @@ _ENVELOPE = 60
 """Of a request: the names and values of the fields that make no tokens."""
 _FRAME = 29
 """`{"role":"user","content":""},`"""
+_BACKSLASH = ord("\\")
 _BLOCK = 25
 """What `{"type":"text","text":""}` adds to a turn beside its text."""
 FIRST_OUTPUT = 400.0
@@ -204,7 +205,9 @@ def size_of(document: dict[str, Any], compact: bytes) -> int:
     """The bytes of a request that make tokens, if all that is not text is put in bytes of text: without its frame, with
     what a string holds and not how JSON writes it, and with every image and document counted at what it costs and not
     at what it weighs.  `compact` is the JSON of `document` without blanks and without escapes that need not be."""
-    size = len(compact) - compact.count(b"\\") - _ENVELOPE
+    size = len(compact) - _ENVELOPE
+    if _BACKSLASH in compact:
+        size -= compact.count(b"\\")
     messages = document.get("messages")
     if isinstance(messages, list):
         size -= (_FRAME - MESSAGE_BYTES) * len(messages)

@@ -71,7 +71,7 @@ def read_message(body: bytes) -> MessageFacts | None:
     )
     if message.diagnostics is not None:
         facts.cache_miss = _cache_miss(message.diagnostics)
-    if b'"fallback"' in content:
+    if content.find(b'"fallback"') >= 0:
         blocks = _decode(content)
         if isinstance(blocks, list):
             for block in blocks:

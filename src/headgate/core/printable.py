@@ -11,6 +11,7 @@ import re
 __all__ = ["printable", "printable_json"]
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_DEL = 0x7F
 _UNSAFE_IN_JSON = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 
 
@@ -21,6 +22,6 @@ def printable(text: str) -> str:
 
 def printable_json(document: bytes) -> bytes:
     """The same JSON document, with such characters as `\\u009b`."""
-    if document.isascii() and b"\x7f" not in document:
+    if document.isascii() and _DEL not in document:
         return document
     return _UNSAFE_IN_JSON.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), document)

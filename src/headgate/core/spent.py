@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import date
+from typing import TypeVar
 
 __all__ = ["Spent"]
+
+V = TypeVar("V")
 
 KEPT = 65_536
 """Callers choose the names: beyond it the one that was quiet for longest is forgotten."""
@@ -26,15 +29,22 @@ class Spent:
     def of_session(self, session: str) -> int:
         return self._sessions.get(session, 0)
 
-    def add(self, user: str | None, session: str | None, pico: int, day: date) -> None:
-        """A call is over and cost so much."""
+    def add(self, user: str | None, session: str | None, pico: int, day: date) -> tuple[int | None, int | None]:
+        """A call cost so much.  Returns what its user has spent today and its session since it began; None where it
+        names none."""
+        user_pico = session_pico = None
         if user is not None:
-            self._users[user] = day, self.of_user(user, day) + pico
-            self._users.move_to_end(user)
-            if len(self._users) > self._kept:
-                self._users.popitem(last=False)
+            user_pico = self.of_user(user, day) + pico
+            if pico:
+                self._put(self._users, user, (day, user_pico))
         if session is not None:
-            self._sessions[session] = self.of_session(session) + pico
-            self._sessions.move_to_end(session)
-            if len(self._sessions) > self._kept:
-                self._sessions.popitem(last=False)
+            session_pico = self.of_session(session) + pico
+            if pico:
+                self._put(self._sessions, session, session_pico)
+        return user_pico, session_pico
+
+    def _put(self, kept: OrderedDict[str, V], name: str, value: V) -> None:
+        kept[name] = value
+        kept.move_to_end(name)
+        if len(kept) > self._kept:
+            kept.popitem(last=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
 from math import ceil
 
 from headgate.call import Call, Kind, OwnAnswer, Reply
@@ -11,7 +11,7 @@ from headgate.core.price import usd_text
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
-from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines
+from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines, naming
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
@@ -91,9 +91,11 @@ def failed(call: Call, reply: Reply, api_error_text: ApiErrorText) -> tuple[int,
     return status, _passed_back(reply.headers, _REPLACED_WITH_TYPE) + ours + _JSON, body
 
 
-_NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id"}
-_REPLACED = _NOT_PASSED_BACK | {b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms"}
-_REPLACED_WITH_TYPE = _REPLACED | {b"content-type"}
+_NEVER = (*HOP_BY_HOP, b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id")
+_OF_ERRORS = (b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms")
+_NOT_PASSED_BACK = naming(_NEVER)
+_REPLACED = naming((*_NEVER, *_OF_ERRORS))
+_REPLACED_WITH_TYPE = naming((*_NEVER, *_OF_ERRORS, b"content-type"))
 _JSON = b"content-type: application/json\r\n"
 
 
@@ -105,34 +107,35 @@ def answered(call: Call, reply: Reply) -> bytes:
     return lines
 
 
-def _passed_back(headers: HeaderBlock, dropped: Collection[bytes]) -> bytes:
-    """The lines of `headers` that go back: not those in `dropped`, not those of another Headgate, which would stand
-    beside ours, and not those that `Connection:` names."""
+def _passed_back(headers: HeaderBlock, dropped: re.Pattern[bytes]) -> bytes:
+    """The lines of `headers` that go back: not those that are `dropped`, those of another Headgate, which would stand
+    beside ours, among them, and not those that `Connection:` names."""
     lines = headers.without(dropped)
-    named = headers.nominated() - _USUAL
+    named = headers.nominated()
     if not named:
         return lines
     return header_lines([header for header in HeaderBlock(lines).items() if header[0] not in named])
-
-
-_USUAL = frozenset((b"keep-alive", b"close"))
 
 
 def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
     """What a reply says of the way it took: for a stream, as far as it has come."""
     record = call.record
     attempts = call.attempts
-    waited_ms = sum([attempt.record.queue_ms for attempt in attempts])
+    waited_ms = 0.0
+    model = None
+    for attempt in attempts:
+        waited_ms += attempt.record.queue_ms
+        model = attempt.facts.model if attempt.facts is not None else None
     text = (
         f"x-headgate-call-id: {record.call_id}\r\nx-headgate-attempts: {len(attempts)}\r\n"
         f"x-headgate-wait-ms: {waited_ms:.0f}\r\nx-correlation-id: {record.correlation_id}\r\n"
     )
-    facts = attempts[-1].facts if attempts else None
-    model = own.model if own is not None else facts.model if facts is not None else None
+    if own is not None:
+        model = own.model
+        if own.ticket is not None:
+            text += f"x-headgate-ticket: {own.ticket}\r\n"
     if model is not None and model.isascii() and model.isprintable():
         text += f"x-headgate-model: {model[:128]}\r\n"
-    if own is not None and own.ticket is not None:
-        text += f"x-headgate-ticket: {own.ticket}\r\n"
     cost_pico = record.cost_pico if not record.unconfirmed_pico else None
     if record.outcome and cost_pico is not None and call.kind is Kind.MESSAGES:
         text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"

@@ -130,7 +130,7 @@ class Admit:
         served: float | None = None
         document, placement = call.document, call.placement
         placed = placement is not None and placement.marked is document
-        if document is not None and (placed or b'"cache_control"' in call.body):
+        if document is not None and (placed or call.body.find(b'"cache_control"') >= 0):
             tokens_per_byte = habit.cached_tokens_per_byte
             least_tokens = self._catalog.model(call.record.model or "").min_cacheable_tokens
             if placement is not None and placed:

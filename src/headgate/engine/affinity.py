@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
 from itertools import islice
 from typing import Any
 
@@ -34,12 +35,15 @@ class Affinity:
         self._keyring = keyring
         self._clock = clock
 
-    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        several = self._keyring.several
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         thread = call.document.get("thread") if call.document is not None else None
         plain = thread is None and (call.kind is Kind.MESSAGES or call.kind is Kind.COUNT_TOKENS)
-        if plain and not (several and b'"file_id"' in call.body):
-            return await proceed(call)
+        if plain and not (self._keyring.several and b'"file_id"' in call.body):
+            return proceed(call)
+        return self._follow(call, thread, proceed)
+
+    async def _follow(self, call: Call, thread: Any, proceed: Proceed) -> Reply:
+        several = self._keyring.several
         kept = call.resource_id or _continued(thread)
         if kept is not None and (several or call.kind is Kind.BATCHES):
             call.owner = await self._ledger.owner(kept)

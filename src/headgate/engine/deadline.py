@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from headgate.call import Call, Reply
 from headgate.config.schema import LaneConfig
@@ -23,7 +24,7 @@ class Deadline:
         self._lanes = lanes
         self._workflows = workflows
 
-    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         total_s = self._lanes[call.record.lane].total_timeout_s
         own_s = self._workflows.get(call.record.workflow)
         if own_s is not None and own_s < total_s:
@@ -33,10 +34,14 @@ class Deadline:
         whole_s = call.arrived_s + total_s
         if call.patience_s is None:
             call.deadline_s = whole_s
-            return await proceed(call)
-        # An answer that comes whole is all there within the caller's patience; a stream has to begin within it.
-        call.deadline_s = min(whole_s, call.arrived_s + call.patience_s)
-        reply = await proceed(call)
-        if reply.stream is not None:
-            call.deadline_s = whole_s
-        return reply
+            return proceed(call)
+        return _within_patience(call, whole_s, call.patience_s, proceed)
+
+
+async def _within_patience(call: Call, whole_s: float, patience_s: float, proceed: Proceed) -> Reply:
+    """An answer that comes whole is all there within the caller's patience; a stream has to begin within it."""
+    call.deadline_s = min(whole_s, call.arrived_s + patience_s)
+    reply = await proceed(call)
+    if reply.stream is not None:
+        call.deadline_s = whole_s
+    return reply

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,6 +21,9 @@ from headgate.events import Reason
 
 __all__ = ["Guard"]
 
+SHORT_CHARS = 4_096
+"""The digests of system prompts up to this are remembered: the same few come again and again."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,7 +37,7 @@ class Guard:
         self._prices = prices
         self._refuse_unpriced = unknown_model == "refuse"
 
-    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+    def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         kind = call.kind
         if kind is Kind.MESSAGES or kind is Kind.COUNT_TOKENS:
             record = call.record
@@ -53,7 +57,7 @@ class Guard:
                     record.user = _user_of(document.get("metadata"))
                 if self._refuse_unpriced:
                     self._check_price(model, utc_day(record.started_ms))
-        return await proceed(call)
+        return proceed(call)
 
     def _check_price(self, model: str, day: date) -> None:
         if self._prices.find(model, day) is None:
@@ -67,10 +71,20 @@ class Guard:
 
 
 def _digest(system: object) -> str | None:
-    """Tells system prompts apart without keeping them."""
+    """Tells system prompts apart without writing them down."""
     if system is None:
         return None
-    content = system.encode() if isinstance(system, str) else _encode(system)
+    if not isinstance(system, str):
+        return _hash(_encode(system))
+    return _hash_of_short(system) if len(system) <= SHORT_CHARS else _hash(system.encode())
+
+
+@lru_cache(maxsize=256)
+def _hash_of_short(system: str) -> str:
+    return _hash(system.encode())
+
+
+def _hash(content: bytes) -> str:
     return blake2b(content, digest_size=8).hexdigest()
 
 

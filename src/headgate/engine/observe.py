@@ -88,49 +88,69 @@ class Observe:
         record = call.record
         record.status = status or None
         record.outcome = outcome
-        record.attempts = len(call.attempts)
         now_s = self._clock.now_s()
-        upstream_s = sum([self._add(record, attempt, now_s) for attempt in call.attempts])
+        upstream_s = 0.0
+        attempts: list[AttemptRecord] = []
+        for attempt in call.attempts:
+            attempts.append(attempt.record)
+            upstream_s += _add(record, attempt, now_s)
+        if attempts:
+            record.attempts = len(attempts)
+            _tell_of_last(record, call.attempts[-1])
         total_s = now_s - call.arrived_s
         record.total_ms = milliseconds(total_s)
         record.upstream_ms = milliseconds(upstream_s)
         known_s = (record.queue_ms + record.connect_ms) / 1000 + upstream_s + call.backed_off_s
-        record.overhead_ms = milliseconds(total_s - known_s) if total_s > known_s else 0.0
-        attempts = [attempt.record for attempt in call.attempts]
+        if total_s > known_s:
+            record.overhead_ms = milliseconds(total_s - known_s)
         self._ledger.record(record, attempts)
         self._tally.call_over(record, attempts)
         if self._sink is not None:
             self._sink.write(record, self._content.of(call, reply))
 
-    def _add(self, record: CallRecord, attempt: Attempt, now_s: float) -> float:
-        """Add an attempt to the call's record; the last one's answer is the call's.  Returns its seconds upstream."""
-        part = attempt.record
-        ended_s = attempt.ended_s or now_s
-        part.total_ms = milliseconds(ended_s - attempt.started_s)
+
+def _add(record: CallRecord, attempt: Attempt, now_s: float) -> float:
+    """Add what an attempt took to the call's record.  Returns its seconds upstream.  Most of it mostly is 0."""
+    part = attempt.record
+    ended_s = attempt.ended_s or now_s
+    part.total_ms = milliseconds(ended_s - attempt.started_s)
+    if part.queue_ms:
         record.queue_ms += part.queue_ms
+    if part.connect_ms:
         record.connect_ms += part.connect_ms
-        record.input_tokens += part.input_tokens
-        record.output_tokens += part.output_tokens
+    record.input_tokens += part.input_tokens
+    record.output_tokens += part.output_tokens
+    if part.cache_read_tokens:
         record.cache_read_tokens += part.cache_read_tokens
+    if part.cache_write_5m_tokens:
         record.cache_write_5m_tokens += part.cache_write_5m_tokens
+    if part.cache_write_1h_tokens:
         record.cache_write_1h_tokens += part.cache_write_1h_tokens
+    if part.thinking_tokens:
         record.thinking_tokens += part.thinking_tokens
+    if part.unconfirmed_pico:
         record.unconfirmed_pico += part.unconfirmed_pico
-        if part.cost_pico is None or record.cost_pico is None:
-            record.cost_pico = None
-            record.cost_problem = record.cost_problem or part.cost_problem
-        else:
-            record.cost_pico += part.cost_pico
-        source = part.usage_source
-        record.usage_source = source if part.attempt == 1 else _weaker(record.usage_source, source)
-        record.upstream_request_id = part.upstream_request_id
-        record.model_answered = part.model_answered
-        record.stop_reason = part.stop_reason
-        record.price_row = part.price_row
+    if part.cost_pico is None or record.cost_pico is None:
+        record.cost_pico = None
+        record.cost_problem = record.cost_problem or part.cost_problem
+    else:
+        record.cost_pico += part.cost_pico
+    source = part.usage_source
+    record.usage_source = source if part.attempt == 1 else _weaker(record.usage_source, source)
+    if attempt.facts is not None:
+        record.refusal_category = attempt.facts.refusal_category
+    return ended_s - attempt.sent_s if attempt.sent_s is not None else 0.0
+
+
+def _tell_of_last(record: CallRecord, attempt: Attempt) -> None:
+    """The last attempt's answer is the call's."""
+    part = attempt.record
+    record.upstream_request_id = part.upstream_request_id
+    record.model_answered = part.model_answered
+    record.stop_reason = part.stop_reason
+    record.price_row = part.price_row
+    if part.error is not None:
         record.error = part.error
-        if attempt.facts is not None:
-            record.refusal_category = attempt.facts.refusal_category
-        return ended_s - attempt.sent_s if attempt.sent_s is not None else 0.0
 
 
 class ContentPolicy:
@@ -217,10 +237,10 @@ def _outcome(call: Call, reply: Reply, failure: Failure | None) -> Outcome:
         return Outcome.TRUNCATED if reply.stream is not None and outcome is Outcome.UPSTREAM_ERROR else outcome
     if reply.own is not None:
         return Outcome.OK
-    # The last attempt, unless that was one with another model which failed.
-    facts = next((attempt.facts for attempt in reversed(call.attempts) if attempt.failure is None), None)
-    if facts is not None and facts.stop_reason == "refusal":
-        return Outcome.REFUSED
+    for attempt in reversed(call.attempts):
+        if attempt.failure is None:  # the last one, unless that was with another model and failed
+            refused = attempt.facts is not None and attempt.facts.stop_reason == "refusal"
+            return Outcome.REFUSED if refused else Outcome.OK
     return Outcome.OK
 
 

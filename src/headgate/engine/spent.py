@@ -41,15 +41,16 @@ class TellSpent:
             self._over(call)
         else:
             reply.stream.on_end(partial(self._over, call))
-        record, spent = call.record, self._spent
-        standing = call.standing = call.standing or Standing()
-        if record.user is not None:
-            standing.user_pico = spent.of_user(record.user, utc_day(self._clock.unix_ms()))
-        if record.session is not None:
-            standing.session_pico = spent.of_session(record.session)
+            self._tell(call, 0)
         return reply
 
     def _over(self, call: Call) -> None:
-        pico = sum([attempt.record.cost_pico or 0 for attempt in call.attempts])
-        if pico:
-            self._spent.add(call.record.user, call.record.session, pico, utc_day(self._clock.unix_ms()))
+        self._tell(call, sum([attempt.record.cost_pico or 0 for attempt in call.attempts]))
+
+    def _tell(self, call: Call, more_pico: int) -> None:
+        record = call.record
+        standing = call.standing
+        if standing is None:
+            standing = call.standing = Standing()
+        today = utc_day(self._clock.unix_ms())
+        standing.user_pico, standing.session_pico = self._spent.add(record.user, record.session, more_pico, today)

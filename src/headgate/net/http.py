@@ -15,6 +15,7 @@ __all__ = [
     "Origin",
     "first",
     "header_lines",
+    "naming",
     "nominated",
     "reason_phrase",
 ]
@@ -66,7 +67,12 @@ def nominated(headers: Headers) -> frozenset[bytes]:
     """The header names that `Connection:` declares to be hop-by-hop."""
     values = [value for key, value in headers if key.lower() == b"connection"]
     names = [token.strip().lower() for value in values for token in value.split(b",")]
-    return frozenset(names) if names else frozenset()
+    return frozenset(names) - _OF_THE_CONNECTION if names else _NONE
+
+
+_OF_THE_CONNECTION = frozenset((b"keep-alive", b"close"))
+"""What `Connection:` mostly says; it names no header."""
+_NONE: frozenset[bytes] = frozenset()
 
 
 _WATCHED = frozenset(
@@ -83,11 +89,14 @@ def _in_any_case(name: bytes) -> bytes:
     return "".join(letters).encode("ascii")
 
 
-_WATCHED_LINE = re.compile(
-    rb"\r\n(?=[%s])(" % b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in _WATCHED}))
-    + b"|".join((*map(_in_any_case, sorted(_WATCHED)), _in_any_case(_OURS) + rb"[^:\r]*"))
-    + rb"):[ \t]*([^\r]*)"
-)
+def naming(names: Collection[bytes]) -> re.Pattern[bytes]:
+    """Finds the lines of these headers, and of ours, in a block of lines; its groups are name and value."""
+    letters = b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in (*names, _OURS)}))
+    either = b"|".join((*map(_in_any_case, sorted(names)), _in_any_case(_OURS) + rb"[^:\r]*"))
+    return re.compile(rb"\r\n(?=[%s])(%s):[ \t]*([^\r]*)" % (letters, either))
+
+
+_WATCHED_LINE = naming(_WATCHED)
 
 
 class HeaderBlock:
@@ -122,18 +131,14 @@ class HeaderBlock:
 
     def nominated(self) -> frozenset[bytes]:
         """The header names that `Connection:` declares to be hop-by-hop."""
-        return nominated(self._found) if b"connection" in self.watched else frozenset()
+        watched = self.watched
+        if watched.get(b"connection", b"close") in _OF_THE_CONNECTION and len(watched) == len(self._found):
+            return _NONE  # it says so once
+        return nominated(self._found)
 
-    def without(self, names: Collection[bytes]) -> bytes:
-        """The lines of all but `names`, which are among those that proxies care about, and what is for Headgate to
-        say."""
-        lines = self._lines
-        for name, _ in self._found:
-            lowered = name.lower()
-            if lowered in names or lowered.startswith(_OURS):
-                begin = lines.find(b"\r\n%s:" % name)
-                lines = lines[:begin] + lines[lines.find(b"\r\n", begin + 2) :]
-        return lines[2:]
+    def without(self, dropped: re.Pattern[bytes]) -> bytes:
+        """The lines of all headers but those of `naming(…)`."""
+        return dropped.sub(b"", self._lines)[2:]
 
 
 def header_lines(headers: Headers) -> bytes:

@@ -336,10 +336,14 @@ def _request_head(call: Call, route: _Route, credential: Credential) -> bytes | 
         lines.append(b"content-length: %d" % call.upload_length)
     else:
         lines.append(b"transfer-encoding: chunked")
+    text = b"".join(lines)
+    if _LF in text or _CR in text or _NUL in text:
+        return None
     lines += (b"", b"")
-    head = b"\r\n".join(lines)
-    ends = len(lines) - 1
-    return head if head.count(b"\n") == ends and head.count(b"\r") == ends and b"\0" not in head else None
+    return b"\r\n".join(lines)
+
+
+_LF, _CR, _NUL = b"\n\r\0"
 
 
 async def _pump(upload: ByteSource, connection: Connection, *, chunked: bool) -> None:
