@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
+import msgspec
+
 from headgate.core.body import Ttl
 from headgate.core.prefix import Border
 from headgate.core.reuse import Context, Sighting
 
-__all__ = ["Habit", "Keep", "Node", "Plan", "Terms"]
+__all__ = ["Habit", "Keep", "KeptPart", "Node", "Plan", "Terms"]
 
 
 class Terms(NamedTuple):
@@ -22,21 +24,18 @@ class Terms(NamedTuple):
     least_tokens: int
 
 
-class Node:
+class Node(msgspec.Struct, eq=False):
     """A border that was seen."""
 
-    __slots__ = ("habit", "last_s", "sighting", "times", "ttl", "until_s")
-
-    def __init__(self, sighting: Sighting | None, now_s: float) -> None:
-        self.sighting = sighting
-        """The last call that went past it, while nobody has since."""
-        self.times = 1
-        self.last_s = now_s
-        self.until_s = -inf
-        """Until when the cache holds it, as far as we know."""
-        self.ttl: Ttl = "5m"
-        self.habit: Habit | None = None
-        """What was done for the last prompt of which nothing more was known."""
+    sighting: Sighting | None
+    """The last call that went past it, while nobody has since."""
+    last_s: float
+    times: int = 1
+    until_s: float = -inf
+    """Until when the cache holds it, as far as we know."""
+    ttl: Ttl = "5m"
+    habit: Habit | None = None
+    """What was done for the last prompt of which nothing more was known."""
 
 
 class Habit(NamedTuple):
@@ -49,33 +48,33 @@ class Habit(NamedTuple):
     markers: tuple[tuple[int, Ttl], ...]
 
 
-class Keep(NamedTuple):
-    """A beginning that may be worth keeping alive by a request of its own."""
+class KeptPart(NamedTuple):
+    """A part of a prompt that may be kept alive, up to where an entry of the cache may end."""
 
+    context: Context
+    tokens: float
     node: Node
     border: Border
-    stretches: tuple[tuple[Context, float], ...]
-    """Contexts of what it consists of, and the tokens of each."""
-    last_s: float
+
+
+class Keep(NamedTuple):
+    """A prompt of which the beginning may be worth keeping alive by a request of its own."""
+
+    node: Node
+    """The end of what was marked."""
+    parts: tuple[KeptPart, ...]
     terms: Terms
 
-    @property
-    def tokens(self) -> float:
-        return sum(tokens for _, tokens in self.stretches)
 
-
-class Plan:
+class Plan(msgspec.Struct, eq=False):
     """Where one prompt is marked."""
 
-    __slots__ = ("fills", "keep", "markers", "staked", "terms", "to_read", "written")
-
-    def __init__(self, terms: Terms, *, fills: bool = False) -> None:
-        self.terms = terms
-        self.fills = fills
-        """It is asked for no answer but that the cache holds it, so all that it costs is added."""
-        self.markers: list[tuple[Border, Ttl]] = []
-        """In the prompt's order."""
-        self.to_read: list[Node] = []
-        self.written: list[Node] = []
-        self.keep: Keep | None = None
-        self.staked = 0.0
+    terms: Terms
+    fills: bool = False
+    """It is asked for no answer but that the cache holds it, so all that it costs is added."""
+    markers: list[tuple[Border, Ttl]] = []
+    """In the prompt's order."""
+    to_read: list[Node] = []
+    written: list[Node] = []
+    keep: Keep | None = None
+    staked: float = 0.0

@@ -17,7 +17,7 @@ from math import inf
 from typing import NamedTuple
 
 from headgate.core.body import Ttl
-from headgate.core.cache_plan import Habit, Keep, Node, Plan, Terms
+from headgate.core.cache_plan import Habit, Keep, KeptPart, Node, Plan, Terms
 from headgate.core.cache_stakes import CacheStakes
 from headgate.core.prefix import MOST_MARKERS, TTL_S, Border
 from headgate.core.reuse import Reuse, Sighting
@@ -29,6 +29,9 @@ BORDERS_KEPT = 100_000
 """Borders remembered; the longest unused are forgotten."""
 LEAST_KEPT_ALIVE_TOKENS = 2_000
 """Shorter beginnings are not worth a request of their own."""
+LEAST_CHANCE_KEPT = 0.03
+"""That a beginning is used in the five minutes after five in which it was not.  With less it is not held in memory for
+that; with more it is looked at again when it is due."""
 
 MOMENT_S = 1.0
 """For so long what was decided for one prompt goes for others like it."""
@@ -91,9 +94,8 @@ class Planner:
         least_size = terms.least_tokens / tokens_per_byte
         if total < least_size:
             return plan
-        places = [border for border in borders if border[1] >= least_size and border[2]]
+        places, known = self._known(borders, least_size)
         if places:
-            known = self._known(places)
             growth = growth_of(total - places[len(known) - 1][1] if known else total)
             if known and self._as_usual(plan, places, known, growth, now_s):
                 return plan
@@ -182,16 +184,17 @@ class Planner:
         """What is known of a border; None if it was not seen, or is forgotten."""
         return self._nodes.get(digest)
 
-    def _known(self, places: Sequence[Border]) -> list[Node]:
-        """The borders that were seen before, from the first one on."""
+    def _known(self, borders: Sequence[Border], least_size: float) -> tuple[list[Border], list[Node]]:
+        """The borders that can be marked; and what is known of those that were seen before, from the first one on."""
+        places: list[Border] = []
         known: list[Node] = []
-        get = self._nodes.get
-        for border in places:
-            node = get(border[0])
-            if node is None:
-                break
-            known.append(node)
-        return known
+        look_up = self._nodes.get
+        for border in borders:
+            if border[1] >= least_size and border[2]:
+                if len(known) == len(places) and (node := look_up(border[0])) is not None:
+                    known.append(node)
+                places.append(border)
+        return places, known
 
     def _tell(self, prompt: _Prompt, known: Sequence[Node]) -> None:
         """Tell the statistics which earlier calls share what with this one."""
@@ -308,12 +311,14 @@ class Planner:
         plan.staked = prompt.stake(hot, hour, last)
         self.stakes.add(-plan.staked)
         if self._keeps_alive and nodes[end].ttl == "5m":
-            parts = tuple(
-                (segment.context, (min(prompt.sizes[end], segment.end) - segment.begin) * prompt.tokens_per_byte)
-                for segment, _ in stretches
-                if segment.begin < prompt.sizes[end]
-            )
-            plan.keep = Keep(nodes[end], prompt.borders[end], parts, now_s, prompt.terms)
+            parts: list[KeptPart] = []
+            for segment, last in stretches:
+                at = min(last, end)
+                tokens = (prompt.sizes[at] - segment.begin) * prompt.tokens_per_byte
+                if tokens > 0:
+                    parts.append(KeptPart(segment.context, tokens, nodes[at], prompt.borders[at]))
+            if any(part.context.chances(now_s).from_5m_to_10m > LEAST_CHANCE_KEPT for part in parts):
+                plan.keep = Keep(nodes[end], tuple(parts), prompt.terms)
 
     # -- what came of it ----------------------------------------------------------------------------------------
 
@@ -326,28 +331,35 @@ class Planner:
         plan.staked = 0.0
         if not read:
             _forget(plan.to_read)
-        if not written_5m and not written_1h and (plan.to_read or not read):
+        if plan.written and not written_5m and not written_1h and (plan.to_read or not read):
             _forget(plan.written)  # too short after all; else another has written it meanwhile
 
     # -- keeping alive ------------------------------------------------------------------------------------------
 
-    def is_worth(self, keep: Keep, now_s: float) -> bool:
-        """Whether a request that only reads it is cheaper than what may have to be written again without: enough of
-        those like it that were not used for five minutes were in the next five."""
-        terms, tokens = keep.terms, keep.tokens
-        if tokens < LEAST_KEPT_ALIVE_TOKENS or keep.node.until_s <= now_s or keep.node.ttl != "5m":
-            return False
-        cost = terms.read * tokens
-        saved = (terms.write_5m - terms.read) * sum(
-            of_part * context.chances(now_s).from_5m_to_10m for context, of_part in keep.stretches
-        )
-        return saved > cost and cost <= self.stakes.room
+    def worth_renewing(self, keep: Keep, now_s: float) -> KeptPart | None:
+        """The last part of its beginning for which a request that only reads it is cheapest, next to what may have to
+        be written again without; None if it is better not made.
 
-    def refreshed(self, keep: Keep, sent_s: float, *, read: int, written: int, fresh: int) -> None:
+        What others have used meanwhile lives on by itself; of the rest, enough must have been used in the five minutes
+        after five in which it was not.
+        """
+        terms, room = keep.terms, self.stakes.room
+        found, best, gain, tokens = None, 0.0, 0.0, 0.0
+        for part in keep.parts:
+            tokens += part.tokens
+            gain -= terms.read * part.tokens
+            if part.node.until_s < keep.node.until_s + MOMENT_S:
+                chance = part.context.chances(now_s).from_5m_to_10m
+                gain += (terms.write_5m - terms.read) * part.tokens * chance
+            lives = part.node.until_s > now_s and part.node.ttl == "5m"
+            if gain > best and lives and tokens >= LEAST_KEPT_ALIVE_TOKENS and terms.read * tokens <= room:
+                found, best = part, gain
+        return found
+
+    def renewed(self, part: KeptPart, terms: Terms, sent_s: float, *, read: int, written: int, fresh: int) -> None:
         """Such a request was answered."""
-        terms = keep.terms
         self.stakes.add(-(terms.read * read + terms.write_5m * written + terms.input * fresh))
-        keep.node.until_s = max(keep.node.until_s, sent_s + TTL_S["5m"])
+        part.node.until_s = max(part.node.until_s, sent_s + TTL_S["5m"])
 
     def failed(self, plan: Plan) -> None:
         """It came to nothing, so it has written nothing."""

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 
 from headgate.call import Call
 from headgate.clock import Clock
-from headgate.core.cache_plan import Keep
+from headgate.core.cache_plan import Keep, KeptPart
 from headgate.core.prompt_cache import Planner
 from headgate.engine.cache_request import Original, request_for
 from headgate.engine.filter import Proceed
@@ -94,14 +94,15 @@ class KeepAlive:
                 continue
             del self._held[key]
             self._bytes -= len(held.body)
-            if held.planner.is_worth(held.keep, self._clock.now_s()):
-                task = asyncio.get_running_loop().create_task(self._refresh(held))
+            part = held.planner.worth_renewing(held.keep, self._clock.now_s())
+            if part is not None:
+                task = asyncio.get_running_loop().create_task(self._renew(held, part))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
         self._task = None
 
-    async def _refresh(self, held: _Held) -> None:
-        body = request_for(held.body, held.keep.border)
+    async def _renew(self, held: _Held, part: KeptPart) -> None:
+        body = request_for(held.body, part.border)
         if body is None or self._ask is None:
             return
         call_id = self._new_call_id(self._clock.unix_ms())
@@ -114,4 +115,6 @@ class KeepAlive:
         if reply.failure is None and facts is not None and facts.usage is not None:
             own = facts.usage.own
             written = own.cache_write_5m + own.cache_write_1h
-            held.planner.refreshed(held.keep, call.arrived_s, read=own.cache_read, written=written, fresh=own.input)
+            held.planner.renewed(
+                part, held.keep.terms, call.arrived_s, read=own.cache_read, written=written, fresh=own.input
+            )

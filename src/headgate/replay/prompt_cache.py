@@ -111,19 +111,21 @@ def play(asked: Sequence[Asked], terms: Terms, *, keeps_alive: bool = False) -> 
         planner.answered(plan, read=split.read, written_5m=split.written_5m, written_1h=split.written_1h)
         played.append(Played(at_s, sizes[-1], _cost(split, terms), markers, split.read))
         if plan.keep is not None:
-            end = plan.keep.border.block
             marks = [(at, TTL_S[ttl]) for at, ttl in markers]
-            waiting.append(_Kept(at_s + TTL_S["5m"] - LEAD_S, plan.keep, ids[: end + 1], sizes[: end + 1], marks))
+            waiting.append(_Kept(at_s + TTL_S["5m"] - LEAD_S, plan.keep, ids, sizes, marks))
     return played
 
 
 def _kept_alive(kept: _Kept, planner: Planner, cache: ExactCache, terms: Terms) -> list[Played]:
     """A request that reads what is to be kept, if it has not been used since and is worth it."""
     due_s, keep, borders, sizes, markers = kept
-    if keep.node.until_s - LEAD_S > due_s + 1.0 or not planner.is_worth(keep, due_s):
+    part = planner.worth_renewing(keep, due_s) if keep.node.until_s - LEAD_S <= due_s + 1.0 else None
+    if part is None:
         return []
-    split = cache.request(borders, sizes, markers, due_s)
-    planner.refreshed(keep, due_s, read=split.read, written=split.written_5m + split.written_1h, fresh=split.fresh)
+    end = part.border.block + 1
+    split = cache.request(borders[:end], sizes[:end], [each for each in markers if each[0] < end], due_s)
+    written = split.written_5m + split.written_1h
+    planner.renewed(part, terms, due_s, read=split.read, written=written, fresh=split.fresh)
     return [Played(due_s, 0, _cost(split, terms), [], split.read)]
 
 
