@@ -28,7 +28,7 @@ from headgate.core.rate_limits_api import PoolFacts
 
 __all__ = ["Backend", "Holder"]
 
-_ALL = REQUESTS, INPUT, OUTPUT = 0, 1, 2
+REQUESTS, INPUT, OUTPUT = 0, 1, 2
 PATIENCE_S = (2.0, 6.0, 20.0)
 """Over how long the use of others is measured: requests are counted exactly, input is an estimate until the answer
 begins, and output only comes while it is written."""
@@ -54,8 +54,9 @@ refused."""
 
 
 class Holder(Protocol):
-    """What a backend knows of a ticket (core/fair_queue.py)."""
+    """What a backend knows of a ticket (core/ticket.py)."""
 
+    lane: str
     needs: tuple[float, float, float]
     prompt_tokens: float
     probe: bool
@@ -137,32 +138,26 @@ class Backend:
             return inf
         if now_s >= self._stale_at_s:
             self._forget_others(now_s)
-        longest = 0.0
+        request, input_tokens, output_tokens = needs
+        longest = self.ramp.wait_s(input_tokens, now_s)
         breaker = self.breaker
         if breaker.half_open or breaker.held_until_s > now_s:
-            longest = breaker.wait_s(now_s)
-        wait = self.ramp.wait_s(needs[INPUT], now_s)
-        if wait > longest:
-            longest = wait
-        if breaker.half_open and not self._held:
-            return longest  # nobody else would tell whether what we know of the buckets is still true
-        limiters = self.limiters
+            longest = max(longest, breaker.wait_s(now_s))
+            if breaker.half_open and not self._held:
+                return longest  # nobody else would tell whether what we know of the buckets is still true
+        # Mostly there is plenty, even if nothing has been refilled since and no step may be tried.
+        requests, inputs, outputs = self.limiters
         ours = 1.0 - headroom
-        for index in _ALL:
-            limiter, need = limiters[index], needs[index]
-            # Mostly there is plenty, even if nothing has been refilled since and no step may be tried.
-            if limiter.missing + need * limiter.caution + limiter.margin > limiter.room * ours:
-                wait = limiter.wait_s(need, now_s, headroom)
-                if wait > longest:
-                    longest = wait
+        if requests.missing + request > requests.room * ours:
+            longest = max(longest, requests.wait_s(request, now_s, headroom))
+        if inputs.missing + input_tokens * inputs.caution + inputs.margin > inputs.room * ours:
+            longest = max(longest, inputs.wait_s(input_tokens, now_s, headroom))
+        if outputs.missing + output_tokens > outputs.room * ours:
+            longest = max(longest, outputs.wait_s(output_tokens, now_s, headroom))
         if self._ceilings is not None:
-            wait = self._ceilings.wait_s(needs, now_s, headroom)
-            if wait > longest:
-                longest = wait
+            longest = max(longest, self._ceilings.wait_s(needs, now_s, headroom))
         if self.plain is not None:
-            wait = self.plain.wait_s(prompt_tokens, now_s)
-            if wait > longest:
-                longest = wait
+            longest = max(longest, self.plain.wait_s(prompt_tokens, now_s))
         # The API lets a call in while any output is left; what is reserved for it only keeps debts short.
         wait = self._output.wait_s(now_s)
         if wait > longest:
@@ -195,16 +190,16 @@ class Backend:
     def take(self, ticket: Holder, now_s: float) -> None:
         """A granted ticket's permits leave the buckets."""
         needs = ticket.needs
-        input_tokens = needs[INPUT]
+        request, input_tokens, output_tokens = needs
         requests, inputs, outputs = self.limiters
         if input_tokens:
             self._doubt.begins(input_tokens)
             inputs.margin = self._doubt.margin
         input_before = inputs.least_missing(now_s) if inputs.told_least > 0.0 else 0.0
         output_before = outputs.least_missing(now_s) if outputs.told_least > 0.0 else 0.0
-        requests.take(needs[REQUESTS], now_s)
+        requests.take(request, now_s)
         inputs.take(input_tokens, now_s)
-        outputs.take(needs[OUTPUT], now_s)
+        outputs.take(output_tokens, now_s)
         inputs.note_need(input_tokens * (inputs.caution if inputs.caution > 1.5 else 1.5), now_s)
         ceilings_full: Sequence[int] = ()
         if self._ceilings is not None:
@@ -216,7 +211,7 @@ class Backend:
         ticket.probe = breaker.take(now_s)
         self.ramp.take(input_tokens, now_s)
         self._held[ticket] = _Hold(
-            list(needs),
+            [request, input_tokens, output_tokens],
             now_s,
             (requests.times_full, inputs.times_full, outputs.times_full),
             breaker.taken,
@@ -251,15 +246,15 @@ class Backend:
         hold = self._held.pop(ticket, None)
         if hold is None:
             return
-        if used[REQUESTS] != hold.charged[REQUESTS]:
-            self._charge(hold, REQUESTS, used[REQUESTS], now_s)
-        if used[OUTPUT] != hold.charged[OUTPUT]:
-            self._charge(hold, OUTPUT, used[OUTPUT], now_s)
-        self._output.ended(hold, used[OUTPUT], now_s)
+        request, input_tokens, output_tokens = used
+        if request != hold.charged[REQUESTS]:
+            self._charge(hold, REQUESTS, request, now_s)
+        self._charge(hold, OUTPUT, output_tokens, now_s)
+        self._output.ended(hold, output_tokens, now_s)
         if hold.input_expected:
-            self._sure(hold, used[INPUT], now_s)
+            self._sure(hold, input_tokens, now_s)
         else:
-            self._charge(hold, INPUT, used[INPUT], now_s)
+            self._charge(hold, INPUT, input_tokens, now_s)
 
     def spent(self, used: Sequence[float], now_s: float) -> None:
         """Permits were used that nobody had taken here."""
@@ -281,10 +276,11 @@ class Backend:
                 self._prove(hold)
 
     def _charge(self, hold: _Hold, index: int, total: float, now_s: float) -> None:
-        more = total - hold.charged[index]
+        charged = hold.charged
+        more = total - charged[index]
         if more:
             self.limiters[index].correct(more, hold.times_full[index], now_s)
-            hold.charged[index] = total
+            charged[index] = total
             if self._ceilings is not None:
                 self._ceilings.correct(index, more, hold.ceilings_full, now_s)
 
@@ -339,13 +335,15 @@ class Backend:
         elif kind == "ramp":
             self.ramp.hit(now_s, retry_after_s)
         hold = self._held.get(ticket)
-        began_s = hold.since_s if hold is not None else None
-        if kind == "ok" and began_s is not None and began_s >= self._refused_s:
-            self._answered = True
-        number = hold.number if hold is not None else None
-        if self.breaker.ended(kind, ticket.probe, now_s, retry_after_s, number=number):
+        began_s = number = None
+        if hold is not None:
+            began_s, number = hold.since_s, hold.number
+            if kind == "ok" and began_s >= self._refused_s:
+                self._answered = True
+        probe = ticket.probe
+        if self.breaker.ended(kind, probe, now_s, retry_after_s, number=number):
             self.concurrency.begin_slowly(now_s)
-        elif not ticket.probe:
+        elif not probe:
             self.concurrency.ended(kind, len(self._held), now_s, began_s=began_s)
 
     def _limited(self, ticket: Holder, now_s: float) -> None:
@@ -431,6 +429,11 @@ class Backend:
             self.plain.room = max(1.0, self.plain.limit.per_minute / 60 * allowed_s)
 
     # -- looking ----------------------------------------------------------------------------------------------------
+
+    def lanes(self) -> Iterator[str]:
+        """The lane of each attempt under way."""
+        for ticket in self._held:
+            yield ticket.lane
 
     def levels(self, now_s: float) -> Iterator[tuple[str, Limit, float, float]]:
         """For each limiter: its name, its limit, permits free now, permits held."""

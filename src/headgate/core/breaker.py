@@ -139,7 +139,8 @@ class Breaker:
         Returns:
             Whether a good probe has just ended the trouble, so that the backend should begin slowly.
         """
-        number = self.taken if number is None else number
+        if number is None:
+            number = self.taken
         stale = number <= self._changed
         if probe and self._probes and not stale:
             self._probes -= 1
@@ -151,8 +152,10 @@ class Breaker:
                 self._close(now_s)
                 return slowly
             self._rounds = 0
-            self._row.end(number)
-            self._unreached.end(number)
+            if self._row.calls:
+                self._row.end(number)
+            if self._unreached.calls:
+                self._unreached.end(number)
         elif kind in ("limited", "ramp"):
             self._limited(kind, now_s, retry_after_s, stale=stale)
         elif kind != "neutral":

@@ -125,21 +125,23 @@ class Emission:
 
     def _learn(self, tokens: float, seconds: float) -> None:
         """Seconds are a wait and then so many for each token: the line through the answers of late."""
-        if not self._seconds:
-            self._tokens, self._seconds = tokens, seconds
-        longer, later = tokens - self._tokens, seconds - self._seconds
-        self._tokens += SMOOTHING * longer
-        self._seconds += SMOOTHING * later
-        self._variance += SMOOTHING * (longer * longer - self._variance)
-        self._covariance += SMOOTHING * (longer * later - self._covariance)
-        prior = PROPORTIONAL * self._tokens
-        all_s = self._seconds / self._tokens
-        slope_s = (self._covariance + prior * self._seconds) / (self._variance + prior * self._tokens)
+        mean, mean_s = self._tokens, self._seconds
+        if not mean_s:
+            mean, mean_s = tokens, seconds
+        longer, later = tokens - mean, seconds - mean_s
+        self._tokens = mean = mean + SMOOTHING * longer
+        self._seconds = mean_s = mean_s + SMOOTHING * later
+        variance, covariance = self._variance, self._covariance
+        self._variance = variance = variance + SMOOTHING * (longer * longer - variance)
+        self._covariance = covariance = covariance + SMOOTHING * (longer * later - covariance)
+        prior = PROPORTIONAL * mean
+        all_s = mean_s / mean
+        slope_s = (covariance + prior * mean_s) / (variance + prior * mean)
         s_per_token = slope_s if slope_s < all_s else all_s
         if s_per_token < all_s / 10:
             s_per_token = all_s / 10
         self.tokens_per_s = 1.0 / s_per_token
-        self.wait_s = self._seconds - self._tokens * s_per_token
+        self.wait_s = mean_s - mean * s_per_token
 
     def written(self, begun_s: float, now_s: float) -> float:
         """What an answer has brought that began then."""

@@ -50,16 +50,19 @@ class InputDoubt:
             error = truth / expected - 1.0
             if error > MOST - 1.0:
                 error = MOST - 1.0
-            self._bias += SMOOTHING * (error - self._bias)
-            self._variance += SMOOTHING * (error * error - self._variance)
-            self.caution = 1.0 + self._sigmas * sqrt(self._variance)
-            if self._bias > 0.0:
-                self.caution += self._bias
-        self._sum -= expected
-        self._squares -= expected * expected
-        if self._squares < 1.0:
-            self._sum = self._squares = 0.0
-        self._measure()
+            bias, variance = self._bias, self._variance
+            bias += SMOOTHING * (error - bias)
+            variance += SMOOTHING * (error * error - variance)
+            caution = 1.0 + self._sigmas * sqrt(variance)
+            self.caution = caution + bias if bias > 0.0 else caution
+            self._bias, self._variance = bias, variance
+        squares = self._squares - expected * expected
+        if squares < 1.0:  # nobody else is under way
+            self._sum = self._squares = self.margin = 0.0
+        else:
+            self._sum -= expected
+            self._squares = squares
+            self._measure()
 
     def refused(self) -> None:
         """A 429 came although the depth is known: it was more than we thought."""

@@ -20,7 +20,7 @@ class LeastRecent(Generic[K, V]):
         forget: told each value that goes.
     """
 
-    __slots__ = ("_forget", "_in_use", "_kept", "_most")
+    __slots__ = ("_forget", "_in_use", "_kept", "_latest", "_most")
 
     def __init__(
         self, most: int, *, in_use: Callable[[V], bool], forget: Callable[[V], object] = lambda _: None
@@ -29,6 +29,8 @@ class LeastRecent(Generic[K, V]):
         self._in_use = in_use
         self._forget = forget
         self._kept: OrderedDict[K, V] = OrderedDict()
+        self._latest: tuple[K, V] | None = None
+        """The last of `_kept`: mostly the same is asked for again and again."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -37,9 +39,13 @@ class LeastRecent(Generic[K, V]):
         return iter(self._kept.values())
 
     def get(self, name: K) -> V | None:
+        latest = self._latest
+        if latest is not None and latest[0] == name:
+            return latest[1]
         value = self._kept.get(name)
         if value is not None:
             self._kept.move_to_end(name)
+            self._latest = (name, value)
         return value
 
     def keep(self, name: K, value: V) -> V:
@@ -47,6 +53,7 @@ class LeastRecent(Generic[K, V]):
         if len(self._kept) >= self._most:
             self._forget_one()
         self._kept[name] = value
+        self._latest = (name, value)
         return value
 
     def _forget_one(self) -> None:
