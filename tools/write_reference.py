@@ -50,7 +50,6 @@ from headgate.engine import retry as engine_retry
 from headgate.events import FALLBACKS, ErrorClass, Outcome, Reason, UsageSource
 from headgate.gateway import app
 from headgate.gateway import paths as gateway_paths
-from headgate.net.http import HOP_BY_HOP
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
 from headgate.secret import Secret
 from headgate.sim import SimSettings, SimulatedClaude
@@ -677,9 +676,7 @@ def _headers() -> str:
         f"{_codes(prefix.decode() for prefix in intake.DROPPED_PREFIXES)}; and those that `connection` names. "
         "The caller's credential is replaced by Headgate's key. Everything else passes: unknown `anthropic-*` headers "
         "are the API's to judge.",
-        "To the caller: "
-        + _codes(sorted(name.decode() for name in answers._NOT_PASSED_BACK | HOP_BY_HOP))
-        + ". Everything else passes.",
+        "To the caller: " + _codes(sorted(name.decode() for name in answers._NEVER)) + ". Everything else passes.",
     )
 
 
