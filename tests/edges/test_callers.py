@@ -183,7 +183,7 @@ def test_a_monitor_reads_the_metrics_from_the_operators_listener_only():
 
 @pytest.mark.parametrize(
     ("request_", "status"),
-    [({"path": "/"}, 404), ({"path": "/api/../healthz"}, 404), ({"path": "/metrics", "method": "POST"}, 405),
+    [({"path": "/admin"}, 404), ({"path": "/api/../healthz"}, 404), ({"path": "/metrics", "method": "POST"}, 405),
      ({"path": "/api/limits", "method": "DELETE"}, 405),
      ({"path": "/api/limits", "headers": {"host": "evil.example"}}, 400)],
     ids=str,

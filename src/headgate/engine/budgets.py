@@ -13,7 +13,7 @@ from headgate.clock import Clock
 from headgate.config.budgets import budget_of, shares_of
 from headgate.config.schema import BudgetConfig
 from headgate.core.budget import NOBODY, SCOPES, AccountKey, Budget, Change, Who, changed, who_of
-from headgate.core.grants import NEVER_MS, Account
+from headgate.core.grants import NEVER_MS, Account, State
 from headgate.engine.grant_desk import GrantDesk
 from headgate.errors import Unavailable
 from headgate.records import CallRecord
@@ -140,6 +140,14 @@ class Budgets:
             if budget.slow_pico is not None and account.known >= budget.slow_pico:
                 return budget.slow
         return None
+
+    async def states(self) -> list[State]:
+        """Every account whose window is not over, as the store knows it.
+
+        Raises:
+            Unavailable: it cannot be asked.
+        """
+        return await self.desk.run(self._store.accounts, self._clock.unix_ms())
 
     def _changed(self, name: str, changes: Sequence[Change]) -> Budget:
         budget = changed(self._configured[name], self._shares[name], changes)

@@ -20,8 +20,8 @@ from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = [
-    "FAILED", "NOT_COUNTED", "Bucket", "FoundCall", "FoundCalls", "LaneWaits", "Pace", "Search", "find_calls",
-    "lane_waits", "one_call", "paces", "timeline",
+    "FAILED", "NOT_COUNTED", "Bucket", "Durations", "FoundCall", "FoundCalls", "LaneWaits", "Pace", "Search",
+    "durations", "find_calls", "lane_waits", "one_call", "paces", "timeline",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -118,6 +118,39 @@ def paces(ledger: Path, *, since_ms: int, until_ms: int) -> list[Pace]:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """How long answers took, waits included."""
+
+    answered: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+_DURATIONS = f"""
+WITH ranked AS (
+    SELECT total_ms, row_number() OVER (ORDER BY total_ms) AS rank, count(*) OVER () AS ranks
+    FROM calls WHERE {_IN_SPAN} AND outcome = 'ok'
+)
+SELECT count(*), max(iif(rank = (ranks * 50 + 99) / 100, total_ms, NULL)),
+       max(iif(rank = (ranks * 95 + 99) / 100, total_ms, NULL)),
+       max(iif(rank = (ranks * 99 + 99) / 100, total_ms, NULL))
+FROM ranked
+"""  # noqa: S608  # words of ours
+
+
+def durations(ledger: Path, *, since_ms: int, until_ms: int) -> Durations:
+    """Of all calls that began in the span and were answered.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        row: Any = db.execute(_DURATIONS, {"since": since_ms, "until": until_ms}).fetchone()
+    return Durations(*row)
+
+
+@dataclass(frozen=True, slots=True)
 class LaneWaits:
     """How long the calls of one lane waited for the account's limits."""
 
@@ -165,6 +198,16 @@ class Bucket:
     waited_ms: float = 0.0
     """The longest wait for the account's limits."""
     cost_pico: int = 0
+
+    def and_(self, other: Bucket) -> Bucket:
+        """What began in the same stretch, here or there."""
+        return Bucket(
+            self.start_ms,
+            self.calls + other.calls,
+            self.failed + other.failed,
+            max(self.waited_ms, other.waited_ms),
+            self.cost_pico + other.cost_pico,
+        )
 
 
 _TIMELINE = f"""

@@ -1,0 +1,1 @@
+"""The operators' API: what the dashboard, `headgate top` and other programs ask."""

@@ -1,0 +1,124 @@
+// The page: one view at a time, drawn from the gateway's news and from the answers to the view's own questions.
+
+import { act, ask } from "./api.js";
+import { h } from "./dom.js";
+import { timeOf } from "./format.js";
+import { Live } from "./live.js";
+import { morphChildren } from "./morph.js";
+import { changed, here } from "./route.js";
+import { chooseTheme } from "./theme.js";
+import * as alerts from "./views/alerts.js";
+import * as cache from "./views/cache.js";
+import * as call from "./views/call.js";
+import * as calls from "./views/calls.js";
+import * as lanes from "./views/lanes.js";
+import * as limits from "./views/limits.js";
+import * as now from "./views/now.js";
+import * as spend from "./views/spend.js";
+import * as workflows from "./views/workflows.js";
+
+const VIEWS = { now, limits, lanes, workflows, spend, calls, call, cache, alerts };
+const AGAIN_S = 10;
+
+const main = document.getElementById("main");
+const page = { news: null, answers: new Map(), shown: null, asked: "" };
+
+function viewOf({ view, thing }) {
+  if (view === "calls" && thing !== null) return VIEWS.call;
+  return VIEWS[view] ?? VIEWS.now;
+}
+
+function draw() {
+  const place = here();
+  const view = viewOf(place);
+  const told = Object.fromEntries(Object.entries(view.questions(place)).map(([name, path]) => [name, page.answers.get(path) ?? null]));
+  const trouble = Object.values(told).find((answer) => answer instanceof Error);
+  const fresh = h("main", null,
+    h("h1", { tabindex: -1 }, view.title(place)),
+    trouble ? h("p", { class: "trouble", role: "alert" }, trouble.message) : view.draw(page.news, told, place));
+  morphChildren(main, fresh);
+}
+
+async function question(path) {
+  try {
+    page.answers.set(path, await ask(path));
+  } catch (problem) {
+    page.answers.set(path, problem);
+  }
+  draw();
+}
+
+function askAll() {
+  for (const path of Object.values(viewOf(here()).questions(here()))) question(path);
+}
+
+// To another place: what was known of it is shown at once, and asked for anew.
+function go() {
+  const place = here();
+  const name = place.view + (place.thing ?? "");
+  const paths = new Set(Object.values(viewOf(place).questions(place)));
+  for (const path of page.answers.keys()) if (!paths.has(path)) page.answers.delete(path);
+  for (const link of document.querySelectorAll("#views a")) {
+    if (link.hash === `#/${place.view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${viewOf(place).title(place)} · Headgate`;
+  draw();
+  askAll();
+  if (page.shown !== null && page.shown !== name) {
+    scrollTo(0, 0);
+    main.querySelector("h1").focus({ preventScroll: true });
+  }
+  page.shown = name;
+}
+
+const WORDS = { ok: "Healthy", watch: "Something to watch", bad: "Something is wrong" };
+
+function hear(news) {
+  const said = document.getElementById("said");
+  const state = WORDS[news.health.level];
+  if (said.textContent !== state) said.textContent = state;
+  document.documentElement.dataset.health = news.health.level;
+  document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
+  page.news = news;
+  draw();
+}
+
+function connection(connected) {
+  if (!connected) document.getElementById("connection").textContent = "Not connected: the numbers are old. Trying again …";
+}
+
+main.addEventListener("change", ({ target }) => {
+  if (target.dataset.sets) location.hash = changed({ [target.dataset.sets]: target.value, before: null });
+});
+main.addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.hash = changed({ ...Object.fromEntries(new FormData(event.target)), before: null });
+});
+main.addEventListener("click", async ({ target }) => {
+  const button = target.closest("button[data-act]");
+  if (button === null) return;
+  button.disabled = true;
+  try {
+    await act(button.dataset.act, button.dataset.body ? JSON.parse(button.dataset.body) : null);
+  } catch (problem) {
+    document.getElementById("said").textContent = problem.message;
+  }
+  button.disabled = false;
+  askAll();
+});
+document.getElementById("logout").addEventListener("click", async () => {
+  await act("/logout");
+  location.assign("/login");
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
+chooseTheme(document.getElementById("theme"));
+addEventListener("hashchange", go);
+setInterval(() => document.visibilityState === "visible" && askAll(), AGAIN_S * 1000);
+go();
+ask("/api/now").then(hear, () => {});
+new Live(hear, connection);

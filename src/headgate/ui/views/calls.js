@@ -1,0 +1,66 @@
+// Calls, the newest first: looked for by whatever a person has of one.
+
+import { choice, controls, SPANS } from "../controls.js";
+import { h } from "../dom.js";
+import { at, count, duration, money, tokens, words } from "../format.js";
+import { address, changed } from "../route.js";
+import { table } from "../table.js";
+
+const OUTCOMES = [["", "any"], ["failed", "failed"], ...["ok", "client_error", "upstream_error", "timeout", "refused", "truncated", "rate", "shed", "cancelled", "internal", "crashed"].map((name) => [name, words(name)])];
+const NAMES = ["q", "workflow", "model", "outcome", "span", "before"];
+
+export const title = () => "Calls";
+
+export function questions({ told }) {
+  const query = new URLSearchParams(NAMES.filter((name) => told.get(name)).map((name) => [name, told.get(name)]));
+  return { calls: `/api/calls?${query}` };
+}
+
+export function draw(news, { calls }, { told }) {
+  const field = (label, name, hint) => h("label", { class: "choice" }, h("span", null, label), h("input", { name, value: told.get(name) ?? "", placeholder: hint, type: "search", autocomplete: "off", spellcheck: "false" }));
+  return [
+    h("form", { class: "controls", role: "search" },
+      field("Find", "q", "call id, correlation id, user, session, request id"),
+      field("Workflow", "workflow", "any"),
+      field("Model", "model", "any"),
+      h("button", null, "Find")),
+    controls(choice("Outcome", "outcome", OUTCOMES, ""), choice("Begun within", "span", SPANS, "30d")),
+    calls === null ? h("p", { class: "soft" }, "Asking the ledger …") : found(calls, told),
+  ];
+}
+
+function found({ calls, more, cut_short }, told) {
+  return [
+    cut_short ? h("p", { class: "trouble" }, "The search took too long and was cut short: there may be others. Choose a shorter time.") : null,
+    table({
+      caption: "Calls, the newest first",
+      empty: "No call fits. A search is for the whole of a user, session, correlation or request id, or for the beginning of a call id.",
+      rows: calls,
+      columns: [
+        { head: "began", cell: (row) => h("a", { href: address("calls", {}, row.call_id), "aria-label": `call ${row.call_id}` }, at(row.started_ms)) },
+        { head: "workflow", cell: (row) => row.workflow },
+        { head: "user", minor: true, cell: (row) => row.user ?? "–" },
+        { head: "lane", minor: true, cell: (row) => row.lane },
+        { head: "model", minor: true, cell: (row) => row.model_answered ?? row.model ?? "–" },
+        { head: "outcome", cell: outcome },
+        { head: "attempts", num: true, minor: true, cell: (row) => count(row.attempts) },
+        { head: "in", num: true, minor: true, cell: (row) => tokens(row.input_tokens) },
+        { head: "out", num: true, minor: true, cell: (row) => tokens(row.output_tokens) },
+        { head: "waited", num: true, minor: true, cell: (row) => duration(row.queue_ms) },
+        { head: "took", num: true, cell: (row) => duration(row.total_ms) },
+        { head: "cost", num: true, cell: (row) => money(row.cost_usd) },
+      ],
+    }),
+    h("p", { class: "pages" },
+      told.get("before") ? h("a", { href: changed({ before: null }) }, "Newest") : null,
+      more ? h("a", { href: changed({ before: calls.at(-1).call_id }) }, "Older") : null),
+  ];
+}
+
+const FAILED = new Set(["upstream_error", "timeout", "truncated", "internal", "crashed"]);
+
+export function outcome(row) {
+  const why = row.error ?? (row.reason && row.outcome !== "ok" ? row.reason : null);
+  const level = FAILED.has(row.outcome) ? "bad" : row.outcome === "ok" ? null : "watch";
+  return [h("span", { class: level ? `mark ${level}` : null }, words(row.outcome)), why ? h("span", { class: "soft" }, ` ${words(why)}`) : null];
+}

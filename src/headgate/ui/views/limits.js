@@ -1,0 +1,68 @@
+// What admission knows of the account's limits, and how it throttles this moment.
+
+import { meter } from "../chart.js";
+import { facts, h, section } from "../dom.js";
+import { count, percent, seconds, words } from "../format.js";
+import { table } from "../table.js";
+
+export const title = () => "Limits";
+export const questions = () => ({});
+
+const UNITS = { requests: "requests", input: "input tokens", output: "output tokens", plain: "input tokens with cache reads" };
+
+export function draw(news) {
+  if (news === null) return h("p", { class: "soft" }, "Asking the gateway …");
+  const { pools, tier } = news.limits;
+  if (!pools.length) return h("p", { class: "empty" }, "No call has been made yet. Limits show after the first.");
+  return [
+    h("p", { class: "lead" }, `Tier ${tier}. Each limit says where it was learned, and how long ago.`),
+    pools.map((pool) => section(pool.pool, pool.backends.map((backend) => backendOf(pool, backend)))),
+  ];
+}
+
+function backendOf(pool, backend) {
+  const rows = Object.entries(backend.limiters);
+  return h("div", { class: "panel" },
+    h("h3", null, `Key ${backend.backend} `, stateOf(backend)),
+    facts([
+      ["under way", backend.max_under_way === null ? count(backend.under_way) : `${count(backend.under_way)} of ${count(backend.max_under_way)}`],
+      ["may go at once", `${seconds(backend.burst.proven_s)} of the limit`],
+      ["growth", backend.ramp_growth === null ? null : `at most × ${backend.ramp_growth} a minute`],
+    ]),
+    table({
+      caption: `Limits of ${pool.pool}, key ${backend.backend}`,
+      empty: "No limit is known: the API has told none yet.",
+      rows,
+      columns: [
+        { head: "limit", cell: ([name]) => UNITS[name] ?? words(name) },
+        { head: "free", cell: ([name, limiter]) => bar(name, limiter) },
+        { head: "free now", num: true, cell: ([, limiter]) => count(Math.max(0, limiter.free_now)) },
+        { head: "held", num: true, cell: ([, limiter]) => count(limiter.held) },
+        { head: "per minute", num: true, cell: ([, limiter]) => count(limiter.per_minute) },
+        { head: "the API says", num: true, cell: ([, limiter]) => upstream(limiter) },
+        { head: "learned from", minor: true, cell: ([, limiter]) => `${words(limiter.source)}, ${seconds(limiter.age_s)} ago` },
+        { head: "others use", num: true, minor: true, cell: ([, limiter]) => count(limiter.others_per_minute) },
+        { head: "pace", num: true, minor: true, cell: ([, limiter]) => percent(limiter.pace) },
+      ],
+    }));
+}
+
+// Free permits of what a minute brings.
+export function bar(name, limiter) {
+  const free = Math.max(0, limiter.free_now) / Math.max(1, limiter.per_minute);
+  const held = limiter.held / Math.max(1, limiter.per_minute);
+  return meter({ used: free, held, level: free > 0.02 ? "ok" : "watch", label: `${percent(free)} of a minute's ${words(name)} are free now` });
+}
+
+function upstream(limiter) {
+  if (limiter.remaining_upstream === null) return "–";
+  return `${count(limiter.remaining_upstream)} left, ${seconds(limiter.remaining_age_s)} ago`;
+}
+
+export function stateOf(backend) {
+  const { breaker } = backend;
+  if (backend.out_for_s) return h("span", { class: "mark bad" }, `out of service for ${seconds(backend.out_for_s)}: ${backend.out_because}`);
+  if (breaker.state === "held") return h("span", { class: "mark watch" }, `held for ${seconds(breaker.next_try_in_s)}: ${words(breaker.because)}`);
+  if (breaker.state !== "closed") return h("span", { class: "mark bad" }, `breaker ${words(breaker.state)} (${words(breaker.because)}), next try in ${seconds(breaker.next_try_in_s)}`);
+  return h("span", { class: "mark ok" }, "sends");
+}

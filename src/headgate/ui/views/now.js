@@ -1,0 +1,68 @@
+// Is it healthy now?  Then the numbers of the last hour, and what is short.
+
+import { spark } from "../chart.js";
+import { h, section } from "../dom.js";
+import { count, duration, money, percent, share } from "../format.js";
+import { address } from "../route.js";
+import { table } from "../table.js";
+import { lanesNow } from "./lanes.js";
+import { bar, stateOf } from "./limits.js";
+import { tableOf } from "./workflows.js";
+
+export const title = () => "Now";
+export const questions = () => ({ workflows: "/api/workflows?span=24h" });
+
+const HEADLINE = { ok: "Healthy", watch: "Working, with something to watch", bad: "Something is wrong" };
+
+export function draw(news, { workflows }) {
+  if (news === null) return h("p", { class: "soft" }, "Asking the gateway …");
+  return [
+    health(news),
+    news.hour === null ? h("p", { class: "empty" }, "This process keeps no ledger, so nothing is known of past calls.") : section("The last hour", figures(news)),
+    h("div", { class: "beside" },
+      section("Limits", limits(news.limits.pools)),
+      section("Lanes", lanesNow(news))),
+    section("Workflows, the last 24 hours", workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, "24h")),
+  ];
+}
+
+function health({ health: { level, concerns }, up_s }) {
+  return h("div", { class: `health ${level}` },
+    h("p", { class: "headline" }, HEADLINE[level]),
+    concerns.length
+      ? h("ul", { class: "concerns" }, concerns.map((concern) => h("li", { class: concern.level },
+          h("a", { href: address(concern.view) }, concern.title), " ", h("span", null, concern.detail))))
+      : h("p", { class: "soft" }, `Nothing stands in the way of calls. Up for ${duration(up_s * 1000)}.`));
+}
+
+function figures({ hour, under_way, waiting }) {
+  const { minutes, quarter, durations, spent } = hour;
+  const recent = minutes.calls.slice(-16, -1);
+  const rate = recent.reduce((sum, calls) => sum + calls, 0) / Math.max(1, recent.length);
+  const figure = (name, value, note, drawn = null) =>
+    h("div", { class: "figure" }, h("dt", null, name), h("dd", null, h("span", { class: "value" }, value), h("span", { class: "soft" }, note), drawn));
+  return h("dl", { class: "figures" },
+    figure("Calls a minute", rate < 10 ? rate.toFixed(1) : count(rate), "over 15 min", spark(minutes.calls, { label: "calls in each minute of the last hour" })),
+    figure("Errors", share(quarter.failed, quarter.counted), `${count(quarter.failed)} in 15 min`, spark(minutes.failed, { label: "failed calls in each minute of the last hour" })),
+    figure("Answer time, p95", duration(durations.p95_ms), `p50 ${duration(durations.p50_ms)}, p99 ${duration(durations.p99_ms)}`, spark(minutes.waited_ms.map(Math.round), { label: "longest wait in each minute, in milliseconds" })),
+    figure("Waiting", count(waiting), `${count(under_way)} under way`),
+    figure("Cost", money(spent.cost_usd), "in the hour"),
+    figure("Read from cache", percent(spent.cached_share), "of the prompts"));
+}
+
+function limits(pools) {
+  const rows = pools.flatMap((pool) => pool.backends.map((backend) => ({ pool, backend })));
+  const level = (name) => ({ backend }) => (backend.limiters[name] ? bar(name, backend.limiters[name]) : "–");
+  return table({
+    caption: "What is free of each limit",
+    empty: "No call has been made yet. Limits show after the first.",
+    rows,
+    columns: [
+      { head: "pool", cell: ({ pool, backend }) => [h("a", { href: address("limits") }, pool.pool), " ", h("span", { class: "soft" }, backend.backend)] },
+      { head: "requests", cell: level("requests") },
+      { head: "input", cell: level("input") },
+      { head: "output", cell: level("output") },
+      { head: "state", cell: ({ backend }) => stateOf(backend) },
+    ],
+  });
+}

@@ -1,0 +1,104 @@
+// What is spent, by whom, within which budget, and where it goes.
+
+import { columns, meter, outlook } from "../chart.js";
+import { choice, controls } from "../controls.js";
+import { h, section } from "../dom.js";
+import { at, count, money, percent, tokens } from "../format.js";
+import { address } from "../route.js";
+import { table } from "../table.js";
+
+const BY = ["workflow", "user", "session", "model", "key", "team", "lane", "tag", "day"].map((name) => [name, name]);
+const DAYS = [["today", "today"], ["7d", "7 days"], ["30d", "30 days"], ["month", "this month"], ["all", "everything"]];
+
+export const title = () => "Spend";
+export const questions = ({ told }) => ({
+  outlook: "/api/outlook",
+  spend: `/api/spend?by=${told.get("by") ?? "workflow"}&days=${told.get("days") ?? "30d"}`,
+});
+
+export function draw(news, { spend, outlook: told }) {
+  return [
+    told === null ? h("p", { class: "soft" }, "Asking the ledger …") : [section("Where it goes", windows(told.windows)), section("Budgets", budgets(told))],
+    section("Who spent it",
+      controls(choice("By", "by", BY, "workflow"), choice("Days of UTC", "days", DAYS, "30d")),
+      spend === null ? h("p", { class: "soft" }, "Asking the ledger …") : [byDay(spend), groups(spend)]),
+  ];
+}
+
+function windows(found) {
+  if (!found.length) return h("p", { class: "empty" }, "No call is in the ledger yet, so nothing can be foretold.");
+  return h("div", { class: "beside" }, found.map((its) => {
+    const { forecast } = its;
+    const number = (text) => Number(text);
+    const most = Math.max(number(forecast.high_usd), number(its.spent_usd)) * 1.05;
+    return h("div", { class: "panel" },
+      h("h3", null, its.kind === "day" ? `Today, ${its.name} ${its.time_zone}` : `This month, ${its.name} ${its.time_zone}`),
+      h("p", { class: "big" }, money(its.spent_usd), h("span", { class: "soft" }, " spent")),
+      outlook({ spent: number(its.spent_usd), low: number(forecast.low_usd), high: number(forecast.high_usd), expected: number(forecast.expected_usd), most, label: `spent, and the forecast of the ${its.kind}` }),
+      h("p", null, money(forecast.expected_usd), " expected by its end, from ", money(forecast.low_usd), " to ", money(forecast.high_usd), "."),
+      h("p", { class: "note" }, forecast.by === "weeks" ? `By the same hours of the last ${forecast.weeks} weeks.` : "By the rate so far."));
+  }));
+}
+
+function budgets({ budgets: lines, more_budgets: more }) {
+  return [
+    table({
+      caption: "Budgets",
+      empty: "No budget is configured: nothing bounds what is spent. [budgets.NAME] in headgate.toml does.",
+      rows: lines,
+      columns: [
+        { head: "budget", cell: (row) => [row.budget, row.who && h("span", { class: "soft" }, ` ${row.who}`)] },
+        { head: "window", cell: (row) => `${row.window} ${row.name === "-" ? "" : row.name}` },
+        { head: "used", cell: (row) => meter({ used: row.share, level: { refuse: "bad", ok: "ok" }[row.level] ?? "watch", label: `${percent(row.share)} of budget ${row.budget} used` }) },
+        { head: "share", num: true, by: (row) => row.share, cell: (row) => percent(row.share) },
+        { head: "settled", num: true, by: (row) => Number(row.settled_usd), cell: (row) => money(row.settled_usd) },
+        { head: "held", num: true, minor: true, cell: (row) => money(row.held_usd) },
+        { head: "cap", num: true, by: (row) => Number(row.cap_usd), cell: (row) => money(row.cap_usd) },
+        { head: "by the end", num: true, cell: (row) => (row.forecast ? money(row.forecast.expected_usd) : "–") },
+        { head: "level", cell: (row) => h("span", { class: `mark ${{ refuse: "bad", ok: "ok" }[row.level] ?? "watch"}` }, row.level) },
+        { head: "begins anew", minor: true, cell: (row) => (row.ends_ms === null ? "–" : at(row.ends_ms)) },
+      ],
+    }),
+    more ? h("p", { class: "note" }, `And ${count(more)} more: headgate budget --all`) : null,
+  ];
+}
+
+function byDay({ by_day: days }) {
+  if (days.length < 2) return null;
+  const rows = days.map((day) => ({ name: day.day, value: Number(day.cost_usd), text: `$${day.cost_usd}` }));
+  return h("figure", null,
+    h("figcaption", { class: "soft" }, `Cost of each day, from ${rows[0].name} to ${rows.at(-1).name}`),
+    columns(rows, { label: `Cost of ${rows.length} days; the same as a table below` }),
+    h("details", null, h("summary", null, "As a table"),
+      table({ caption: "Cost of each day", empty: "", rows: days, columns: [{ head: "day", cell: (day) => day.day }, { head: "cost", num: true, cell: (day) => money(day.cost_usd) }] })));
+}
+
+function groups({ by, rows, others, total, command }) {
+  const cells = (row) => [count(row.calls), count(row.answered), count(row.attempts), tokens(row.input_tokens), tokens(row.cache_read_tokens), tokens(row.cache_write_5m_tokens + row.cache_write_1h_tokens), tokens(row.output_tokens), money(row.cost_usd), row.answered ? money(row.cost_per_answer_usd) : "–"];
+  const heads = ["calls", "answered", "attempts", "input", "cache read", "cache write", "output", "cost", "per answer"];
+  const minor = new Set(["answered", "attempts", "input", "cache read", "cache write", "output", "per answer"]);
+  const value = { calls: (row) => row.calls, cost: (row) => Number(row.cost_usd), output: (row) => row.output_tokens };
+  const all = others === null ? rows : [...rows, { ...others, name: `${count(others.groups)} others` }];
+  return [
+    table({
+      caption: `Spent, by ${by}`,
+      empty: "Nothing was spent in this time.",
+      rows: all,
+      columns: [
+        { head: by, cell: (row) => nameOf(by, row.name) },
+        ...heads.map((head, index) => ({ head, num: true, minor: minor.has(head), by: value[head], cell: (row) => cells(row)[index] })),
+      ],
+      total: ["All", ...cells(total)],
+    }),
+    total.unconfirmed_usd !== "0" && Number(total.unconfirmed_usd) ? h("p", { class: "note" }, "Beside it ", money(total.unconfirmed_usd), " expected for attempts that nothing tells the usage of.") : null,
+    total.unpriced ? h("p", { class: "note" }, `${count(total.unpriced)} answers have no known cost and are not in these sums.`) : null,
+    h("p", { class: "note" }, "The same in a terminal: ", h("code", null, command)),
+  ];
+}
+
+function nameOf(by, name) {
+  if (name.startsWith("(")) return name;
+  if (by === "workflow" || by === "model") return h("a", { href: address("calls", { [by]: name }) }, name);
+  if (by === "user" || by === "session") return h("a", { href: address("calls", { q: name }) }, name);
+  return name;
+}
