@@ -6,8 +6,8 @@ Pure: the same request comes to the same decision, so a conversation is treated 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -69,30 +69,29 @@ class ShapePolicy:
         return HistoryBounds(self.history_max_turns, tokens * bytes_per_token if tokens is not None else None)
 
 
-class Task(NamedTuple):
-    """A request, as rules see it."""
+class Task(msgspec.Struct, frozen=True):
+    """A request.  All but the first two is for rules, and need not be told where there are none."""
 
     document: Mapping[str, Any]
     model: str
-    tags: Sequence[str]
-    messages: Sequence[Any]
+    tags: Sequence[str] = ()
+    messages: Sequence[Any] = ()
     """Up to what the user said last: what tools have said since changes no model in the middle of a turn."""
-    input_tokens: Callable[[], float]
+    input_tokens: Callable[[], float] = float
     """Of the request up to there, as estimated."""
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct):
     """What is made of a request."""
 
     model: str
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = {}
     """New values of its fields, without the model's."""
     effort: tuple[str | None, str | None] | None = None
     """The effort that was asked for, and the one to ask for instead; None: it stays."""
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = {}
     """For the record: every change, from what to what."""
-    shadow: dict[str, Any] = field(default_factory=dict)
+    shadow: dict[str, Any] = {}
     """For the record: what rules that are only watched would have done."""
     not_allowed: str | None = None
     """A field that names a model which the policy does not allow."""
@@ -120,8 +119,7 @@ def _choose_model(
     document, asked = task.document, task.model
     by = ""
     if policy.models:
-        allowed = {catalog.model(name).id for name in policy.models}
-        decision.not_allowed = _not_allowed(document, asked, allowed, catalog)
+        decision.not_allowed = _not_allowed(document, asked, policy.models, catalog)
     if document.get("fallback_credit_token") is not None:
         return  # a retry with the model that the API named: another would lose the credit
     if policy.model is not None and (not policy.models or decision.not_allowed == "model"):
@@ -139,14 +137,16 @@ def _choose_model(
             break
     if slow_model is not None:
         decision.model, by = slow_model, "budget"
+    if decision.model == asked:
+        return
     if catalog.model(decision.model).id == catalog.model(asked).id:
         decision.model = asked
     else:
         decision.notes["model"] = _note(asked, decision.model, by)
 
 
-def _not_allowed(document: Mapping[str, Any], asked: str, allowed: set[str], catalog: Catalog) -> str | None:
-    if catalog.model(asked).id not in allowed:
+def _not_allowed(document: Mapping[str, Any], asked: str, allowed: Sequence[str], catalog: Catalog) -> str | None:
+    if not _is_among(allowed, asked, catalog):
         return "model"
     others = document.get("fallbacks")
     if others is not None:  # a list, or the API's own choice, which nobody can know
@@ -160,9 +160,14 @@ def _not_allowed(document: Mapping[str, Any], asked: str, allowed: set[str], cat
     return None
 
 
-def _names(entry: Any, allowed: set[str], catalog: Catalog) -> bool:
+def _names(entry: Any, allowed: Sequence[str], catalog: Catalog) -> bool:
     model = entry.get("model") if isinstance(entry, dict) else None
-    return isinstance(model, str) and catalog.model(model).id in allowed
+    return isinstance(model, str) and _is_among(allowed, model, catalog)
+
+
+def _is_among(models: Sequence[str], model: str, catalog: Catalog) -> bool:
+    """By whatever name."""
+    return model in models or catalog.model(model).id in {catalog.model(each).id for each in models}
 
 
 def _holds(rule: ModelRule, task: Task) -> bool:

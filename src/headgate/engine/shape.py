@@ -106,20 +106,24 @@ class Shape:
         if kind == "lane" and call.record.lane != target:
             decision.notes["lane"] = {"from": call.record.lane, "to": target, "by": "budget"}
             call.record.lane = target
-        reason = _reason_of(decision.notes)
-        if reason is not None:
-            call.record.reason = reason
         shadow = shadow or decision.shadow
         if decision.notes or shadow:
+            call.record.reason = _reason_of(decision.notes) or call.record.reason
             call.record.shaped = _encode({**decision.notes, **({"shadow": shadow} if shadow else {})}).decode()
 
     def _decide(self, call: Call, policy: ShapePolicy, slow_model: str | None) -> Decision:
+        task = self._task(call, with_all=bool(policy.rules))
+        return decide(policy, task, self._catalog, slow_model=slow_model)
+
+    def _task(self, call: Call, *, with_all: bool) -> Task:
+        """What is asked; `with_all` that rules look at."""
         record, document = call.record, call.document
         model = record.model
         assert document is not None
         assert model is not None
-
-        messages = document.get("messages") if policy.rules else None
+        if not with_all:
+            return Task(document, model)
+        messages = document.get("messages")
         messages = messages if isinstance(messages, list) else []
         begun = up_to_turn(messages)
 
@@ -128,8 +132,7 @@ class Shape:
             return (call.size - since) * self._habit(call).tokens_per_byte
 
         tags = record.tags.split(",") if record.tags else ()
-        task = Task(document, model, tags, messages[:begun], input_tokens)
-        return decide(policy, task, self._catalog, slow_model=slow_model)
+        return Task(document, model, tags, messages[:begun], input_tokens)
 
     def _watched(self, call: Call, policy: ShapePolicy) -> dict[str, Any]:
         """What a policy would do, for the record."""
