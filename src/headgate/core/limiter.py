@@ -98,6 +98,11 @@ class Limiter:
         self._full_refill_per_s = self.refill_per_s = limit.upstream / 60
         self._set_refill(now_s)
 
+    @property
+    def taken(self) -> float:
+        """All permits that ever were, corrections included: its differences tell how much was used."""
+        return self._spent
+
     # -- permits ------------------------------------------------------------------------------------------------
 
     def missing_at(self, now_s: float) -> float:
@@ -128,14 +133,15 @@ class Limiter:
     def take(self, permits: float, now_s: float) -> None:
         """Permits leave the bucket, whether they are there or not."""
         missing = self.missing - (now_s - self.at_s) * self.refill_per_s
+        spent = self._spent
         if missing > 0.0:
             permits += missing
-            self._spent -= missing
+            spent -= missing
         else:
             self.times_full += 1
         self.missing = permits
         self.at_s = now_s
-        self._spent += permits
+        self._spent = spent + permits
 
     def correct(self, more: float, times_full: int, now_s: float) -> None:
         """What was taken when the bucket had been full so many times was too little, or too much (negative).

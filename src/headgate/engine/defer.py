@@ -77,6 +77,11 @@ class Defer:
             return proceed(call)
         return self._answer(call, proceed)
 
+    @property
+    def batches(self) -> tuple[int, int]:
+        """How many are collecting calls, and how many are under way."""
+        return len(self._collecting), len(self._under_way)
+
     async def close(self) -> None:
         """Cancel what is under way.  What the batches have used by then is written down as unconfirmed."""
         for group, timer in self._collecting.values():

@@ -9,6 +9,7 @@ from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
 from headgate.gateway.app import MB, GatewayApp
 from headgate.net.server import Server, ServerLimits
+from headgate.telemetry.metrics.loop_lag import LoopLag
 
 __all__ = ["Gateway"]
 
@@ -29,7 +30,9 @@ class Gateway:
         )
         self.app = GatewayApp(engine)
         self._server = Server(self.app, limits)
-        self._admin = Server(AdminApp(engine, engine.config.admin), ServerLimits(connections=256))
+        self._operators = AdminApp(engine, engine.config.admin)
+        self._admin = Server(self._operators, ServerLimits(connections=256))
+        self._lag = LoopLag(engine.metrics, engine.clock)
         self.port = 0
         self.admin_port = 0
 
@@ -42,10 +45,13 @@ class Gateway:
         config = self.engine.config
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
+        self._lag.start()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""
         await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
+        self._lag.stop()
+        await self._operators.close()
         await self._admin.drain(0)
         await self.engine.close()
 

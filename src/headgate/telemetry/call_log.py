@@ -38,6 +38,11 @@ _encode = msgspec.json.Encoder().encode
 class CallLog(Protocol):
     """Takes the record of each call."""
 
+    @property
+    def dropped(self) -> int:
+        """Lines that were not written, and never will be."""
+        ...
+
     def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
 
     def close(self) -> None: ...
@@ -61,6 +66,8 @@ def _second(unix_s: int) -> str:
 
 class MemoryCallLog:
     """Keeps lines in a list, for tests."""
+
+    dropped = 0
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []

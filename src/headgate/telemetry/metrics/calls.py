@@ -20,7 +20,7 @@ from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import Metric
 from headgate.telemetry.metrics.registry import Cell, Histogram, Registry
 
-__all__ = ["Calls", "known_labels"]
+__all__ = ["MOST_SCOPES", "Calls", "known_labels"]
 
 NONE = "none"
 MOST_CACHED = 1024
@@ -28,6 +28,8 @@ MOST_CACHED = 1024
 
 MOST_ATTEMPTS = 4
 """More are counted as so many."""
+MOST_SCOPES = 64
+"""Budgets that have series of their own."""
 LEAST_WAIT_MS = 1.0
 """Less is the time it took to be let in, or refused."""
 
@@ -57,6 +59,7 @@ def known_labels(config: Config, catalog: Catalog, priced: Sequence[str]) -> dic
         "from_model": models,
         "to_model": [*models, *_INSTEAD.values()],
         "pool": pools,
+        "scope": [*config.budgets][:MOST_SCOPES],
     }
 
 
@@ -86,6 +89,8 @@ class Calls:
             of_models = self._attempt_over(call, attempt)
         if reason is not None or call.error is not None or call.queue_ms >= LEAST_WAIT_MS:
             self._decided(call, attempts, its.lane)
+        if call.batch_id is not None:
+            self._batched(attempts)
         if reason is not None and not attempts and outcome in _REFUSED:
             self._refused(its.lane, reason)
         else:
@@ -158,6 +163,15 @@ class Calls:
                 self._registry.counter(catalogue.DECISIONS, reason, lane).value += 1
         if call.reason in FALLBACKS:
             self._fell_back(call, call.reason, attempts)
+
+    def _batched(self, attempts: Sequence[AttemptRecord]) -> None:
+        """A call that was asked in a batch, and may have been asked alone afterwards."""
+        for attempt in attempts:
+            if attempt.pool == Kind.BATCHES:
+                result = "succeeded" if attempt.error is None else attempt.error_type or "missing"
+                if result not in catalogue.BATCH_RESULT.values:
+                    result = "errored"
+                self._registry.counter(catalogue.BATCH_ITEMS, result).value += 1
 
     def _refused(self, lane: str, reason: str) -> None:
         self._registry.counter(catalogue.REJECTIONS, lane, reason).value += 1

@@ -123,6 +123,50 @@ UNKNOWN = Label(
     values=(Reason.CALLER_UNKNOWN.value, Reason.NOT_ALLOWED.value, "admin_token"),
 )
 
+DIMENSION = Label(
+    name="dimension",
+    meaning="Requests, input tokens without cache reads, output tokens; each a minute.",
+    values=("rpm", "itpm", "otpm"),
+)
+SLOT = Label(
+    name="credential_slot",
+    meaning="Which of our API keys, in the order of the settings: `1` is that of `[upstream]`.",
+    values=("1", "2", "3", "4", "5", "6", "7", "8"),
+)
+SCOPE = Label(
+    name="scope",
+    meaning="A configured budget, the first 64 in the order of the settings; `other`: all that follow, added up.",
+)
+WINDOW = Label(
+    name="window",
+    meaning="For how long the budget is.",
+    values=("call", "session", "hour", "day", "week", "month"),
+)
+BATCH_STATE = Label(
+    name="state",
+    meaning="`collecting`: waits for more calls; `under_way`: is being made, or the API works on it.",
+    values=("collecting", "under_way"),
+)
+BATCH_RESULT = Label(
+    name="result",
+    meaning="What the API said of an item; `missing`: nothing came of it in time.",
+    values=("succeeded", "errored", "canceled", "expired", "missing"),
+)
+STORE = Label(name="store", meaning="What is written to.", values=("ledger",))
+OPERATION = Label(
+    name="op",
+    meaning="`journal`: the file that is written before anything is sent; `commit`: the database behind it.",
+    values=("journal", "commit"),
+)
+SIGNAL = Label(name="signal", meaning="What was to be written or sent.", values=("log",))
+VERSION = Label(name="version", meaning="Of Headgate.", first_come=1)
+PYTHON = Label(name="python", meaning="Of Python.", first_come=1)
+VERSION_SHORT = Label(
+    name="version_short",
+    meaning="The same for the same settings: eight digits of a digest, secrets left out.",
+    first_come=1,
+)
+
 _SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 25.0, 40.0, 60.0, 90.0, 120.0, 240.0, 360.0, 600.0)
 """18, 240 and 600 are thresholds of people's patience and of proxies."""
 _OWN_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -323,6 +367,128 @@ CACHE_BREAKPOINTS = Metric(
     labels=(WORKFLOW, BREAKPOINT),
 )
 
+BATCH_ITEMS = Metric(
+    name="headgate_batch_items_total",
+    kind="counter",
+    help="Calls that Headgate asked in a Message Batch, by what became of them there.",
+    labels=(BATCH_RESULT,),
+    born_with=BATCH_RESULT,
+)
+
+# -- admission: looked up when somebody looks --------------------------------------------------------------------------
+
+QUEUE_DEPTH = Metric(
+    name="headgate_queue_depth",
+    kind="gauge",
+    help="Calls that wait for the account's limits.",
+    labels=(LANE,),
+)
+QUEUE_AGE = Metric(
+    name="headgate_queue_oldest_age_seconds",
+    kind="gauge",
+    help="How long the longest of them has waited; 0 while nobody waits, or the lane is closed.",
+    labels=(LANE,),
+)
+INFLIGHT = Metric(
+    name="headgate_inflight",
+    kind="gauge",
+    help="Attempts that are under way to the API.",
+    labels=(LANE,),
+)
+LIMIT_CAPACITY = Metric(
+    name="headgate_limit_capacity",
+    kind="gauge",
+    help="What the account may use a minute, as far as is known, of all API keys together.",
+    labels=(POOL, DIMENSION),
+)
+LIMIT_USED = Metric(
+    name="headgate_limit_used",
+    kind="gauge",
+    help="What was used of it in the last minute.",
+    labels=(POOL, DIMENSION),
+)
+LIMIT_RESERVED = Metric(
+    name="headgate_limit_reserved",
+    kind="gauge",
+    help="What attempts under way hold; a part of what was used.",
+    labels=(POOL, DIMENSION),
+)
+UPSTREAM_REMAINING = Metric(
+    name="headgate_upstream_limit_remaining",
+    kind="gauge",
+    help="What is left in the API's own bucket, as response headers said last; the least of all API keys.",
+    labels=(POOL, DIMENSION),
+)
+UPSTREAM_STALE = Metric(
+    name="headgate_upstream_limit_stale",
+    kind="gauge",
+    help="1 if headers have said nothing of it for more than a minute.",
+    labels=(POOL, DIMENSION),
+)
+NOT_BEFORE = Metric(
+    name="headgate_not_before_seconds",
+    kind="gauge",
+    help="For how long nothing goes to a pool, because the API asked for time or kept failing.",
+    labels=(POOL,),
+)
+BREAKER = Metric(
+    name="headgate_breaker_state",
+    kind="gauge",
+    help="0 closed, 1 half open: now and then a call goes to see whether the API is back, 2 open: none goes.",
+    labels=(POOL, SLOT),
+)
+BATCHES = Metric(
+    name="headgate_batches",
+    kind="gauge",
+    help="Message Batches that Headgate makes of calls.",
+    labels=(BATCH_STATE,),
+)
+
+# -- budgets and the ledger --------------------------------------------------------------------------------------------
+
+BUDGET_CAP = Metric(
+    name="headgate_budget_cap_usd",
+    kind="gauge",
+    help="What a budget allows in its window.",
+    labels=(SCOPE, WINDOW),
+    scale=_PICO,
+)
+BUDGET_SETTLED = Metric(
+    name="headgate_budget_settled_usd",
+    kind="gauge",
+    help="What is spent of it in the window that is now; of a budget that is split, by the fullest of its parts.",
+    labels=(SCOPE, WINDOW),
+    scale=_PICO,
+)
+BUDGET_HELD = Metric(
+    name="headgate_budget_held_usd",
+    kind="gauge",
+    help="What is set aside of it for calls under way, and for other processes; likewise.",
+    labels=(SCOPE, WINDOW),
+    scale=_PICO,
+)
+RESERVATIONS = Metric(
+    name="headgate_reservations_open",
+    kind="gauge",
+    help="Attempts that were written down before they were sent and are not over.",
+)
+RESERVATION_AGE = Metric(
+    name="headgate_reservation_oldest_age_seconds",
+    kind="gauge",
+    help="How long ago the oldest of them began; 0 if there is none.",
+)
+LEDGER_BACKLOG = Metric(
+    name="headgate_ledger_backlog_bytes",
+    kind="gauge",
+    help="Rows in the ledger's journal that are not in its database yet.",
+)
+STORE_ERRORS = Metric(
+    name="headgate_store_errors_total",
+    kind="counter",
+    help="Writes that failed; of the ledger each is tried again until it works, or refuses the call.",
+    labels=(STORE, OPERATION),
+)
+
 # -- Headgate itself ---------------------------------------------------------------------------------------------------
 
 SERIES_DROPPED = Metric(
@@ -330,6 +496,30 @@ SERIES_DROPPED = Metric(
     kind="counter",
     help="Values that were booked under `other`, because their label or all metrics together have as many series as "
     "they may.",
+)
+
+TELEMETRY_DROPPED = Metric(
+    name="headgate_telemetry_dropped_total",
+    kind="counter",
+    help="Lines, spans and samples that could not be written or sent, and were given up.",
+    labels=(SIGNAL,),
+)
+LOOP_LAG = Metric(
+    name="headgate_event_loop_lag_seconds",
+    kind="gauge",
+    help="How long something waited for its turn in the process, the longest of late; calls feel a tenth of a second.",
+)
+BUILD_INFO = Metric(
+    name="headgate_build_info",
+    kind="gauge",
+    help="Always 1.",
+    labels=(VERSION, PYTHON),
+)
+CONFIG_INFO = Metric(
+    name="headgate_config_info",
+    kind="gauge",
+    help="Always 1.",
+    labels=(VERSION_SHORT,),
 )
 
 METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

@@ -156,25 +156,25 @@ class Registry:
 
     def set(
         self,
-        gauge: Metric,
+        metric: Metric,
         rows: Iterable[tuple[Values, float]],
         merge: Callable[[float, float], float] = operator.add,
     ) -> None:
-        """Have a gauge say this and nothing else.
+        """Have a gauge, or a counter that is kept elsewhere, say this and nothing else.
 
         Args:
             merge: what rows come to together that have no series of their own.
         """
-        family = self._cells[gauge]
+        family = self._cells[metric]
         before, family.series = family.series, {}
         self.series -= len(before)
         for given, value in rows:
-            values = self._own(gauge, given)
+            values = self._own(metric, given)
             if (cell := family.series.get(values)) is not None:
                 cell.value = merge(cell.value, value)
             elif self.series < self._max_series:
                 self.series += 1
-                cell = family.series[values] = before.get(values) or Cell(gauge, values)
+                cell = family.series[values] = before.get(values) or Cell(metric, values)
                 cell.value = value
             else:
                 self._drop()
