@@ -23,7 +23,7 @@ from headgate.gateway.app import HostCheck
 from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.net.server import BodyPlan, Request, Response
-from headgate.telemetry.budget_gauges import budget_gauges
+from headgate.telemetry.metrics.catalogue import AUTH_FAILURES
 from headgate.telemetry.metrics.registry import CONTENT_TYPE
 
 __all__ = ["AdminApp"]
@@ -103,6 +103,7 @@ class AdminApp:
 
     def _unauthorized(self, request: Request) -> Response:
         """Says nothing more; to a person at a browser, as the form that asks for the token."""
+        self._engine.metrics.counter(AUTH_FAILURES, "admin_token").value += 1
         if request.path in ("/", _LOGIN) and b"text/html" in request.by_name.get(b"accept", b""):
             return self._page.login(401)
         return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
@@ -117,7 +118,7 @@ class AdminApp:
         if path == "/healthz":
             return Response(200, list(_JSON), b'{"status":"ok"}')
         if path == "/metrics":
-            return Response(200, [(b"content-type", CONTENT_TYPE)], self._metrics())
+            return Response(200, [(b"content-type", CONTENT_TYPE)], self._engine.metrics.exposition())
         if self._page.has(path):
             return self._page.answer(request)
         if path == _LIVE:
@@ -134,7 +135,7 @@ class AdminApp:
             return self.refuse(404, str(problem))
         except NoLedger:
             return self.refuse(404, "this process keeps no ledger that can be read")
-        except LedgerError as problem:
+        except (LedgerError, Refused) as problem:
             return self.refuse(503, str(problem))
         return Response(200, list(_JSON), _encode(told))
 
@@ -155,13 +156,6 @@ class AdminApp:
         if told is None:
             raise NotThere("there is no such call")
         return told
-
-    def _metrics(self) -> bytes:
-        counted, budgets = self._engine.metrics.exposition(), self._engine.budgets
-        if budgets is None:
-            return counted
-        now_ms = self._engine.clock.unix_ms()
-        return counted + budget_gauges(budgets.budgets, budgets.desk.accounts(), now_ms)
 
     # -- news and sessions --------------------------------------------------------------------------------------
 
