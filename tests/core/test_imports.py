@@ -31,7 +31,7 @@ LAYERS = (
     ("net",),
     NOUNS,
     ("core",),
-    ("alerts", "config", "stores", "upstream", "telemetry"),
+    ("alerts", "config", "report", "stores", "upstream", "telemetry"),
     ("engine",),
     ("edge",),
     ("gateway", "client"),
@@ -45,7 +45,7 @@ FOR_THE_SIMULATOR = {"cli", "demo", "replay", "testing"}
 CORE_MAY_USE = {
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "email.utils", "fractions",
     "enum", "hashlib",
-    "heapq", "itertools", "json", "math", "operator", "random", "re", "tomllib", "typing",
+    "heapq", "itertools", "json", "math", "operator", "random", "re", "statistics", "tomllib", "typing",
     "msgspec",
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""What others wrote, and what must not be kept of it."""
