@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from headgate.core.spent import Spent
+from headgate.core.spent import Earlier, Spent
 
 TODAY, TOMORROW = date(2026, 11, 25), date(2026, 11, 26)
 
@@ -28,3 +28,12 @@ def test_those_quiet_for_longest_are_forgotten():
 
     assert [spent.of_user(name, TODAY) for name in "abc"] == [2, 0, 1]
     assert [spent.of_session(name) for name in "abc"] == [2, 0, 1]
+
+
+def test_what_was_spent_before_is_told_on_top():
+    """A session goes on from yesterday, a user does not."""
+    spent = Spent()
+    spent.add("ada", "s", 1, TOMORROW)
+    spent.recall([Earlier("ada", "s", TODAY, 10), Earlier("ada", "s", TOMORROW, 100)], TOMORROW)
+
+    assert (spent.of_user("ada", TOMORROW), spent.of_session("s")) == (101, 111)

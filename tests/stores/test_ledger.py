@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, Resourc
 from headgate.stores.base import Ledger
 from headgate.stores.memory import MemoryLedger
 from headgate.stores.sqlite import SqliteLedger
-from support.records import attempts_of, call, filled, opened, rows
+from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call, filled, opened, rows
 
 Table = list[dict[str, Any]]
 
@@ -164,3 +165,26 @@ def test_many_calls_are_all_there_after_a_flush(with_book):
         assert len(book.attempts()) == sum(record.attempts for record in records)
 
     with_book(act)
+
+
+def test_it_tells_what_users_and_sessions_have_spent(with_book):
+    """In a stretch of time, by day; for the headers of a process that has just begun."""
+    spent_by: list[tuple[str | None, str | None, str, int]] = []
+    calls = [
+        (FIRST_DAY_MS - 1, "ann", "s0", 1), (FIRST_DAY_MS, "ann", "s1", 2), (FIRST_DAY_MS + 1, "ann", "s1", 4),
+        (FIRST_DAY_MS + 2, None, "s2", 8), (FIRST_DAY_MS + 3, None, None, 16), (FIRST_DAY_MS + DAY_MS, "bob", None, 32),
+    ]  # fmt: skip
+
+    async def act(book: Book) -> None:
+        for at_ms, user, session, pico in calls:
+            record = call(f"call_{at_ms:011x}", started_ms=at_ms, user=user, session=session, cost_pico=pico)
+            book.ledger.record(record, attempts_of(record))
+        await book.ledger.flush()
+        sums = Counter[tuple[str | None, str | None, str]]()
+        for user, session, day, pico in await book.ledger.spent_between(FIRST_DAY_MS, FIRST_DAY_MS + DAY_MS):
+            sums[user, session, str(day)] += pico
+        spent_by.extend((*key, pico) for key, pico in sums.items())
+
+    with_book(act)
+
+    assert spent_by == [("ann", "s1", "2026-02-16", 6), (None, "s2", "2026-02-16", 8)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import astuple
 
 from headgate.core.budget import PastCall, Who
 from headgate.records import BatchItemRecord
-from headgate.stores.sqlite.spending import Hour, hours, known_since_ms, past_calls
-from support.records import FIRST_DAY_MS, spent
+from headgate.stores.sqlite.ledger_file import open_writer
+from headgate.stores.sqlite.rows import insert
+from headgate.stores.sqlite.spending import Hour, hours, known_since_ms, past_calls, spent_between
+from support.records import FIRST_DAY_MS, call, spent
 
 HOUR = FIRST_DAY_MS // 3_600_000
 MODEL = "claude-haiku-5-5"
@@ -54,6 +58,18 @@ def test_past_calls_are_those_that_were_sent_in_the_order_of_time(ledger: Path):
 
     assert [(call.who.user, call.cost_pico) for call in told] == [("ann", 1), ("bob", 2), ("ann", 4)]
     assert told[0] == PastCall(FIRST_DAY_MS, Who(None, None, "ann", None, "triage", MODEL.upper(), ("a", "b")), 1)
+
+
+def test_of_very_many_calls_the_newest_are_told(tmp_path: Path):
+    """A start must not read for minutes."""
+    at_ms = [FIRST_DAY_MS + n for n in range(4)]
+    path = spent(tmp_path / "ledger.db")
+    with closing(open_writer(path)) as db:
+        insert(
+            db, [("calls", astuple(call(f"call_{ms:011x}", started_ms=ms, user="ann", cost_pico=1))) for ms in at_ms]
+        )
+
+    assert [pico for *_, pico in spent_between(path, 0, 1 << 43, most_calls=3)] == [3]
 
 
 def test_the_first_call_says_since_when_the_ledger_knows(ledger: Path, tmp_path: Path):

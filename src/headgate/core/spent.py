@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import date
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-__all__ = ["Spent"]
+__all__ = ["Earlier", "Spent"]
 
 V = TypeVar("V")
 
@@ -14,8 +15,18 @@ KEPT = 65_536
 """Callers choose the names: beyond it the one that was quiet for longest is forgotten."""
 
 
+class Earlier(NamedTuple):
+    """What calls of one user in one session have cost on one day, by the ledger."""
+
+    user: str | None
+    session: str | None
+    day: date
+    """UTC."""
+    pico: int
+
+
 class Spent:
-    """Pico-dollars by user and by session, as far as this process has seen."""
+    """Pico-dollars by user and by session, as far as this process has seen or been told."""
 
     def __init__(self, *, kept: int = KEPT) -> None:
         self._kept = kept
@@ -42,6 +53,11 @@ class Spent:
             if pico:
                 self._put(self._sessions, session, session_pico)
         return user_pico, session_pico
+
+    def recall(self, earlier: Iterable[Earlier], today: date) -> None:
+        """What was spent before this process began."""
+        for user, session, day, pico in earlier:
+            self.add(user if day == today else None, session, pico, today)
 
     def _put(self, kept: OrderedDict[str, V], name: str, value: V) -> None:
         kept[name] = value

@@ -60,9 +60,12 @@ RESPONSE = {
         "Of the budgets that cover the call the one of which the most is spent or held, and its share: `support=85%`."
     ),
     "x-headgate-user-cost-usd": (
-        "What the call's user has spent today (UTC) through this process, this call included if its cost is known."
+        "What the call's user has spent today (UTC), this call included if its cost is known: through this process, "
+        "and before it began through all that share its ledger."
     ),
-    "x-headgate-session-cost-usd": "The same for the call's session, since it began.",
+    "x-headgate-session-cost-usd": (
+        "The same for the call's session, since it began; after a restart, since the day before it at the earliest."
+    ),
     "x-headgate-reason": (
         "Why Headgate refused, delayed or repeated the call, or answered it otherwise: one of the "
         "[reasons](errors.md#reasons)."

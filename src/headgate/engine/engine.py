@@ -61,6 +61,7 @@ from headgate.stores.sqlite.budgets import SqliteBudgets
 from headgate.telemetry.call_log import CallLog, FileCallLog
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
+from headgate.telemetry.metrics.state import EngineState
 from headgate.upstream.dial import TcpDial
 from headgate.upstream.keyring import Credential, Keyring
 from headgate.upstream.send import Upstream, parse_base_url
@@ -225,6 +226,7 @@ class Engine:
         fill = compose([each for each in of_the_cache if each is not None], self._upstream.send)
         self._keep_alive.connect(fill)
         self._keep_warm.connect(fill)
+        self._tell_spent = TellSpent(ledger, clock)
         fallback = Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None
         falls_back_unpaid = any(policy.steps_for(BUDGET) for policy in policies.values())
         filters = path(
@@ -232,7 +234,7 @@ class Engine:
             Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
             guard,
             None if quota.limits_nobody else quota,
-            TellSpent(clock),
+            self._tell_spent,
             Affinity(ledger, keyring, clock),
             Lint(
                 self.prefix_lint,
@@ -257,6 +259,16 @@ class Engine:
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
         self.record_refusal = observe.record_refusal
         """`record_refusal(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
+        EngineState(
+            self.metrics,
+            config,
+            clock,
+            gates=lambda: [(each.pool, each.gate) for each in self._gates],
+            batches=lambda: self._defer.batches,
+            budgets=lambda: (self.budgets.budgets, self.budgets.desk.accounts()) if self.budgets else ({}, ()),
+            ledger=ledger,
+            log=log,
+        )
         self._poller: LimitPoller | None = None
         if admin_key is not None:
             upstream = config.upstream
@@ -352,6 +364,7 @@ class Engine:
         await self._keep_warm.close()
         await self._defer.close()
         await self._join.close()
+        await self._tell_spent.close()
         self._upstream.close()
         if self.budgets is not None:
             await self.budgets.close()

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from headgate.core.budget import AccountKey, Change
 from headgate.core.corrected import Corrected
 from headgate.core.grants import Ask, Drawn, Report, State
+from headgate.core.spent import Earlier
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 
-__all__ = ["BudgetStore", "Ledger"]
+__all__ = ["BudgetStore", "Ledger", "LedgerState"]
+
+
+class LedgerState(NamedTuple):
+    """How a ledger is doing."""
+
+    open_attempts: int = 0
+    """Begun and not recorded."""
+    oldest_open_ms: int | None = None
+    """When the first of them began, in Unix milliseconds."""
+    backlog_bytes: int = 0
+    """Taken, and not committed yet."""
+    journal_errors: int = 0
+    """Writes that failed, ever: to the journal."""
+    commit_errors: int = 0
+    """Likewise: to the database."""
 
 
 class Ledger(Protocol):
@@ -41,6 +57,18 @@ class Ledger(Protocol):
 
     async def owner(self, resource_id: str) -> Resource | None:
         """What `remember` was told of `resource_id`, also by an earlier process."""
+        ...
+
+    def state(self) -> LedgerState:
+        """How it is doing.  Looks at no file."""
+        ...
+
+    async def spent_between(self, since_ms: int, until_ms: int) -> Sequence[Earlier]:
+        """What calls have cost that began in between, of users and sessions; the newest, where they are very many.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
         ...
 
     async def flush(self) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from headgate.clock import utc_day
 from headgate.core.budget import AccountKey, Change, chained
 from headgate.core.corrected import Corrected
 from headgate.core.grants import NEVER_MS, WANTED_MS, Ask, Drawn, Report, State, grant_of
+from headgate.core.spent import Earlier
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.stores.base import LedgerState
 
 __all__ = ["MemoryBudgets", "MemoryLedger"]
 
@@ -41,6 +44,17 @@ class MemoryLedger:
 
     async def owner(self, resource_id: str) -> Resource | None:
         return self.resources.get(resource_id)
+
+    def state(self) -> LedgerState:
+        oldest = next(iter(self.open.values()), None)
+        return LedgerState(len(self.open), oldest.started_ms if oldest is not None else None)
+
+    async def spent_between(self, since_ms: int, until_ms: int) -> list[Earlier]:
+        return [
+            Earlier(call.user, call.session, utc_day(call.started_ms), call.cost_pico)
+            for call in self.calls
+            if since_ms <= call.started_ms < until_ms and call.cost_pico and (call.user or call.session)
+        ]
 
     async def flush(self) -> None:
         return

@@ -24,13 +24,16 @@ from weakref import WeakSet
 import apsw
 from msgspec.structs import astuple
 
+from headgate.core.spent import Earlier
 from headgate.errors import Unavailable
 from headgate.events import Reason
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.stores.base import LedgerState
 from headgate.stores.sqlite.journal import Frame, Journal, contents, orphans
 from headgate.stores.sqlite.ledger_file import explained, open_or_create, open_reader, reopen, words_of
 from headgate.stores.sqlite.recovery import recover
 from headgate.stores.sqlite.rows import Row, insert
+from headgate.stores.sqlite.spending import spent_between
 
 __all__ = ["SqliteLedger"]
 
@@ -72,6 +75,7 @@ class SqliteLedger:
         self._settled_unjournaled: list[tuple[str, int]] = []
         self._owners: OrderedDict[str, Resource] = OrderedDict()
         self._failing: tuple[float, str] | None = None
+        self._journal_errors = self._commit_errors = 0
         self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
         self._db_lock = threading.Lock()
         """Held while a connection to the file is used, so that none is in use when the process forks."""
@@ -106,6 +110,7 @@ class SqliteLedger:
         try:
             frame = self._journal.append(Frame.OPEN, attempt, open_frames.values())
         except OSError as problem:
+            self._journal_errors += 1
             raise _unavailable(f"the ledger's journal cannot be written ({words_of(problem)})") from None
         open_frames[attempt.call_id, attempt.attempt] = frame
 
@@ -135,6 +140,9 @@ class SqliteLedger:
             return known
         return await asyncio.get_running_loop().run_in_executor(None, self._look_up, resource_id)
 
+    async def spent_between(self, since_ms: int, until_ms: int) -> list[Earlier]:
+        return await asyncio.get_running_loop().run_in_executor(None, self._spent_between, since_ms, until_ms)
+
     async def flush(self) -> None:
         loop = asyncio.get_running_loop()
         done = loop.create_future()
@@ -163,12 +171,23 @@ class SqliteLedger:
         """Why rows cannot be committed right now, or None."""
         return self._failing[1] if self._failing else None
 
+    def state(self) -> LedgerState:
+        oldest = next(iter(self._open_frames.values()), None)
+        return LedgerState(
+            len(self._open_frames),
+            OpenAttempt(*next(contents(oldest, Frame.OPEN))).started_ms if oldest is not None else None,
+            self._journal.appended - self._journal.taken,
+            self._journal_errors,
+            self._commit_errors,
+        )
+
     def _take(self, rows: list[Row]) -> bool:
         """Whether the rows are in the journal."""
         journaled = True
         try:
             self._journal.append(Frame.ROWS, rows, self._open_frames.values())
         except OSError as problem:
+            self._journal_errors += 1
             # The call is over and paid: it goes to SQLite all the same, only not safe from a kill until then.
             if not self._unjournaled:
                 log.error("the ledger's journal cannot be written: %s", words_of(problem))
@@ -189,6 +208,10 @@ class SqliteLedger:
         with self._db_lock, closing(open_reader(self.path)) as db:
             row = db.execute("SELECT * FROM resources WHERE id = ?", (resource_id,)).fetchone()
         return Resource(**dict(zip(Resource.__struct_fields__, row, strict=True))) if row else None
+
+    def _spent_between(self, since_ms: int, until_ms: int) -> list[Earlier]:
+        with self._db_lock:
+            return spent_between(self.path, since_ms, until_ms)
 
     # -- the writer's side --------------------------------------------------------------------------------------
 
@@ -258,6 +281,7 @@ class SqliteLedger:
             db.close()
 
     def _fail(self, what: str, detail: str) -> None:
+        self._commit_errors += 1
         if self._failing is None or self._failing[1] != what:
             self._failing = (time.monotonic(), what)
             log.error("the ledger %s cannot be written: %s", self.path, detail)

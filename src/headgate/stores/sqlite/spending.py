@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from headgate.core.budget import PastCall, Who
+from headgate.core.spent import Earlier
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
-__all__ = ["Hour", "hours", "known_since_ms", "past_calls", "refused_calls"]
+__all__ = ["Hour", "hours", "known_since_ms", "past_calls", "refused_calls", "spent_between"]
+
+MOST_CALLS = 200_000
+"""Read by `spent_between`: half a second."""
 
 # A call without a known cost counts with the expected; one that was never sent has cost nothing.
 _PAST = """
@@ -30,6 +35,15 @@ _HOURS = """
     UNION ALL
     SELECT seen_ms / 3600000, sum(ifnull(cost_pico, 0)), 1, NULL, NULL, NULL, NULL, NULL, NULL
     FROM batch_items WHERE seen_ms >= :since GROUP BY 1
+"""
+# A call's id begins with the time, so this reads a part of the table and not all of it.
+_SPENT = """
+    SELECT user, session, date(started_ms / 1000, 'unixepoch'), sum(cost_pico)
+    FROM (
+        SELECT user, session, started_ms, cost_pico FROM calls WHERE call_id >= ? AND call_id < ?
+        ORDER BY call_id DESC LIMIT ?
+    )
+    WHERE cost_pico > 0 AND (user IS NOT NULL OR session IS NOT NULL) GROUP BY 1, 2, 3 ORDER BY max(started_ms)
 """
 
 
@@ -84,6 +98,23 @@ def hours(ledger: Path, since_ms: int, scopes: Collection[str], same_model: Call
         return [
             Hour(hour, pico, bool(of_batch), _who([team, key, user, None, *others], same_model))
             for hour, pico, of_batch, team, key, user, *others in db.execute(query, {"since": since_ms})
+        ]
+
+
+def spent_between(ledger: Path, since_ms: int, until_ms: int, most_calls: int = MOST_CALLS) -> list[Earlier]:
+    """What calls have cost that began in between, by user, session and day, those that were quiet for longest first.
+
+    Args:
+        most_calls: no more are read, the newest first.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    ids = [f"call_{ms:011x}" for ms in (since_ms, until_ms)]
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        return [
+            Earlier(user, session, date.fromisoformat(day), pico)
+            for user, session, day, pico in db.execute(_SPENT, (*ids, most_calls))
         ]
 
 
