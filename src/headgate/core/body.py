@@ -52,10 +52,6 @@ class Marker(NamedTuple):
     """Of a message: which block of its content; 0 for content that is a string."""
     ttl: Ttl = "5m"
 
-    @property
-    def control(self) -> dict[str, str]:
-        return _CONTROLS[self.ttl]
-
 
 class _Span(NamedTuple):
     start: int
@@ -175,18 +171,18 @@ def mark_document(document: dict[str, Any], markers: Sequence[Marker]) -> dict[s
             if messages is document["messages"]:
                 messages = marked["messages"] = list(messages)
             message = messages[marker.at]
-            messages[marker.at] = message | {"content": _marked(message["content"], marker.block, marker.control)}
+            messages[marker.at] = message | {"content": _marked(message["content"], marker.block, marker.ttl)}
         else:
-            marked[marker.part] = _marked(marked[marker.part], marker.at, marker.control)
+            marked[marker.part] = _marked(marked[marker.part], marker.at, marker.ttl)
     return marked
 
 
-def _marked(content: Any, at: int, control: dict[str, str]) -> list[Any]:
+def _marked(content: Any, at: int, ttl: Ttl) -> list[Any]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     block = blocks[at]
     if "cache_control" in block or not block or block.get("text") == "":
         raise ValueError("a block that is empty, or has a marker, takes none")
-    blocks[at] = block | {"cache_control": control}
+    blocks[at] = block | {"cache_control": _CONTROLS[ttl]}
     return blocks
 
 

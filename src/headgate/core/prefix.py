@@ -8,7 +8,7 @@ expected one that fails to come a 429.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +34,9 @@ LOOK_BACK = 20
 MOST_MARKERS = 4
 """With more the API refuses a request (§9.1)."""
 TTL_S = {"5m": 300.0, "1h": 3600.0}
+
+TEXTS_KEPT, LONGEST_TEXT = 4, 32_768
+"""Of a system prompt: the first blocks, and the longest that is kept."""
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
 _NOTHING: dict[str, Any] = {}
@@ -90,27 +93,36 @@ def prefixes_of(
     if not 0 < len(marks) <= MOST_MARKERS:
         return ()
     borders = _borders(document, rows, salts)
-    return prefixes_at(borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
+    return prefixes_at(borders, sorted(marks.items()), tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
 
 
-def borders_of(document: dict[str, Any]) -> list[Border]:
-    """Every block's end, with or without a marker, the first one first."""
-    return _borders(document, *_read(document))
+def borders_of(document: dict[str, Any], texts: dict[int, str] | None = None) -> list[Border]:
+    """Every block's end, with or without a marker, the first one first.
+
+    Args:
+        texts: of the system prompt of a request like it, by block.  Where one is the same it stands for its own: to
+            compare them is ten times faster than to hash it.  Where not, the new one takes its place.
+    """
+    return _borders(document, *_read(document), texts)
 
 
 def prefixes_at(
-    borders: Sequence[Border], marks: Mapping[int, float], *, tokens_per_byte: float = 0.3, least_tokens: float = 0.0
+    borders: Sequence[Border],
+    marks: Sequence[tuple[int, float]],
+    *,
+    tokens_per_byte: float = 0.3,
+    least_tokens: float = 0.0,
 ) -> tuple[Prefix, ...]:
-    """What `prefixes_of` says of a request with these borders whose only markers are `marks`: lifetimes by border."""
+    """What `prefixes_of` says of a request with these borders whose only markers are `marks`: the border and the
+    lifetime of each, in the prompt's order."""
     found: list[Prefix] = []
     begin = 0
-    for mark in sorted(marks):
-        ttl_s = marks[mark]
+    for mark, ttl_s in marks:
         for at in range(max(begin, mark - LOOK_BACK + 1), mark + 1):
             border = borders[at]
             tokens = border[1] * tokens_per_byte
             if tokens >= least_tokens:
-                found.append(Prefix(border[0], tokens, ttl_s, at == mark))
+                found.append(_new(Prefix, (border[0], tokens, ttl_s, at == mark)))
         begin = mark + 1
     return tuple(found)
 
@@ -145,7 +157,9 @@ def _read(document: dict[str, Any]) -> tuple[list[_Row], _Salts]:
     salts: _Salts = {}
     if searches or citations:
         salts[system_at] = _encode((searches or [], citations))
-    choice, thinking, effort = get("tool_choice"), _thinking(get("thinking")), config.get("effort")
+    choice, thinking, effort = get("tool_choice"), get("thinking"), config.get("effort")
+    if thinking is not None:
+        thinking = _thinking(thinking)
     if choice or thinking or effort or images:
         salts[messages_at] = salts.get(messages_at, b"") + _encode((choice, thinking, effort, images))
     return rows, salts
@@ -226,12 +240,20 @@ def _kinds_of(rows: list[_Row]) -> tuple[bool, bool]:
     return images, citations
 
 
-def _borders(document: dict[str, Any], rows: list[_Row], salts: _Salts) -> list[Border]:
+def _borders(
+    document: dict[str, Any], rows: list[_Row], salts: _Salts, texts: dict[int, str] | None = None
+) -> list[Border]:
     digest = hash((str(document.get("model")), document.get("speed") == "fast"))
     size = TOOLS_BYTES if rows and rows[0][0] in (b"t", b"w") else 0
     borders: list[Border] = []
     for index, (tag, block, part, at, in_message) in enumerate(rows):
-        content, weight = _content(block)
+        content: str | tuple[bytes]
+        text = block if block.__class__ is str else _text_of(block)
+        if text is None:
+            content, weight = _content_of_other(block)
+        else:
+            content = text if texts is None or part != "system" else _hashed(texts, at, text)
+            weight = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if salts and index in salts:
             digest = hash((digest, salts[index]))
         if tag != b"w":
@@ -243,26 +265,33 @@ def _borders(document: dict[str, Any], rows: list[_Row], salts: _Salts) -> list[
     return borders
 
 
-def _content(block: Any) -> tuple[str | tuple[bytes], int]:
-    """What a block adds to a digest, and the bytes of it that make tokens.
+def _hashed(texts: dict[int, str], at: int, text: str) -> str:
+    """`text`, which is hashed already if there was the same in its place before."""
+    known = texts.get(at)
+    if known == text:
+        return known
+    if at < TEXTS_KEPT and len(text) <= LONGEST_TEXT:
+        texts[at] = text
+    return text
 
-    A string is short for a block of text.  Markers add nothing, nor do those inside a tool's result, which mark
-    nothing (§9.1).
-    """
-    if isinstance(block, dict):
-        text = block.get("text")
-        marked = "cache_control" in block
-        if not (isinstance(text, str) and block.get("type") == "text" and len(block) == 2 + marked):
-            return _content_of_other(_unmarked(block) if marked else block)
-    else:
-        text = block
-    if not isinstance(text, str):
-        return "", 0
-    return text, len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+def _text_of(block: Any) -> str | None:
+    """The text of a block that is nothing but text, marked or not: a string is short for one.  None: it is another."""
+    if not isinstance(block, dict):
+        return ""
+    text = block.get("text")
+    plain = isinstance(text, str) and block.get("type") == "text" and len(block) == 2 + ("cache_control" in block)
+    return text if plain else None
 
 
 def _content_of_other(block: dict[str, Any]) -> tuple[tuple[bytes], int]:
-    """In a tuple, so that no text is taken for a block that is written like it."""
+    """What a block that is not text adds to a digest, and the bytes of it that make tokens.
+
+    Markers add nothing, nor do those inside a tool's result, which mark nothing (§9.1).  In a tuple, so that no text is
+    taken for a block that is written like it.
+    """
+    if "cache_control" in block:
+        block = _unmarked(block)
     inner = block.get("content")
     if isinstance(inner, list) and any(isinstance(part, dict) and "cache_control" in part for part in inner):
         block = block | {"content": [_unmarked(part) for part in inner]}

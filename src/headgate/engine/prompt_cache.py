@@ -7,13 +7,15 @@ from collections.abc import Container, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+
 from headgate.call import Call, Kind, Reply
 from headgate.clock import Clock, utc_day
 from headgate.config.schema import WorkflowConfig
 from headgate.core.body import Marker, Ttl, mark_document, marked_head
 from headgate.core.cache_plan import Plan, Terms
 from headgate.core.catalog import Catalog
-from headgate.core.estimate import Estimator, Habit
+from headgate.core.estimate import TOOLS_BYTES, Estimator
 from headgate.core.prefix import TTL_S, Border, Prefix, borders_of, prefixes_at
 from headgate.core.price import PriceBook
 from headgate.core.prompt_cache import Planner
@@ -30,11 +32,13 @@ LEAST_BODY_BYTES = 1_500
 ACCOUNTS_KEPT = 64
 """Callers in this process may bring API keys of their own, each of which may have a cache of its own."""
 HEADS_KEPT, LONGEST_HEAD_BYTES = 256, 32_768
+KINDS_KEPT = 256
 BOUND_KEPT = 1_024
 """System prompts of conversations whose thinking is bound."""
 PICO_PER_USD_PER_MILLION = 10**6
 DAY_MS = 86_400_000
 
+_MARKED = b'"cache_control"'
 _KEPT_ELSEWHERE = frozenset(
     ("thread", "fallback_credit_token", "context_management", "container", "mcp_servers", "compaction")
 )
@@ -52,32 +56,45 @@ class _Head(NamedTuple):
     """As the ledger has it."""
 
 
-class Placement:
+class _Kind(msgspec.Struct, eq=False):
+    """Calls of one workflow to one model on one day: what need not be looked up for each of them."""
+
+    day: int
+    terms: Terms
+    tokenizer: str
+    binds_thinking: bool
+    """The model refuses thinking that is sent back after another prompt than it was produced for."""
+    texts: dict[int, str] = {}
+    """Of the last system prompts, by block."""
+    unmarked: bytes = b""
+    """How the last body began in which Headgate put markers: others that begin like it have none there of their own."""
+
+
+class Placement(msgspec.Struct, eq=False):
     """What was decided for one call."""
 
-    __slots__ = ("_borders", "_plan", "_planner", "marked")
-
-    def __init__(self, planner: Planner, plan: Plan, borders: list[Border], marked: dict[str, Any]) -> None:
-        self._planner = planner
-        self._plan = plan
-        self._borders = borders
-        self.marked = marked
-        """The request with the markers."""
+    planner: Planner
+    plan: Plan
+    borders: list[Border]
+    marked: dict[str, Any]
+    """The request with the markers."""
 
     def prefixes(self, tokens_per_byte: float, least_tokens: float) -> tuple[Prefix, ...]:
         """As `prefixes_of` the marked document, which need not be read again."""
-        borders = self._borders
-        marks = {borders.index(border): TTL_S[ttl] for border, ttl in self._plan.markers}
+        borders = self.borders
+        marks: list[tuple[int, float]] = []
+        for border, ttl in self.plan.markers:
+            marks.append((borders.index(border), TTL_S[ttl]))
         return prefixes_at(borders, marks, tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
 
     def settle(self, usage: Usage | None) -> None:
         """An attempt is over: with this usage, or without having begun to answer."""
         if usage is None:
-            self._planner.failed(self._plan)
+            self.planner.failed(self.plan)
         else:
             own = usage.own
-            self._planner.answered(
-                self._plan, read=own.cache_read, written_5m=own.cache_write_5m, written_1h=own.cache_write_1h
+            self.planner.answered(
+                self.plan, read=own.cache_read, written_5m=own.cache_write_5m, written_1h=own.cache_write_1h
             )
 
 
@@ -124,9 +141,9 @@ class PromptCache:
         self._keep_alive = keep_alive
         self._keep_warm = keep_warm
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
-        self._heads: OrderedDict[tuple[tuple[int, Ttl], ...], _Head] = OrderedDict()
-        self._terms: dict[tuple[str, int], Terms] = {}
-        self._bound: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
+        self._heads: OrderedDict[tuple[tuple[Border, Ttl], ...], _Head] = OrderedDict()
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._bound: OrderedDict[tuple[str, str | None, str | None], None] = OrderedDict()
 
     @property
     def does_nothing(self) -> bool:
@@ -140,21 +157,27 @@ class PromptCache:
 
     def place(self, call: Call) -> None:
         """Mark the prompt of `call` where that pays."""
-        if len(call.body) < LEAST_BODY_BYTES or not self._by_workflow.get(call.record.workflow, self._auto):
+        workflow, document, body = call.record.workflow, call.document, call.body
+        if len(body) < LEAST_BODY_BYTES or document is None or not self._by_workflow.get(workflow, self._auto):
             return
-        document, model = call.document, call.record.model
-        if document is None or model is None or not self._may_be_marked(call, document, model):
+        kind = self._kind_of(call)
+        if kind is None or (kind.binds_thinking and self._thinking_is_bound(call, document)):
             return
-        terms = self._terms_of(model, call.record.started_ms)
-        if terms is None:
+        terms, planner = kind.terms, self._planner_of(call.own_key)
+        habit = self._estimator.habit(workflow, call.record.model or "", kind.tokenizer)
+        tokens_per_byte = habit.tokens_per_byte
+        if _most_bytes(call, document) * tokens_per_byte < terms.least_tokens:
+            planner.stakes.prompt(call.size * tokens_per_byte * terms.input, self._clock.now_s())
             return
-        borders = borders_of(document)
-        planner = self._planner_of(call.own_key)
-        plan = self._plan(planner, call, borders, terms, self._habit_of(call, model).tokens_per_byte)
+        if not _may_be_marked(call, document, kind):
+            return
+        borders = borders_of(document, kind.texts)
+        plan = self._plan(planner, call, borders, terms, tokens_per_byte)
         if plan.markers:
-            head = self._head_of(document, call.body, plan)
+            head = self._head_of(body, plan)
+            kind.unmarked = head.body[:LONGEST_HEAD_BYTES]
             marked = mark_document(document, head.markers)
-            call.rewrite(marked, head.marked + call.body[len(head.body) :])
+            call.rewrite(marked, head.marked + body[len(head.body) :])
             call.record.cache_plan = head.plan
             call.placement = Placement(planner, plan, borders, marked)
             if plan.keep is not None and self._keep_alive is not None:
@@ -170,9 +193,9 @@ class PromptCache:
             warm.saw(planner, borders, call)
         return planner.plan(workflow, borders, terms, tokens_per_byte=tokens_per_byte, now_s=now_s)
 
-    def _head_of(self, document: dict[str, Any], body: bytes, plan: Plan) -> _Head:
+    def _head_of(self, body: bytes, plan: Plan) -> _Head:
         """Many prompts begin with the same bytes and are marked there in the same way, so how is looked up once."""
-        key = tuple([(border[0], ttl) for border, ttl in plan.markers])
+        key = tuple(plan.markers)
         head = self._heads.get(key)
         if head is not None and body.startswith(head.body):
             return head
@@ -185,22 +208,12 @@ class PromptCache:
                 self._heads.popitem(last=False)
         return head
 
-    # -- what is left alone -------------------------------------------------------------------------------------
-
-    def _may_be_marked(self, call: Call, document: dict[str, Any], model: str) -> bool:
-        if b'"cache_control"' in call.body or not _KEPT_ELSEWHERE.isdisjoint(document):
-            return False
-        if is_claude_code(call.record.workflow, call.headers, document):
-            return False
-        return not self._thinking_is_bound(call, model)
-
-    def _thinking_is_bound(self, call: Call, model: str) -> bool:
+    def _thinking_is_bound(self, call: Call, document: dict[str, Any]) -> bool:
         """Whether the call sends thinking back to a model that checks what it came after, or calls like it have: then
         what comes before must be the same in all turns, and was not marked in those before."""
-        if not self._catalog.model(model).prefix_check:
-            return False
-        key = (call.record.workflow, call.record.system_hash, model)
-        if sends_thinking(call.document or {}):
+        record = call.record
+        key = (record.workflow, record.system_hash, record.model)
+        if sends_thinking(document):
             self._bound[key] = None
             if len(self._bound) > BOUND_KEPT:
                 self._bound.popitem(last=False)
@@ -216,24 +229,44 @@ class PromptCache:
                 self._planners.popitem(last=False)
         return planner
 
-    def _terms_of(self, model: str, now_ms: int) -> Terms | None:
+    def _kind_of(self, call: Call) -> _Kind | None:
         """None for a model without a price."""
-        key = (model, now_ms // DAY_MS)
-        terms = self._terms.get(key)
-        row = self._prices.find(model, utc_day(now_ms)) if terms is None else None
-        if row is not None:
-            band = row.bands[0]
-            terms = self._terms[key] = Terms(
-                _pico(band.input),
-                _pico(band.cache_write_5m),
-                _pico(band.cache_write_1h),
-                _pico(band.cache_read),
-                self._catalog.model(model).min_cacheable_tokens,
-            )
-        return terms
+        workflow, model, day = call.record.workflow, call.record.model, call.record.started_ms // DAY_MS
+        if model is None:
+            return None
+        kind = self._kinds.get((workflow, model))
+        if kind is not None and kind.day == day:
+            return kind
+        row = self._prices.find(model, utc_day(call.record.started_ms))
+        if row is None:
+            return None
+        if len(self._kinds) >= KINDS_KEPT:
+            self._kinds.clear()
+        band, known = row.bands[0], self._catalog.model(model)
+        terms = Terms(
+            _pico(band.input),
+            _pico(band.cache_write_5m),
+            _pico(band.cache_write_1h),
+            _pico(band.cache_read),
+            known.min_cacheable_tokens,
+        )
+        kind = self._kinds[workflow, model] = _Kind(day, terms, known.tokenizer, known.prefix_check)
+        return kind
 
-    def _habit_of(self, call: Call, model: str) -> Habit:
-        return self._estimator.habit(call.record.workflow, model, self._catalog.model(model).tokenizer)
+
+def _most_bytes(call: Call, document: dict[str, Any]) -> int:
+    """Its prompt has no more bytes that make tokens."""
+    size = max(len(call.body), call.size)
+    return size + TOOLS_BYTES if document.get("tools") else size
+
+
+def _may_be_marked(call: Call, document: dict[str, Any], kind: _Kind) -> bool:
+    """Nothing in it asks for caching, or must go to the API as it came."""
+    body, unmarked = call.body, kind.unmarked
+    begin = max(0, len(unmarked) - len(_MARKED)) if body.startswith(unmarked) else 0
+    if body.find(_MARKED, begin) >= 0 or not _KEPT_ELSEWHERE.isdisjoint(document):
+        return False
+    return not is_claude_code(call.record.workflow, call.headers, document)
 
 
 def _pico(usd_per_million: Decimal) -> float:
