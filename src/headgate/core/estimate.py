@@ -126,10 +126,10 @@ class Habit:
         total = usage.own
         prompt = total.prompt
         self.calibrate(size, prompt)
-        if prompt:
+        if prompt and (total.cache_read or self.read_share):
             self.read_share += WEIGHT * (total.cache_read / prompt - self.read_share)
-        if prompt and served is None:
-            self.counted_share += WEIGHT * (total.counted_input / prompt - self.counted_share)
+            if served is None:
+                self.counted_share += WEIGHT * (total.counted_input / prompt - self.counted_share)
         if served:
             found = min(1.0, self.trust * total.cache_read / served)
             self.trust = max(LEAST_TRUST, self.trust + WEIGHT * (found - self.trust))
@@ -149,13 +149,15 @@ class Habit:
     def calibrate(self, size: int, prompt_tokens: int) -> None:
         """Learn how many tokens a whole prompt of `size` has."""
         if size and prompt_tokens:
-            self.observations += 1
             off = abs(size * self.tokens_per_byte - prompt_tokens) / prompt_tokens
-            weight = 1 / self.observations
-            self.error += (weight if weight > WEIGHT else WEIGHT) * (off - self.error)
-            self._bytes += size - WEIGHT * self._bytes
-            self._tokens += prompt_tokens - WEIGHT * self._tokens
-            self.tokens_per_byte = self._tokens / self._bytes
+            self.observations = observations = self.observations + 1
+            weight = 1 / observations
+            error = self.error
+            self.error = error + (weight if weight > WEIGHT else WEIGHT) * (off - error)
+            bytes_, tokens = self._bytes, self._tokens
+            self._bytes = bytes_ = bytes_ + (size - WEIGHT * bytes_)
+            self._tokens = tokens = tokens + (prompt_tokens - WEIGHT * tokens)
+            self.tokens_per_byte = tokens / bytes_
 
     def output_of_broken_stream(self, deltas: int) -> int:
         """Output tokens of a stream of which `deltas` content deltas arrived before it broke.  A delta holds at least
@@ -212,15 +214,16 @@ def size_of(document: dict[str, Any], compact: bytes) -> int:
     if isinstance(messages, list):
         size -= (_FRAME - MESSAGE_BYTES) * len(messages)
         for message in messages:
-            content = message.get("content") if isinstance(message, dict) else None
-            if isinstance(content, list):
-                size -= _BLOCK * len(content) + surplus_of(content)
+            if isinstance(message, dict):
+                content = message.get("content")
+                if isinstance(content, list):
+                    size -= _BLOCK * len(content) + surplus_of(content)
     system = document.get("system")
     if isinstance(system, list):
         size -= surplus_of(system)
     if document.get("tools"):
         size += TOOLS_BYTES
-    return max(size, MESSAGE_BYTES)
+    return size if size > MESSAGE_BYTES else MESSAGE_BYTES
 
 
 def surplus_of(content: list[Any]) -> int:

@@ -57,14 +57,16 @@ def read_message(body: bytes) -> MessageFacts | None:
             message = _decode_message(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
+        message.id, message.model = _text(message.id), _text(message.model)
+        message.stop_reason = _text(message.stop_reason)
         usage = read_usage(message.usage) if isinstance(message.usage, dict) else None
     if message.type != "message":
         return None
     content = bytes(message.content)
     facts = MessageFacts(
-        _text(message.id),
-        _text(message.model),
-        _text(message.stop_reason),
+        message.id,
+        message.model,
+        message.stop_reason,
         _category(message.stop_details) if message.stop_details is not None else None,
         content.endswith(b"}]") or _EMPTY.fullmatch(content) is None,
         usage=usage,

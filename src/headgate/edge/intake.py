@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 from headgate.call import Kind
 from headgate.config.schema import Config
@@ -32,6 +31,7 @@ Told = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
 
 LABEL_CHARS = 64
+NAMES_KEPT = 1_024
 MOST_TAGS = 16
 """Of one call; more are left out."""
 
@@ -118,16 +118,24 @@ def note(record: CallRecord, told: Told) -> None:
 
 def passed_on(headers: Headers, told: Told) -> Headers:
     """The headers that go on to the API."""
-    kept = [header for header in headers if _goes_on(header[0])]
+    kept = [header for header in headers if _goes_on[header[0]]]
     if b"connection" in told:
         named = nominated(headers)
         kept = [header for header in kept if header[0] not in named]
     return kept
 
 
-@lru_cache(maxsize=1024)
-def _goes_on(name: bytes) -> bool:
-    return name not in DROPPED and not name.startswith(DROPPED_PREFIXES)
+class _GoesOn(dict[bytes, bool]):
+    """Whether a header is passed on, by its name.  Callers choose the names, so only so many are kept."""
+
+    def __missing__(self, name: bytes) -> bool:
+        goes_on = name not in DROPPED and not name.startswith(DROPPED_PREFIXES)
+        if len(self) < NAMES_KEPT:
+            self[name] = goes_on
+        return goes_on
+
+
+_goes_on = _GoesOn()
 
 
 def deadline_of(told: Told) -> float | None:

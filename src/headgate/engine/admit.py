@@ -103,7 +103,7 @@ class Admit:
             self._settle(call, state, ticket, attempt, _LEFT, self._clock.now_s())
             raise
         stream = reply.stream
-        now_s = self._clock.now_s()
+        now_s = attempt.ended_s or self._clock.now_s()
         if stream is not None:
             self._learn(call, state, backend, reply, now_s)
             stream.on_end(partial(self._stream_ended, call, state, ticket, attempt, stream))

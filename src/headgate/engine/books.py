@@ -30,10 +30,10 @@ class Books:
 
     def learn(self, call: Call, attempt: Attempt, deltas: int | None) -> None:
         """From an answer that is whole: how many tokens calls like it have, and how good the estimate was."""
-        usage = attempt.facts.usage if attempt.facts is not None else None
-        if usage is None or attempt.habit is None or usage.anomalies:
+        usage, habit = attempt.facts.usage if attempt.facts is not None else None, attempt.habit
+        if usage is None or habit is None or usage.anomalies:
             return
-        attempt.habit.observe(call.size, usage, deltas, served=attempt.served)
+        habit.observe(call.size, usage, deltas, served=attempt.served)
         if self._estimates is not None:
             own = usage.own
             record = attempt.record

@@ -114,7 +114,7 @@ class Retry:
                         return reply
                 raise
             reply = fresh
-            turns.came_back(call, clock.now_s())
+            turns.came_back(call, attempt.ended_s or clock.now_s())
             if reply.failure is None:
                 return reply
 

@@ -87,7 +87,8 @@ class Upstream:
         lane = self._lanes[call.record.lane]
         base_url = call.base_url or self._base_url
         route = self._routes.get(base_url) or self._routes.keep(base_url, self._make_route(base_url))
-        left_s = call.deadline_s - self._clock.now_s()
+        now_s = self._clock.now_s()
+        left_s = call.deadline_s - now_s
         if left_s <= 0:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
         credential = call.attempts[-1].credential
@@ -98,13 +99,14 @@ class Upstream:
         try:
             connection = route.pool.take_idle()
             if connection is None:
-                asked_s = self._clock.now_s()
+                asked_s = now_s
                 connection = await route.pool.take(min(lane.connect_timeout_s, left_s), left_s)
-                call.attempt.record.connect_ms = milliseconds(self._clock.now_s() - asked_s)
+                now_s = self._clock.now_s()
+                call.attempt.record.connect_ms = milliseconds(now_s - asked_s)
         except WireError as error:
             return _lost(error)
         try:
-            return await self._exchange(connection, head, credential.key, call, lane)
+            return await self._exchange(connection, head, credential.key, call, lane, now_s)
         except WireError as error:
             connection.abort()
             return _lost(error)
@@ -112,14 +114,16 @@ class Upstream:
             connection.abort()
             raise
 
-    async def _exchange(self, connection: Connection, head: bytes, key: Secret, call: Call, lane: LaneConfig) -> Reply:
+    async def _exchange(
+        self, connection: Connection, head: bytes, key: Secret, call: Call, lane: LaneConfig, now_s: float
+    ) -> Reply:
         clock = self._clock
         attempt = call.attempts[-1]
         record = attempt.record
-        attempt.sent_s = clock.now_s()
+        attempt.sent_s = now_s
         connection.request(head, call.body)
         first_byte_s = lane.first_byte_timeout_s if call.record.stream else lane.answer_timeout_s
-        _expect(connection, first_byte_s, "first_byte_timeout", call.deadline_s - attempt.sent_s)
+        _expect(connection, first_byte_s, "first_byte_timeout", call.deadline_s - now_s)
         if call.upload is None:
             status, headers = await connection.head()
         else:
