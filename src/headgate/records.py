@@ -303,6 +303,8 @@ class OpenAttempt(msgspec.Struct, gc=False, array_like=True):
     estimated_output_tokens: int
     fast: bool = False
     us: bool = False
+    team: str | None = None
+    tags: str | None = None
 
 
 class Resource(msgspec.Struct, kw_only=True, gc=False):

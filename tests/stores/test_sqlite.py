@@ -615,7 +615,19 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
     run(path, lambda store: asyncio.sleep(0))
 
     (row,) = rows(path, "calls")
-    for name in ("started_ms", "kind", "workflow", "user", "session", "lane", "caller_key", "correlation_id", "model"):
+    for name in (
+        "started_ms",
+        "kind",
+        "workflow",
+        "team",
+        "user",
+        "session",
+        "tags",
+        "lane",
+        "caller_key",
+        "correlation_id",
+        "model",
+    ):
         assert row[name] == getattr(lost, name), name
     (row,) = rows(path, "attempts")
     for name in ("credential", "pool", "estimated_input_tokens", "estimated_output_tokens"):

@@ -51,7 +51,7 @@ def opened(record: CallRecord, number: int = 1) -> OpenAttempt:
     return OpenAttempt(
         record.call_id, number, record.started_ms, record.kind, record.workflow, record.user, record.session,
         record.lane, record.caller_key, record.correlation_id, record.model, record.stream, "default", "haiku-5.5",
-        100, 50,
+        100, 50, team=record.team, tags=record.tags,
     )  # fmt: skip
 
 

@@ -64,7 +64,8 @@ def crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], i
             calls[attempt.call_id] = call = CallRecord(
                 call_id=attempt.call_id, started_ms=attempt.started_ms, kind=attempt.kind, workflow=attempt.workflow,
                 user=attempt.user, session=attempt.session, lane=attempt.lane, caller_key=attempt.caller_key,
-                correlation_id=attempt.correlation_id, model=attempt.model, stream=attempt.stream,
+                team=attempt.team, tags=attempt.tags, correlation_id=attempt.correlation_id, model=attempt.model,
+                stream=attempt.stream,
                 outcome=Outcome.CRASHED, usage_source=UsageSource.UNKNOWN, cost_pico=cost_pico, cost_problem=problem,
             )  # fmt: skip
         call.attempts = max(call.attempts, attempt.attempt)
