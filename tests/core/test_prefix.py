@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headgate.core.prefix import LOOK_BACK, Prefix, prefixes_of
+from headgate.core.prefix import LOOK_BACK, Prefix, borders_of, prefixes_of
 from headgate.sim.account.cache import PromptCache
 from headgate.sim.facts import FACTS
 from headgate.sim.request.prompt import Prompt
@@ -110,6 +110,17 @@ def test_a_conversation_continues_the_beginning_it_wrote():
     )
 
     assert shared(first, second) == 1
+
+
+def test_texts_of_a_prompt_before_change_no_border():
+    """Those that are the same stand for a prompt's own; one that differs takes the place of the old one."""
+    texts: dict[int, str] = {}
+    asked = [
+        request(user("hello"), system=[text("Rules of the house."), text(f"It is day {day // 2}.")]) for day in range(4)
+    ]
+
+    assert [borders_of(each, texts) for each in asked] == [borders_of(each) for each in asked]
+    assert texts == {0: "Rules of the house.", 1: "It is day 1."}
 
 
 def test_a_marker_inside_a_result_of_a_tool_adds_nothing():

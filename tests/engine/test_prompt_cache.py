@@ -10,6 +10,7 @@ import pytest
 
 from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
 from headgate.core.prefix import Border, prefixes_of
+from headgate.engine import prompt_cache
 from headgate.engine.cache_request import request_for
 from support.world import play
 
@@ -17,7 +18,6 @@ MODEL = "claude-sonnet-5"
 CHECKING = "claude-sonnet-5-5"
 RULES = "Answer by the rules of the house, in one word. " * 250
 CALLS = 60
-KEEPING = Config(prompt_cache=PromptCacheConfig(keep_alive=True))
 
 
 def body(number=0, **fields: Any) -> dict[str, Any]:
@@ -92,6 +92,34 @@ def test_what_was_looked_up_for_one_prompt_marks_another_as_if_it_had_been_looke
     assert len({call.document["system"][1]["text"] for call in calls}) == len(calls) > 10
     assert all(call.document == msgspec.json.decode(call.body) for call in calls)
     assert all(call.body.count(control) == call.record.cache_plan.count("5m") for call in calls)
+
+
+def test_a_callers_own_marker_is_seen_behind_a_beginning_that_had_none():
+    """What a body begins with is not looked through twice; the rest is, also where both meet."""
+    own = [{"type": "text", "text": "question", "cache_control": {"type": "ephemeral"}}]
+
+    async def scene(world):
+        await ask_many(world)
+        call = world.make(model=MODEL, workflow="w", body=body(messages=[{"role": "user", "content": own}]))
+        before = call.body
+        return before, (await world.send(call)).call
+
+    before, call = play(scene)
+    assert (call.body, call.placement) == (before, None)
+
+
+def test_a_prompt_that_no_cache_would_take_is_not_read(monkeypatch):
+    """Its length tells, so it costs no more than to be counted."""
+
+    def read(*_: object) -> None:
+        raise AssertionError("its borders were looked for")
+
+    monkeypatch.setattr(prompt_cache, "borders_of", read)
+
+    answers = play(lambda world: ask_many(world, make=lambda number: body(number, system="Be brief. " * 200), calls=3))
+
+    assert [len(answer.call.body) > prompt_cache.LEAST_BODY_BYTES for answer in answers] == [True] * 3
+    assert [answer.record.cache_plan for answer in answers] == [None] * 3
 
 
 def test_calls_that_are_not_marked_go_out_as_they_came():
@@ -240,7 +268,7 @@ async def talks(world, *, talks=40, pause_s=420.0):
 
 def test_a_prompt_that_comes_again_after_seven_minutes_is_kept_alive_for_it():
     """One request that reads it, before the five minutes are over, is cheaper than to write it again."""
-    calls = play(talks, config=KEEPING)
+    calls = play(talks)
 
     kept = [call for call in calls if call.reason == "keep_alive"]
     assert kept
@@ -250,15 +278,15 @@ def test_a_prompt_that_comes_again_after_seven_minutes_is_kept_alive_for_it():
 
 def test_what_is_kept_alive_is_read_by_whom_it_was_kept_for():
     """After more than the cache's own lifetime."""
-    calls = play(talks, config=KEEPING)
+    calls = play(talks)
 
     late = [call for call in calls if call.reason != "keep_alive" and call.started_ms > calls[0].started_ms + 1_400_000]
     assert sum(call.cache_read_tokens > 0 for call in late) > 0.4 * len(late)
 
 
-def test_headgate_asks_nothing_of_its_own_unless_it_is_told_to():
-    """Kept alive is what the settings say; on most traffic it saves next to nothing."""
-    calls = play(talks)
+def test_headgate_asks_nothing_of_its_own_if_it_is_told_not_to():
+    """There are those who count requests."""
+    calls = play(talks, config=Config(prompt_cache=PromptCacheConfig(keep_alive=False)))
 
     assert len(calls) == 120
 
