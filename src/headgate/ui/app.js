@@ -19,9 +19,10 @@ import * as workflows from "./views/workflows.js";
 
 const VIEWS = { now, limits, lanes, workflows, spend, calls, call, cache, alerts };
 const AGAIN_S = 10;
+const REMEMBERED = 150;
 
 const main = document.getElementById("main");
-const page = { news: null, answers: new Map(), shown: null, asked: "" };
+const page = { news: null, before: [], answers: new Map(), shown: null };
 
 function viewOf({ view, thing }) {
   if (view === "calls" && thing !== null) return VIEWS.call;
@@ -80,7 +81,8 @@ function hear(news) {
   if (said.textContent !== state) said.textContent = state;
   document.documentElement.dataset.health = news.health.level;
   document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
-  page.news = news;
+  page.before = [...page.before, { at_ms: news.at_ms, waiting: news.waiting }].slice(-REMEMBERED);
+  page.news = { ...news, before: page.before };
   draw();
 }
 

@@ -9,11 +9,11 @@ const round = (number) => Math.round(number * 100) / 100;
 
 // A line of values over time, and in red how many of them were bad.
 export function spark(values, { label, bad = [], width = 120, height = 24 }) {
-  const most = Math.max(1, ...values);
+  const most = Math.max(...values, Number.MIN_VALUE);
   const x = (index) => round((index / Math.max(1, values.length - 1)) * width);
   const y = (value) => round(height - 1 - (value / most) * (height - 3));
   const points = values.map((value, index) => `${x(index)},${y(value)}`).join(" ");
-  const told = values.length ? `${label}: most ${most}, last ${values.at(-1)}` : `${label}: nothing yet`;
+  const told = values.length ? `${label}: most ${round(Math.max(...values))}, last ${round(values.at(-1))}` : `${label}: nothing yet`;
   const step = width / Math.max(1, values.length);
   return picture(
     told, width, height, "spark",
@@ -23,10 +23,12 @@ export function spark(values, { label, bad = [], width = 120, height = 24 }) {
   );
 }
 
-// Columns, one for each of `rows` ({name, value, text}).
+const MONTH = 31;
+
+// Columns as narrow as those of a month, one for each of `rows` ({name, value, text}).
 export function columns(rows, { label, height = 96 }) {
   const most = Math.max(Number.MIN_VALUE, ...rows.map((row) => row.value));
-  const width = Math.max(1, rows.length) * 10;
+  const width = Math.max(MONTH, rows.length) * 10;
   return picture(
     label, width, height, "columns",
     rows.map((row, index) => {

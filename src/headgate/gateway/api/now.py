@@ -17,7 +17,7 @@ from headgate.stores.sqlite import SqliteLedger
 __all__ = ["Now"]
 
 BUDGETS_EVERY_S = 10.0
-"""Asking for them has every process' spending told to the store."""
+"""Their store is another file."""
 
 
 class Now:
@@ -65,7 +65,7 @@ class Now:
 
     async def _budget_lines(self) -> list[dict[str, Any]]:
         now_s = self._engine.clock.now_s()
-        if self._panels.has_ledger and now_s >= self._budgets_until_s:
+        if now_s >= self._budgets_until_s:
             self._budgets_until_s = now_s + BUDGETS_EVERY_S
-            self._budgets = await self._panels.budget_lines()
+            self._budgets = await self._panels.budget_lines(foretold=False)
         return self._budgets

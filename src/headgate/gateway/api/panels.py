@@ -104,7 +104,7 @@ class Panels:
 
     async def _outlook(self) -> dict[str, Any]:
         now_ms = self._now_ms
-        lines = await self.budget_lines()
+        lines = await self.budget_lines(foretold=True)
         found = await self.ask("windows", lambda path: windows(path, UTC, now_ms))
         return {
             "windows": [
@@ -116,16 +116,17 @@ class Panels:
             "more_budgets": max(0, len(lines) - MOST_BUDGETS),
         }  # fmt: skip
 
-    async def budget_lines(self) -> list[dict[str, Any]]:
-        """As `headgate budget --json` prints them."""
+    async def budget_lines(self, *, foretold: bool) -> list[dict[str, Any]]:
+        """As `headgate budget --json` prints them, with or without a forecast."""
         budgets = self._engine.budgets
         if budgets is None:
             return []
-        states = await budgets.states()
-        now_ms, in_force, same_model = self._now_ms, dict(budgets.budgets), self._same_model
-        return await self.ask(
-            "budgets", lambda path: [its.facts() for its in budget_lines(in_force, states, path, now_ms, same_model)]
-        )
+        states, now_ms, in_force = await budgets.states(), self._now_ms, dict(budgets.budgets)
+
+        def lines(ledger: Path | None) -> list[dict[str, Any]]:
+            return [its.facts() for its in budget_lines(in_force, states, ledger, now_ms, self._same_model)]
+
+        return await self.ask("budgets", lines) if foretold else lines(None)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -268,7 +269,11 @@ def _last_hour(path: Path, span: Span, quarter: Span) -> dict[str, Any]:
     lately = panels.paces(path, **quarter._asdict())
     return {
         **span._asdict(),
-        "minutes": {**_line(minutes), "waited_ms": [minute.waited_ms for minute in minutes]},
+        "minutes": {
+            **_line(minutes),
+            "waited_ms": [minute.waited_ms for minute in minutes],
+            "cost_usd": [float(usd(minute.cost_pico)) for minute in minutes],
+        },
         "quarter": _summed(lately),
         "durations": panels.durations(path, **quarter._asdict()),
         "waits": panels.lane_waits(path, **quarter._asdict()),

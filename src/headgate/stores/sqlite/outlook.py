@@ -68,14 +68,14 @@ class BudgetLine:
 def budget_lines(
     in_force: Mapping[str, Budget],
     states: Iterable[State],
-    ledger: Path,
+    ledger: Path | None,
     now_ms: int,
     same_model: Callable[[str], str],
 ) -> Iterator[BudgetLine]:
     """Of each budget the accounts whose window is not over, those with most spent first.
 
     Args:
-        ledger: by which they are foretold; it need not be there.
+        ledger: by which they are foretold, which takes a while; it need not be there.  None: they are not.
         same_model: the one name of a model that has several.
     """
     by_budget: dict[str, list[State]] = defaultdict(list)
@@ -96,14 +96,15 @@ class _Past:
     """What the ledger says was spent, hour by hour, for forecasts."""
 
     def __init__(
-        self, in_force: Mapping[str, Budget], ledger: Path, now_ms: int, same_model: Callable[[str], str]
+        self, in_force: Mapping[str, Budget], ledger: Path | None, now_ms: int, same_model: Callable[[str], str]
     ) -> None:
         self._now_ms = now_ms
         self._spent: dict[str, dict[str, Counter[int]]] = {}
-        self._known_ms = known_since_ms(ledger) if ledger.expanduser().is_file() else None
+        self._known_ms: int | None = None
         foretold = [its for its in in_force.values() if _is_foretold(its)]
-        if self._known_ms is None or not foretold:
+        if ledger is None or not foretold or not ledger.expanduser().is_file():
             return
+        self._known_ms = known_since_ms(ledger)
         scopes = {scope for its in foretold for scope in (*its.per, *(only for only, _ in its.only))}
         for hour in hours(ledger, now_ms - KNOWN_MS, scopes, same_model):
             for its in foretold:

@@ -35,7 +35,7 @@ function backendOf(pool, backend) {
       rows,
       columns: [
         { head: "limit", cell: ([name]) => UNITS[name] ?? words(name) },
-        { head: "free", cell: ([name, limiter]) => bar(name, limiter) },
+        { head: "in use", cell: ([name, limiter]) => bar(name, limiter, backend.burst) },
         { head: "free now", num: true, cell: ([, limiter]) => count(Math.max(0, limiter.free_now)) },
         { head: "held", num: true, cell: ([, limiter]) => count(limiter.held) },
         { head: "per minute", num: true, cell: ([, limiter]) => count(limiter.per_minute) },
@@ -47,11 +47,11 @@ function backendOf(pool, backend) {
     }));
 }
 
-// Free permits of what a minute brings.
-export function bar(name, limiter) {
-  const free = Math.max(0, limiter.free_now) / Math.max(1, limiter.per_minute);
-  const held = limiter.held / Math.max(1, limiter.per_minute);
-  return meter({ used: free, held, level: free > 0.02 ? "ok" : "watch", label: `${percent(free)} of a minute's ${words(name)} are free now` });
+// How much is taken of what may go at once.
+export function bar(name, limiter, burst) {
+  const room = Math.max(1, (limiter.per_minute / 60) * burst.proven_s);
+  const used = Math.min(1, Math.max(0, 1 - limiter.free_now / room));
+  return meter({ used, level: used < 0.95 ? "ok" : "watch", label: `${percent(used)} of the ${words(name)} that may go at once are taken` });
 }
 
 function upstream(limiter) {
