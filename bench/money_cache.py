@@ -4,6 +4,8 @@
     python bench/money_cache.py FILE...                other ones
     python bench/money_cache.py --offline              planner and an exact cache alone, in seconds
     python bench/money_cache.py --offline --fine       the same, each of a trace's blocks a content block of its own
+    python bench/money_cache.py --no-keep-alive        without requests that only keep prompts alive
+    python bench/money_cache.py --plant                the first day of the plan that comes along, with them and without
 
 A row's input cost is divided by what its prompts would have cost without a cache.
 """
@@ -17,7 +19,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from headgate.core.cache_plan import Terms
+from headgate.load.plant import read_plant
 from headgate.load.traces import SHIPPED
+from headgate.replay.compare import compared, sums_of
 from headgate.replay.prompt_cache import Asked, Played
 from headgate.replay.prompt_cache import play as play_planner
 from headgate.replay.run import Setup, play
@@ -44,21 +48,32 @@ class Costs(NamedTuple):
 
 def cache(seed: int, quick: bool) -> dict[str, float]:
     """Recorded chats, at the invoice."""
-    conv = invoiced("mooncake-chat", seed=seed)
-    return {"conv": conv} if quick else {"conv": conv, "synthetic": invoiced("mooncake-synthetic", seed=seed)}
+    conv = invoiced("mooncake-chat", seed=seed).cost
+    return {"conv": conv} if quick else {"conv": conv, "synthetic": invoiced("mooncake-synthetic", seed=seed).cost}
 
 
-def invoiced(source: str, *, seed: int = 0, places_markers: bool = True) -> float:
-    """Input cost by the books of the simulated API."""
+class Invoice(NamedTuple):
+    """What a trace costs by the books of the simulated API."""
+
+    cost: float
+    """Of the input, as a share of what it would be without a cache."""
+    requests: float
+    """For each call."""
+
+
+def invoiced(source: str, *, seed: int = 0, keeps_alive: bool = True) -> Invoice:
     workload = _workload(source)
     run = play(
         workload,
-        Setup(tier="scale", rpm=10**6, itpm=10**9, otpm=10**9, marked=False, places_markers=places_markers, seed=seed,
-              latency="typical"),
+        Setup(tier="scale", rpm=10**6, itpm=10**9, otpm=10**9, marked=False, places_markers=True,
+              keeps_alive=keeps_alive, seed=seed, latency="typical"),
     )  # fmt: skip
     if any(outcome.answer is None for outcome in run.outcomes):
         raise RuntimeError(f"{source}: not every call was answered")
-    return _cost(run.billed.usage) / sum(ask.prompt.tokens for ask in workload.asks)
+    return Invoice(
+        _cost(run.billed.usage) / sum(ask.prompt.tokens for ask in workload.asks),
+        run.billed.requests / len(run.outcomes),
+    )
 
 
 def _workload(source: str) -> Workload:
@@ -77,9 +92,9 @@ def _cost(usage: Usage) -> float:
 # -- planner and cache alone -------------------------------------------------------------------------------------------
 
 
-def offline(source: str, *, fine: bool) -> Costs:
+def offline(source: str, *, fine: bool, keeps_alive: bool) -> Costs:
     asked = _blocks(source) if fine else _prompts(source)
-    played = play_planner(asked, TERMS)
+    played = sorted(play_planner(asked, TERMS, keeps_alive=keeps_alive), key=lambda each: each.at_s)
     tokens = sum(each.tokens for each in played)
     return Costs(
         sum(each.cost for each in played) / tokens,
@@ -142,10 +157,20 @@ def _worst_hour(played: Sequence[Played]) -> float:
     return worst
 
 
-def table(sources: Sequence[str], *, fine: bool) -> list[str]:
+def plant_day(*, seed: int) -> list[str]:
+    """What the first day of the plan costs with requests that only keep prompts alive, and without."""
+    lines = ["| | cost, USD | requests | a minute at the peak hour |", "| --- | ---: | ---: | ---: |"]
+    for title, keeps_alive in (("with keep-alive", True), ("without", False)):
+        run = compared(read_plant(), "headgate", seed=seed, days=1.0, keeps_alive=keeps_alive)
+        sums = sums_of(run)
+        lines.append(f"| {title} | {sums['cost_usd']} | {run.billed.requests} | {sums['peak_rpm']} |")
+    return lines
+
+
+def table(sources: Sequence[str], *, fine: bool, keeps_alive: bool) -> list[str]:
     lines = ["| trace | Headgate | all for 5 minutes | oracle | worst hour |", "| --- | ---: | ---: | ---: | ---: |"]
     for source in sources:
-        told = offline(source, fine=fine)
+        told = offline(source, fine=fine, keeps_alive=keeps_alive)
         lines.append(
             f"| {source} | {told.headgate:.3f} | {told.everything_5m:.3f} | {told.oracle:.3f} | {told.worst_hour:.3f} |"
         )
@@ -157,14 +182,20 @@ def main() -> None:
     parser.add_argument("traces", nargs="*", default=SHIPPED, help="names or files (default: those that come along)")
     parser.add_argument("--offline", action="store_true", help="planner and cache alone")
     parser.add_argument("--fine", action="store_true", help="offline: every block of a trace is a content block")
+    parser.add_argument("--no-keep-alive", action="store_true", help="no requests that only keep prompts alive")
+    parser.add_argument("--plant", action="store_true", help="a day of the plan, with such requests and without")
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
-    if parsed.offline or parsed.fine:
-        print("\n".join(table(parsed.traces, fine=parsed.fine)))
+    if parsed.plant:
+        print("\n".join(plant_day(seed=parsed.seed)))
         return
-    print("| trace | input cost at the invoice ÷ uncached |\n| --- | ---: |")
+    if parsed.offline or parsed.fine:
+        print("\n".join(table(parsed.traces, fine=parsed.fine, keeps_alive=not parsed.no_keep_alive)))
+        return
+    print("| trace | input cost at the invoice ÷ uncached | requests ÷ calls |\n| --- | ---: | ---: |")
     for source in parsed.traces:
-        print(f"| {source} | {invoiced(source, seed=parsed.seed):.3f} |", flush=True)
+        told = invoiced(source, seed=parsed.seed, keeps_alive=not parsed.no_keep_alive)
+        print(f"| {source} | {told.cost:.3f} | {told.requests:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

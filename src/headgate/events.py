@@ -218,7 +218,7 @@ class Reason(StrEnum):
     KEEP_ALIVE = "keep_alive"
     """Headgate made it itself: it has the API read a prompt that would be dropped from the cache, and answer nothing.
 
-    Nothing.  It does so only with `prompt_cache.keep_alive = true`."""
+    Nothing.  `prompt_cache.keep_alive = false` turns it off."""
     KEEP_WARM = "keep_warm"
     """Headgate made it itself: it has the API keep the instructions of a workflow in the cache, and answer nothing.
 

@@ -6,7 +6,7 @@ import pytest
 
 from headgate.core.reuse import AGES_S, SIGHTINGS_KEPT, Context, Reuse, Segment
 
-GUESS = (0.1, 0.1, 0.1, 0.1, 0.1)
+GUESS = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
 
 
 def context(*, strength=4.0, careful=False):

@@ -292,11 +292,10 @@ class PromptCacheConfig:
     mode: Literal["auto", "off"] = "auto"
     """With `auto`, prompts are marked for the cache where what was seen of calls like them says that it pays; a request
     that has markers of its own, or comes from Claude Code, is never touched."""
-    keep_alive: bool = False
+    keep_alive: bool = True
     """Whether a prompt that Headgate marked is asked once more, for no answer, shortly before it would be dropped: only
-    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`.  It is
-    worth it where long prompts come again after six to nine minutes; elsewhere it saves next to nothing and adds
-    requests when there are most."""
+    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`, counts
+    against the limits as a request with hardly any input, and waits behind all others, in lane `bulk`."""
     diagnostics: bool = False
     """Whether the API is asked to compare each call of a session with the one before and to say what changed, for
     `headgate cache lint`.  It adds the field `diagnostics` to requests and to their answers; not in workflows with

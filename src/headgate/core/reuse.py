@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 __all__ = ["AGES_S", "Chances", "Context", "Reuse", "Segment", "Sighting"]
 
-AGES_S = (30.0, 100.0, 300.0, 600.0, 3600.0)
-"""The two lifetimes of the API's cache, one lifetime more for what is kept alive, and steps on the way, so that the
-first things are known after half a minute."""
+AGES_S = (30.0, 100.0, 300.0, 570.0, 1200.0, 3600.0)
+"""The two lifetimes of the API's cache, nearly one more for what is kept alive shortly before its end, and steps on the
+way, so that the first things are known after half a minute."""
 FADES = 0.998
 """Weight of all before at each new observation: about the last five hundred count."""
 LOOKED_AT_S = 1.0
@@ -30,7 +30,7 @@ SIGHTINGS_KEPT = 20_000
 """Most calls that are watched for at a time, each for an hour.  Of more calls a sample is: the first half of so many,
 then as many as are let go."""
 
-Rates = tuple[float, float, float, float, float]
+Rates = tuple[float, float, float, float, float, float]
 """By age: the chance that what has not come again before comes again before that."""
 
 
@@ -87,7 +87,7 @@ class Context:
                 ]
             not_in_5m = (1.0 - rates[0]) * (1.0 - rates[1]) * (1.0 - rates[2])
             not_in_10m = not_in_5m * (1.0 - rates[3])
-            not_in_1h = not_in_10m * (1.0 - rates[4])
+            not_in_1h = not_in_10m * (1.0 - rates[4]) * (1.0 - rates[5])
             chances = self._chances = Chances(1.0 - not_in_5m, 1.0 - not_in_10m, 1.0 - not_in_1h, rates[3])
             self._looked_s = now_s
         return chances

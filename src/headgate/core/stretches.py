@@ -15,12 +15,12 @@ from headgate.core.reuse import Context, Rates, Segment
 
 __all__ = ["Seen", "Stretch", "Stretches", "growth_of"]
 
-_FIRST: Rates = (0.02, 0.04, 0.08, 0.04, 0.05)
+_FIRST: Rates = (0.02, 0.04, 0.08, 0.04, 0.02, 0.03)
 """What is guessed of a beginning that was never seen: below what pays, so that it must show first."""
-_SEEN: Rates = (0.08, 0.14, 0.28, 0.04, 0.05)
+_SEEN: Rates = (0.08, 0.14, 0.28, 0.04, 0.02, 0.03)
 """And of one that was: what came twice comes a third time with a chance of 0.43 within five minutes (the conversations
 of traces: 0.36 to 0.6)."""
-_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.04, 0.1)
+_SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.04, 0.04, 0.06)
 _TRUST_AFTER = 20.0
 """So many observations weigh as much as the guess."""
 _CAREFUL_TRUST_AFTER = 8.0

@@ -46,7 +46,15 @@ def _workflow(tool: Tool) -> WorkflowConfig:
     return told
 
 
-def compared(plant: Plant, side: str, *, seed: int = 0, days: float | None = None, latency: str = "typical") -> Run:
+def compared(
+    plant: Plant,
+    side: str,
+    *,
+    seed: int = 0,
+    days: float | None = None,
+    latency: str = "typical",
+    keeps_alive: bool = True,
+) -> Run:
     """Play `days` of the plan, from Monday at midnight on, on one side.
 
     Raises:
@@ -54,7 +62,7 @@ def compared(plant: Plant, side: str, *, seed: int = 0, days: float | None = Non
         LookupError, ValueError: the plan's models have no such limits.
     """
     workload = _workload(plant, seed, days)
-    setup = _setup(plant, side, seed, latency)
+    setup = replace(_setup(plant, side, seed, latency), keeps_alive=keeps_alive)
     setup.check(workload)
     return play(workload, setup)
 

@@ -65,7 +65,7 @@ class Terms:
     max_wait_s: float | None = None
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
     places_markers: bool = False
-    keeps_alive: bool = False
+    keeps_alive: bool = True
     length_inside: bool = False
 
 

@@ -91,7 +91,7 @@ class _Kept(NamedTuple):
     markers: list[tuple[int, float]]
 
 
-def play(asked: Sequence[Asked], terms: Terms, *, keeps_alive: bool = False) -> list[Played]:
+def play(asked: Sequence[Asked], terms: Terms, *, keeps_alive: bool = True) -> list[Played]:
     """Every prompt at its time, marked as the planner says."""
     planner, cache = Planner(keeps_alive=keeps_alive), ExactCache(least_tokens=terms.least_tokens)
     played: list[Played] = []

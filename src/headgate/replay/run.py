@@ -63,7 +63,7 @@ class Setup:
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     workflows: Mapping[str, WorkflowConfig] = field(default_factory=dict)
     places_markers: bool = False
-    keeps_alive: bool = False
+    keeps_alive: bool = True
     scenario: str | None = None
     batches: Batches = field(default_factory=Batches)
     length_inside: bool = False
