@@ -1,0 +1,68 @@
+CREATE TABLE layouts (
+    digest BLOB PRIMARY KEY,
+    packed BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE samples (
+    step_ms  INTEGER NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    instance TEXT NOT NULL,
+    layout   BLOB NOT NULL,
+    packed   BLOB NOT NULL,
+    UNIQUE (step_ms, at_ms, instance)
+);
+
+CREATE INDEX samples_by_layout ON samples (layout);
+
+CREATE TABLE leases (
+    name     TEXT PRIMARY KEY,
+    holder   TEXT NOT NULL,
+    until_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE alerts (
+    rule     TEXT NOT NULL,
+    labels   TEXT NOT NULL,
+    value    REAL,
+    since_ms INTEGER NOT NULL,
+    fired_ms INTEGER,
+    told_ms  INTEGER,
+    PRIMARY KEY (rule, labels)
+) WITHOUT ROWID;
+
+CREATE TABLE alert_log (
+    key         TEXT PRIMARY KEY,
+    rule        TEXT NOT NULL,
+    severity    TEXT NOT NULL,
+    title       TEXT NOT NULL,
+    labels      TEXT NOT NULL,
+    fired_ms    INTEGER NOT NULL,
+    resolved_ms INTEGER
+) WITHOUT ROWID;
+
+CREATE INDEX alert_log_by_time ON alert_log (fired_ms);
+
+CREATE TABLE silences (
+    id       TEXT PRIMARY KEY,
+    rule     TEXT,
+    labels   TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    actor    TEXT NOT NULL,
+    why      TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE acknowledgements (
+    key      TEXT PRIMARY KEY,
+    until_ms INTEGER NOT NULL,
+    actor    TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id           INTEGER PRIMARY KEY,
+    sender       TEXT NOT NULL,
+    notification TEXT NOT NULL,
+    made_ms      INTEGER NOT NULL,
+    tries        INTEGER NOT NULL DEFAULT 0,
+    next_ms      INTEGER NOT NULL,
+    problem      TEXT NOT NULL DEFAULT ''
+);
