@@ -59,6 +59,7 @@ from headgate.sim.scenario import shipped
 from headgate.sim.settings import Speed, Workspace
 from headgate.sim.vocabulary import DIRECTIVES
 from headgate.telemetry import call_log
+from headgate.telemetry.metrics.catalogue import METRICS, OTHER, Label
 
 __all__ = ["main", "pages"]
 
@@ -952,6 +953,63 @@ def _members_doc(doc: str) -> str:
     return _join(*parts)
 
 
+# -- metrics.md --------------------------------------------------------------------------------------------------------
+
+
+def _metrics() -> str:
+    labels = list(dict.fromkeys(label for metric in METRICS for label in metric.labels))
+    rows = [
+        (_code(metric.name), metric.kind, _codes(label.name for label in metric.labels), _line(metric.help))
+        for metric in METRICS
+    ]
+    bounds = {
+        metric.bounds: [m.name for m in METRICS if m.bounds == metric.bounds] for metric in METRICS if metric.bounds
+    }
+    return _join(
+        "# Metrics",
+        "`/metrics` on the operators' port, in Prometheus' text format; "
+        "[how to read it with Prometheus](../howto/prometheus.md).",
+        _table(("metric", "type", "labels", "meaning"), rows),
+        "Counters begin anew with the process, as Prometheus expects it. A series of a counter with closed values "
+        "comes into being at zero together with those of the other values, so that a rate sees the first event. Money "
+        "is added up in whole pico-dollars and told in dollars.",
+        "## Buckets",
+        _table(
+            ("metric", "upper bounds, each inclusive"),
+            [(_codes(names), ", ".join(f"{bound:g}" for bound in bound_of)) for bound_of, names in bounds.items()],
+        ),
+        "## Labels",
+        f"What is not in the list of a label's values is `{OTHER}`. No label holds a user, a session, a key or an id, "
+        "and all metrics together have no more series than [`telemetry.max_series`](configuration.md#telemetry).",
+        _table(
+            ("label", "of", "values", "meaning"),
+            [
+                (
+                    _code(label.name),
+                    _codes(_short(metric.name) for metric in METRICS if label in metric.labels),
+                    _values(label),
+                    _line(label.meaning),
+                )
+                for label in labels
+            ],
+        ),
+    )
+
+
+def _short(metric: str) -> str:
+    return metric.removeprefix("headgate_")
+
+
+def _values(label: Label) -> str:
+    if len(label.values) > MOST_SHOWN:
+        return f"{len(label.values)}, listed in [errors](errors.md)"
+    return _codes(label.values) or "open"
+
+
+MOST_SHOWN = 16
+"""Values of one label; more are listed elsewhere."""
+
+
 # -- the list of pages -------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -964,6 +1022,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "records": ("the columns of the ledger and the keys of the log", _records),
     "prices": ("the price book, with sources", _prices),
     "limits": ("tiers, pools and their limits", _limits),
+    "metrics": ("what `/metrics` tells", _metrics),
     "simulator": ("settings, directives and paths of the simulated API", _simulator),
     "conformance": ("every documented behaviour of the API, simulated or not, with its tests", _conformance),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -147,6 +149,15 @@ def test_tokens_are_disjoint_and_money_is_exact():
     assert by_model == {f"model={SONNET},kind={kind}": n for kind, n in kinds.items()}
     assert series(registry, "headgate_cost_usd_total") == {"workflow=chat": 0.123456789012}
     assert series(registry, "headgate_cost_by_model_usd_total") == {f"model={SONNET},tier=batch": 0.123456789012}
+
+
+def test_j17_rounding_makes_no_time_negative():
+    """A sum that falls looks to Prometheus like a process that began anew."""
+    trip = attempt(total_ms=1_500.0, queue_ms=1_000.001, connect_ms=500.0)
+
+    registry = counted((call(), [trip]))
+
+    assert series(registry, "headgate_upstream_duration_seconds_sum") == {}
 
 
 def test_what_is_not_known_to_cost_anything_is_not_free():
@@ -344,3 +355,30 @@ def test_the_sums_are_those_of_the_ledger():
 
     assert cost == {"workflow=test": pytest.approx(cost_usd)}
     assert tokens["workflow=test,kind=output"] == output > 0
+
+
+@pytest.mark.parametrize("jump_ms", [-3_600_000, 8 * 3_600_000])
+def test_j17_nothing_that_is_added_up_falls_when_the_clock_is_set(jump_ms):
+    """A laptop that slept, a clock that was set back: in the middle of a call and between calls."""
+
+    async def scene(world: World) -> list[dict[tuple, float]]:
+        looks = []
+        for _ in range(3):
+            asked = asyncio.create_task(world.ask("slow=4000", stream=True))
+            await asyncio.sleep(2)
+            world.engine.clock._epoch_ms += jump_ms
+            await asked
+            looks.append(
+                {(name, labels): value for name, labels, value in world.engine.metrics.snapshot() if adds_up(name)}
+            )
+        return looks
+
+    looks = play(scene)
+
+    for before, after in pairwise(looks):
+        assert [each for each in before if after[each] < before[each]] == []
+    assert all(value >= 0 for value in looks[-1].values())
+
+
+def adds_up(name: str) -> bool:
+    return name.endswith(("_total", "_bucket", "_sum", "_count"))

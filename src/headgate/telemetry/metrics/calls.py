@@ -117,7 +117,8 @@ class Calls:
         else:
             self._failed(its.asked, error, attempt)
         if error not in _NEVER_SENT:
-            its.duration.add((attempt.total_ms - attempt.queue_ms - attempt.connect_ms) / 1000)
+            upstream_ms = attempt.total_ms - attempt.queue_ms - attempt.connect_ms
+            its.duration.add(upstream_ms / 1000 if upstream_ms > 0.0 else 0.0)
         if _add_tokens(its.tokens, attempt):
             tier = attempt.service_tier or "standard"
             self._registry.counter(catalogue.COST_BY_MODEL, its.model, tier).value += attempt.cost_pico or 0

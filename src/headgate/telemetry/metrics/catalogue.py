@@ -69,8 +69,8 @@ MODEL = Label(
 )
 POOL = Label(
     name="pool",
-    meaning="The limits that calls draw on: models that share them are one pool (limits.md), and so is each kind of "
-    "call that is no message.",
+    meaning="The limits that calls draw on: models that share them are one pool, as in limits.md, and so is each "
+    "kind of call that is no message.",
 )
 CLASS = Label(
     name="class",
@@ -79,11 +79,11 @@ CLASS = Label(
 )
 ATTEMPTS_MADE = Label(name="attempts", meaning="Attempts that were made.", values=("1", "2", "3", "4plus"))
 REASON = Label(name="reason", meaning="A reason of errors.md.", values=tuple([each.value for each in Reason]))
-ERROR = Label(name="reason", meaning="The error class (errors.md) of the attempt that failed.", values=_ERRORS)
+ERROR = Label(name="reason", meaning="The error class of the attempt that failed, as in errors.md.", values=_ERRORS)
 TROUBLE = Label(
     name="reason",
-    meaning="What was wrong: the error class (errors.md) of the attempt that failed, `refusal` if the model declined, "
-    "`not_sent` if Headgate did not send the call.",
+    meaning="What was wrong: the error class of the attempt that failed, as in errors.md; `refusal` if the model "
+    "declined, `not_sent` if Headgate did not send the call.",
     values=(*_ERRORS, "refusal", "not_sent"),
 )
 FROM_MODEL = Label(name="from_model", meaning="The model that was asked for, as `model`.")
