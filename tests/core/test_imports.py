@@ -31,7 +31,7 @@ LAYERS = (
     ("net",),
     NOUNS,
     ("core",),
-    ("alerts", "config", "report", "stores", "upstream", "telemetry"),
+    ("alerts", "config", "report", "safety", "stores", "telemetry", "upstream"),
     ("engine",),
     ("edge",),
     ("gateway", "client"),
@@ -100,7 +100,7 @@ def test_every_module_has_a_place_in_the_layers():
 
 @pytest.mark.parametrize("module", [module for module in FILES if room(module) in RANK])
 def test_imports_point_one_way(module):
-    """net <- nouns <- core <- config, stores, upstream, telemetry <- engine <- edge <- gateway, client <- cli, demo.
+    """net <- nouns <- core <- config, safety, stores, upstream, ... <- engine <- edge <- gateway, client <- cli, demo.
 
     Imports inside functions count: they say the same thing later.
     """

@@ -19,6 +19,7 @@ from headgate.cli.output import say
 from headgate.cli.plan import plan
 from headgate.cli.prices import prices
 from headgate.cli.replay import replay
+from headgate.cli.report import report
 from headgate.cli.serve import serve
 from headgate.cli.shim import shim
 from headgate.cli.sim import sim
@@ -43,6 +44,7 @@ app.command()(load)
 app.command()(replay)
 app.command()(plan)
 app.command()(limits)
+app.command()(report)
 app.command()(prices)
 app.add_typer(cost_app, name="cost")
 app.add_typer(budget_app, name="budget")

@@ -1,0 +1,260 @@
+"""A day in words: sections of a heading, a sentence, and a table or bars, which Markdown and HTML show alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from headgate.core.cost_change import Change
+from headgate.core.price import usd
+from headgate.report.facts import DayReport, Hour, WorkflowDay
+from headgate.report.next_steps import Step, next_steps
+from headgate.stores.sqlite.day import Ended, Single
+from headgate.stores.sqlite.queries import Spend
+
+__all__ = ["Bar", "Page", "Section", "page_of"]
+
+_FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One of a row of columns."""
+
+    label: str
+    height: float
+    """From 0 to 1."""
+    mark: float | None
+    """Where it should end, on the same scale."""
+    words: str
+    odd: bool
+    """Out of line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page."""
+
+    title: str
+    note: str = ""
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    right: Sequence[int] = ()
+    """Columns of numbers."""
+    bars: Sequence[Bar] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The report, ready to be shown."""
+
+    title: str
+    summary: Sequence[str]
+    sections: Sequence[Section]
+    steps: Sequence[Step]
+
+
+def page_of(report: DayReport) -> Page:
+    """Put a day into words.  A section of which there is nothing to say is left out."""
+    sections = (
+        _budgets(report),
+        _by_hour(report),
+        _workflows(report),
+        _changes(report),
+        _hidden(report),
+        _endings("Refused by Headgate", "Calls that were not let in.", report.turned_away, _reason),
+        _endings("Answered otherwise", "Calls that a fallback answered.", report.answered_otherwise, _reason),
+        _endings("Cut or refused answers", "By max_tokens, or by the model.", report.cut_or_refused, _stop),
+        _singles("Slowest calls", report.slowest, report.zone),
+        _singles("Dearest calls", report.dearest, report.zone),
+        _alerts(report),
+    )
+    return Page(
+        f"Headgate, {report.day:%A} {report.day.isoformat()}" + ("" if report.over else ", so far"),
+        _summary(report),
+        [section for section in sections if section.rows or section.bars],
+        next_steps(report),
+    )
+
+
+def _summary(report: DayReport) -> list[str]:
+    total = report.total
+    lines = [
+        f"{_usd(total.cost_pico)} for {total.calls:,} calls, {_share(total.answered, total.calls)} of them answered."
+    ]
+    if total.answered:
+        lines[0] += f"  {_usd(total.cost_pico / total.answered, 4)} an answer."
+    if report.expected_pico is not None:
+        against = _against(total.cost_pico, report.expected_pico)
+        lines.append(f"A {report.kind} should have cost {_usd(report.expected_pico)} until then: {against}.")
+    else:
+        lines.append(f"What a {report.kind} should cost is not known yet.")
+    if report.p95_ms is not None:
+        took = ", ".join(f"{name} {_s(ms)}" for name, ms in _percentiles(report.p50_ms, report.p95_ms, report.p99_ms))
+        lines.append(f"Answers took, waits included: {took}.")
+    prompt = _prompt_tokens(total)
+    if prompt:
+        cached = _share(total.cache_read_tokens, prompt)
+        lines.append(f"{prompt:,} tokens in, {cached} of them from the prompt cache; {total.output_tokens:,} out.")
+    if total.unconfirmed_pico or total.unpriced:
+        lines.append(
+            f"Not in it: about {_usd(total.unconfirmed_pico)} of attempts that nothing tells the usage of, and "
+            f"{total.unpriced:,} calls without a known price."
+        )
+    return lines
+
+
+def _budgets(report: DayReport) -> Section:
+    rows = []
+    for line in report.budgets:
+        its = line.budget
+        ahead = "-" if line.forecast is None else _usd(line.forecast.expected)
+        share = _share(line.known, its.cap_pico)
+        rows.append(
+            (its.name, line.state.key.who or "-", line.state.key.window, _usd(its.cap_pico), _usd(line.state.settled),
+             share, line.level, ahead)
+        )  # fmt: skip
+    head = ("budget", "whose", "window", "cap", "spent", "share", "level", "expected at its end")
+    return Section("Budgets", "Of a budget that is split, its fullest account.", head, rows, (3, 4, 5, 7))
+
+
+def _by_hour(report: DayReport) -> Section:
+    most = max((max(hour.cost_pico, hour.expected_pico or 0) for hour in report.hours), default=0)
+    if not most:
+        return Section("Cost by the hour")
+    begun = [hour for hour in report.hours if hour.start_ms < report.until_ms]
+    bars = [_bar(hour, most, report.zone) for hour in begun]
+    note = "A line marks what such an hour should cost." if any(bar.mark is not None for bar in bars) else ""
+    return Section("Cost by the hour", note, bars=bars)
+
+
+def _bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
+    label = f"{_clock(hour.start_ms, zone):%H}"
+    words = f"{label}:00  {_usd(hour.cost_pico)}, {hour.calls:,} calls"
+    odd = False
+    if hour.expected_pico is not None and hour.band_pico is not None:
+        words += f"; expected {_usd(hour.expected_pico)}"
+        odd = hour.cost_pico > hour.expected_pico + hour.band_pico
+    mark = None if hour.expected_pico is None else hour.expected_pico / most
+    return Bar(label, hour.cost_pico / most, mark, words, odd)
+
+
+def _workflows(report: DayReport) -> Section:
+    compared = "change" if report.compared is None else f"since {report.compared.isoformat()}"
+    head = ("workflow", "calls", "errors", "p50", "p95", "p99", "tokens in", "cached", "tokens out", "cost", compared,
+            "retries", "refused by us", "fallbacks", "cut", "refusals")  # fmt: skip
+    rows = [_workflow_row(each) for each in report.workflows]
+    return Section("Workflows", head=head, rows=rows, right=range(1, len(head)))
+
+
+def _workflow_row(each: WorkflowDay) -> tuple[str, ...]:
+    row, pace = each.spend, each.pace
+    prompt = _prompt_tokens(row)
+    tokens = (f"{prompt:,}", _share(row.cache_read_tokens, prompt), f"{row.output_tokens:,}")
+    money = (_usd(row.cost_pico), "-" if each.before_pico is None else _against(row.cost_pico, each.before_pico))
+    if pace is None:
+        return (row.name, *["-"] * 5, *tokens, *money, *["-"] * 5)
+    took = (_s(ms) for _, ms in _percentiles(pace.p50_ms, pace.p95_ms, pace.p99_ms))
+    counts = (pace.retries, pace.shed, pace.fallbacks, each.truncated, each.refused)
+    went = (f"{pace.calls:,}", _share(pace.failed, pace.counted), *took)
+    return (row.name, *went, *tokens, *money, *(f"{count:,}" for count in counts))
+
+
+def _changes(report: DayReport) -> Section:
+    rows = [
+        (change.workflow, change.model, _signed(change.pico), _why(change), _cached(change))
+        for change in report.changes
+        if abs(change.pico) >= 10**10
+    ]
+    since = "" if report.compared is None else f"Against {report.compared.isoformat()}, the last {report.kind}."
+    return Section("What changed most", since, ("workflow", "model", "cost", "because of", "cached"), rows, (2,))
+
+
+def _why(change: Change) -> str:
+    parts = sorted(change.parts.items(), key=lambda part: -abs(part[1]))
+    told = [f"{_FACTORS[name]} {_signed(pico)}" for name, pico in parts if abs(pico) >= 0.1 * abs(change.pico)]
+    return ", ".join(told)
+
+
+def _cached(change: Change) -> str:
+    shares = (change.cached_share_before, change.cached_share_after)
+    return " to ".join("-" if share is None else f"{share:.0%}" for share in shares)
+
+
+def _hidden(report: DayReport) -> Section:
+    rows = [(each.error, each.workflow, each.model, f"{each.calls:,}") for each in report.hidden]
+    note = "Failures that nobody saw, because a later attempt was answered."
+    return Section("What retries hid", note, ("error", "workflow", "model", "answers"), rows, (3,))
+
+
+def _endings(title: str, note: str, ways: Sequence[Ended], cause: Callable[[Ended], str]) -> Section:
+    counts = Counter[tuple[str, str]]()
+    for each in ways:
+        counts[cause(each), each.workflow] += each.calls
+    rows = [(name, workflow, f"{calls:,}") for (name, workflow), calls in counts.most_common()]
+    return Section(title, note, ("why", "workflow", "calls"), rows, (2,))
+
+
+def _reason(each: Ended) -> str:
+    return each.reason or each.outcome
+
+
+def _stop(each: Ended) -> str:
+    return f"{each.stop_reason} ({each.refusal_category})" if each.refusal_category else each.stop_reason or "-"
+
+
+def _singles(title: str, calls: Sequence[Single], zone: tzinfo) -> Section:
+    rows = [
+        (each.call_id, f"{_clock(each.started_ms, zone):%H:%M:%S}", each.workflow, each.model or "-", _s(each.total_ms),
+         _s(each.queue_ms), f"{each.input_tokens:,}", f"{each.output_tokens:,}", _usd(each.cost_pico, 4))
+        for each in calls
+    ]  # fmt: skip
+    head = ("call", "at", "workflow", "model", "took", "waited", "tokens in", "tokens out", "cost")
+    return Section(title, head=head, rows=rows, right=(4, 5, 6, 7, 8))
+
+
+def _alerts(report: DayReport) -> Section:
+    rows = []
+    for each in report.alerts:
+        whose = ", ".join(f"{name}={value}" for name, value in each.labels.items()) or "-"
+        began = f"{_clock(each.started_ms, report.zone):%H:%M}"
+        lasted = "still" if each.ended_ms is None else _s(each.ended_ms - each.started_ms)
+        rows.append((each.id, each.title, each.severity, whose, began, lasted))
+    head = ("alert", "what", "severity", "whose", "began", "lasted")
+    return Section("Alerts", "headgate alerts explain ID tells what to do.", head, rows, (4, 5))
+
+
+def _prompt_tokens(row: Spend) -> int:
+    return row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
+
+
+def _percentiles(*values: float | None) -> list[tuple[str, float | None]]:
+    return list(zip(("p50", "p95", "p99"), values, strict=True))
+
+
+def _usd(pico: float | None, digits: int = 2) -> str:
+    return "unknown" if pico is None else f"${usd(round(pico)):,.{digits}f}"
+
+
+def _signed(pico: float) -> str:
+    return f"{'+' if pico >= 0 else '-'}{_usd(abs(pico))}"
+
+
+def _against(now: float, before: float) -> str:
+    return f"{now / before - 1:+.0%}" if before else "new" if now else "as before"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def _s(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    return f"{ms / 1000:.1f} s" if ms < 120_000 else f"{ms / 60_000:.0f} min"
+
+
+def _clock(unix_ms: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone(zone)
