@@ -25,8 +25,7 @@ export function svg(tag, properties, ...children) {
 }
 
 export function section(title, ...children) {
-  const id = `h-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
-  return h("section", { "aria-labelledby": id }, h("h2", { id }, title), children);
+  return h("section", null, h("h2", null, title), children);
 }
 
 // Pairs of a name and a value, as a list of definitions.

@@ -1,0 +1,192 @@
+"""The dashboard in a real browser, over a simulator run and a ledger of fifty thousand calls."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from headgate.stores.sqlite.queries import spend, total_of
+from support.dashboard import Served
+from ui.conftest import OpenPage
+
+VIEWS = ("now", "limits", "lanes", "workflows", "spend", "calls", "cache", "alerts")
+AXE = Axe()
+
+
+def ask(served: Served, path: str) -> Any:
+    with urllib.request.urlopen(served.admin_url + path, timeout=10) as reply:
+        return json.loads(reply.read())
+
+
+def retried_call(served: Served) -> str:
+    """One that failed first."""
+    calls = ask(served, "/api/calls?outcome=ok&span=15m")["calls"]
+    return str(max(calls, key=lambda call: call["attempts"])["call_id"])
+
+
+def show(page: Page, served: Served, view: str) -> None:
+    """Go there, and wait until everything that was asked has been told."""
+    page.goto(f"{served.admin_url}/#/{view}")
+    expect(page.get_by_text("Asking the")).to_have_count(0)
+
+
+# -- what it shows -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_painted_with_the_health_of_the_gateway(open_page: OpenPage, served: Served, capsys):
+    """The figures are printed; how fast a machine is, is no claim of ours."""
+    page = open_page(served.admin_url)
+    page.wait_for_selector(".headline")
+
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    told = page.evaluate("performance.getEntriesByType('resource').find(e => e.name.endsWith('/api/now')).responseEnd")
+
+    with capsys.disabled():
+        print(f"\ndashboard on a ledger of 50,000 calls: first paint {painted:.0f} ms, news told after {told:.0f} ms")
+    assert page.locator(".figure .value").count() == 6
+    assert painted <= told + 1000
+
+
+def test_no_panel_is_blank_after_a_simulator_run(open_page: OpenPage, served: Served):
+    """Each has numbers, or says in words why there is nothing to show."""
+    page = open_page(served.admin_url)
+
+    for view in VIEWS:
+        show(page, served, view)
+
+        assert page.locator(".trouble").count() == 0, view
+        panels = page.locator("main section")
+        assert all(len(panels.nth(number).inner_text().splitlines()) > 1 for number in range(panels.count())), view
+        assert page.locator("main tbody tr").count() or view in ("cache", "alerts"), view
+
+
+def test_every_filter_of_a_call_s_path_is_told_in_order(open_page: OpenPage, served: Served):
+    """Those above the retry once, those below with each attempt."""
+    page = open_page(served.admin_url)
+    call_id = retried_call(served)
+
+    show(page, served, f"calls/{call_id}")
+
+    told = page.locator(".path li").all_inner_texts()
+    assert len(told) == len(ask(served, f"/api/calls/{call_id}")["path"])
+    assert told[0].split()[1] == "observe"
+    assert any("failed: overloaded (529), then retried" in line for line in told)
+    assert page.locator("svg.gantt rect").count() > 1
+
+
+@pytest.mark.parametrize("by", ["workflow", "user", "session", "model", "key", "lane", "day"])
+def test_totals_are_those_of_the_ledger(open_page: OpenPage, served: Served, by: str):
+    """To the pico-dollar: the page asks what `headgate cost` asks."""
+    page = open_page(served.admin_url)
+
+    show(page, served, f"spend?by={by}&days=all")
+
+    shown = page.locator("main tfoot data[value]").nth(-2).get_attribute("value")
+    assert shown == total_of(spend(served.ledger, by)).facts()["cost_usd"]
+
+
+def test_totals_are_those_that_the_command_prints(open_page: OpenPage, served: Served):
+    """The command stands under the table, ready to be copied."""
+    page = open_page(served.admin_url)
+    show(page, served, "spend?by=model&days=7d")
+
+    command = page.locator("main code").last.inner_text()
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split(), "--ledger", str(served.ledger), "--json"],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+
+    total = json.loads(done.stdout)["total"]
+    assert page.locator("main tfoot data[value]").nth(-2).get_attribute("value") == total["cost_usd"]
+    assert page.locator("main tfoot td").first.inner_text() == f"{total['calls']:,}"
+
+
+def test_a_call_is_found_by_its_correlation_id(open_page: OpenPage, served: Served):
+    """By typing it and pressing Enter; then its own page is a click away."""
+    page = open_page(served.admin_url)
+    show(page, served, "calls")
+
+    page.get_by_label("Find").fill("corr-3")
+    page.keyboard.press("Enter")
+    expect(page.locator("main tbody tr")).to_have_count(1)
+    page.locator("main tbody a").first.click()
+
+    expect(page.locator("main h1")).to_contain_text("Call call_")
+    expect(page.locator("main .facts").first).to_contain_text("corr-3")
+
+
+def test_news_comes_by_itself(open_page: OpenPage, served: Served):
+    """Nobody reloads the page or presses anything."""
+    page = open_page(f"{served.admin_url}/#/now")
+    drawn = page.locator(".figure svg").first
+    before = drawn.get_attribute("aria-label") or ""
+
+    served.traffic(7, seed=5)
+
+    expect(drawn).not_to_have_attribute("aria-label", before, timeout=15_000)
+    expect(page.locator("#connection")).to_contain_text("Live")
+
+
+# -- for everybody -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing_that_keeps_people_out(open_page: OpenPage, served: Served, look: str):
+    """Contrast, names, roles, order: in both themes and on a phone."""
+    page = open_page(served.admin_url, theme="dark" if look == "dark" else "light", phone=look == "phone")
+
+    for view in (*VIEWS, f"calls/{retried_call(served)}"):
+        show(page, served, view)
+        found = AXE.run(page)
+        assert not found.response["violations"], f"{view}: {found.generate_report()}"
+
+
+def test_the_keyboard_reaches_everything_and_stays_where_it_is(open_page: OpenPage, served: Served):
+    """The skip link first; a new view is announced by its heading; news does not take the focus away."""
+    page = open_page(served.admin_url)
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+    page.locator("nav a", has_text="Workflows").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main h1")).to_be_focused()
+    expect(page.locator("nav a[aria-current]")).to_have_text("Workflows")
+
+    heading = page.locator("th a", has_text="p95")
+    heading.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("p95")
+    page.evaluate("addEventListener('focusout', () => { window.lost = true })")
+    told = page.locator("#connection").inner_text()
+    expect(page.locator("#connection")).not_to_have_text(told, timeout=10_000)
+    expect(heading).to_be_focused()
+    assert page.evaluate("window.lost") is None
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(open_page: OpenPage, served: Served):
+    """Tables scroll in themselves."""
+    page = open_page(served.admin_url, phone=True)
+
+    for view in VIEWS:
+        show(page, served, view)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+
+
+def test_the_colours_that_were_chosen_stay(open_page: OpenPage, served: Served):
+    """Over the system's, and after a reload before anything is painted."""
+    page = open_page(served.admin_url, theme="light")
+
+    page.get_by_label("Colours").select_option("dark")
+    page.reload()
+
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 24)"
+    expect(page.get_by_label("Colours")).to_have_value("dark")
