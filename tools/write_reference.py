@@ -239,9 +239,9 @@ def _section(path: tuple[str, ...], kind: type, title: str, about: str = "") -> 
             own = f"A list of tables. As JSON in {_code(variable)}. {_line(_doc(kind, item.name))}"
             below.append(_section((*path, item.name), inner, f"[[{dotted}]]", own))
         elif get_origin(hint) is dict and is_dataclass(get_args(hint)[1]):
-            below.append(
-                _section((*where, "POOL"), get_args(hint)[1], f'[{dotted}."POOL"]', _line(_doc(kind, item.name)))
-            )
+            each = item.name.removesuffix("s").upper()
+            about_each = _line(_doc(kind, item.name))
+            below.append(_section((*where, each), get_args(hint)[1], f'[{dotted}."{each}"]', about_each))
         else:
             default = item.default if item.default is not MISSING else None
             required = item.default is MISSING and item.default_factory is MISSING

@@ -17,10 +17,10 @@ time_zone = "Europe/Amsterdam"
 weekend = ["Fri", "Sat"]
 file = "{file}"
 
-[calendar.classes.audit]
+[calendar.kinds.audit]
 like = 2.5
 
-[calendar.classes.shutdown]
+[calendar.kinds.shutdown]
 days = ["2026-12-24..2027-01-03"]
 like = 0.2
 """
@@ -51,8 +51,8 @@ def test_days_come_from_settings_and_from_the_file(tmp_path: Path):
         ('time_zone = "Mars"', "calendar.time_zone must be a time zone"),
         ('weekend = ["Saturday"]', "calendar.weekend must list some of Mon"),
         ('file = "/nowhere/plant.ics"', "calendar.file cannot be read: /nowhere/plant.ics: No such file"),
-        ('classes.audit.days = ["24.12."]', "calendar.classes.audit.days '24.12.' must be a date"),
-        ("classes.audit.like = -1", "calendar.classes.audit.like must be from 0 to 100"),
+        ('kinds.audit.days = ["24.12."]', "calendar.kinds.audit.days '24.12.' must be a date"),
+        ("kinds.audit.like = -1", "calendar.kinds.audit.like must be from 0 to 100"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line_and_a_remedy(tmp_path: Path, lines: str, words: str):

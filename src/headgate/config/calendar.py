@@ -30,7 +30,7 @@ def day_classes(config: CalendarConfig) -> DayClasses:
     except BudgetSettingError as problem:
         raise CalendarError(str(problem), "time_zone") from None
     spans = []
-    for name, each in config.classes.items():
+    for name, each in config.kinds.items():
         if not 0 <= each.like <= 100:
             raise CalendarError(
                 "must be from 0 to 100: what such a day costs in parts of a workday", *_of(name, "like")
@@ -46,19 +46,19 @@ def day_classes(config: CalendarConfig) -> DayClasses:
     if config.file is not None:
         path = Path(config.file).expanduser()
         try:
-            spans += days_of_ics(path.read_text(encoding="utf-8"), list(config.classes))
+            spans += days_of_ics(path.read_text(encoding="utf-8"), list(config.kinds))
         except OSError as problem:
             raise CalendarError(f"cannot be read: {path}: {problem.strerror}", "file") from None
         except ValueError as problem:
             raise CalendarError(f"cannot be read: {path}: {problem}", "file") from None
-    rank = {name: number for number, name in enumerate(config.classes)}
+    rank = {name: number for number, name in enumerate(config.kinds)}
     return DayClasses(
         zone,
         frozenset(DAYS.index(name) for name in config.weekend),
         tuple(sorted(spans, key=lambda span: rank[span.name])),
-        {name: each.like for name, each in config.classes.items()},
+        {name: each.like for name, each in config.kinds.items()},
     )
 
 
 def _of(name: str, field: str) -> tuple[str, str, str]:
-    return "classes", name, field
+    return "kinds", name, field

@@ -15,12 +15,14 @@ from headgate.secret import Secret
 
 __all__ = [
     "AdminConfig",
+    "AlertRuleConfig",
+    "AlertsConfig",
     "BudgetConfig",
     "CalendarConfig",
     "CallerKey",
     "Config",
     "CredentialConfig",
-    "DayClassConfig",
+    "DayKindConfig",
     "EstimatesConfig",
     "GatewayConfig",
     "LaneConfig",
@@ -357,8 +359,8 @@ class TelemetryConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayClassConfig:
-    """A kind of day that is not like others, such as `[calendar.classes.shutdown]`."""
+class DayKindConfig:
+    """A kind of day that is not like others, such as `[calendar.kinds.shutdown]`."""
 
     days: tuple[str, ...] = ()
     """Dates, such as `"2026-12-24"` or, with both ends, `"2026-12-24..2027-01-02"`.  Those of the calendar's file come
@@ -378,9 +380,37 @@ class CalendarConfig:
     """Of `Mon`, `Tue`, `Wed`, `Thu`, `Fri`, `Sat`, `Sun`."""
     file: str | None = None
     """A calendar as other programs export it (iCalendar, `.ics`): its whole-day events whose category or title is a
-    class's name are days of that class."""
-    classes: dict[str, DayClassConfig] = field(default_factory=dict)
-    """By name.  Where two claim a day, the one that is written first has it."""
+    kind's name are days of that kind."""
+    kinds: dict[str, DayKindConfig] = field(default_factory=dict)
+    """Of day, by name.  Where two claim a day, the one that is written first has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRuleConfig:
+    """What is different about one alert rule, such as `[alerts.rules.error_rate]`.  Unset: as it ships."""
+
+    off: bool = False
+    """Whether it is not looked at."""
+    threshold: float | None = None
+    """How much is too much, in the rule's own unit: 0.02 is 2 %, times are in seconds, money in dollars."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Others, for values of the label that the rule goes by: of workflow_p95 `{ "support-chat" = 20.0 }`."""
+    minimum: float | None = None
+    """How much there must be to judge by: calls, tokens, dollars."""
+    for_s: float | None = None
+    """How long it must last."""
+    severity: Literal["page", "ticket", "info"] | None = None
+    """Whether somebody is woken, somebody has something to do, or it is only told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertsConfig:
+    """Who is told when something is wrong."""
+
+    enabled: bool = True
+    """Whether the gateway watches itself.  Switch it off where Prometheus evaluates the rules."""
+    rules: dict[str, AlertRuleConfig] = field(default_factory=dict)
+    """By the rule's id: `headgate alerts list` names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -565,6 +595,7 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     calendar: CalendarConfig = field(default_factory=CalendarConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     """By name: `[budgets.support-day]`."""
