@@ -139,7 +139,7 @@ class Hold(msgspec.Struct, eq=False):
 def take(wanted: dict[Account, int]) -> Hold | None:
     """Hold so much in each account, or nothing in any: None.  `wanted` is the hold's from then on."""
     for account, amount in wanted.items():
-        if account.granted - account.spent - account.held < amount:
+        if account.granted < account.spent + account.held + amount:
             return None
     for account, amount in wanted.items():
         account.held += amount

@@ -251,16 +251,18 @@ def _borders(
         text = block if block.__class__ is str else _text_of(block)
         if text is None:
             content, weight = _content_of_other(block)
+            if part is not None and not _takes_marker(block):
+                part = None
         else:
             content = text if texts is None or part != "system" else _hashed(texts, at, text)
+            if not text:
+                part = None
             weight = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if salts and index in salts:
             digest = hash((digest, salts[index]))
         if tag != b"w":
             digest = hash((digest, tag, content))
         size += weight + MESSAGE_BYTES
-        if part is not None and not (content if content.__class__ is str else _takes_marker(block)):
-            part = None
         borders.append(_new(Border, (digest, size, part, at, in_message)))
     return borders
 

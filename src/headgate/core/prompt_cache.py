@@ -186,14 +186,14 @@ class Planner:
 
     def _known(self, borders: Sequence[Border], least_size: float) -> tuple[list[Border], list[Node]]:
         """The borders that can be marked; and what is known of those that were seen before, from the first one on."""
-        places: list[Border] = []
+        places = [border for border in borders if border[1] >= least_size and border[2]]
         known: list[Node] = []
         look_up = self._nodes.get
-        for border in borders:
-            if border[1] >= least_size and border[2]:
-                if len(known) == len(places) and (node := look_up(border[0])) is not None:
-                    known.append(node)
-                places.append(border)
+        for border in places:
+            node = look_up(border[0])
+            if node is None:
+                break
+            known.append(node)
         return places, known
 
     def _tell(self, prompt: _Prompt, known: Sequence[Node]) -> None:

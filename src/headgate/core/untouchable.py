@@ -10,6 +10,7 @@ from headgate.core.prefix import ATTRIBUTION
 __all__ = ["first_thinking", "is_claude_code", "sends_thinking"]
 
 _THINKING = ("thinking", "redacted_thinking")
+_USER_AGENT_LENGTH = len(b"user-agent")
 
 
 def is_claude_code(workflow: str, headers: Iterable[tuple[bytes, bytes]], document: Mapping[str, Any]) -> bool:
@@ -21,15 +22,15 @@ def is_claude_code(workflow: str, headers: Iterable[tuple[bytes, bytes]], docume
     if isinstance(first, dict) and str(first.get("text")).startswith(ATTRIBUTION):
         return True
     for name, value in headers:
-        if len(name) == len(b"user-agent") and name.lower() == b"user-agent":
+        if len(name) == _USER_AGENT_LENGTH and name.lower() == b"user-agent":
             return value.startswith(b"claude-cli")
     return False
 
 
 def sends_thinking(document: Mapping[str, Any]) -> bool:
-    """Whether thinking of the model's is sent back to it."""
+    """Whether thinking of the model's is sent back to it, which a first message cannot do."""
     messages = document.get("messages")
-    return isinstance(messages, list) and first_thinking(messages) is not None
+    return isinstance(messages, list) and len(messages) > 1 and first_thinking(messages) is not None
 
 
 def first_thinking(messages: Sequence[Any]) -> int | None:

@@ -157,7 +157,7 @@ class PromptCache:
 
     def place(self, call: Call) -> None:
         """Mark the prompt of `call` where that pays."""
-        workflow, document, body = call.record.workflow, call.document, call.body
+        body, document, workflow = call.body, call.document, call.record.workflow
         if len(body) < LEAST_BODY_BYTES or document is None or not self._by_workflow.get(workflow, self._auto):
             return
         kind = self._kind_of(call)
@@ -211,9 +211,12 @@ class PromptCache:
     def _thinking_is_bound(self, call: Call, document: dict[str, Any]) -> bool:
         """Whether the call sends thinking back to a model that checks what it came after, or calls like it have: then
         what comes before must be the same in all turns, and was not marked in those before."""
+        sends = sends_thinking(document)
+        if not sends and not self._bound:
+            return False
         record = call.record
         key = (record.workflow, record.system_hash, record.model)
-        if sends_thinking(document):
+        if sends:
             self._bound[key] = None
             if len(self._bound) > BOUND_KEPT:
                 self._bound.popitem(last=False)
