@@ -39,6 +39,8 @@ class Metric:
     labels: tuple[Label, ...] = ()
     bounds: tuple[float, ...] = ()
     """Of a histogram's buckets, each inclusive."""
+    unit: str = ""
+    """As OpenTelemetry writes it (UCUM), where the name does not end in one."""
     scale: float = 1.0
     """What one of the unit that is added up is in the unit that is told: money is added up in whole pico-dollars."""
     born_with: Label | None = None
@@ -137,6 +139,11 @@ SCOPE = Label(
     name="scope",
     meaning="A configured budget, the first 64 in the order of the settings; `other`: all that follow, added up.",
 )
+COST_SCOPE = Label(
+    name="scope",
+    meaning="`all`, or `workflow:NAME` of one of the sixteen dearest of the last week.",
+    first_come=64,
+)
 WINDOW = Label(
     name="window",
     meaning="For how long the budget is.",
@@ -158,7 +165,9 @@ OPERATION = Label(
     meaning="`journal`: the file that is written before anything is sent; `commit`: the database behind it.",
     values=("journal", "commit"),
 )
-SIGNAL = Label(name="signal", meaning="What was to be written or sent.", values=("log",))
+SIGNAL = Label(
+    name="signal", meaning="What was to be written or sent; of metrics, how often.", values=("log", "spans", "metrics")
+)
 VERSION = Label(name="version", meaning="Of Headgate.", first_come=1)
 PYTHON = Label(name="python", meaning="Of Python.", first_come=1)
 VERSION_SHORT = Label(
@@ -446,6 +455,33 @@ BATCHES = Metric(
 
 # -- budgets and the ledger --------------------------------------------------------------------------------------------
 
+COST_BASELINE = Metric(
+    name="headgate_cost_baseline_usd",
+    kind="gauge",
+    help="What this hour should cost, by hours of days of its own kind; not there while too little is known.",
+    labels=(COST_SCOPE,),
+    scale=_PICO,
+)
+COST_BAND = Metric(
+    name="headgate_cost_baseline_band_usd",
+    kind="gauge",
+    help="How far such hours scatter around it.",
+    labels=(COST_SCOPE,),
+    scale=_PICO,
+)
+COST_RISE = Metric(
+    name="headgate_cost_rise_bands",
+    kind="gauge",
+    help="How many bands spending lies above that, by two closed hours, the day so far or the last ten minutes; 0 "
+    "while it is in line.",
+    labels=(COST_SCOPE,),
+)
+COST_FALLEN = Metric(
+    name="headgate_cost_fallen",
+    kind="gauge",
+    help="1: two closed hours cost less than a fifth of what they should.",
+    labels=(COST_SCOPE,),
+)
 BUDGET_CAP = Metric(
     name="headgate_budget_cap_usd",
     kind="gauge",

@@ -1,0 +1,133 @@
+"""Keeps watch over spending: what this hour should cost, everything together and each of the dearest workflows, told as
+gauges, so that Prometheus and the evaluator here judge by the same figures.
+
+The past is read out of the ledger, in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from headgate.clock import Clock
+from headgate.core.baseline import Baseline, Judgement
+from headgate.core.day_class import DayClasses
+from headgate.core.forecast import HOUR_MS
+from headgate.errors import LedgerError
+from headgate.stores.sqlite.queries import spend
+from headgate.stores.sqlite.spending import hours, known_since_ms
+from headgate.telemetry.metrics.catalogue import COST_BAND, COST_BASELINE, COST_FALLEN, COST_RISE
+from headgate.telemetry.metrics.registry import Registry
+
+__all__ = ["ALL", "CostWatch"]
+
+ALL = "all"
+MOST_WORKFLOWS = 16
+"""The dearest of the last week; others are in `all`."""
+KNOWN_MS = 400 * 24 * HOUR_MS
+READ_AGAIN_MS = 600_000
+"""Calls are counted in the hour in which they began, and some end much later: closed hours are read again."""
+TEN_MINUTES_MS = 600_000
+
+
+class _Judged(NamedTuple):
+    scope: str
+    judgement: Judgement
+
+
+class CostWatch:
+    """Looks when it is asked to, once a minute or so, and sets the gauges.
+
+    Args:
+        incidents: days from which nothing is to be learned, by scope.
+        floor_pico: an hour that costs so little more than expected is nobody's alarm.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        ledger: Path,
+        classes: DayClasses,
+        clock: Clock,
+        *,
+        floor_pico: int,
+        incidents: Callable[[str], Collection[date]] = lambda scope: (),
+    ) -> None:
+        self._registry = registry
+        self._ledger = ledger
+        self._classes = classes
+        self._clock = clock
+        self._floor_pico = floor_pico
+        self._incidents = incidents
+        self._by_hour: dict[str, Counter[int]] = defaultdict(Counter)
+        self._read_ms = 0
+        self._baselines: dict[str, Baseline] = {}
+
+    async def look(self) -> None:
+        """Judge the present, and tell.  A ledger that cannot be read tells nothing new."""
+        now_ms = self._clock.unix_ms()
+        try:
+            judged = await asyncio.to_thread(self._judge, now_ms)
+        except LedgerError:
+            return
+        self._tell(judged)
+
+    def _judge(self, now_ms: int) -> list[_Judged]:
+        if now_ms - self._read_ms >= READ_AGAIN_MS or now_ms // HOUR_MS != self._read_ms // HOUR_MS:
+            self._read(now_ms)
+        lately = Counter[str]()
+        for row in spend(self._ledger, "workflow", since_ms=now_ms - TEN_MINUTES_MS, until_ms=now_ms):
+            for scope in (ALL, _scope_of(row.name)):
+                lately[scope] += row.cost_pico + row.unconfirmed_pico
+        return [_Judged(scope, its.judge(now_ms, lately[scope])) for scope, its in self._baselines.items()]
+
+    def _read(self, now_ms: int) -> None:
+        """Read what is new: the first time everything, then the hours that may have changed."""
+        known_ms = known_since_ms(self._ledger)
+        if known_ms is None:
+            return
+        since_hour = (self._read_ms - HOUR_MS if self._read_ms else now_ms - KNOWN_MS) // HOUR_MS
+        found: dict[str, Counter[int]] = defaultdict(Counter)
+        for hour in hours(self._ledger, since_hour * HOUR_MS, ("workflow",)):
+            for scope in (ALL, _scope_of(hour.who.workflow)):
+                found[scope][hour.hour] += hour.pico
+        for scope, by_hour in found.items():
+            self._by_hour[scope] = Counter({**self._by_hour[scope], **by_hour})
+        self._read_ms = now_ms
+        self._baselines = {
+            scope: Baseline(
+                self._by_hour[scope],
+                self._classes,
+                known_ms=known_ms,
+                floor=self._floor_pico,
+                incidents=self._incidents(scope),
+            )
+            for scope in (ALL, *self._dearest(now_ms))
+        }
+
+    def _dearest(self, now_ms: int) -> list[str]:
+        """The workflows that cost most in the last week."""
+        last_week = range((now_ms // HOUR_MS) - 168, now_ms // HOUR_MS + 1)
+        cost = {
+            scope: sum(by_hour.get(hour, 0) for hour in last_week)
+            for scope, by_hour in self._by_hour.items()
+            if scope != ALL
+        }
+        dearest = sorted(cost, key=lambda scope: (-cost[scope], scope))
+        return [scope for scope in dearest[:MOST_WORKFLOWS] if cost[scope]]
+
+    def _tell(self, judged: Iterable[_Judged]) -> None:
+        known = [(scope, its, its.hour) for scope, its in judged if its.hour is not None]
+        self._registry.set(COST_BASELINE, [((scope,), hour.baseline) for scope, _, hour in known])
+        self._registry.set(COST_BAND, [((scope,), hour.band) for scope, _, hour in known])
+        self._registry.set(COST_RISE, [((scope,), its.rise) for scope, its, _ in known])
+        self._registry.set(COST_FALLEN, [((scope,), float(its.fallen)) for scope, its, _ in known])
+
+
+def _scope_of(workflow: str | None) -> str:
+    """A workflow by its name, with a word before it, so that none can be taken for the sum of all."""
+    return f"workflow:{workflow or 'unset'}"
