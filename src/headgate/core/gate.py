@@ -69,9 +69,12 @@ class Gate:
                 self._kept_until_s = -inf
             self._asked_s[ticket.lane] = now_s
         queue = self.queue
-        if not queue.waiting and queue.may_go(ticket, now_s) and self._wait_s(ticket, False, now_s) <= 0.0:
-            self._grant(ticket, now_s)
-            return True
+        if not queue.waiting and queue.may_go(ticket, now_s):
+            if ticket.prefixes:
+                self._read_cache(ticket, now_s)
+            if self._wait_s(ticket, False, now_s) <= 0.0:
+                self._grant(ticket, now_s)
+                return True
         queue.add(ticket, now_s, first=first)
         return False
 
@@ -80,8 +83,13 @@ class Gate:
         none before something happens)."""
         granted: list[Ticket] = []
         queue = self.queue
+        known: Ticket | None = None
 
         def wait_s(ticket: Ticket, into_headroom: bool) -> float:
+            nonlocal known
+            if ticket.prefixes and ticket is not known:
+                known = ticket
+                self._read_cache(ticket, now_s)
             return self._wait_s(ticket, into_headroom, now_s)
 
         spare = self._spare(now_s) if queue.waiting > 1 else None
@@ -158,13 +166,14 @@ class Gate:
         rests = [self.rests_s(backend.name, now_s) for backend in self.backends]
         return min([seconds for seconds in rests if seconds > 0.0], default=inf)
 
+    def _read_cache(self, ticket: Ticket, now_s: float) -> None:
+        """What `ticket` needs depends on what the prompt cache holds by now."""
+        requests, _, outputs = ticket.needs
+        inputs = ticket.prompt_tokens - self.heat.served(ticket.prefixes, now_s)
+        ticket.needs = (requests, inputs if inputs > 0.0 else 0.0, outputs)
+
     def _wait_s(self, ticket: Ticket, into_headroom: bool, now_s: float) -> float:
         """Seconds until there is room for `ticket` on one of its backends, which it is given; 0 now."""
-        if ticket.prefixes:
-            served = self.heat.served(ticket.prefixes, now_s)
-            requests, _, outputs = ticket.needs
-            inputs = ticket.prompt_tokens - served
-            ticket.needs = (requests, inputs if inputs > 0.0 else 0.0, outputs)
         if now_s >= self._kept_until_s:
             self._keep(now_s)
         headroom = self._kept_from.get(ticket.lane)

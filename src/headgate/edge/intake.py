@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from headgate.call import Kind
 from headgate.config.schema import Config
+from headgate.core.trace_context import TraceContext, read_traceparent
 from headgate.engine.engine import Engine
 from headgate.errors import BadRequest
 from headgate.events import Reason
@@ -25,6 +26,7 @@ __all__ = [
     "personal",
     "sends_bearer",
     "tags_of",
+    "trace_of",
 ]
 
 Told = Mapping[bytes, bytes]
@@ -37,7 +39,6 @@ MOST_TAGS = 16
 
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9._:/@+=-]")
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 DROPPED = HOP_BY_HOP | frozenset(
@@ -75,7 +76,7 @@ class Lanes:
 
 
 def begin_record(engine: Engine, kind: Kind) -> CallRecord:
-    """The record of a call that begins now; nothing is known of it yet."""
+    """The record of a call that begins now; nothing is known of it yet, so that its own id stands for the caller's."""
     now_ms = engine.clock.unix_ms()
     call_id = engine.new_call_id(now_ms)
     return CallRecord(
@@ -91,6 +92,11 @@ def begin_record(engine: Engine, kind: Kind) -> CallRecord:
 def note(record: CallRecord, told: Told) -> None:
     """Write down on whose behalf a call is made, as far as its headers say."""
     get = told.get
+    retried = get(b"x-stainless-retry-count", b"0")
+    if retried != b"0" and retried.isdigit() and len(retried) < 4:
+        record.caller_attempts = int(retried)
+    if _NOTED.isdisjoint(told):
+        return
     session = get(b"x-headgate-session")
     workflow = get(b"x-headgate-workflow")
     if (of_claude_code := get(b"x-claude-code-session-id")) is not None:
@@ -106,14 +112,25 @@ def note(record: CallRecord, told: Told) -> None:
         record.team = label(team)
     if tags := get(b"x-headgate-tags"):
         record.tags = tags_of(tags.decode("latin-1").split(","), record.tags)
-    correlation = get(b"x-correlation-id")
-    known = correlation is not None and _CORRELATION.fullmatch(correlation)
-    record.correlation_id = correlation.decode("ascii") if correlation and known else record.call_id
-    if (parent := get(b"traceparent")) is not None and (trace := _TRACEPARENT.fullmatch(parent)):
-        record.trace_id = trace[1].decode("ascii")
-    retried = get(b"x-stainless-retry-count", b"")
-    if retried != b"0" and retried.isdigit() and len(retried) < 4:
-        record.caller_attempts = int(retried)
+    if (correlation := get(b"x-correlation-id")) is not None and _CORRELATION.fullmatch(correlation):
+        record.correlation_id = correlation.decode("ascii")
+
+
+_NOTED = frozenset(
+    (b"x-headgate-session", b"x-headgate-workflow", b"x-headgate-user", b"x-headgate-team", b"x-headgate-tags",
+     b"x-claude-code-session-id", b"x-correlation-id", b"traceparent")
+)  # fmt: skip
+
+
+def trace_of(record: CallRecord, told: Told) -> TraceContext | None:
+    """The caller's trace, which is written down, or None."""
+    parent = told.get(b"traceparent")
+    if parent is None:
+        return None
+    trace = read_traceparent(parent, told.get(b"tracestate"))
+    if trace is not None:
+        record.trace_id = trace.trace_id
+    return trace
 
 
 def passed_on(headers: Headers, told: Told) -> Headers:
