@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from math import inf, sqrt
+from math import inf, log1p, sqrt
 from typing import NamedTuple
 
 __all__ = ["AGES_S", "Chances", "Context", "Reuse", "Segment", "Sighting"]
@@ -22,6 +22,9 @@ AGES_S = (30.0, 100.0, 300.0, 570.0, 1200.0, 3600.0)
 way, so that the first things are known after half a minute."""
 FADES = 0.998
 """Weight of all before at each new observation: about the last five hundred count."""
+LEVEL_TRUSTED_AFTER = 4.0
+"""So many that came again weigh as much as the guess of how many do, at all ages together."""
+SUREST = 0.999
 LOOKED_AT_S = 1.0
 """Chances are worked out anew so often."""
 LOOK_EVERY_S = 0.25
@@ -48,7 +51,7 @@ class Context:
     """What beginnings of one kind do.  It leans on the wider context above it until it has seen enough of its own."""
 
     __slots__ = (
-        "_again", "_bases", "_careful", "_chances", "_looked_s", "_seen", "_strength", "_wider",
+        "_again", "_bases", "_careful", "_chances", "_looked_s", "_rated", "_rated_s", "_seen", "_strength", "_wider",
     )  # fmt: skip
 
     def __init__(self, wider: Context | Rates, *, strength: float, careful: bool) -> None:
@@ -66,6 +69,8 @@ class Context:
         self._again = [0.0] * steps
         self._chances: Chances | None = None
         self._looked_s = 0.0
+        self._rated: Sequence[float] = ()
+        self._rated_s = -inf
 
     def learn(self, age: int, base: float, again: float) -> None:
         """Of `base` bytes that had not come again before step `age`, `again` did in it."""
@@ -79,7 +84,7 @@ class Context:
     def chances(self, now_s: float) -> Chances:
         chances = self._chances
         if chances is None or now_s - self._looked_s >= LOOKED_AT_S:
-            rates = self._rates()
+            rates = self._rates(now_s)
             if self._careful:
                 rates = [
                     max(0.0, rate - sqrt(rate * (1.0 - rate) / (seen + self._strength)))
@@ -92,13 +97,29 @@ class Context:
             self._looked_s = now_s
         return chances
 
-    def _rates(self) -> Sequence[float]:
-        wider, strength = self._wider, self._strength
-        priors = wider._rates() if isinstance(wider, Context) else wider
-        return [
-            (seen * again / base + strength * prior) / (seen + strength) if base else prior
-            for prior, seen, base, again in zip(priors, self._seen, self._bases, self._again, strict=True)
-        ]
+    def _rates(self, now_s: float) -> Sequence[float]:
+        """Many lean on one, so it is worked out once for all of them."""
+        if now_s - self._rated_s >= LOOKED_AT_S:
+            wider, strength = self._wider, self._strength
+            priors = wider._rates(now_s) if isinstance(wider, Context) else wider
+            level = self._level(priors)
+            guesses = [1.0 - (1.0 - prior) ** level for prior in priors]
+            self._rated_s = now_s
+            self._rated = [
+                (seen * again / base + strength * guess) / (seen + strength) if base else guess
+                for guess, seen, base, again in zip(guesses, self._seen, self._bases, self._again, strict=True)
+            ]
+        return self._rated
+
+    def _level(self, priors: Sequence[float]) -> float:
+        """How many times as readily it comes again as is guessed: what the first ages have shown is believed of those
+        that nothing has reached yet (proportional hazards)."""
+        come = expected = LEVEL_TRUSTED_AFTER
+        for prior, seen, base, again in zip(priors, self._seen, self._bases, self._again, strict=True):
+            if base:
+                come += seen * again / base
+                expected -= seen * log1p(-min(prior, SUREST))
+        return come / expected
 
 
 class Segment:

@@ -24,7 +24,7 @@ _SEEN_LONG_AGO: Rates = (0.03, 0.05, 0.12, 0.04, 0.04, 0.06)
 _TRUST_AFTER = 20.0
 """So many observations weigh as much as the guess."""
 _CAREFUL_TRUST_AFTER = 8.0
-_LONG_AGO = 2
+_LONG_AGO, _LONGER_AGO = 2, 3
 CONTEXTS_KEPT = 4_096
 """Workflow names come from callers: the least used are forgotten."""
 
@@ -83,7 +83,7 @@ class Stretches:
             this = (
                 workflow,
                 times if times < 3 else 3 if times < 6 else 6,
-                0 if ago_s < 100.0 else 1 if ago_s < TTL_S["5m"] else _LONG_AGO,
+                0 if ago_s < 100.0 else 1 if ago_s < TTL_S["5m"] else _LONG_AGO if ago_s < 600.0 else _LONGER_AGO,
                 growth,
             )
             if this != kind:
@@ -122,7 +122,7 @@ class Stretches:
         if isinstance(what, str):  # where it stands, if it was never seen
             wide = self._wider((workflow, what, how), _FIRST, _CAREFUL_TRUST_AFTER, careful=True)
             return Context(wide, strength=_CAREFUL_TRUST_AFTER, careful=True), None
-        long_ago = how == _LONG_AGO
+        long_ago = how in (_LONG_AGO, _LONGER_AGO)
         wide = self._wider((workflow, what, long_ago), _SEEN_LONG_AGO if long_ago else _SEEN, _TRUST_AFTER)
         overall = self._wider((workflow, what), _SEEN, _TRUST_AFTER, careful=True)
         return Context(wide, strength=_TRUST_AFTER, careful=False), overall
