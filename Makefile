@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
 
-.PHONY: help demo test lint types bench traffic money docs wheel lock clean
+.PHONY: help demo test lint types bench traffic money docs screenshots wheel lock clean
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
@@ -13,6 +13,7 @@ help:
 	@echo "make traffic measure admission in virtual time beside its rivals, and write the tables of docs/explanation/traffic.md"
 	@echo "make money   measure what is saved and whether the books are right, and write the tables of docs/explanation/money.md"
 	@echo "make docs    write the reference pages from the code, and the README's output from the demo"
+	@echo "make screenshots  write the pictures of the dashboard in docs/images from a simulator run; needs a Chromium"
 	@echo "make wheel   build the wheel and try it in an empty environment"
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
@@ -48,6 +49,9 @@ money: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/python tools/write_reference.py
 	$(BIN)/python tools/write_demo_output.py
+
+screenshots: $(VENV)/.installed
+	$(BIN)/python tools/screenshots.py
 
 wheel: $(VENV)/.installed
 	$(BIN)/python tools/try_wheel.py

@@ -28,8 +28,9 @@ def executable(playwright: Playwright) -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Gone when the module is over: while it is there, no event loop can be started in this thread."""
     with sync_playwright() as playwright:
         path = executable(playwright)
         if path is None:

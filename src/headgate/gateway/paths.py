@@ -13,13 +13,32 @@ GATEWAY = {
 
 ADMIN = {
     "/healthz": "200 while the process answers; no token needed.",
-    "/metrics": (
-        "Counters and histograms in Prometheus' text format: decisions by reason and lane, attempts by pool and "
-        "outcome, waits by lane, the error of estimates."
+    "/": (
+        "The dashboard; its files are under `/ui/`.  Where a token is set, `/login` takes it, and `/logout` ends the "
+        "session."
+    ),
+    "/metrics": "Every metric, in Prometheus' text format: see metrics.md.",
+    "/api/now": (
+        "Whether it is healthy and what stands in the way, limits, lanes, the last hour; `/api/live` tells the same "
+        "every two seconds, as server-sent events."
     ),
     "/api/limits": (
         "What `headgate limits --json` prints: per pool who waits in which lane, and for each key its limits with "
         "source and age, what is learned of them, and what holds calls back. `?call=ID`: how one call waits."
     ),
+    "/api/lanes": "How long calls of each lane waited that began within `?span=` (`15m`, `1h`, `24h`, `7d`, `30d`).",
+    "/api/workflows": "How the calls of each workflow went, what they used and what they cost, within `?span=`.",
+    "/api/spend": (
+        "What `headgate cost --json` prints, `?by=` any of its groups, of `?days=` (`today`, `7d`, `30d`, `month`, "
+        "`all`)."
+    ),
+    "/api/outlook": "What `headgate cost forecast --json` and `headgate budget --json` print.",
+    "/api/calls": (
+        "The newest calls that fit `?q=` (a call's id or its beginning, a correlation id, user, session, trace or "
+        "request id), `workflow`, `model`, `outcome`, `span`; older ones with `before=ID`.  `/api/calls/ID`: one call "
+        "with its attempts and the path it took."
+    ),
+    "/api/cache": "What `headgate cache lint --json` prints.",
+    "/api/advice": "What `headgate cache advise --json` prints, of `?span=`.",
 }
 """On the operators' port; a token is needed where one is set."""
