@@ -83,6 +83,7 @@ class Fallback:
         self._clock = clock
 
     def steps_for(self, call: Call, trigger: str) -> Sequence[Step]:
+        """What the call's workflow lists for `trigger`."""
         policy = self._policies.get(call.record.workflow)
         return policy.steps_for(trigger) if policy is not None and call.kind is Kind.MESSAGES else ()
 
