@@ -34,6 +34,11 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[upstream]\napi_key_file = 'f'\n[[upstream.credentials]]\nname = 'b'\napi_key_id = 'b'", "or for none"),
         ("[upstream]\napi_key_id = 'b'\n[[upstream.credentials]]\nname = 'b'\napi_key_id = 'b'", "each its own"),
         (f"[[gateway.keys]]\nname = ' '\nsha256 = '{DIGEST}'", "gateway.keys: a name must be 1 to 64 characters"),
+        # alerts
+        ("[alerts.rules.error_rat]\noff = true", "alerts.rules.error_rat is no rule; did you mean 'error_rate'?"),
+        ("[alerts.rules.error_rate]\nthreshold = -1", "error_rate.threshold must be a number of 0 or more"),
+        ("[alerts.rules.error_rate]\nthresholds = { a = 1 }", "the rule has one threshold; set `threshold`"),
+        ("[alerts.rules.workflow_p95]\nthresholds = { a = -1 }", "workflow_p95.thresholds.a must be a number of 0"),
         # lanes and workflows
         ("[lanes.'']\nweight = 1", "the name of a lane must be 1 to 64 characters"),
         ("[lanes.bulk]\nweight = 1e-320", "lanes.bulk.weight must be between 0.001 and 1000; it is a share"),

@@ -57,9 +57,14 @@ class Expr:
         raise NotImplementedError
 
     def reaches(self) -> Iterator[Reach]:
-        """What it looks at."""
+        """What it looks at, and how far back."""
         for part in self.parts():
             yield from part.reaches()
+
+    def selectors(self) -> Iterator[Selector]:
+        """Which series it looks at."""
+        for part in self.parts():
+            yield from part.selectors()
 
     def __add__(self, other: Expr | float) -> Expr:
         return Arithmetic("+", self, _expr(other))
@@ -162,6 +167,9 @@ class Selector(Expr):
 
     def parts(self) -> Sequence[Expr]:
         return ()
+
+    def selectors(self) -> Iterator[Selector]:
+        yield self
 
     def reaches(self) -> Iterator[Reach]:
         back_ms = _ms(self.back_s)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
+from headgate.config.alerts import AlertSettingError, check_rules
 from headgate.config.budgets import BudgetSettingError, budget_of
 from headgate.config.calendar import CalendarError, day_classes
 from headgate.config.opening_hours import opening_hours, warm_hours
@@ -47,6 +48,7 @@ def check(config: Config, place: Place) -> None:
     _check_batches(config, place)
     _check_budgets(config, place)
     _check_calendar(config, place)
+    _check_alerts(config, place)
     _check_listeners(config, place)
 
 
@@ -219,6 +221,7 @@ def _check_numbers(config: Config, place: Place) -> None:
         "batches": ("min_patience_s", "collect_s", "max_requests", "max_mb", "poll_s", "reserve_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "log": ("content_chars",),
+        "telemetry": ("max_series",),
     }  # fmt: skip
     for field in ("per_user_rpm", "per_session_rpm"):
         value = getattr(config.limits, field)
@@ -398,6 +401,14 @@ def _check_calendar(config: Config, place: Place) -> None:
     except CalendarError as problem:
         where = place("calendar", *problem.path)
         raise ConfigError(f"{where}: {'.'.join(('calendar', *problem.path))} {problem}") from None
+
+
+def _check_alerts(config: Config, place: Place) -> None:
+    try:
+        check_rules(config.alerts)
+    except AlertSettingError as problem:
+        where = ("alerts", "rules", *problem.path)
+        raise ConfigError(f"{place(*where)}: {'.'.join(where)} {problem}") from None
 
 
 def _check_budgets(config: Config, place: Place) -> None:

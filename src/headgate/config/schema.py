@@ -166,14 +166,15 @@ class GatewayConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AdminConfig:
-    """The listener for operators: limits, health, later the dashboard."""
+    """The listener for operators: the dashboard, its API, metrics, health."""
 
     host: str = "127.0.0.1"
     """Address to listen on.  Any other than a loopback address needs a token."""
     port: int = 8788
     """Port to listen on; 0 picks a free one."""
     token: Secret | None = None
-    """If set, required as `Authorization: Bearer`."""
+    """If set, required as `Authorization: Bearer`; the dashboard asks for it once and keeps a session of eight
+    hours."""
     token_file: str | None = None
     """A file whose first line is the token; readable by its owner only."""
 
@@ -356,6 +357,14 @@ class TelemetryConfig:
 
     max_series: int = 20_000
     """Most series in `/metrics`, each bucket of a histogram counted.  What comes beyond is booked under `other`."""
+    otlp_endpoint: str | None = None
+    """Where an OpenTelemetry collector takes OTLP over HTTP, such as `http://127.0.0.1:4318`: traces and metrics go
+    there.  Unset: where OpenTelemetry's own variables say (`OTEL_EXPORTER_OTLP_ENDPOINT`), and nowhere without them."""
+    semconv: Literal["new", "legacy", "both"] = "both"
+    """Whose names the GenAI attributes and metrics have: the conventions' own repository, what they were called before,
+    or both.  `OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` goes before it, and means the new ones."""
+    trace_upstream: bool = False
+    """Whether the API is told the trace: `traceparent` and `tracestate` on every attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)

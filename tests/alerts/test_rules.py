@@ -1,0 +1,180 @@
+"""Both evaluators come to the same, and to what each rule is for."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from alerts.cases import CASES, Case
+from headgate.alerts.machine import Board, Phase
+from headgate.alerts.prometheus import rules_file
+from headgate.alerts.rule import Watched, in_force
+from headgate.alerts.rules import RULES
+from headgate.config.schema import AlertRuleConfig, AlertsConfig
+from headgate.telemetry.metrics.catalogue import METRICS
+from support.promtool import labels_of, needs_promtool, promtool, samples_of
+
+BY_ID = {rule.id: rule for rule in RULES}
+NEVER_QUIET = {"watchdog"}
+
+
+def named(case: Case) -> str:
+    return f"{case.rule}: {case.what}"
+
+
+def watched(case: Case) -> Watched:
+    return Watched(BY_ID[case.rule], case.settings)
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_a_rule_fires_when_it_should_and_only_then(case):
+    """Evaluated here, at every step, through its states."""
+    rule, samples, board = watched(case), samples_of(case.series, case.every_s), Board()
+    found = {}
+    for at_s in range(0, max(case.firing) * 60 + 1, case.every_s):
+        board.judge(rule.terms, rule.expr.at(samples, at_s * 1000), at_s * 1000)
+        if at_s % 60 == 0 and at_s // 60 in case.firing:
+            found[at_s // 60] = {alert.labels for alert in board if alert.phase is Phase.FIRING}
+
+    assert found == {minute: set(map(labels_of, labels)) for minute, labels in case.firing.items()}
+
+
+@needs_promtool
+def test_prometheus_comes_to_the_same(tmp_path):
+    """The generated rules on the same series: `promtool test rules`, a file for each case."""
+    files = [promtool_test(tmp_path, index, case) for index, case in enumerate(CASES)]
+
+    done = promtool("test", "rules", *map(str, files))
+
+    assert done.returncode == 0, done.stderr[:4000]
+
+
+def promtool_test(folder: Path, number: int, case: Case) -> Path:
+    rule = watched(case)
+    rules = folder / f"{number}.rules.yml"
+    rules.write_text(rules_file([rule], annotated=False), encoding="utf-8")
+    alerts = [
+        {
+            "eval_time": f"{minute}m",
+            "alertname": rule.rule.alert,
+            "exp_alerts": [{"exp_labels": {"severity": rule.severity, **dict(labels_of(each))}} for each in labels],
+        }
+        for minute, labels in case.firing.items()
+    ]
+    test = {
+        "name": named(case),
+        "interval": f"{case.every_s}s",
+        "input_series": [{"series": each, "values": values} for each, values in case.series.items()],
+        "alert_rule_test": alerts,
+    }
+    told = {"rule_files": [rules.name], "evaluation_interval": f"{case.every_s}s", "tests": [test]}
+    file = folder / f"{number}.test.json"
+    file.write_text(json.dumps(told), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_every_rule_is_shown_to_fire_to_be_resolved_and_to_stay_quiet(rule):
+    """An alert that was never seen to fire is no alert."""
+    cases = [case for case in CASES if case.rule == rule.id]
+    stages = defaultdict(set)
+    for case in cases:
+        fired = False
+        for minute in sorted(case.firing):
+            if case.firing[minute]:
+                fired = True
+                stages["fires"].add(case)
+            elif fired:
+                stages["resolved"].add(case)
+        if not fired:
+            stages["quiet"].add(case.what)
+
+    expected = {"fires"} if rule.id in NEVER_QUIET else {"fires", "resolved", "quiet"}
+    assert {stage for stage, seen in stages.items() if seen} >= expected
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.id not in NEVER_QUIET], ids=lambda rule: rule.id)
+def test_no_rule_fires_without_data(rule):
+    """Nothing measured is no trouble; that nothing is measured is said as such."""
+    samples, board = samples_of({}, 60), Board()
+    one = Watched(rule)
+
+    assert one.expr.at(samples, 3_600_000) == {}
+    assert one.measured(samples, 3_600_000) is False
+    assert board.phase(rule.id, measured=one.measured(samples, 3_600_000)) is Phase.NO_DATA
+
+
+@needs_promtool
+def test_prometheus_takes_the_whole_file(tmp_path):
+    """Words and templates too; nothing twice."""
+    changed = AlertsConfig(rules={"workflow_p95": AlertRuleConfig(thresholds={'a "b"\\c': 20.0}, severity="page")})
+    for number, settings in enumerate((AlertsConfig(), changed)):
+        (tmp_path / f"{number}.yml").write_text(rules_file(in_force(RULES, settings)), encoding="utf-8")
+
+    done = promtool("check", "rules", "--lint-fatal", *map(str, tmp_path.iterdir()))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"SUCCESS: {len(RULES)} rules found") == 2
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_names_only_metrics_and_labels_of_the_catalogue(rule):
+    """One that asks for what nobody measures would be silent for ever."""
+    known = {}
+    for metric in METRICS:
+        labels = {label.name for label in metric.labels}
+        known[metric.name] = labels
+        if metric.kind == "histogram":
+            known[f"{metric.name}_bucket"] = labels | {"le"}
+            known[f"{metric.name}_count"] = known[f"{metric.name}_sum"] = labels
+    asked = [Watched(rule).expr]
+    if rule.detail is not None:
+        asked.append(rule.detail.asks(()))
+
+    for expr in asked:
+        for selector in expr.selectors():
+            assert selector.name in known
+            assert {label for label, _ in selector.matchers} <= known[selector.name]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_says_what_to_do(rule):
+    """A title, what it means, a first command, and a runbook."""
+    assert rule.title
+    assert rule.means.endswith(".")
+    assert rule.says.endswith(".")
+    assert rule.next.split()[0] in ("headgate", "df")
+    assert rule.runbook_path.startswith("runbooks/")
+
+
+def test_no_two_rules_have_the_same_id():
+    """It names them in settings, in commands and in what is told."""
+    assert len(BY_ID) == len(RULES)
+
+
+def test_a_rule_that_is_off_is_not_in_force():
+    """Neither here nor in the file for Prometheus."""
+    settings = AlertsConfig(rules={"error_rate": AlertRuleConfig(off=True)})
+
+    assert "error_rate" not in {each.id for each in in_force(RULES, settings)}
+
+
+def test_an_alert_is_told_in_its_own_numbers():
+    """The value, the threshold of its own label, and the label."""
+    rule = Watched(BY_ID["queue_age"])
+
+    assert (
+        rule.text((("lane", "interactive"),), 12.34)
+        == "A call in lane interactive has waited for 12.3 s; 10 s is meant."
+    )
+    assert rule.text((("lane", "night"),), 3000) == "A call in lane night has waited for 50 min; 240 s is meant."
+
+
+def test_nothing_in_a_label_is_taken_for_a_format():
+    """Workflows are named by callers."""
+    rule = Watched(BY_ID["workflow_p95"])
+
+    assert "{value.__class__}" in rule.text((("workflow", "{value.__class__}"),), 61.0)
