@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headgate.core.prefix import LOOK_BACK, Prefix, borders_of, prefixes_of
+from headgate.core.prefix import LOOK_BACK, Instructions, Prefix, borders_of, prefixes_of
 from headgate.sim.account.cache import PromptCache
 from headgate.sim.facts import FACTS
 from headgate.sim.request.prompt import Prompt
@@ -112,15 +112,29 @@ def test_a_conversation_continues_the_beginning_it_wrote():
     assert shared(first, second) == 1
 
 
-def test_texts_of_a_prompt_before_change_no_border():
-    """Those that are the same stand for a prompt's own; one that differs takes the place of the old one."""
-    texts: dict[int, str] = {}
-    asked = [
-        request(user("hello"), system=[text("Rules of the house."), text(f"It is day {day // 2}.")]) for day in range(4)
+def test_instructions_that_were_read_before_change_no_border():
+    """Where tools, system prompt and settings are those of the request before they need not be read again; where one
+    of them differs, or it was another conversation's, nothing of it is left."""
+    rules, asks = text("Rules of the house."), user("hello")
+    cited = user({"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": True}})
+    requests = [
+        request(asks, system=[rules]),
+        request(user("hello again"), system=[rules]),
+        request(asks, system=[rules, text("It is Monday.")]),
+        request(asks, system="Rules of the house."),
+        request(asks, tools=[tool("search")], system=[rules]),
+        request(asks, tools=[tool("search"), {"type": "web_search_20260209", "name": "w"}], system=[rules]),
+        request(asks, tools=[tool("find")], system=[rules], thinking={"type": "adaptive"}),
+        request(asks, tools=[tool("find")], system=[rules]),
+        request(asks, tools=[dict(reversed(tool("find").items()))], system=[rules]),
+        request(cited, tools=[tool("find")], system=[rules]),
+        request(asks, tools=[tool("find")], system=[rules], speed="fast"),
+        request(asks, tools=[tool("find")], system=[rules], model="claude-haiku-5"),
+        request(asks),
     ]
+    last = Instructions()
 
-    assert [borders_of(each, texts) for each in asked] == [borders_of(each) for each in asked]
-    assert texts == {0: "Rules of the house.", 1: "It is day 1."}
+    assert [borders_of(each, last) for each in requests * 2] == [borders_of(each) for each in requests * 2]
 
 
 def test_a_marker_inside_a_result_of_a_tool_adds_nothing():

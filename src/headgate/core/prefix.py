@@ -22,6 +22,7 @@ __all__ = [
     "MOST_MARKERS",
     "TTL_S",
     "Border",
+    "Instructions",
     "Prefix",
     "borders_of",
     "prefixes_at",
@@ -35,8 +36,8 @@ MOST_MARKERS = 4
 """With more the API refuses a request (§9.1)."""
 TTL_S = {"5m": 300.0, "1h": 3600.0}
 
-TEXTS_KEPT, LONGEST_TEXT = 4, 32_768
-"""Of a system prompt: the first blocks, and the longest that is kept."""
+LONGEST_KEPT = 65_536
+"""Bytes of instructions that are remembered to compare others with."""
 
 _ROLE_TAGS = {"user": b"u", "assistant": b"a", "system": b"y"}
 _NOTHING: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def prefixes_of(
     """
     if b'"cache_control"' not in body:
         return ()
-    rows, salts = _read(document)
+    rows, salts, _ = _read(document)
     marks = _marks(rows, document.get("cache_control"))
     if not 0 < len(marks) <= MOST_MARKERS:
         return ()
@@ -96,14 +97,25 @@ def prefixes_of(
     return prefixes_at(borders, sorted(marks.items()), tokens_per_byte=tokens_per_byte, least_tokens=least_tokens)
 
 
-def borders_of(document: dict[str, Any], texts: dict[int, str] | None = None) -> list[Border]:
+def borders_of(document: dict[str, Any], last: Instructions | None = None) -> list[Border]:
     """Every block's end, with or without a marker, the first one first.
 
     Args:
-        texts: of the system prompt of a request like it, by block.  Where one is the same it stands for its own: to
-            compare them is ten times faster than to hash it.  Where not, the new one takes its place.
+        last: of requests like it; its own take their place where they differ.
     """
-    return _borders(document, *_read(document), texts)
+    rows, salts, messages_at = _read(document)
+    if last is None or not messages_at or not rows[0][0] == rows[messages_at - 1][0] == b"s":
+        return _borders(document, rows, salts)
+    salt = salts.get(messages_at)
+    settings = document.get("model"), document.get("speed"), salts if salt is None else {**salts, messages_at: b""}
+    instructions = rows[:messages_at]
+    if last.rows == instructions and last.settings == settings:
+        known = last.borders
+    else:
+        known = _borders(document, instructions, salts)
+        if known[-1].size <= LONGEST_KEPT:
+            last.settings, last.rows, last.borders = settings, instructions, known
+    return _borders(document, rows, salts, known)
 
 
 def prefixes_at(
@@ -136,8 +148,18 @@ _Salts = dict[int, bytes]
 """Settings on which all depends from a row on."""
 
 
-def _read(document: dict[str, Any]) -> tuple[list[_Row], _Salts]:
-    """A prompt as the cache sees it."""
+class Instructions(msgspec.Struct, eq=False):
+    """The system prompt of the last of many requests: where the next one has the same, to compare it is ten times
+    faster than to hash it again.  Only of requests without tools and formats, whose fields may stand in another order:
+    then they are not the same to the API, but would compare equal."""
+
+    settings: tuple[Any, ...] = ()
+    rows: list[_Row] = []
+    borders: list[Border] = []
+
+
+def _read(document: dict[str, Any]) -> tuple[list[_Row], _Salts, int]:
+    """A prompt as the cache sees it, and which row is the first of its messages."""
     get = document.get
     rows: list[_Row] = []
     tools, system, config = get("tools"), get("system"), get("output_config")
@@ -162,7 +184,7 @@ def _read(document: dict[str, Any]) -> tuple[list[_Row], _Salts]:
         thinking = _thinking(thinking)
     if choice or thinking or effort or images:
         salts[messages_at] = salts.get(messages_at, b"") + _encode((choice, thinking, effort, images))
-    return rows, salts
+    return rows, salts, messages_at
 
 
 def _add_tools(rows: list[_Row], tools: Any) -> list[Any]:
@@ -240,13 +262,15 @@ def _kinds_of(rows: list[_Row]) -> tuple[bool, bool]:
     return images, citations
 
 
-def _borders(
-    document: dict[str, Any], rows: list[_Row], salts: _Salts, texts: dict[int, str] | None = None
-) -> list[Border]:
-    digest = hash((str(document.get("model")), document.get("speed") == "fast"))
-    size = TOOLS_BYTES if rows and rows[0][0] in (b"t", b"w") else 0
-    borders: list[Border] = []
-    for index, (tag, block, part, at, in_message) in enumerate(rows):
+def _borders(document: dict[str, Any], rows: list[_Row], salts: _Salts, known: Sequence[Border] = ()) -> list[Border]:
+    """Those of `rows`, of which the first are `known`."""
+    if known:
+        digest, size = known[-1][:2]
+    else:
+        digest = hash((str(document.get("model")), document.get("speed") == "fast"))
+        size = TOOLS_BYTES if rows and rows[0][0] in (b"t", b"w") else 0
+    borders = [*known]
+    for index, (tag, block, part, at, in_message) in enumerate(rows[len(known) :], len(known)):
         content: str | tuple[bytes]
         text = block if block.__class__ is str else _text_of(block)
         if text is None:
@@ -254,7 +278,7 @@ def _borders(
             if part is not None and not _takes_marker(block):
                 part = None
         else:
-            content = text if texts is None or part != "system" else _hashed(texts, at, text)
+            content = text
             if not text:
                 part = None
             weight = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -265,16 +289,6 @@ def _borders(
         size += weight + MESSAGE_BYTES
         borders.append(_new(Border, (digest, size, part, at, in_message)))
     return borders
-
-
-def _hashed(texts: dict[int, str], at: int, text: str) -> str:
-    """`text`, which is hashed already if there was the same in its place before."""
-    known = texts.get(at)
-    if known == text:
-        return known
-    if at < TEXTS_KEPT and len(text) <= LONGEST_TEXT:
-        texts[at] = text
-    return text
 
 
 def _text_of(block: Any) -> str | None:

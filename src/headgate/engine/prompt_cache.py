@@ -16,7 +16,7 @@ from headgate.core.body import Marker, Ttl, mark_document, marked_head
 from headgate.core.cache_plan import Plan, Terms
 from headgate.core.catalog import Catalog
 from headgate.core.estimate import TOOLS_BYTES, Estimator
-from headgate.core.prefix import TTL_S, Border, Prefix, borders_of, prefixes_at
+from headgate.core.prefix import TTL_S, Border, Instructions, Prefix, borders_of, prefixes_at
 from headgate.core.price import PriceBook
 from headgate.core.prompt_cache import Planner
 from headgate.core.untouchable import is_claude_code, sends_thinking
@@ -64,8 +64,7 @@ class _Kind(msgspec.Struct, eq=False):
     tokenizer: str
     binds_thinking: bool
     """The model refuses thinking that is sent back after another prompt than it was produced for."""
-    texts: dict[int, str] = {}
-    """Of the last system prompts, by block."""
+    instructions: Instructions = msgspec.field(default_factory=Instructions)
     unmarked: bytes = b""
     """How the last body began in which Headgate put markers: others that begin like it have none there of their own."""
 
@@ -171,7 +170,7 @@ class PromptCache:
             return
         if not _may_be_marked(call, document, kind):
             return
-        borders = borders_of(document, kind.texts)
+        borders = borders_of(document, kind.instructions)
         plan = self._plan(planner, call, borders, terms, tokens_per_byte)
         if plan.markers:
             head = self._head_of(body, plan)
