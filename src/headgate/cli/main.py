@@ -23,6 +23,7 @@ from headgate.cli.report import report
 from headgate.cli.serve import serve
 from headgate.cli.shim import shim
 from headgate.cli.sim import sim
+from headgate.cli.top import top
 from headgate.errors import HeadgateError
 
 __all__ = ["app", "main"]
@@ -44,6 +45,7 @@ app.command()(load)
 app.command()(replay)
 app.command()(plan)
 app.command()(limits)
+app.command()(top)
 app.command()(report)
 app.command()(prices)
 app.add_typer(cost_app, name="cost")
