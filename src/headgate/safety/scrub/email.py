@@ -20,6 +20,9 @@ _SPELT = re.compile(
     r"(?:[\w-]{1,63}(?:\.|\s{0,2}[\[({<]\s?(?:dot|punkt|punto|point|\.)\s?[\])}>]\s{0,2})){1,4}[^\W\d_]{2,24}\b",
 )
 _SPELT_SIGNS = ("(at", "[at", "{at", "<at", "( at", "[ at", "(@", "[@", "arroba")
+_USER_OF_URL = re.compile(r"://[^\s/?#]{0,128}:[^\s/?#]{0,256}\Z")
+"""Of `https://user:password@host`, which another family reads."""
+_LONGEST_USER = 400
 _NO_DOMAIN = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".css", ".js", ".html", ".json", ".exe", ".dll")
 
 
@@ -28,8 +31,11 @@ def find_emails(window: Window) -> Iterator[Finding]:
     if "@" in window.text:
         for found in window.matches(_ADDRESS):
             bare = found[0].lstrip(".!#$&*+^~-'")
-            if bare[0] != "@" and not bare.startswith("git@") and not bare.endswith(_NO_DOMAIN):
-                yield Finding(found.end() - len(bare), found.end(), FindingType.EMAIL)
+            start = found.end() - len(bare)
+            if bare[0] == "@" or bare.startswith("git@") or bare.endswith(_NO_DOMAIN):
+                continue
+            if not _USER_OF_URL.search(window.text, max(0, start - _LONGEST_USER), start):
+                yield Finding(start, found.end(), FindingType.EMAIL)
     if window.says(_SPELT_SIGNS):
         for found in window.matches_lower(_SPELT):
             yield Finding(found.start(), found.end(), FindingType.EMAIL)

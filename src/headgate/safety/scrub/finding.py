@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 from headgate.safety.scrub.view import fold
 
-__all__ = ["Context", "Family", "Finding", "FindingType", "Window"]
+__all__ = ["SPACELESS", "Context", "Family", "Finding", "FindingType", "Window"]
 
 BEFORE = 48
 """Characters before a match in which a word of its context counts."""
 BEHIND = 16
+SPACELESS = "\u0e00"
+"""From here on in Unicode scripts often have no spaces between words, so that a letter before says nothing."""
 
 
 class FindingType(StrEnum):
@@ -52,14 +54,19 @@ class Finding(NamedTuple):
 
 
 class Context:
-    """Words near which a match means more.  A word may begin anywhere but in the middle of letters; one that is given
-    with `|` behind it must also end where it does.  Case does not matter."""
+    """Words near which a match means more.  A word must begin where no letter stands before; one that is given with `|`
+    behind it must also end there.  Case does not matter."""
 
     def __init__(self, *words: str) -> None:
         folded = [fold(word.lower()).text for word in words]
         self.stems = tuple(word.rstrip("|") for word in folded)
-        parts = (re.escape(word.rstrip("|")) + (r"(?![^\W\d_])" if word.endswith("|") else "") for word in folded)
-        self.pattern = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(parts)})")
+        parts = (
+            (r"(?<![^\W\d_])" if word < SPACELESS else "")
+            + re.escape(word.rstrip("|"))
+            + (r"(?![^\W\d_])" if word.endswith("|") else "")
+            for word in folded
+        )
+        self.pattern = re.compile("|".join(parts))
 
 
 class Window:

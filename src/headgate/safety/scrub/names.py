@@ -76,11 +76,11 @@ _LEADS = (
 )
 _NO_NAME = frozenset(
     """
-    the this that there here it we you they he she i my your our a an and or but not no yes ok okay is are was be in
-    on at to for from all everyone everybody team sir madam support customer service claude assistant user admin
-    test unknown anthropic monday tuesday wednesday thursday friday saturday sunday january february march april may
-    june july august september october november december today tomorrow thanks thank please what when where who how
-    why english null none true false
+    mr mrs ms dr prof the this that there here it we you they he she i my your our a an and or but not no yes ok
+    okay is are was be in on at to for from all everyone everybody team sir madam support customer service claude
+    assistant user admin test unknown anthropic monday tuesday wednesday thursday friday saturday sunday january
+    february march april may june july august september october november december today tomorrow thanks thank please
+    what when where who how why english null none true false
     """.split()  # noqa: SIM905  # a hundred words in quotes are no easier to read
 )
 

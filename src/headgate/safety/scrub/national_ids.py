@@ -23,30 +23,38 @@ class NationalId(NamedTuple):
     """Of the number in lower case, from its first character on."""
     holds: Callable[[str], bool]
     """Whether one of that form adds up; it gets letters and digits only."""
-    told: bool = False
-    """Whether it counts only where it is announced: others are numbers of the same form too often."""
+    told: Context | None = None
+    """What must announce it, where other numbers have the same form too often."""
     lead: int = 0
     """How many letters stand before its first digit."""
 
 
 def find_national_ids(window: Window) -> Iterator[Finding]:
     """One for each place where digits begin: the first that adds up."""
-    text = window.lower
     for start in window.digit_starts:
-        told = window.announces(_ANNOUNCED, start)
-        letters = 0
-        while letters < _MOST_LEAD and letters < start and text[start - letters - 1].isalpha():
-            letters += 1
-        if start > letters and text[start - letters - 1] in "0123456789_.,-":
-            continue
-        for each in _BY_LEAD[letters]:
-            if each.told and not told:
-                continue
-            found = each.pattern.match(text, start - letters)
+        found = _found_at(window, start, start)
+        if found is None and start > 1 and window.text[start - 1] in " -":
+            found = _found_at(window, start, start - 1)
+        if found is not None:
+            yield found
+
+
+def _found_at(window: Window, start: int, stop: int) -> Finding | None:
+    """The number whose digits begin at `start` and whose letters before them, if it has any, end at `stop`."""
+    text = window.lower
+    letters = 0
+    while letters < _MOST_LEAD and letters < stop and "a" <= text[stop - letters - 1] <= "z":
+        letters += 1
+    begin = stop - letters
+    if (begin and text[begin - 1] in "0123456789_.,-") or (stop < start and not letters):
+        return None
+    for each in _BY_LEAD[letters]:
+        if each.told is None or window.announces(each.told, begin):
+            found = each.pattern.match(text, begin)
             if found is not None and each.holds("".join(filter(str.isalnum, found[0]))):
                 type = FindingType.US_SSN if each.country == "US" else FindingType.NATIONAL_ID
-                yield Finding(found.start(), found.end(), type)
-                break
+                return Finding(begin, found.end(), type)
+    return None
 
 
 _ANNOUNCED = Context(
@@ -61,6 +69,11 @@ _ANNOUNCED = Context(
     "my number", "マイナンバー", "个人番号", "身份证", "주민", "снилс", "инн", "south african id", "pps", "steuer-id",
     "contribuinte",
 )  # fmt: skip
+_OF_US = Context("ssn", "social security", "itin", "tax id", "taxpayer", "tin|")
+_OF_AUSTRIA = Context("svnr", "sozialversicherung", "sv-nr", "versicherungsnummer")
+_OF_JAPAN = Context("my number", "マイナンバー", "個人番号")
+_OF_NEW_ZEALAND = Context("ird")
+_OF_THE_ANDES = Context("cédula", "cedula", "dni", "c.c.", "c.i.", "documento")
 
 
 def _number(pattern: str) -> re.Pattern[str]:
@@ -187,63 +200,63 @@ def _any(text: str) -> bool:
 IDS: tuple[NationalId, ...] = tuple(
     NationalId(country, _number(pattern), holds, told, lead)
     for country, pattern, holds, told, lead in (
-        ("US", r"###-##-####", _us, False, 0),
-        ("US", r"### ## ####", _us, True, 0),
-        ("GB NINO", r"[a-ceghj-prstw-z][a-ceghj-nprstw-z] ## ## ## [a-d]", _any, False, 2),
-        ("GB NHS", r"### ### ####", _mod11((10, 9, 8, 7, 6, 5, 4, 3, 2, 1)), True, 0),
-        ("ES DNI", r"######## [a-z]", _spain, False, 0),
-        ("ES NIE", r"[xyz]####### [a-z]", _spain, False, 1),
-        ("IT", r"[a-z]{6}##[a-ehlmprst]##[a-z]###[a-z]", _italy, False, 6),
-        ("FR", r"[1-478] ## ## (?:##|2a|2b) ### ### ##", _france, False, 0),
-        ("DE", r"[1-9]# ### ### ###", lambda text: iso7064_11_10(digits_of(text)), True, 0),
-        ("DE RV", r"## ###### [a-z] ###", _any, True, 0),
-        ("NL", r"### ### ###|#### ## ###", _mod11((9, 8, 7, 6, 5, 4, 3, 2, -1)), True, 0),
-        ("BE", r"## ## ## ### ##", _belgium, False, 0),
-        ("CH", r"756 #### #### ##", _check_at_end((1, 3) * 6, _ten_less), False, 0),
-        ("AT", r"#### ######", _any, True, 0),
-        ("IE", r"####### [a-w][a-iw]?", _ireland, False, 0),
-        ("PT", r"[1-35689]## ### ###", _check_at_end(range(9, 1, -1), _eleven_less), True, 0),
-        ("PL", r"###########", lambda t: weighted(digits_of(t), (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)) % 10 == 0, True, 0),
-        ("SE", r"(?:19|20)?######[-+]####", lambda t: luhn(digits_of(t)[-10:]) and _yymmdd(t[-10:]), False, 0),
-        ("DK", r"######-####", _ddmm, True, 0),
-        ("NO", r"###### #####", _norway, True, 0),
-        ("FI", r"######[-+a-fu-y]###[0-9a-y]", _finland, False, 0),
-        ("IS", r"######-?####", _ddmm, True, 0),
-        ("EE LT", r"[1-6]##########", _estonia, True, 0),
-        ("LV", r"######-#####", _any, True, 0),
-        ("CZ SK", r"######/####", lambda text: int(text) % 11 == 0, False, 0),
-        ("CZ SK", r"###### ####?", _any, True, 0),
+        ("US", r"###-##-####", _us, None, 0),
+        ("US", r"### ## ####", _us, _OF_US, 0),
+        ("GB NINO", r"[a-ceghj-prstw-z][a-ceghj-nprstw-z] ## ## ## [a-d]", _any, None, 2),
+        ("GB NHS", r"### ### ####", _mod11((10, 9, 8, 7, 6, 5, 4, 3, 2, 1)), _ANNOUNCED, 0),
+        ("ES DNI", r"######## [a-z]", _spain, None, 0),
+        ("ES NIE", r"[xyz]####### [a-z]", _spain, None, 1),
+        ("IT", r"[a-z]{6}##[a-ehlmprst]##[a-z]###[a-z]", _italy, None, 6),
+        ("FR", r"[1-478] ## ## (?:##|2a|2b) ### ### ##", _france, None, 0),
+        ("DE", r"[1-9]# ### ### ###", lambda text: iso7064_11_10(digits_of(text)), _ANNOUNCED, 0),
+        ("DE RV", r"## ###### [a-z] ###", _any, _ANNOUNCED, 0),
+        ("NL", r"### ### ###|#### ## ###", _mod11((9, 8, 7, 6, 5, 4, 3, 2, -1)), _ANNOUNCED, 0),
+        ("BE", r"## ## ## ### ##", _belgium, None, 0),
+        ("CH", r"756 #### #### ##", _check_at_end((1, 3) * 6, _ten_less), None, 0),
+        ("AT", r"#### ######", _any, _OF_AUSTRIA, 0),
+        ("IE", r"####### [a-w][a-iw]?", _ireland, None, 0),
+        ("PT", r"[1-35689]## ### ###", _check_at_end(range(9, 1, -1), _eleven_less), _ANNOUNCED, 0),
+        ("PL", r"###########", _check_at_end((9, 7, 3, 1, 9, 7, 3, 1, 9, 7), lambda total: total % 10), _ANNOUNCED, 0),
+        ("SE", r"(?:19|20)?######[-+]####", lambda t: luhn(digits_of(t)[-10:]) and _yymmdd(t[-10:]), None, 0),
+        ("DK", r"######-####", _ddmm, _ANNOUNCED, 0),
+        ("NO", r"###### #####", _norway, _ANNOUNCED, 0),
+        ("FI", r"######[-+a-fu-y]###[0-9a-y]", _finland, None, 0),
+        ("IS", r"######-?####", _ddmm, _ANNOUNCED, 0),
+        ("EE LT", r"[1-6]##########", _estonia, _ANNOUNCED, 0),
+        ("LV", r"######-#####", _any, _ANNOUNCED, 0),
+        ("CZ SK", r"######/####", lambda text: int(text) % 11 == 0, None, 0),
+        ("CZ SK", r"###### ####?", _any, _ANNOUNCED, 0),
         ("RO", r"[1-9]############", lambda t: weighted(digits_of(t)[:12], digits_of("279146358279")) % 11 % 10
-            == digits_of(t)[12], True, 0),
+            == digits_of(t)[12], _ANNOUNCED, 0),
         ("BG", r"##########", lambda t: weighted(digits_of(t)[:9], (2, 4, 8, 5, 10, 9, 7, 3, 6)) % 11 % 10
-            == digits_of(t)[9], True, 0),
-        ("HR", r"###########", lambda text: iso7064_11_10(digits_of(text)), True, 0),
-        ("GR", r"###########", lambda text: luhn(digits_of(text)) and _ddmm(text), True, 0),
-        ("TR", r"[1-9]##########", _turkey, True, 0),
-        ("RU SNILS", r"### ### ### ##", _snils, True, 0),
-        ("IL", r"#########", lambda text: luhn(digits_of(text)), True, 0),
-        ("ZA", r"#############", lambda text: luhn(digits_of(text)) and _yymmdd(text), True, 0),
-        ("IN Aadhaar", r"[2-9]### #### ####", lambda text: verhoeff(digits_of(text)), True, 0),
-        ("IN PAN", r"[a-z]{3}[abcfghljpt][a-z]####[a-z]", _any, False, 5),
-        ("CN", r"[1-9]#####(?:19|20)#########[0-9x]", _china, False, 0),
-        ("TW", r"[a-z][1289]########", _any, True, 1),
-        ("KR", r"######-[1-8]######", _yymmdd, False, 0),
-        ("JP", r"#### #### ####", _any, True, 0),
-        ("SG", r"[stfgm]#######[a-z]", _singapore, False, 1),
-        ("HK", r"[a-z]###### \(?[0-9a]\)?", _any, True, 1),
-        ("MY", r"######-##-####", _yymmdd, False, 0),
-        ("TH", r"# #### ##### ## #", _check_at_end(range(13, 1, -1), lambda total: -total % 11 % 10), True, 0),
-        ("AU TFN", r"### ### ###", _mod11((1, 4, 3, 7, 5, 8, 6, 9, 10)), True, 0),
+            == digits_of(t)[9], _ANNOUNCED, 0),
+        ("HR", r"###########", lambda text: iso7064_11_10(digits_of(text)), _ANNOUNCED, 0),
+        ("GR", r"###########", lambda text: luhn(digits_of(text)) and _ddmm(text), _ANNOUNCED, 0),
+        ("TR", r"[1-9]##########", _turkey, _ANNOUNCED, 0),
+        ("RU SNILS", r"### ### ### ##", _snils, _ANNOUNCED, 0),
+        ("IL", r"#########", lambda text: luhn(digits_of(text)), _ANNOUNCED, 0),
+        ("ZA", r"#############", lambda text: luhn(digits_of(text)) and _yymmdd(text), _ANNOUNCED, 0),
+        ("IN Aadhaar", r"[2-9]### #### ####", lambda text: verhoeff(digits_of(text)), _ANNOUNCED, 0),
+        ("IN PAN", r"[a-z]{3}[abcfghljpt][a-z]####[a-z]", _any, None, 5),
+        ("CN", r"[1-9]#####(?:19|20)#########[0-9x]", _china, None, 0),
+        ("TW", r"[a-z][1289]########", _any, _ANNOUNCED, 1),
+        ("KR", r"######-[1-8]######", _yymmdd, None, 0),
+        ("JP", r"#### #### ####", _any, _OF_JAPAN, 0),
+        ("SG", r"[stfgm]#######[a-z]", _singapore, None, 1),
+        ("HK", r"[a-z]###### \(?[0-9a]\)?", _any, _ANNOUNCED, 1),
+        ("MY", r"######-##-####", _yymmdd, None, 0),
+        ("TH", r"# #### ##### ## #", _check_at_end(range(13, 1, -1), lambda total: -total % 11 % 10), _ANNOUNCED, 0),
+        ("AU TFN", r"### ### ###", _mod11((1, 4, 3, 7, 5, 8, 6, 9, 10)), _ANNOUNCED, 0),
         ("AU Medicare", r"[2-6]### ##### #", lambda t: weighted(digits_of(t)[:8], (1, 3, 7, 9, 1, 3, 7, 9)) % 10
-            == digits_of(t)[8], True, 0),
-        ("NZ", r"## ### ###|### ### ###", _any, True, 0),
-        ("CA", r"[1-79]## ### ###", lambda text: luhn(digits_of(text)), True, 0),
-        ("BR", r"###\.###\.###-##", _brazil, False, 0),
-        ("BR", r"###########", _brazil, True, 0),
-        ("MX", r"[a-z]{4}######[hmx][a-z]{5}[0-9a-z]#", _any, False, 4),
-        ("AR", r"(?:20|23|24|27)-########-#", _check_at_end((5, 4, 3, 2, 7, 6, 5, 4, 3, 2), _eleven_less), False, 0),
-        ("CL", r"##?\.###\.###-[0-9k]", _chile, False, 0),
-        ("CO VE PE", r"##?\.?###\.?###", _any, True, 0),
+            == digits_of(t)[8], _ANNOUNCED, 0),
+        ("NZ", r"## ### ###|### ### ###", _any, _OF_NEW_ZEALAND, 0),
+        ("CA", r"[0-79]## ### ###", lambda text: luhn(digits_of(text)), _ANNOUNCED, 0),
+        ("BR", r"###\.###\.###-##", _brazil, None, 0),
+        ("BR", r"###########", _brazil, _ANNOUNCED, 0),
+        ("MX", r"[a-z]{4}######[hmx][a-z]{5}[0-9a-z]#", _any, None, 4),
+        ("AR", r"(?:20|23|24|27)-########-#", _check_at_end((5, 4, 3, 2, 7, 6, 5, 4, 3, 2), _eleven_less), None, 0),
+        ("CL", r"##?\.###\.###-[0-9k]", _chile, None, 0),
+        ("CO VE PE", r"##?\.?###\.?###", _any, _OF_THE_ANDES, 0),
     )
 )  # fmt: skip
 

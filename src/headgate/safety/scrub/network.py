@@ -26,8 +26,6 @@ _VERSION = Context("version", "v|", "release", "section", "chapter", "firmware",
 def find_network_addresses(window: Window) -> Iterator[Finding]:
     """All but what is called a version or a section; of IPv6 those with a digit or four groups, since `ab::cd` is also
     a name in some languages."""
-    if not window.digit_starts:
-        return
     for found in window.at_digits(_V4):
         if not window.announces(_VERSION, found.start(), 12):
             yield Finding(found.start(), found.end(), FindingType.IP)
@@ -35,8 +33,8 @@ def find_network_addresses(window: Window) -> Iterator[Finding]:
         for found in window.matches(_V6):
             if _is_v6(found[0]):
                 yield Finding(found.start(), found.end(), FindingType.IP)
-    for found in window.matches(_MAC):
-        if any(character.isdigit() for character in found[0]):
+    for found in window.matches(_MAC) if window.digit_starts else ():
+        if any(map(str.isdigit, found[0])):
             yield Finding(found.start(), found.end(), FindingType.MAC)
 
 

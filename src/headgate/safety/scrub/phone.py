@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from headgate.safety.scrub.finding import Context, Finding, FindingType, Window
+from headgate.safety.scrub.finding import SPACELESS, Context, Finding, FindingType, Window
 
 __all__ = ["find_phones"]
 
@@ -13,7 +13,10 @@ _EXTENSION = r"(?:[ ]{0,2}(?:x|ext\.?|extension|extn\.?|#|poste|Durchwahl|anexo|
 _SEPARATED = r"(?:[ ]?[-./() ][ ]?|\) ?[-.]?)"
 _NUMBER = re.compile(rf"\d(?:{_SEPARATED}?\d){{5,16}}{_EXTENSION}(?!\d)")
 _NORTH_AMERICAN = re.compile(rf"(?:1[-. ])?\(?\d{{3}}(?:\) ?|[-.]|\)[-.])\d{{3}}[-. ]\d{{4}}{_EXTENSION}(?!\d)")
-_TRUNK = re.compile(r"0\d{1,4}(?:[ ./-]|\) ?)\d{2,4}(?:[ .-]\d{2,4}){1,4}|\(0\d{1,5}\) ?\d{3,8}(?:[ -]\d{2,6})?")
+_TRUNK = re.compile(
+    r"0\d{1,4}(?:[ ./-]|\) ?)\d{2,4}(?:[ .-]\d{2,4}){1,4}|0\d{2,4}[ /-]\d{5,8}(?!\d)"
+    r"|\(0\d{1,5}\) ?\d{3,8}(?:[ -]\d{2,6})?"
+)
 """A national number as Europe, Asia and Oceania group them."""
 
 _BEFORE = Context(
@@ -92,4 +95,8 @@ def _end(window: Window, begin: int, found: re.Match[str]) -> int:
 
 def _part_of_word(text: str, start: int) -> bool:
     before = text[start - 1] if start else " "
-    return before.isalnum() or before in "_$€£#" or (before in ".,-/" and start > 1 and text[start - 2].isalnum())
+    return (
+        (before.isalnum() and before < SPACELESS)
+        or before in "_$€£#"
+        or (before in ".,-/" and start > 1 and text[start - 2].isalnum())
+    )

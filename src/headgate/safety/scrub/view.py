@@ -58,7 +58,7 @@ def fold(text: str) -> View:
 
 _HIDDEN = re.compile(
     r"\\{1,4}(?:u[0-9A-Fa-f]{4}|[nrtbf\"/\\])"
-    r"|%[2-7][0-9A-Fa-f]"
+    r"|%(?!2[3Ff]|3[Ff])[2-7][0-9A-Fa-f]"  # but what ends a part of a URL
     r"|&#(?:[0-9]{2,6}|[xX][0-9A-Fa-f]{2,5});"
     # soft hyphen, combining accents, joiners and marks of direction, variation selectors, byte order mark, tags
     "|[\u00ad\u0300-\u036f\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -85,8 +85,8 @@ def _plain(hidden: str) -> str:
 
 
 _LOOK_ALIKES = {
-    "АВЕЅІЈКМНОРСТУХаеорсухіјѕԁԛԝһ": "ABESIJKMHOPCTYXaeopcyxijsdqwh",  # Cyrillic
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι": "ABEZHIKMNOPTYXovi",  # Greek
+    "АВЕЅІЈКМНОРСТУХԀԚԜҺ": "ABESIJKMHOPCTYXDQWH",  # Cyrillic
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ": "ABEZHIKMNOPTYX",  # Greek
     "օսհոցᎪᏴᏟᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᎳᏃ": "ouhngABCEHJKLMPRSTVWZ",  # Armenian, Cherokee
     "‐‑‒–—―−﹣－": "---------",
     "․。．﹒": "....",
@@ -114,4 +114,5 @@ def _plain_letters() -> dict[int, str]:
             table[code] = str(digit)
     for alike, plain in _LOOK_ALIKES.items():
         table.update(zip(map(ord, alike), plain, strict=True))
+        table.update(zip(map(ord, alike.lower()), plain.lower(), strict=True))  # also where only capitals look alike
     return table
