@@ -22,6 +22,7 @@ from headgate.usage import MessageFacts
 if TYPE_CHECKING:
     from headgate.core.call_hold import CallHold
     from headgate.core.estimate import Habit
+    from headgate.core.trace_context import TraceContext
     from headgate.engine.prompt_cache import Placement
     from headgate.upstream.keyring import Credential
 
@@ -125,6 +126,8 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     patience_s: float | None = None
     """How long the caller waits for the next byte.  For an answer that is not streamed that is all the time there is;
     a stream begins within it."""
+    trace: TraceContext | None = None
+    """Its place in a trace: its caller's, or one that begins with it."""
     attempts_before: int = 0
     """Attempts made for the same request in a call before this one, which count as this one's."""
     replayable: bool = True

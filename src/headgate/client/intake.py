@@ -20,6 +20,7 @@ from headgate.edge.intake import (
     personal,
     sends_bearer,
     tags_of,
+    trace_of,
 )
 from headgate.edge.routes import Match, Router
 from headgate.engine.engine import Engine
@@ -114,6 +115,7 @@ class Intake:
             requested_deadline_s=deadline_of(told),
             resource_id=resource_id,
             patience_s=timeout_s,
+            trace=trace_of(record, told),
             replayable=kind in (Kind.MESSAGES, Kind.COUNT_TOKENS) or request.method == "GET",
         )
         # The SDK's own helper puts the events of one stream together, and would put those of the next behind them.

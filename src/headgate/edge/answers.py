@@ -141,6 +141,9 @@ def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
         text += f"x-headgate-cost-usd: {usd_text(cost_pico)}\r\n"
     if record.reason is not None:
         text += f"x-headgate-reason: {record.reason}\r\n"
+    trace = call.trace
+    if trace is not None and trace.span_id:
+        text += f"traceresponse: {trace.traceparent(trace.span_id).decode()}\r\n"
     standing = call.standing
     if standing is not None:
         if standing.budget is not None:

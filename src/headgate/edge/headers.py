@@ -29,7 +29,11 @@ REQUEST = {
         "Your own id, up to 128 plain characters.  It is recorded and comes back in the answer; without it the "
         "call id stands in."
     ),
-    "traceparent": "W3C trace context.  The trace id is recorded.",
+    "traceparent": (
+        "W3C trace context.  The trace id is recorded, and with [OpenTelemetry](../howto/opentelemetry.md) the call "
+        "is a span of that trace."
+    ),
+    "tracestate": "What belongs to it; passed on as it came.",
     "x-api-key": "The caller's credential: one of `gateway.keys`, or anything where none are configured.",
     "authorization": (
         "`Bearer` and the credential, for callers that send it this way; the API then gets Headgate's key the same way."
@@ -71,6 +75,10 @@ RESPONSE = {
         "[reasons](errors.md#reasons)."
     ),
     "x-correlation-id": "The caller's, or the call id.",
+    "traceresponse": (
+        "With [OpenTelemetry](../howto/opentelemetry.md): the trace, and the call's span in it, as `traceparent` has "
+        "them."
+    ),
     "x-should-retry": "On errors: whether the caller's SDK should try again on top of Headgate.",
     "retry-after": "On errors that pass: whole seconds, rounded up.",
     "retry-after-ms": "The same in milliseconds; SDKs read it first.",

@@ -62,6 +62,8 @@ from headgate.telemetry.call_log import CallLog, FileCallLog
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import EngineState
+from headgate.telemetry.otel.settings import read_settings
+from headgate.telemetry.otel.tracing import OpenTelemetry
 from headgate.upstream.dial import TcpDial
 from headgate.upstream.keyring import Credential, Keyring
 from headgate.upstream.send import Upstream, parse_base_url
@@ -87,7 +89,9 @@ class Engine:
         jobs: JobQueue | None = None,
         admin_key: Secret | None = None,
         budget_store: BudgetStore | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
+        """`environ`: where OpenTelemetry's own variables are."""
         self.config = config
         self.clock = clock
         self.ledger = ledger
@@ -113,6 +117,7 @@ class Engine:
             config.lanes,
             max_connections=config.upstream.max_connections,
             keepalive_s=config.upstream.keepalive_s,
+            traced=config.telemetry.trace_upstream,
         )
         self._gates = Gates(keyring, catalog, clock, rng, config)
         self._admit = Admit(
@@ -121,7 +126,20 @@ class Engine:
         priced = [row.model for row in prices.rows()]
         self.metrics = Registry(known_labels(config, catalog, priced), max_series=config.telemetry.max_series)
         tally = Calls(self.metrics, catalog, config.workflows)
-        observe = Observe(ledger, log, tally, clock, content)
+        self._otel: OpenTelemetry | None = None
+        otel = read_settings(config.telemetry, environ or {})
+        if otel.sends_something:
+            self._otel = OpenTelemetry(
+                otel,
+                self.metrics,
+                clock,
+                rng,
+                lambda ca_file: TcpDial(ca_file=ca_file, allow_private=True),
+                server=parse_base_url(config.upstream.base_url)[0][1:],
+                models=[*catalog.ids, *priced],
+                asked=tally.asked,
+            )
+        observe = Observe(ledger, log, tally, clock, content, self._otel)
         oracle = Oracle(
             ask_through(compose([self._admit], self._upstream.send), clock),
             estimator,
@@ -346,6 +364,7 @@ class Engine:
             dial=dial,
             admin_key=admin_key,
             budget_store=budget_store,
+            environ=environ,
         )
 
     def new_call_id(self, now_ms: int) -> str:
@@ -369,6 +388,8 @@ class Engine:
         if self.budgets is not None:
             await self.budgets.close()
         await self.ledger.close()
+        if self._otel is not None:
+            await self._otel.close()
         if self._log is not None:
             self._log.close()
 

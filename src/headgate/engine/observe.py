@@ -18,7 +18,7 @@ from headgate.failure import Failure
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
 
-__all__ = ["CallSink", "Observe"]
+__all__ = ["CallSink", "Observe", "Tracer"]
 
 
 class CallSink(Protocol):
@@ -33,6 +33,18 @@ class Tally(Protocol):
     def call_over(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None: ...
 
 
+class Tracer(Protocol):
+    """Gives calls a place in a trace.  Never raises."""
+
+    def begin(self, call: Call) -> None:
+        """A call comes in."""
+        ...
+
+    def over(self, call: Call) -> None:
+        """It has ended; its record is complete."""
+        ...
+
+
 class Observe:
     """Writes the call's record to the ledger and to the log when it is over: answered, refused, failed, or left.
 
@@ -40,16 +52,25 @@ class Observe:
     """
 
     def __init__(
-        self, ledger: Ledger, sink: CallSink | None, tally: Tally, clock: Clock, content: ContentPolicy
+        self,
+        ledger: Ledger,
+        sink: CallSink | None,
+        tally: Tally,
+        clock: Clock,
+        content: ContentPolicy,
+        tracer: Tracer | None = None,
     ) -> None:
         self._ledger = ledger
         self._tally = tally
         self._sink = sink
         self._clock = clock
         self._content = content
+        self._tracer = tracer
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         self._content.prepare(call)
+        if self._tracer is not None:
+            self._tracer.begin(call)
         try:
             reply = await proceed(call)
         except Refused as refusal:
@@ -105,6 +126,8 @@ class Observe:
             record.overhead_ms = milliseconds(total_s - known_s)
         self._ledger.record(record, attempts)
         self._tally.call_over(record, attempts)
+        if self._tracer is not None:
+            self._tracer.over(call)
         if self._sink is not None:
             self._sink.write(record, self._content.of(call, reply))
 

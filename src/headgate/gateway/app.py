@@ -10,7 +10,7 @@ from headgate.call import Call, Kind, Reply, ReplyStream
 from headgate.config.check import is_loopback
 from headgate.config.schema import CallerKey
 from headgate.edge import answers
-from headgate.edge.intake import Lanes, begin_record, deadline_of, passed_on, sends_bearer
+from headgate.edge.intake import Lanes, begin_record, deadline_of, passed_on, sends_bearer, trace_of
 from headgate.edge.routes import METHODS, Match, Router, check_query
 from headgate.engine.engine import Engine
 from headgate.errors import BadRequest, NotAllowed, Refused
@@ -115,6 +115,7 @@ class GatewayApp:
         else:
             record = begin_record(self._engine, admitted.match.route.kind if admitted is not None else Kind.OTHER)
             if request is not None and admitted is not None:
+                trace_of(record, request.by_name)
                 with suppress(Refused):  # whatever else is wrong with it
                     self._callers.note(record, request.by_name, admitted.key)
             self._engine.record_refusal(record, refusal.status, refusal.reason)
@@ -149,6 +150,7 @@ class GatewayApp:
         told = request.by_name
         match = admitted.match
         kind = match.route.kind
+        trace = trace_of(record, told)
         self._callers.note(record, told, admitted.key)
         call = Call(
             record=record,
@@ -161,6 +163,7 @@ class GatewayApp:
             bearer=sends_bearer(told),
             requested_deadline_s=deadline_of(told),
             resource_id=match.resource_id,
+            trace=trace,
         )
         if kind is not Kind.MESSAGES and kind is not Kind.COUNT_TOKENS:
             call.replayable = request.method == "GET"

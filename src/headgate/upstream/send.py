@@ -71,12 +71,15 @@ class Upstream:
         *,
         max_connections: int,
         keepalive_s: float,
+        traced: bool = False,
     ) -> None:
+        """`traced`: whether the API is told the trace that a call is part of."""
         self._dial = dial
         self._clock = clock
         self._lanes = lanes
         self._max_connections = max_connections
         self._keepalive_s = keepalive_s
+        self._traced = traced
         self._base_url = base_url
         self._routes = LeastRecent[str, _Route](
             ROUTES_KEPT, in_use=lambda route: route.pool.busy, forget=lambda route: route.pool.close()
@@ -93,7 +96,7 @@ class Upstream:
             return _lost(WireError("deadline", "the call's deadline has passed", sent=False))
         credential = call.attempts[-1].credential
         assert credential is not None
-        head = _request_head(call, route, credential)
+        head = _request_head(call, route, credential, traced=self._traced)
         if head is None:
             return Reply(0, HeaderBlock(), failure=Failure(ErrorClass.UNSENDABLE, sent=False))
         try:
@@ -320,7 +323,7 @@ def _lost(error: WireError) -> Reply:
     return Reply(0, HeaderBlock(), failure=Failure(_WIRE[error.kind], sent=error.sent))
 
 
-def _request_head(call: Call, route: _Route, credential: Credential) -> bytes | None:
+def _request_head(call: Call, route: _Route, credential: Credential, *, traced: bool) -> bytes | None:
     """The head as it goes out; None if something in it would break out of its line.
 
     The gateway's callers have passed its parser, but code in this process hands over what it likes.
@@ -333,6 +336,12 @@ def _request_head(call: Call, route: _Route, credential: Credential) -> bytes | 
         b"authorization: Bearer %s" % key if call.bearer else b"x-api-key: %s" % key,
         b"accept-encoding: identity",
     ]
+    trace = call.trace
+    if trace is not None and traced:
+        own = trace.span_of(len(call.attempts)) if trace.span_id else 0
+        lines.append(b"traceparent: " + trace.traceparent(own))
+        if trace.state:
+            lines.append(b"tracestate: " + trace.state.encode("ascii"))
     if call.upload is None:
         if call.body or call.method in ("POST", "PUT", "PATCH"):
             lines.append(b"content-length: %d" % len(call.body))

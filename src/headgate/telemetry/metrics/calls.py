@@ -186,6 +186,11 @@ class Calls:
         to = _INSTEAD.get(reason) or self._id(call.model_answered)
         self._registry.counter(catalogue.FALLBACKS, call.workflow, self._id(call.model), to, trouble).value += 1
 
+    def asked(self, call: CallRecord, attempt: AttemptRecord) -> str:
+        """The model that an attempt asked, as labels have it."""
+        key = (call.model, attempt.pool, attempt.model_answered)
+        return (self._by_models.get(key) or self._of_models(*key)).asked
+
     # -- estimates ----------------------------------------------------------------------------------------------
 
     def estimate_error(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:

@@ -166,7 +166,9 @@ OPERATION = Label(
     values=("journal", "commit"),
 )
 SIGNAL = Label(
-    name="signal", meaning="What was to be written or sent; of metrics, how often.", values=("log", "spans", "metrics")
+    name="signal",
+    meaning="What was to be written or sent; of metrics, how often.",
+    values=("log", "spans", "metrics", "history", "series", "alerts"),
 )
 VERSION = Label(name="version", meaning="Of Headgate.", first_come=1)
 PYTHON = Label(name="python", meaning="Of Python.", first_come=1)
@@ -174,6 +176,14 @@ VERSION_SHORT = Label(
     name="version_short",
     meaning="The same for the same settings: eight digits of a digest, secrets left out.",
     first_come=1,
+)
+
+RULE = Label(name="alert", meaning="An alert rule, by its id.", first_come=64)
+SENDER = Label(name="sender", meaning="A receiver of alerts, by its name in the settings.", first_come=16)
+DELIVERED = Label(
+    name="result",
+    meaning="`sent`; `retried`: a try that failed; `given_up`: the last one too; `dropped`: too many waited.",
+    values=("sent", "retried", "given_up", "dropped"),
 )
 
 _SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 25.0, 40.0, 60.0, 90.0, 120.0, 240.0, 360.0, 600.0)
@@ -556,6 +566,34 @@ CONFIG_INFO = Metric(
     kind="gauge",
     help="Always 1.",
     labels=(VERSION_SHORT,),
+)
+
+
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+ALERT_STATE = Metric(
+    name="headgate_alert_state",
+    kind="gauge",
+    help="0 ok, 1 pending, 2 firing, 3 nothing is measured that the rule goes by.",
+    labels=(RULE,),
+)
+EVALUATIONS = Metric(
+    name="headgate_alert_evaluations_total",
+    kind="counter",
+    help="Times that all rules were evaluated by this process.",
+)
+NOTIFICATIONS = Metric(
+    name="headgate_notifications_total",
+    kind="counter",
+    help="What was told of alerts, by receiver.",
+    labels=(SENDER, DELIVERED),
+    born_with=DELIVERED,
+)
+NOTIFICATION_AGE = Metric(
+    name="headgate_notification_oldest_age_seconds",
+    kind="gauge",
+    help="How long the oldest notification has waited that its receiver has not taken; 0 if there is none.",
+    labels=(SENDER,),
 )
 
 METRICS: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

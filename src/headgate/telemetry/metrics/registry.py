@@ -57,12 +57,13 @@ class Cell:
 class Histogram:
     """One series of a histogram: how many values lie in each bucket, and their sum."""
 
-    __slots__ = ("_bounds", "_counts", "_sum", "lines")
+    __slots__ = ("_bounds", "counts", "lines", "sum")
 
     def __init__(self, metric: Metric, values: Values) -> None:
         self._bounds = metric.bounds
-        self._counts = [0] * (len(metric.bounds) + 1)
-        self._sum = 0.0
+        self.counts = [0] * (len(metric.bounds) + 1)
+        """Of each bucket by itself."""
+        self.sum = 0.0
         pairs, bucket = _pairs(metric, values), f"{metric.name}_bucket"
         self.lines = (
             *[_line(bucket, (*pairs, ("le", str(bound)))) for bound in metric.bounds],
@@ -72,13 +73,13 @@ class Histogram:
         )
 
     def add(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
 
     def read(self) -> tuple[float, ...]:
         """A value for each of `lines`: a bucket holds what those below it hold too."""
-        up_to = [*accumulate(self._counts)]
-        return (*up_to, self._sum, up_to[-1])
+        up_to = [*accumulate(self.counts)]
+        return (*up_to, self.sum, up_to[-1])
 
 
 _Series = TypeVar("_Series", Cell, Histogram)
@@ -235,6 +236,13 @@ class Registry:
                 for series in family.series.values():
                     for line, value in zip(series.lines, series.read(), strict=True):
                         yield line.name, line.pairs, value
+
+    def series_of(self) -> Iterator[tuple[Metric, list[tuple[Pairs, Cell | Histogram]]]]:
+        """Every metric that has series, with their labels: for whoever tells them in another form."""
+        self._refresh()
+        for family in self._families:
+            if family.series:
+                yield family.metric, [(_pairs(family.metric, each), its) for each, its in family.series.items()]
 
     def _refresh(self) -> None:
         for refresh in self._refreshers:

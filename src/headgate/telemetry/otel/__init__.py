@@ -1,0 +1,1 @@
+"""OpenTelemetry: traces and metrics by the GenAI conventions, sent over OTLP."""

@@ -1,0 +1,195 @@
+"""Spans and metrics on their way to a collector."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from headgate._version import __version__
+from headgate.clock import Clock
+from headgate.telemetry.metrics.catalogue import Metric
+from headgate.telemetry.metrics.registry import Cell, Histogram, Pairs, Registry
+from headgate.telemetry.otel.protobuf import (
+    attributes,
+    double,
+    field,
+    fixed64,
+    packed_doubles,
+    packed_fixed64,
+    varint_field,
+)  # fmt: skip
+from headgate.telemetry.otel.sender import Sender
+
+__all__ = ["MetricExport", "SpanExport", "metrics_request", "spans_request"]
+
+CLOSING_S = 5.0
+"""How long a stop waits for what is left to be taken."""
+_SCOPE = field(1, field(1, b"headgate") + field(2, __version__.encode()))
+_CUMULATIVE = varint_field(2, 2)
+_MONOTONIC = varint_field(3, 1)
+
+
+class SpanExport:
+    """Spans wait here until there are enough of them, or the first has waited long enough."""
+
+    def __init__(
+        self, sender: Sender, resource: Mapping[str, str], *, waiting: int, at_once: int, delay_s: float
+    ) -> None:
+        self._sender = sender
+        self._resource = resource
+        self._most = max(waiting, at_once)
+        self._at_once = at_once
+        self._delay_s = delay_s
+        self._spans: deque[bytes] = deque()
+        self._enough = asyncio.Event()
+        self._under_way = 0
+        self.dropped = 0
+        """Spans that nobody has taken, and nobody will."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def add(self, spans: Iterable[bytes]) -> None:
+        """As `SpanWriter` writes them."""
+        waiting = self._spans
+        waiting.extend(spans)
+        if len(waiting) >= self._at_once:
+            self._enough.set()
+        while len(waiting) > self._most:
+            waiting.popleft()
+            self.dropped += 1
+
+    async def close(self) -> None:
+        """Send what is left, if that is soon done."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self.dropped += self._under_way
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                while self._spans:
+                    await self._send()
+        self.dropped += len(self._spans)
+        self._sender.close()
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._delay_s):
+                    await self._enough.wait()
+            self._enough.clear()
+            while self._spans:
+                await self._send()
+
+    async def _send(self) -> None:
+        batch = [self._spans.popleft() for _ in range(min(self._at_once, len(self._spans)))]
+        self._under_way = len(batch)
+        if not await self._sender.send(spans_request(self._resource, batch)):
+            self.dropped += len(batch)
+        self._under_way = 0
+
+
+class MetricExport:
+    """Tells all series every so often."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        resource: Mapping[str, str],
+        clock: Clock,
+        registries: Mapping[Registry, Mapping[str, str | int]],
+        *,
+        interval_s: float,
+    ) -> None:
+        """`registries`: with the attributes that all their series have."""
+        self._sender = sender
+        self._resource = resource
+        self._clock = clock
+        self._registries = registries
+        self._interval_s = interval_s
+        self._began_ns = clock.unix_ms() * 1_000_000
+        self.dropped = 0
+        """Times that nobody took them."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Tell them once more."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                await self._send()
+        self._sender.close()
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(self._interval_s)
+            try:
+                async with asyncio.timeout(self._interval_s):  # by then there are newer ones
+                    taken = await self._send()
+            except TimeoutError:
+                taken = False
+            self.dropped += not taken
+
+    async def _send(self) -> bool:
+        now_ns = self._clock.unix_ms() * 1_000_000
+        return await self._sender.send(metrics_request(self._resource, self._registries, self._began_ns, now_ns))
+
+
+def spans_request(resource: Mapping[str, str], spans: Iterable[bytes]) -> bytes:
+    """An `ExportTraceServiceRequest`."""
+    return _request(resource, b"".join(spans))
+
+
+def metrics_request(
+    resource: Mapping[str, str],
+    registries: Mapping[Registry, Mapping[str, str | int]],
+    began_ns: int,
+    now_ns: int,
+) -> bytes:
+    """An `ExportMetricsServiceRequest`: what has been added up since `began_ns`."""
+    metrics = [
+        field(2, _metric(metric, series, told, began_ns, now_ns))
+        for registry, told in registries.items()
+        for metric, series in registry.series_of()
+    ]
+    return _request(resource, b"".join(metrics))
+
+
+def _request(resource: Mapping[str, str], content: bytes) -> bytes:
+    """Both requests, and what is in them, have the same numbers for the same things."""
+    return field(1, field(1, attributes(1, resource)) + field(2, _SCOPE + content))
+
+
+def _metric(
+    metric: Metric,
+    series: Iterable[tuple[Pairs, Cell | Histogram]],
+    told: Mapping[str, str | int],
+    began_ns: int,
+    now_ns: int,
+) -> bytes:
+    times = fixed64(2, began_ns) + fixed64(3, now_ns)
+    head = field(1, metric.name.encode()) + field(2, metric.help.encode()) + field(3, metric.unit.encode())
+    points = b"".join([field(1, times + point) for point in _points(metric, series, told)])
+    if metric.kind == "histogram":
+        return head + field(9, points + _CUMULATIVE)
+    if metric.kind == "counter":
+        return head + field(7, points + _CUMULATIVE + _MONOTONIC)
+    return head + field(5, points)
+
+
+def _points(
+    metric: Metric, series: Iterable[tuple[Pairs, Cell | Histogram]], told: Mapping[str, str | int]
+) -> Iterator[bytes]:
+    for pairs, its in series:
+        labels = {**told, **{name: value for name, value in pairs if value}}
+        if isinstance(its, Histogram):
+            yield (
+                fixed64(4, sum(its.counts))
+                + double(5, its.sum)
+                + packed_fixed64(6, its.counts)
+                + packed_doubles(7, metric.bounds)
+                + attributes(9, labels)
+            )
+        else:
+            (value,) = its.read()
+            yield double(4, value) + attributes(7, labels)
