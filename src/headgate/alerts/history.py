@@ -6,9 +6,10 @@ hour, so that rules go on where they were.  Processes that share the file see ea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 import apsw
 
@@ -27,6 +28,8 @@ FINE_KEPT_MS = 6 * 3_600_000
 COARSE_KEPT_MS = 35 * 86_400_000
 MOST_SERIES = 6_000
 """Of one process: 45 MB, where a hundred workflows in six lanes would be 15,000."""
+
+T = TypeVar("T")
 
 _Row = tuple[str, Labels, float]
 
@@ -91,13 +94,14 @@ class History:
             self.samples.take(at_ms, samples, instance)
         self._others_ms = now_ms - 1
 
-    async def read(self, reaches: Iterable[Reach], at_ms: int) -> Samples:
-        """Samples every five minutes, of what an expression reaches that is asked at that time.
+    async def over(self, reaches: Collection[Reach], at_ms: int, look: Callable[[Samples], T]) -> T:
+        """What `look` makes of samples every five minutes: of what an expression reaches that is asked at that time.
+        Both is done in the file's own thread.
 
         Raises:
             TelemetryLost: the file cannot be read.
         """
-        return await self._telemetry.ask("history", partial(_coarse, reaches=frozenset(reaches), at_ms=at_ms))
+        return await self._telemetry.ask("history", lambda db: look(_coarse(db, reaches, at_ms)))
 
 
 def _write(step_ms: int, at_ms: int, instance: str, rows: list[_Row], db: apsw.Connection) -> None:
@@ -114,7 +118,7 @@ def _fine_rows(db: apsw.Connection, *, from_ms: int, to_ms: int, names: frozense
     return list(read_samples(db, FINE_MS, from_ms, to_ms, names.__contains__, but=but))
 
 
-def _coarse(db: apsw.Connection, *, reaches: Collection[Reach], at_ms: int) -> Samples:
+def _coarse(db: apsw.Connection, reaches: Collection[Reach], at_ms: int) -> Samples:
     samples = Samples()
     for from_ms, to_ms, names in _stretches(reaches, at_ms):
         for row in read_samples(db, COARSE_MS, from_ms, to_ms, names.__contains__):

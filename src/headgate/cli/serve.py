@@ -15,7 +15,9 @@ from headgate.cli.output import print_line, say, url
 from headgate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from headgate.alerts.watch import Watch
     from headgate.config.schema import Config
+    from headgate.engine.engine import Engine
     from headgate.gateway.serve import Gateway
 
 __all__ = ["serve"]
@@ -71,7 +73,8 @@ async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> No
     from headgate.engine.engine import Engine
     from headgate.gateway.serve import Gateway
 
-    gateway = Gateway(Engine.from_config(settings, environ))
+    engine = Engine.from_config(settings, environ)
+    gateway = Gateway(engine, _watch(engine) if settings.alerts.enabled else None)
     try:
         await gateway.start()
     except BaseException:
@@ -82,6 +85,18 @@ async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> No
     if gateway.calls_under_way:
         say(f"headgate: stopping: {gateway.calls_under_way} calls may finish; again to stop at once")
     await gateway.stop()
+
+
+def _watch(engine: Engine) -> Watch:
+    import secrets
+
+    from headgate.alerts.watch import Watch
+    from headgate.config.alerts import telemetry_path
+    from headgate.stores.sqlite.telemetry import Telemetry
+
+    holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+    telemetry = Telemetry(telemetry_path(engine.config))
+    return Watch(engine.config, engine.metrics, engine.clock, telemetry, holder=holder)
 
 
 async def _told_to_stop(gateway: Gateway) -> None:

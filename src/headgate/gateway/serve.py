@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from headgate.alerts.watch import Watch
 from headgate.engine.engine import Engine
 from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
@@ -17,8 +18,10 @@ __all__ = ["Gateway"]
 class Gateway:
     """The gateway and the operators' listener.  `await start()`, then `await stop()` once."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, watch: Watch | None = None) -> None:
+        """`watch` asks the alert rules; it is started and stopped with the gateway."""
         self.engine = engine
+        self.watch = watch
         config = engine.config.gateway
         limits = ServerLimits(
             head_timeout_s=config.head_timeout_s,
@@ -46,11 +49,15 @@ class Gateway:
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
         self._lag.start()
+        if self.watch is not None:
+            await self.watch.start()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""
         await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
         self._lag.stop()
+        if self.watch is not None:
+            await self.watch.stop()
         await self._operators.close()
         await self._admin.drain(0)
         await self.engine.close()

@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
     at_ms: int
     instance: str
-    samples: Sequence[tuple[str, tuple[tuple[str, str], ...], float]]
+    samples: list[tuple[str, tuple[tuple[str, str], ...], float]]
 
 
 def write_samples(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headgate.events import ErrorClass, Outcome, Reason
+from headgate.safety.finding_type import FindingType
 
 __all__ = ["METRICS", "OTHER", "Label", "Metric"]
 
@@ -108,6 +109,12 @@ STOP_REASON = Label(
         "model_context_window_exceeded",
     ),
 )  # fmt: skip
+FINDING = Label(name="type", meaning="What was found.", values=tuple(FindingType))
+FINDING_ACTION = Label(
+    name="action",
+    meaning="`scrubbed`: a placeholder is kept in its place; `kept`: the workflow keeps text as it is.",
+    values=("scrubbed", "kept"),
+)
 CATEGORY = Label(
     name="category",
     meaning="The category of a refusal, as the API said; `none`: it said none.",
@@ -378,6 +385,12 @@ REFUSALS = Metric(
     help="Calls that the model declined.",
     labels=(WORKFLOW, CATEGORY),
     born_with=CATEGORY,
+)
+PII_FINDINGS = Metric(
+    name="headgate_pii_findings_total",
+    kind="counter",
+    help="Personal data and secrets found in text that is kept, and what was done with them.",
+    labels=(WORKFLOW, FINDING, FINDING_ACTION),
 )
 CACHE_BREAKPOINTS = Metric(
     name="headgate_cache_breakpoints_total",

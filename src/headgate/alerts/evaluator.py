@@ -1,0 +1,105 @@
+"""Asks every rule, and says what is to be told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headgate.alerts.expr import Source, Vector
+from headgate.alerts.history import MEMORY_MS, History
+from headgate.alerts.machine import Board, Event
+from headgate.alerts.notification import Notification
+from headgate.alerts.rule import Watched, detail_line
+from headgate.clock import Clock
+from headgate.stores.sqlite.telemetry import TelemetryLost
+
+__all__ = ["Evaluator"]
+
+log = logging.getLogger("headgate.alerts")
+
+MOST_DETAILS = 3
+
+
+class Evaluator:
+    """Asks rules about what `history` has."""
+
+    def __init__(self, rules: Sequence[Watched], history: History, clock: Clock, instance: str) -> None:
+        self._rules = [
+            _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.expr.reaches())) for watched in rules
+        ]
+        self._history = history
+        self._clock = clock
+        self._instance = instance
+
+    def measured(self, rule: str) -> bool:
+        """Whether there was anything to go by, when it was last asked."""
+        return next((asked.measured for asked in self._rules if asked.watched.id == rule), False)
+
+    async def evaluate(self, board: Board, now_ms: int, *, coarse: bool) -> list[Notification]:
+        """Ask all rules, one after another, and give way to calls in between.
+
+        Args:
+            coarse: ask those too that look back for longer than memory does.
+        """
+        told = []
+        for asked in self._rules:
+            await self._clock.sleep(0)
+            if asked.is_long and not coarse:
+                continue
+            try:
+                found = await self._answer(asked, now_ms)
+            except TelemetryLost:  # it stays as it is
+                continue
+            except Exception:  # a defect in one rule must not silence the others
+                log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
+                continue
+            for event in board.judge(asked.watched.terms, found, now_ms):
+                told.append(self._notification(asked.watched, event, now_ms))
+        return told
+
+    async def _answer(self, asked: _Asked, now_ms: int) -> Vector:
+        watched = asked.watched
+
+        def look(samples: Source) -> tuple[Vector, bool]:
+            return watched.expr.at(samples, now_ms), watched.measured(samples, now_ms)
+
+        if asked.is_long:
+            found, asked.measured = await self._history.over(set(watched.expr.reaches()), now_ms, look)
+        else:
+            found, asked.measured = look(self._history.samples)
+        return found
+
+    def _notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
+        rule, alert = watched.rule, event.alert
+        details: tuple[str, ...] = ()
+        if rule.detail is not None and event.kind != "resolved":
+            found = rule.detail.asks(alert.labels).at(self._history.samples, now_ms)
+            details = tuple(detail_line(rule.detail, *each) for each in [*found.items()][:MOST_DETAILS])
+        return Notification(
+            kind=event.kind,
+            key=alert.key,
+            rule=rule.id,
+            alert=rule.alert,
+            severity=watched.severity,
+            title=rule.title,
+            text=watched.text(alert.labels, alert.value),
+            means=rule.means,
+            details=details,
+            next=rule.next,
+            runbook=rule.runbook_path,
+            labels=dict(alert.labels),
+            value=alert.value,
+            threshold=watched.threshold_of(alert.labels),
+            started_ms=alert.since_ms,
+            at_ms=now_ms,
+            instance=self._instance,
+        )
+
+
+@dataclass(slots=True)
+class _Asked:
+    watched: Watched
+    is_long: bool
+    """It looks back for longer than memory does."""
+    measured: bool = False

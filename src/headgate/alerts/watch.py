@@ -1,0 +1,281 @@
+"""Headgate watches itself: samples its metrics, asks the rules, tells who is to be told.
+
+Of several processes that share the telemetry file one holds the lease: it asks the rules about all of them, and tells.
+The others write their samples down, and take over when it is gone.  Nothing here is on the path of a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import apsw
+
+from headgate.alerts.evaluator import Evaluator
+from headgate.alerts.history import FINE_MS, History
+from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.notification import NotDelivered, Notification, Sender
+from headgate.alerts.outbox import Outbox
+from headgate.alerts.rule import Watched, in_force
+from headgate.alerts.rules import RULES
+from headgate.alerts.samples import Labels
+from headgate.clock import Clock
+from headgate.config.schema import Config
+from headgate.stores.sqlite import alert_rows
+from headgate.stores.sqlite.telemetry import Telemetry, TelemetryLost
+from headgate.telemetry.metrics import catalogue
+from headgate.telemetry.metrics.registry import Registry
+
+__all__ = ["RuleState", "Watch"]
+
+log = logging.getLogger("headgate.alerts")
+
+LEASE = "alerts"
+LEASE_MS = 50_000
+"""Three rounds, and a little."""
+_STATES = {Phase.OK: 0, Phase.PENDING: 1, Phase.FIRING: 2, Phase.NO_DATA: 3}
+_SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+class RuleState(NamedTuple):
+    """How it stands with a rule."""
+
+    watched: Watched
+    phase: Phase
+    alerts: list[Alert]
+
+
+class Watch:
+    """Watches one engine.  `await start()`, then `await stop()` once.
+
+    Args:
+        telemetry: closed by `stop`.
+        names: metrics whose history somebody else asks for.
+        new_id: makes names for silences.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        senders: Sequence[Sender] = (),
+        names: Iterable[str] = (),
+        holder: str = "",
+    ) -> None:
+        self.instance = f"{config.gateway.host}:{config.gateway.port}"
+        self.rules = in_force(RULES, config.alerts)
+        self.board = Board()
+        self.telemetry = telemetry
+        self.history = History(telemetry, self.instance, {*names, *_names(self.rules)})
+        self.outbox = Outbox(telemetry, senders, registry, clock)
+        self.evaluated_ms: int | None = None
+        """When the rules were last asked, by this process."""
+        self._evaluator = Evaluator(self.rules, self.history, clock, self.instance)
+        self._registry = registry
+        self._clock = clock
+        self._holder = holder or self.instance
+        self._leads: bool | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._metrics = frozenset(_metric_of(name) for name in self.history.names)
+        registry.on_read(self._set_gauges)
+
+    async def start(self) -> None:
+        """Read back what was there before, and begin."""
+        await self.history.load(self._clock.unix_ms())
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Let another process take over, and let go of the file."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self.outbox.close()
+        self.telemetry.post(LEASE, partial(alert_rows.release, name=LEASE, holder=self._holder))
+        self.telemetry.close()
+
+    def states(self) -> list[RuleState]:
+        """Every rule that is in force, in the order of the list."""
+        return [RuleState(watched, self._phase(watched), self.board.of(watched.id)) for watched in self.rules]
+
+    # -- what operators do --------------------------------------------------------------------------------------
+
+    async def silence(self, silence: Silence) -> None:
+        """Have nobody told of such alerts.
+
+        Raises:
+            TelemetryLost: it could not be written down.
+        """
+        now_ms = self._clock.unix_ms()
+        await self._change(partial(alert_rows.add_silence, silence=silence, now_ms=now_ms))
+
+    async def end_silence(self, id_: str) -> None:
+        """Raises TelemetryLost: it could not be written down."""
+        await self._change(partial(alert_rows.remove_silence, id_=id_))
+
+    async def acknowledge(self, told: Acknowledgement) -> None:
+        """Somebody takes care of an alert, so that it is not told again.
+
+        Raises:
+            TelemetryLost: it could not be written down.
+        """
+        await self._change(partial(alert_rows.acknowledge, told=told, now_ms=self._clock.unix_ms()))
+
+    async def test(self, sender: str) -> None:
+        """Have a receiver told something, to see whether it comes.
+
+        Raises:
+            KeyError: there is no such receiver.
+            NotDelivered: it did not take it.
+        """
+        now_ms = self._clock.unix_ms()
+        try:
+            async with asyncio.timeout(15):
+                await self.outbox.senders[sender].send(trial_notification(now_ms, self.instance))
+        except TimeoutError:
+            raise NotDelivered("it did not answer within 15 s") from None
+
+    async def _change(self, work: Callable[[apsw.Connection], object]) -> None:
+        await self.telemetry.ask(LEASE, work)
+        self._take_notes(await self.telemetry.ask(LEASE, partial(alert_rows.load_board, now_ms=self._clock.unix_ms())))
+
+    # -- round and round ----------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        due_s = self._clock.now_s()
+        while True:
+            try:
+                await self.round()
+            except Exception:  # whatever it is, alerts must go on
+                log.exception("alerts: a round of the rules failed")
+            now_s = self._clock.now_s()
+            due_s = max(due_s + FINE_MS / 1000, now_s)
+            await self._clock.sleep(due_s - now_s)
+
+    async def round(self) -> None:
+        """Sample, and if this process holds the lease ask the rules and tell."""
+        now_ms = self._clock.unix_ms()
+        coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
+        if not await self._may_lead(now_ms):
+            return
+        await self.history.follow(now_ms)
+        before = {alert.key: alert for alert in self.board}
+        told = await self._evaluator.evaluate(self.board, now_ms, coarse=coarse)
+        for notification in told:
+            if notification.severity != "none":
+                log.warning("alert %s: %s: %s", notification.kind, notification.title, notification.text)
+            self.outbox.put(notification)
+        self._write_down(before, now_ms)
+        self.evaluated_ms = now_ms
+        self._registry.counter(catalogue.EVALUATIONS).value += 1
+
+    async def _may_lead(self, now_ms: int) -> bool:
+        def claim(db: apsw.Connection) -> tuple[bool, Board]:
+            leads = alert_rows.take_lease(db, LEASE, self._holder, now_ms, now_ms + LEASE_MS)
+            return leads, alert_rows.load_board(db, now_ms)
+
+        try:
+            leads, written = await self.telemetry.ask(LEASE, claim)
+        except TelemetryLost:  # without the file each goes on as it was; the first alone leads
+            self._leads = self._leads is not False
+            return self._leads
+        began, ended = leads and not self._leads, not leads and self._leads
+        self._leads = leads
+        if began or not leads:
+            self.board = written
+        else:
+            self._take_notes(written)
+        if began:
+            for event in self.board.forget(watched.id for watched in self.rules):
+                log.info("alerts: %s is no longer in force", event.alert.rule)
+            await self.outbox.load()
+        elif ended:
+            await self.outbox.close()
+        return leads
+
+    def _take_notes(self, written: Board) -> None:
+        self.board.silences, self.board.acknowledgements = written.silences, written.acknowledgements
+
+    def _write_down(self, before: dict[str, Alert], now_ms: int) -> None:
+        """What changed, all of it or nothing."""
+        after = {alert.key: alert for alert in self.board}
+        fired = [a for key, a in after.items() if a.fired_ms is not None and _fired_ms(before.get(key)) is None]
+        ended = [key for key, alert in before.items() if alert.fired_ms is not None and key not in after]
+        told = [alert.key for alert in after.values() if alert.told_ms == now_ms]
+        if not (fired or ended or told or before.keys() != after.keys()):
+            return
+        by_id = {watched.id: watched for watched in self.rules}
+
+        def work(db: apsw.Connection) -> None:
+            alert_rows.save_alerts(db, list(after.values()))
+            for alert in fired:
+                watched = by_id[alert.rule]
+                if watched.severity != "none":
+                    alert_rows.log_fired(db, alert, watched.severity, watched.rule.title)
+            for key in ended:
+                alert_rows.log_ended(db, key, now_ms)
+
+        self.telemetry.post(LEASE, work)
+
+    # -- what monitors see --------------------------------------------------------------------------------------
+
+    def _phase(self, watched: Watched) -> Phase:
+        return self.board.phase(watched.id, measured=self._evaluator.measured(watched.id))
+
+    def _set_gauges(self) -> None:
+        now_ms = self._clock.unix_ms()
+        oldest = dict.fromkeys(self.outbox.senders, now_ms)
+        for delivery in self.outbox.deliveries():
+            oldest[delivery.sender] = min(oldest[delivery.sender], delivery.made_ms)
+        set_ = self._registry.set
+        set_(catalogue.ALERT_STATE, [((each.id,), _STATES[self._phase(each)]) for each in self.rules])
+        set_(catalogue.NOTIFICATION_AGE, [((name,), (now_ms - since_ms) / 1000) for name, since_ms in oldest.items()])
+        for signal, count in self.telemetry.dropped.items():
+            self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = count
+
+
+def trial_notification(now_ms: int, instance: str) -> Notification:
+    """What a receiver gets to see whether it comes."""
+    return Notification(
+        kind="test",
+        key=f"test-{now_ms}",
+        rule="test",
+        alert="HeadgateTest",
+        severity="info",
+        title="A test of Headgate's alerts",
+        text="Somebody asked for it; nothing is wrong.",
+        means="Alerts reach you here.",
+        details=(),
+        next="headgate alerts",
+        runbook="",
+        labels={},
+        value=0.0,
+        threshold=0.0,
+        started_ms=now_ms,
+        at_ms=now_ms,
+        instance=instance,
+    )
+
+
+def _fired_ms(alert: Alert | None) -> int | None:
+    return None if alert is None else alert.fired_ms
+
+
+def _names(rules: Sequence[Watched]) -> Iterable[str]:
+    no_labels: Labels = ()
+    for watched in rules:
+        yield from (reach.name for reach in watched.expr.reaches())
+        if watched.rule.detail is not None:
+            yield from (reach.name for reach in watched.rule.detail.asks(no_labels).reaches())
+
+
+def _metric_of(name: str) -> str:
+    """A histogram's series are named after their part of it."""
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
