@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from headgate.config.schema import AdminConfig, Config
@@ -16,6 +17,7 @@ from headgate.gateway.api.page import CONTENT_POLICY, Page
 from headgate.net.server import Request
 from headgate.secret import Secret
 from support.edge import Edge, Reply, play, request_of
+from support.watching import Watcher, alert
 
 TOKEN = "operators-token-0001"
 LOCKED = Config(admin=AdminConfig(token=Secret(TOKEN)))
@@ -326,3 +328,90 @@ def test_more_pages_than_there_is_room_for_are_refused():
         return (await ask(edge, "/api/live")).status
 
     assert play(scene, virtual=True) == 503
+
+
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+FIRES = alert("error_rate", value=0.07)
+
+
+async def with_alerts(edge: Edge, watcher: Watcher) -> None:
+    """As if the gateway had been started with it."""
+    edge.gateway._operators._watched._watch = watcher
+
+
+def alerts_after(*actions: tuple[str, dict[str, Any]]) -> tuple[list[Reply], Any, Any]:
+    """What is answered to each action, and then told at /api/alerts and at /api/now, while one rule fires."""
+
+    async def scene(edge: Edge) -> tuple[list[Reply], Any, Any]:
+        await with_alerts(edge, Watcher(FIRES))
+        replies = [
+            await ask(edge, f"/api/alerts/{action}", "POST", msgspec.json.encode(body), x_headgate_action="1")
+            for action, body in actions
+        ]
+        return replies, (await ask(edge, "/api/alerts")).json, (await ask(edge, "/api/now")).json
+
+    return play(scene, virtual=True)
+
+
+def test_an_alert_that_fires_comes_first_with_its_runbook():
+    """And the gateway does not call itself healthy."""
+    _, told, now = alerts_after()
+
+    first = told["rules"][0]
+    assert (first["id"], first["phase"], first["runbook"]) == ("error_rate", "firing", "error_rate")
+    assert (first["alerts"][0]["key"], first["alerts"][0]["silence"]) == (FIRES.key, None)
+    assert now["health"]["level"] == "watch"
+    assert now["health"]["concerns"][0]["view"] == "alerts"
+
+
+def test_a_silence_takes_an_alert_out_of_the_way_until_it_is_ended():
+    (made,), told, now = alerts_after(("silence", {"rule": "error_rate", "for_s": 60, "why": "known"}))
+    (_, ended), after, _ = alerts_after(
+        ("silence", {"rule": "error_rate", "for_s": 60}), ("unsilence", {"id": "nothing"})
+    )
+
+    assert made.json == told["silences"][0] == told["rules"][0]["alerts"][0]["silence"]
+    assert (made.json["by"], made.json["why"]) == ("the dashboard", "known")
+    assert now["health"]["level"] == "ok"
+    assert (ended.status, len(after["silences"])) == (400, 1)
+
+
+def test_an_acknowledgement_says_who_takes_care():
+    (made,), told, _ = alerts_after(("acknowledge", {"key": FIRES.key, "for_s": 60}))
+
+    assert made.status == 200
+    assert told["rules"][0]["alerts"][0]["acknowledged"]["by"] == "the dashboard"
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [("silence", {"rule": "no_such_rule"}), ("silence", {"for_s": 0}), ("silence", {"for_s": 1e12}),
+     ("silence", {"rule": 7}), ("silence", {"more": 1}), ("acknowledge", {"key": "nothing"}), ("acknowledge", {}),
+     ("unsilence", {"id": "nothing"})],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused(action: str, body: dict[str, Any]):
+    (reply,), told, _ = alerts_after((action, body))
+
+    assert reply.status == 400
+    assert told["silences"] == []
+
+
+def test_j06_another_site_cannot_silence_an_alert():
+    """Its form reaches the port of a browser's own machine; it can send no header of ours."""
+
+    async def scene(edge: Edge) -> tuple[int, Any]:
+        await with_alerts(edge, Watcher(FIRES))
+        reply = await ask(edge, "/api/alerts/silence", "POST", b"{}", sec_fetch_site="cross-site")
+        return reply.status, (await ask(edge, "/api/alerts")).json["silences"]
+
+    assert play(scene, virtual=True) == (403, [])
+
+
+@pytest.mark.parametrize("name", ["../admin", "..%2fadmin", "UPPER", "no-such", ""])
+def test_only_runbooks_that_ship_are_shown(name: str):
+    async def scene(edge: Edge) -> int:
+        return (await ask(edge, f"/api/runbooks/{name}")).status
+
+    assert play(scene, virtual=True) == 404

@@ -12,17 +12,20 @@ from headgate.config.schema import AdminConfig
 from headgate.config.secrets import read_secret_file
 from headgate.engine.engine import Engine
 from headgate.errors import LedgerError, Refused
-from headgate.gateway.api.access import LOGIN_BYTES, Access, TooManyTries
+from headgate.gateway.api.access import LOGIN_BYTES, Access, By, TooManyTries
+from headgate.gateway.api.alerts import Alerts, Watching
 from headgate.gateway.api.live import Live
 from headgate.gateway.api.now import Now
 from headgate.gateway.api.page import NO_STORE, PUBLIC, Page
 from headgate.gateway.api.panels import NoLedger, Panels
 from headgate.gateway.api.query import BadQuestion
 from headgate.gateway.api.reader import Reader
+from headgate.gateway.api.runbooks import runbook
 from headgate.gateway.app import HostCheck
 from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
 from headgate.net.server import BodyPlan, Request, Response
+from headgate.stores.sqlite.telemetry import TelemetryLost
 from headgate.telemetry.metrics.catalogue import AUTH_FAILURES
 from headgate.telemetry.metrics.registry import CONTENT_TYPE
 
@@ -30,10 +33,14 @@ __all__ = ["AdminApp"]
 
 _encode = msgspec.json.Encoder().encode
 _JSON = [(b"content-type", b"application/json"), *NO_STORE, (b"x-content-type-options", b"nosniff")]
-_CALL = "/api/calls/"
+_CALL, _RUNBOOK = "/api/calls/", "/api/runbooks/"
 _LOGIN, _LOGOUT, _LIVE = "/login", "/logout", "/api/live"
 
+BODY_BYTES = 16 * 1024
+
 Answer = Callable[[Request], Awaitable[Any]]
+Action = Callable[[bytes, str], Awaitable[Any]]
+"""Does what a request's body says, on behalf of somebody."""
 
 
 class NotThere(Exception):
@@ -43,7 +50,7 @@ class NotThere(Exception):
 class AdminApp:
     """Whatever an operator asks is let in here, and answered by one function of its path."""
 
-    def __init__(self, engine: Engine, config: AdminConfig) -> None:
+    def __init__(self, engine: Engine, config: AdminConfig, watch: Watching | None = None) -> None:
         self._engine = engine
         self._hosts = HostCheck(config.host, ())
         token = config.token
@@ -53,7 +60,8 @@ class AdminApp:
         self._page = Page()
         self._reader = Reader(engine.clock)
         panels = Panels(engine, self._reader)
-        now = Now(engine, panels)
+        self._watched = alerts = Alerts(watch, engine.clock)
+        now = Now(engine, panels, alerts)
         self._live = Live(engine.clock, now.event)
         self._call = panels.call
         self._answers: dict[str, Answer] = {
@@ -66,6 +74,12 @@ class AdminApp:
             "/api/outlook": lambda request: panels.outlook(request.query),
             "/api/calls": lambda request: panels.calls(request.query),
             "/api/advice": lambda request: panels.advice(request.query),
+            "/api/alerts": self._alerts,
+        }
+        self._actions: dict[str, Action] = {
+            "/api/alerts/silence": alerts.silence,
+            "/api/alerts/unsilence": alerts.unsilence,
+            "/api/alerts/acknowledge": alerts.acknowledge,
         }
 
     async def close(self) -> None:
@@ -90,16 +104,17 @@ class AdminApp:
             return self._unauthorized(request)
         if not self._is_there(path):
             return self.refuse(404, "not found")
-        takes = "POST" if path == _LOGOUT else "GET"
+        takes = "POST" if path == _LOGOUT or path in self._actions else "GET"
         if method != takes:
             return Response(405, [*_JSON, (b"allow", takes.encode())], _encode({"error": f"use {takes}"}))
         if method == "POST" and not self._access.may_act(request, by):
             return self.refuse(403, "only the dashboard's own page may ask for this, or a program with the token")
-        return BodyPlan(0)
+        request.context = by
+        return BodyPlan(BODY_BYTES if method == "POST" else 0)
 
     def _is_there(self, path: str) -> bool:
-        named = path in self._answers or path.startswith(_CALL) or self._page.has(path)
-        return named or path in ("/metrics", _LIVE, _LOGIN, _LOGOUT)
+        named = path in self._answers or path in self._actions or path.startswith((_CALL, _RUNBOOK))
+        return named or self._page.has(path) or path in ("/metrics", _LIVE, _LOGIN, _LOGOUT)
 
     def _unauthorized(self, request: Request) -> Response:
         """Says nothing more; to a person at a browser, as the form that asks for the token."""
@@ -128,16 +143,30 @@ class AdminApp:
         if path == _LOGOUT:
             return Response(204, [(b"set-cookie", self._access.log_out(request)), *NO_STORE])
         try:
-            told = await (self._answers.get(path) or self._one_call)(request)
+            told = await self._told(request)
         except BadQuestion as problem:
             return self.refuse(400, str(problem))
         except NotThere as problem:
             return self.refuse(404, str(problem))
         except NoLedger:
             return self.refuse(404, "this process keeps no ledger that can be read")
-        except (LedgerError, Refused) as problem:
+        except (LedgerError, Refused, TelemetryLost) as problem:
             return self.refuse(503, str(problem))
         return Response(200, list(_JSON), _encode(told))
+
+    def _told(self, request: Request) -> Awaitable[Any]:
+        path = request.path
+        if path in self._actions:
+            return self._actions[path](request.body, "a program" if request.context is By.TOKEN else "the dashboard")
+        if path.startswith(_RUNBOOK):
+            return self._runbook(path.removeprefix(_RUNBOOK))
+        return (self._answers.get(path) or self._one_call)(request)
+
+    async def _runbook(self, name: str) -> Any:
+        told = runbook(name)
+        if told is None:
+            raise NotThere("there is no such runbook")
+        return told
 
     async def _limits(self, request: Request) -> Any:
         call_id = parse_qs(request.query).get("call")
@@ -150,6 +179,9 @@ class AdminApp:
 
     async def _cache(self, _: Request) -> Any:
         return cache_of(self._engine)
+
+    async def _alerts(self, _: Request) -> Any:
+        return self._watched.told()
 
     async def _one_call(self, request: Request) -> Any:
         told = await self._call(request.path.removeprefix(_CALL))

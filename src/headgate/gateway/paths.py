@@ -38,6 +38,12 @@ ADMIN = {
         "request id), `workflow`, `model`, `outcome`, `span`; older ones with `before=ID`.  `/api/calls/ID`: one call "
         "with its attempts and the path it took."
     ),
+    "/api/alerts": (
+        "Every rule with its state, its alerts and its runbook, and silences.  By POST with the header "
+        "`x-headgate-action` or the token: `/api/alerts/silence` (`rule`, `labels`, `for_s`, `why`), "
+        "`/api/alerts/unsilence` (`id`), `/api/alerts/acknowledge` (`key`, `for_s`)."
+    ),
+    "/api/runbooks": "`/api/runbooks/ID`: the runbook of an alert, in Markdown.",
     "/api/cache": "What `headgate cache lint --json` prints.",
     "/api/advice": "What `headgate cache advise --json` prints, of `?span=`.",
 }

@@ -14,10 +14,13 @@ import * as calls from "./views/calls.js";
 import * as lanes from "./views/lanes.js";
 import * as limits from "./views/limits.js";
 import * as now from "./views/now.js";
+import * as runbook from "./views/runbook.js";
 import * as spend from "./views/spend.js";
 import * as workflows from "./views/workflows.js";
 
-const VIEWS = { now, limits, lanes, workflows, spend, calls, call, cache, alerts };
+const VIEWS = { now, limits, lanes, workflows, spend, calls, cache, alerts };
+const ABOUT = { calls: call, runbooks: runbook };
+const UNDER = { runbooks: "alerts" };
 const AGAIN_S = 10;
 const REMEMBERED = 150;
 
@@ -25,8 +28,7 @@ const main = document.getElementById("main");
 const page = { news: null, before: [], answers: new Map(), shown: null };
 
 function viewOf({ view, thing }) {
-  if (view === "calls" && thing !== null) return VIEWS.call;
-  return VIEWS[view] ?? VIEWS.now;
+  return (thing !== null && ABOUT[view]) || (Object.hasOwn(VIEWS, view) ? VIEWS[view] : now);
 }
 
 function draw() {
@@ -60,7 +62,7 @@ function go() {
   const paths = new Set(Object.values(viewOf(place).questions(place)));
   for (const path of page.answers.keys()) if (!paths.has(path)) page.answers.delete(path);
   for (const link of document.querySelectorAll("#views a")) {
-    if (link.hash === `#/${place.view}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#/${UNDER[place.view] ?? place.view}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = `${viewOf(place).title(place)} · Headgate`;

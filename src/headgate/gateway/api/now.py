@@ -9,6 +9,7 @@ import msgspec
 
 from headgate._version import __version__
 from headgate.engine.engine import Engine
+from headgate.gateway.api.alerts import Alerts
 from headgate.gateway.api.health import Recent, concerns, level_of
 from headgate.gateway.api.panels import Panels
 from headgate.gateway.limits import limits_of
@@ -23,9 +24,10 @@ BUDGETS_EVERY_S = 10.0
 class Now:
     """Lives on the engine's event loop."""
 
-    def __init__(self, engine: Engine, panels: Panels) -> None:
+    def __init__(self, engine: Engine, panels: Panels, alerts: Alerts) -> None:
         self._engine = engine
         self._panels = panels
+        self._alerts = alerts
         self._began_s = engine.clock.now_s()
         self._budgets: list[dict[str, Any]] = []
         self._budgets_until_s = self._began_s
@@ -47,7 +49,7 @@ class Now:
             None if hour is None else Recent(15, hour["quarter"]["counted"], hour["quarter"]["failed"]),
             ledger.problem if isinstance(ledger, SqliteLedger) else None,
             budgets,
-            (),
+            self._alerts.firing(),
         )
         return {
             "at_ms": engine.clock.unix_ms(),

@@ -1,22 +1,92 @@
-// What somebody should look at.
+// What fires, what is about to, and every rule with its runbook.
 
 import { h, section } from "../dom.js";
+import { at, words } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 
 export const title = () => "Alerts";
-export const questions = () => ({});
+export const questions = () => ({ alerts: "/api/alerts" });
 
-export function draw(news) {
-  if (news === null) return h("p", { class: "soft" }, "Asking the gateway …");
-  return section("Now", table({
+const FOUR_HOURS_S = 4 * 3600;
+
+export function draw(news, { alerts: told }) {
+  if (news === null || told === null) return h("p", { class: "soft" }, "Asking the gateway …");
+  const alerts = told.rules.filter((rule) => rule.severity !== "none").flatMap((rule) => rule.alerts.map((alert) => ({ rule, ...alert })));
+  return [
+    section("What stands in the way now", concerns(news.health.concerns)),
+    section("Alerts", told.enabled ? firing(alerts) : h("p", { class: "empty" }, "This gateway does not watch itself: Prometheus may, by the rules of ", h("code", null, "headgate alerts rules"), ".")),
+    told.silences.length ? section("Silences", silences(told.silences)) : null,
+    section("Rules", rules(told.rules)),
+  ];
+}
+
+function concerns(rows) {
+  return table({
     caption: "What stands in the way now",
     empty: "Nothing stands in the way of calls.",
-    rows: news.health.concerns,
+    rows,
     columns: [
       { head: "what", cell: (row) => h("a", { href: address(row.view) }, row.title) },
       { head: "level", cell: (row) => h("span", { class: `mark ${row.level}` }, row.level) },
       { head: "detail", cell: (row) => row.detail },
     ],
-  }));
+  });
+}
+
+const button = (text, act, body, label) => h("button", { type: "button", "data-act": act, "data-body": JSON.stringify(body), "aria-label": label }, text);
+
+function firing(rows) {
+  return table({
+    caption: "Alerts that fire or are about to",
+    empty: "No alert fires.",
+    rows,
+    columns: [
+      { head: "alert", cell: (row) => [h("a", { href: address("runbooks", {}, row.rule.runbook) }, row.rule.title), " ", h("span", { class: "soft" }, row.rule.number)] },
+      { head: "state", cell: (row) => h("span", { class: `mark ${row.phase === "firing" && row.rule.severity === "page" ? "bad" : "watch"}` }, `${words(row.phase)}, ${row.rule.severity}`) },
+      { head: "what is wrong", cell: (row) => row.text },
+      { head: "since", minor: true, cell: (row) => at(row.since_ms) },
+      { head: "who takes care", cell: care },
+      { head: "do", cell: (row) => h("span", { class: "acts" },
+        row.acknowledged ? null : button("Acknowledge", "/api/alerts/acknowledge", { key: row.key, for_s: FOUR_HOURS_S }, `Acknowledge ${row.rule.title} for four hours`),
+        row.silence ? null : button("Silence 4 h", "/api/alerts/silence", { rule: row.rule.id, labels: row.labels, for_s: FOUR_HOURS_S }, `Silence ${row.rule.title} for four hours`)) },
+    ],
+  });
+}
+
+function care(row) {
+  if (row.silence) return ["silent until ", at(row.silence.until_ms), `, by ${row.silence.by}`];
+  return row.acknowledged ? [`${row.acknowledged.by}, until `, at(row.acknowledged.until_ms)] : "–";
+}
+
+function silences(rows) {
+  const labels = (row) => Object.entries(row.labels).map(([name, value]) => `${name} ${value}`).join(", ");
+  return table({
+    caption: "Silences",
+    empty: "",
+    rows,
+    columns: [
+      { head: "of", cell: (row) => [row.rule ?? "every rule", labels(row) ? h("span", { class: "soft" }, ` ${labels(row)}`) : null] },
+      { head: "until", cell: (row) => at(row.until_ms) },
+      { head: "by", cell: (row) => row.by },
+      { head: "why", minor: true, cell: (row) => row.why || "–" },
+      { head: "do", cell: (row) => button("End", "/api/alerts/unsilence", { id: row.id }, `End the silence of ${row.rule ?? "every rule"}`) },
+    ],
+  });
+}
+
+const LEVEL = { firing: "bad", pending: "watch", ok: "ok" };
+
+function rules(rows) {
+  return table({
+    caption: "Rules",
+    empty: "No rule is evaluated here.",
+    rows,
+    columns: [
+      { head: "rule", cell: (row) => [h("a", { href: address("runbooks", {}, row.runbook) }, row.title), " ", h("span", { class: "soft" }, row.number)] },
+      { head: "state", cell: (row) => h("span", { class: `mark ${row.severity === "none" ? "" : LEVEL[row.phase] ?? ""}` }, words(row.phase)) },
+      { head: "severity", cell: (row) => row.severity },
+      { head: "what it means", minor: true, cell: (row) => row.means },
+    ],
+  });
 }

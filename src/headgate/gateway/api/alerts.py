@@ -1,0 +1,181 @@
+"""What the dashboard shows of alerts, and what an operator may say of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.rule import Watched
+from headgate.clock import Clock
+from headgate.gateway.api.query import BadQuestion
+
+__all__ = ["Alerts", "Watching"]
+
+LONGEST_S = 30 * 86_400
+"""Who wants silence for longer changes the settings."""
+LONGEST_WHY = 256
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class RuleState(Protocol):
+    """How it stands with one rule."""
+
+    @property
+    def watched(self) -> Watched: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def alerts(self) -> Sequence[Alert]: ...
+
+
+class Watching(Protocol):
+    """Who evaluates the rules (alerts/watch.py).  What it is told raises TelemetryLost if it cannot be written down."""
+
+    @property
+    def board(self) -> Board: ...
+    @property
+    def evaluated_ms(self) -> int | None: ...
+
+    def states(self) -> Sequence[RuleState]: ...
+    async def silence(self, silence: Silence) -> None: ...
+    async def end_silence(self, id_: str) -> None: ...
+    async def acknowledge(self, told: Acknowledgement) -> None: ...
+
+
+class _ToSilence(msgspec.Struct, forbid_unknown_fields=True):
+    rule: str | None = None
+    labels: dict[str, str] = {}
+    for_s: float = 4 * 3600.0
+    why: str = ""
+
+
+class _ToUnsilence(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+
+
+class _ToAcknowledge(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    for_s: float = 4 * 3600.0
+
+
+class Alerts:
+    """Asks and tells whoever watches; None: nobody does, in this process."""
+
+    def __init__(self, watch: Watching | None, clock: Clock) -> None:
+        self._watch = watch
+        self._clock = clock
+
+    # -- what there is ------------------------------------------------------------------------------------------
+
+    def told(self) -> dict[str, Any]:
+        """Every rule, those that fire first."""
+        watch = self._watch
+        if watch is None:
+            return {"enabled": False, "evaluated_ms": None, "rules": [], "silences": []}
+        now_ms = self._clock.unix_ms()
+        rules = [_rule(state, watch.board, now_ms) for state in watch.states()]
+        rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
+        silences = [_silence(each) for each in watch.board.silences if now_ms < each.until_ms]
+        return {"enabled": True, "evaluated_ms": watch.evaluated_ms, "rules": rules, "silences": silences}
+
+    def firing(self) -> list[dict[str, str]]:
+        """What stands in the way now, but for what is silenced."""
+        watch = self._watch
+        if watch is None:
+            return []
+        now_ms = self._clock.unix_ms()
+        return [
+            {
+                "severity": state.watched.severity,
+                "title": state.watched.rule.title,
+                "text": state.watched.text(alert.labels, alert.value),
+            }
+            for state in watch.states()
+            if state.phase is Phase.FIRING and state.watched.severity in ("page", "ticket")
+            for alert in state.alerts
+            if alert.phase is Phase.FIRING and watch.board.silenced(alert, now_ms) is None
+        ]
+
+    # -- what is said -------------------------------------------------------------------------------------------
+
+    async def silence(self, body: bytes, by: str) -> dict[str, Any]:
+        """Have nobody told of such alerts for a while.
+
+        Raises:
+            BadQuestion: it cannot be understood, or nobody watches.
+            TelemetryLost: it could not be written down.
+        """
+        told, watch = _read(body, _ToSilence), self._watching()
+        if told.rule is not None and told.rule not in {state.watched.id for state in watch.states()}:
+            raise BadQuestion("there is no such rule; /api/alerts names them")
+        labels = tuple(sorted(told.labels.items()))
+        made = Silence(secrets.token_hex(8), told.rule, labels, self._until_ms(told.for_s), by, told.why[:LONGEST_WHY])
+        await watch.silence(made)
+        return _silence(made)
+
+    async def unsilence(self, body: bytes, by: str) -> dict[str, Any]:
+        """End a silence.  Raises as `silence`."""
+        told, watch = _read(body, _ToUnsilence), self._watching()
+        if told.id not in {silence.id for silence in watch.board.silences}:
+            raise BadQuestion("there is no such silence; it may be over")
+        await watch.end_silence(told.id)
+        return {"id": told.id}
+
+    async def acknowledge(self, body: bytes, by: str) -> dict[str, Any]:
+        """Say that somebody takes care of an alert, so that it is not told again and again.  Raises as `silence`."""
+        told, watch = _read(body, _ToAcknowledge), self._watching()
+        if told.key not in {alert.key for alert in watch.board}:
+            raise BadQuestion("there is no such alert; it may be resolved")
+        made = Acknowledgement(told.key, self._until_ms(told.for_s), by)
+        await watch.acknowledge(made)
+        return asdict(made)
+
+    def _watching(self) -> Watching:
+        if self._watch is None:
+            raise BadQuestion("this gateway does not watch itself: alerts.enabled is false")
+        return self._watch
+
+    def _until_ms(self, for_s: float) -> int:
+        if not 0 < for_s <= LONGEST_S:
+            raise BadQuestion(f"for_s is more than 0 and at most {LONGEST_S}")
+        return self._clock.unix_ms() + round(for_s * 1000)
+
+
+_URGENCY = {Phase.FIRING: 0, Phase.PENDING: 1, Phase.OK: 2, Phase.NO_DATA: 3}
+_WEIGHT = {"page": 0, "ticket": 1, "info": 2, "none": 3}
+
+
+def _read(body: bytes, kind: type[S]) -> S:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as problem:
+        raise BadQuestion(f"the body cannot be understood: {problem}") from None
+
+
+def _rule(state: RuleState, board: Board, now_ms: int) -> dict[str, Any]:
+    watched, rule = state.watched, state.watched.rule
+    return {
+        "id": rule.id, "number": rule.number, "title": rule.title, "severity": watched.severity, "phase": state.phase,
+        "means": rule.means, "next": rule.next, "runbook": rule.runbook or rule.id,
+        "alerts": [_alert(watched, alert, board, now_ms) for alert in state.alerts],
+    }  # fmt: skip
+
+
+def _alert(watched: Watched, alert: Alert, board: Board, now_ms: int) -> dict[str, Any]:
+    silence, acknowledged = board.silenced(alert, now_ms), board.acknowledged(alert, now_ms)
+    return {
+        "key": alert.key, "labels": dict(alert.labels), "value": alert.value, "phase": alert.phase,
+        "text": watched.text(alert.labels, alert.value), "since_ms": alert.since_ms, "fired_ms": alert.fired_ms,
+        "silence": None if silence is None else _silence(silence),
+        "acknowledged": None if acknowledged is None else asdict(acknowledged),
+    }  # fmt: skip
+
+
+def _silence(silence: Silence) -> dict[str, Any]:
+    return {**asdict(silence), "labels": dict(silence.labels)}

@@ -1,0 +1,43 @@
+"""Somebody who watches, with alerts as a test wants them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.rule import Watched
+from headgate.alerts.rules import RULES
+
+__all__ = ["Watcher", "alert"]
+
+
+class State(NamedTuple):
+    watched: Watched
+    phase: Phase
+    alerts: list[Alert]
+
+
+def alert(rule: str, *labels: tuple[str, str], value: float = 0.07, since_ms: int = 0, firing: bool = True) -> Alert:
+    return Alert(rule, labels, value, since_ms, since_ms if firing else None)
+
+
+class Watcher:
+    """Every rule that ships; what is said to it is done, in memory."""
+
+    def __init__(self, *alerts: Alert) -> None:
+        self.board = Board(alerts)
+        self.evaluated_ms: int | None = 1
+        self._rules = [Watched(rule) for rule in RULES]
+
+    def states(self) -> list[State]:
+        board = self.board
+        return [State(rule, board.phase(rule.id, measured=True), board.of(rule.id)) for rule in self._rules]
+
+    async def silence(self, silence: Silence) -> None:
+        self.board.silences = (*self.board.silences, silence)
+
+    async def end_silence(self, id_: str) -> None:
+        self.board.silences = tuple(each for each in self.board.silences if each.id != id_)
+
+    async def acknowledge(self, told: Acknowledgement) -> None:
+        self.board.acknowledgements = {**self.board.acknowledgements, told.key: told}
