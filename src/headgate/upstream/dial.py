@@ -13,7 +13,7 @@ import aiohappyeyeballs
 from headgate.net.client import Connection, WireError, WireErrorKind
 from headgate.net.http import Origin
 
-__all__ = ["TcpDial", "is_public"]
+__all__ = ["AddrInfo", "TcpDial", "is_public", "resolve", "verified_tls"]
 
 STAGGER_S = 0.25
 """Between attempts at one address and the next (RFC 8305): a broken IPv6 route costs a quarter second, not a
@@ -23,18 +23,31 @@ AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]
 
 
 class TcpDial:
-    """Connections over TCP, with TLS where the origin is https: at least 1.2, always verified, never less."""
+    """Connections over TCP, with TLS where the origin is https: at least 1.2, always verified, never less.
 
-    def __init__(self, *, ca_file: str | None = None, allow_private: bool = False) -> None:
+    Args:
+        setting: which one allows private addresses, for who meets one by mistake.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: str | None = None,
+        allow_private: bool = False,
+        setting: str = "upstream.allow_private_addresses",
+    ) -> None:
         self._ca_file = ca_file
         self._allow_private = allow_private
+        self._setting = setting
         self._context: ssl.SSLContext | None = None
 
     async def __call__(self, origin: Origin, factory: Callable[[], Connection], within_s: float) -> Connection:
         addresses: list[AddrInfo] | None = None
         try:
             async with asyncio.timeout(within_s):
-                addresses = await self._resolve(origin)
+                addresses = await resolve(
+                    origin.host, origin.port, allow_private=self._allow_private, setting=self._setting
+                )
                 return await self._open(origin, addresses, factory)
         except TimeoutError:
             if addresses is None:
@@ -67,37 +80,56 @@ class TcpDial:
             raise
         return connection
 
-    async def _resolve(self, origin: Origin) -> list[AddrInfo]:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise WireError("dns", f"the name {origin.host} cannot be resolved", sent=False) from None
-        # A name may come to point inside at any time (rebinding), so it is checked here, and what was checked is
-        # what we connect to.  An address, or this machine's own name, was written down on purpose.
-        if not self._allow_private and not _is_literal(origin.host):
-            found = [info for info in found if is_public(str(info[4][0]))]
-            if not found:
-                raise WireError(
-                    "egress_denied",
-                    f"{origin.host} resolves to a private address; if it should, set upstream.allow_private_addresses",
-                    sent=False,
-                )
-        return found  # type: ignore[return-value]
-
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            context = ssl.create_default_context(cafile=self._ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_alpn_protocols(["http/1.1"])
-            self._context = context
+            self._context = verified_tls(self._ca_file)
+            self._context.set_alpn_protocols(["http/1.1"])
         return self._context
+
+
+async def resolve(host: str, port: int, *, allow_private: bool, setting: str) -> list[AddrInfo]:
+    """Where `host` leads.  What was checked here is what must be connected to: asked again, a name may lead elsewhere.
+
+    Raises:
+        WireError: nowhere (`dns`), or to where it must not (`egress_denied`), which `setting` allows.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise WireError("dns", f"the name {host} cannot be resolved", sent=False) from None
+    if not allow_private:
+        # A name may come to point inside at any time (rebinding).  An address, or this machine's own name, was written
+        # down on purpose; but a cloud tells its secrets to whoever can ask a link-local one.
+        may = _is_not_link_local if _is_literal(host) else is_public
+        found = [info for info in found if may(str(info[4][0]))]
+        if not found:
+            raise WireError(
+                "egress_denied", f"{host} resolves to a private address; if it should, set {setting}", sent=False
+            )
+    return found  # type: ignore[return-value]
+
+
+def verified_tls(ca_file: str | None) -> ssl.SSLContext:
+    """At least 1.2, and the peer's name is checked."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def is_public(address: str) -> bool:
     """Whether an address belongs to the open internet."""
+    ip = _ip(address)
+    return ip.is_global and not ip.is_multicast
+
+
+def _is_not_link_local(address: str) -> bool:
+    return not _ip(address).is_link_local
+
+
+def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Of an IPv4 address that is written as one of IPv6, the former."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global and not (mapped or ip).is_multicast
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def _is_literal(host: str) -> bool:
