@@ -25,6 +25,7 @@ export class Live {
       this.#changed(true);
       this.#heard(JSON.parse(event.data));
     });
+    this.#source.addEventListener("trouble", () => this.#changed(false));
     this.#source.addEventListener("error", () => {
       this.#changed(false);
       if (this.#source?.readyState === EventSource.CLOSED) {

@@ -1,0 +1,82 @@
+"""Whether the gateway does its work: what counts as a concern, and how bad it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headgate.gateway.api.health import Concern, Recent, concerns, level_of
+
+LANE = {"waiting": 3, "oldest_s": 0.0, "closed_for_s": 0}
+
+
+def backend(name: str = "default", state: str = "closed", out_for_s: float = 0) -> dict[str, Any]:
+    breaker = {"state": state, "because": "overloaded", "next_try_in_s": 7.0}
+    return {"backend": name, "out_for_s": out_for_s, "out_because": "authentication", "breaker": breaker}
+
+
+def found(
+    *backends: dict[str, Any], lane: dict[str, Any] | None = None, recent: Recent | None = None, **more: Any
+) -> list[Concern]:
+    pool = {"pool": "p", "backends": backends or [backend()], "lanes": {"chat": LANE | (lane or {})}}
+    told = {"ledger_problem": None, "budgets": (), "alerts": ()} | more
+    return concerns({"pools": [pool]}, {"chat": 60.0}, recent, **told)
+
+
+def test_a_gateway_that_nothing_keeps_from_its_work_is_healthy():
+    """Also one that nobody calls."""
+    assert level_of(found(recent=Recent(15, 0, 0))) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("backends", "level"),
+    [([backend(state="open")], "bad"), ([backend(state="held")], "bad"), ([backend(out_for_s=60)], "bad"),
+     ([backend("a", state="open"), backend("b")], "watch")],
+)  # fmt: skip
+def test_a_key_that_sends_nothing_is_worse_if_there_is_no_other(backends: list[dict[str, Any]], level: str):
+    assert level_of(found(*backends)) == level
+
+
+@pytest.mark.parametrize(
+    ("oldest_s", "level"), [(4.9, "ok"), (29.9, "ok"), (30.0, "watch"), (53.9, "watch"), (54.0, "bad")]
+)
+def test_a_wait_is_judged_by_what_its_lane_allows(oldest_s: float, level: str):
+    """Half of `max_wait_s` is worth a look; at nine tenths calls are about to be refused."""
+    assert level_of(found(lane={"oldest_s": oldest_s})) == level
+
+
+def test_a_lane_that_is_closed_is_meant_to_wait():
+    assert level_of(found(lane={"oldest_s": 3600.0, "closed_for_s": 60})) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("counted", "failed", "level"),
+    [(19, 19, "ok"), (1000, 10, "ok"), (1000, 11, "watch"), (1000, 50, "watch"), (1000, 51, "bad")],
+)
+def test_errors_are_a_concern_from_one_in_a_hundred_on(counted: int, failed: int, level: str):
+    """Of a handful of calls nothing is said."""
+    assert level_of(found(recent=Recent(15, counted, failed))) == level
+
+
+@pytest.mark.parametrize(("level", "worst"), [("ok", "ok"), ("warn", "watch"), ("slow", "watch"), ("refuse", "bad")])
+def test_a_budget_is_a_concern_once_it_does_something(level: str, worst: str):
+    budget = {
+        "budget": "all", "who": "", "level": level, "share": 0.91, "cap_usd": "100.000000000000", "window": "day",
+    }  # fmt: skip
+    assert level_of(found(budgets=[budget])) == worst
+
+
+def test_what_cannot_be_written_down_is_not_sent():
+    """The worst there is, and it stands first."""
+    told = found(lane={"oldest_s": 31.0}, ledger_problem="disk full")
+
+    assert [(concern.level, concern.title) for concern in told] == [
+        ("bad", "No call is sent"),
+        ("watch", "p: lane chat waits long"),
+    ]
+
+
+@pytest.mark.parametrize(("severity", "level"), [("page", "bad"), ("ticket", "watch")])
+def test_an_alert_that_fires_is_as_bad_as_its_rule_says(severity: str, level: str):
+    assert level_of(found(alerts=[{"severity": severity, "title": "t", "text": "x"}])) == level
