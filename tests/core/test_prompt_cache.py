@@ -167,6 +167,15 @@ def test_inv_19_borders_are_remembered_only_up_to_a_bound():
     assert len(planner) == 100
 
 
+@pytest.mark.parametrize(("busy", "marked"), [(True, True), (False, False)])
+def test_a_quiet_workflow_may_stake_what_a_busy_one_allows(busy, marked):
+    """The promise is about the hour of all: twelve calls an hour could never stake a write of their own."""
+    others = [prompt(n * 10.0, (f"a{n}", BIG), workflow="busy") for n in range(1_000 * busy)]
+    asked = sorted([*same_rules(33, 290.0), *others], key=lambda each: each.at_s)
+
+    assert any(markers_of(asked)) is marked
+
+
 # -- keeping alive -----------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,8 @@ AGES_S = (30.0, 100.0, 300.0, 570.0, 1200.0, 3600.0)
 way, so that the first things are known after half a minute."""
 FADES = 0.998
 """Weight of all before at each new observation: about the last five hundred count."""
+EARLY = 3
+"""Ages within the first five minutes."""
 LEVEL_TRUSTED_AFTER = 4.0
 """So many that came again weigh as much as the guess of how many do, at all ages together."""
 SUREST = 0.999
@@ -103,7 +105,7 @@ class Context:
             wider, strength = self._wider, self._strength
             priors = wider._rates(now_s) if isinstance(wider, Context) else wider
             level = self._level(priors)
-            guesses = [1.0 - (1.0 - prior) ** level for prior in priors]
+            guesses = [*(1.0 - (1.0 - prior) ** level for prior in priors[:EARLY]), *priors[EARLY:]]
             self._rated_s = now_s
             self._rated = [
                 (seen * again / base + strength * guess) / (seen + strength) if base else guess
@@ -112,8 +114,9 @@ class Context:
         return self._rated
 
     def _level(self, priors: Sequence[float]) -> float:
-        """How many times as readily it comes again as is guessed: what the first ages have shown is believed of those
-        that nothing has reached yet (proportional hazards)."""
+        """How many times as readily it comes again as is guessed: what the first ages have shown is believed of the
+        others within five minutes (proportional hazards).  Not of later ones: what has survived these is another lot.
+        """
         come = expected = LEVEL_TRUSTED_AFTER
         for prior, seen, base, again in zip(priors, self._seen, self._bases, self._again, strict=True):
             if base:
