@@ -61,11 +61,11 @@ class AdminApp:
         self._reader = Reader(engine.clock)
         panels = Panels(engine, self._reader)
         self._watched = alerts = Alerts(watch, engine.clock)
-        now = Now(engine, panels, alerts)
+        self._now = now = Now(engine, panels, alerts)
         self._live = Live(engine.clock, now.event)
         self._call = panels.call
         self._answers: dict[str, Answer] = {
-            "/api/now": lambda _: now.told(),
+            "/api/now": self._stands,
             "/api/limits": self._limits,
             "/api/cache": self._cache,
             "/api/lanes": lambda request: panels.lanes(request.query),
@@ -167,6 +167,9 @@ class AdminApp:
         if told is None:
             raise NotThere("there is no such runbook")
         return told
+
+    async def _stands(self, request: Request) -> Any:
+        return {**await self._now.told(), "session": request.context is By.SESSION}
 
     async def _limits(self, request: Request) -> Any:
         call_id = parse_qs(request.query).get("call")

@@ -124,5 +124,8 @@ chooseTheme(document.getElementById("theme"));
 addEventListener("hashchange", go);
 setInterval(() => document.visibilityState === "visible" && askAll(), AGAIN_S * 1000);
 go();
-ask("/api/now").then(hear, () => {});
+ask("/api/now").then((news) => {
+  document.getElementById("logout").hidden = !news.session;
+  hear(news);
+}, () => {});
 new Live(hear, connection);
