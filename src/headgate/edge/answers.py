@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
 from math import ceil
 
 from headgate.call import Call, Kind, OwnAnswer, Reply
@@ -11,7 +11,7 @@ from headgate.core.price import usd_text
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
-from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines, naming
+from headgate.net.http import HOP_BY_HOP, HeaderBlock, Headers, header_lines
 
 __all__ = ["answered", "envelope", "failed", "refused", "type_of"]
 
@@ -91,11 +91,9 @@ def failed(call: Call, reply: Reply, api_error_text: ApiErrorText) -> tuple[int,
     return status, _passed_back(reply.headers, _REPLACED_WITH_TYPE) + ours + _JSON, body
 
 
-_NEVER = (*HOP_BY_HOP, b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id")
-_OF_ERRORS = (b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms")
-_NOT_PASSED_BACK = naming(_NEVER)
-_REPLACED = naming((*_NEVER, *_OF_ERRORS))
-_REPLACED_WITH_TYPE = naming((*_NEVER, *_OF_ERRORS, b"content-type"))
+_NOT_PASSED_BACK = HOP_BY_HOP | {b"content-length", b"content-encoding", b"set-cookie", b"x-correlation-id"}
+_REPLACED = _NOT_PASSED_BACK | {b"request-id", b"x-should-retry", b"retry-after", b"retry-after-ms"}
+_REPLACED_WITH_TYPE = _REPLACED | {b"content-type"}
 _JSON = b"content-type: application/json\r\n"
 
 
@@ -107,9 +105,9 @@ def answered(call: Call, reply: Reply) -> bytes:
     return lines
 
 
-def _passed_back(headers: HeaderBlock, dropped: re.Pattern[bytes]) -> bytes:
-    """The lines of `headers` that go back: not those that are `dropped`, those of another Headgate, which would stand
-    beside ours, among them, and not those that `Connection:` names."""
+def _passed_back(headers: HeaderBlock, dropped: Collection[bytes]) -> bytes:
+    """The lines of `headers` that go back: not those in `dropped`, not those of another Headgate, which would stand
+    beside ours, and not those that `Connection:` names."""
     lines = headers.without(dropped)
     named = headers.nominated()
     if not named:
@@ -143,7 +141,7 @@ def lines_of(call: Call, own: OwnAnswer | None = None) -> bytes:
         text += f"x-headgate-reason: {record.reason}\r\n"
     trace = call.trace
     if trace is not None and trace.span_id:
-        text += f"traceresponse: {trace.traceparent(trace.span_id).decode()}\r\n"
+        text += f"traceresponse: {trace.traceparent(trace.span_id)}\r\n"
     standing = call.standing
     if standing is not None:
         if standing.budget is not None:

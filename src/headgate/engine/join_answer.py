@@ -11,14 +11,12 @@ import msgspec
 from headgate.call import Call, Reply
 from headgate.core.join import Item, JoinedRequest, answers_of
 from headgate.engine.own_answer import whole_reply
-from headgate.net.http import naming
 from headgate.usage import Usage
 
 __all__ = ["JoinedAnswer", "joined_answer"]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_OF_THE_WHOLE = naming((b"content-type", b"content-length"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class JoinedAnswer:
             "content": [{"type": "text", "text": text}],
             "usage": _usage_told(self.message.get("usage"), facts.usage or Usage()),
         }
-        headers = reply.headers.without(_OF_THE_WHOLE)
+        headers = reply.headers.without((b"content-type", b"content-length"))
         return whole_reply(call, _encode(told), now_s, headers=headers)
 
 

@@ -15,7 +15,6 @@ __all__ = [
     "Origin",
     "first",
     "header_lines",
-    "naming",
     "nominated",
     "reason_phrase",
 ]
@@ -89,14 +88,12 @@ def _in_any_case(name: bytes) -> bytes:
     return "".join(letters).encode("ascii")
 
 
-def naming(names: Collection[bytes]) -> re.Pattern[bytes]:
-    """Finds the lines of these headers, and of ours, in a block of lines; its groups are name and value."""
-    letters = b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in (*names, _OURS)}))
-    either = b"|".join((*map(_in_any_case, sorted(names)), _in_any_case(_OURS) + rb"[^:\r]*"))
-    return re.compile(rb"\r\n(?=[%s])(%s):[ \t]*([^\r]*)" % (letters, either))
-
-
-_WATCHED_LINE = naming(_WATCHED)
+_WATCHED_LINE = re.compile(
+    rb"(\r\n(?=[%s])(" % b"".join(sorted({_in_any_case(name[:1])[1:-1] for name in _WATCHED}))
+    + b"|".join((*map(_in_any_case, sorted(_WATCHED)), _in_any_case(_OURS) + rb"[^:\r]*"))
+    + rb"):[ \t]*([^\r]*))"
+)
+"""Its groups are the line, the name and the value."""
 
 
 class HeaderBlock:
@@ -111,7 +108,7 @@ class HeaderBlock:
     def __init__(self, lines: bytes = b"") -> None:
         self._lines = b"\r\n" + lines
         self._found = _WATCHED_LINE.findall(self._lines)
-        self.watched: dict[bytes, bytes] = {name.lower(): value for name, value in self._found}
+        self.watched: dict[bytes, bytes] = {name.lower(): value for _, name, value in self._found}
         """Those that proxies care about, by lower-case name, for a look without a search."""
 
     def get(self, name: bytes) -> bytes | None:
@@ -134,11 +131,17 @@ class HeaderBlock:
         watched = self.watched
         if watched.get(b"connection", b"close") in _OF_THE_CONNECTION and len(watched) == len(self._found):
             return _NONE  # it says so once
-        return nominated(self._found)
+        return nominated([(name, value) for _, name, value in self._found])
 
-    def without(self, dropped: re.Pattern[bytes]) -> bytes:
-        """The lines of all headers but those of `naming(…)`."""
-        return dropped.sub(b"", self._lines)[2:]
+    def without(self, names: Collection[bytes]) -> bytes:
+        """The lines of all but `names`, which are among those that proxies care about, and what is for Headgate to
+        say."""
+        lines = self._lines
+        for line, name, _ in self._found:
+            lowered = name.lower()
+            if lowered in names or lowered.startswith(_OURS):
+                lines = lines.replace(line + b"\r\n", b"\r\n", 1)
+        return lines[2:]
 
 
 def header_lines(headers: Headers) -> bytes:
