@@ -93,6 +93,26 @@ CASES: tuple[Case, ...] = (
         {**calls("ok", "0+1x20"), **calls("timeout", "0x4 1 2 3 3 4 4 5 5 6x10")},
         {11: (), 13: ALL},
     ),
+    Case(
+        "error_rate",
+        "the breaker is open, so that nothing fails any more",
+        {
+            **calls("ok", "0+98x10 980x30 980+98x30"),
+            **calls("shed", "0x10 0+98x30 2940x30"),
+            **counter("rejections_total", 'lane="standard",reason="breaker_open"', "0x10 0+98x30 2940x30"),
+        },
+        {10: (), 20: ALL, 40: ALL, 60: ()},
+    ),
+    Case(
+        "error_rate",
+        "refused because a lane is full",
+        {
+            **calls("ok", "0+50x40"),
+            **calls("shed", "0+50x40"),
+            **counter("rejections_total", 'lane="standard",reason="lane_full"', "0+50x40"),
+        },
+        {30: ()},
+    ),
     Case("error_rate", "two of ten", {**calls("ok", "0+1x20"), **calls("timeout", "0x5 1x5 2x10")}, {12: (), 15: ()}),
     Case("error_rate", "callers' own mistakes", {**calls("ok", "0+5x30"), **calls("client_error", "0+9x30")}, {20: ()}),
     Case(
@@ -504,6 +524,27 @@ CASES: tuple[Case, ...] = (
         {450: ()},
         every_s=300,
     ),
+    Case(
+        "cost_rise",
+        "an hour of twice the band",
+        counter("cost_rise_bands", 'scope="workflow:chat"', "0x5 2x10 0x10"),
+        {4: (), 10: ('scope="workflow:chat"',), 20: ()},
+    ),
+    Case("cost_rise", "in line", counter("cost_rise_bands", 'scope="all"', "0x10 1x10"), {5: (), 15: ()}),
+    Case(
+        "cost_rise_steep",
+        "four bands",
+        counter("cost_rise_bands", 'scope="all"', "0x5 4x10 2x10"),
+        {4: (), 10: ('scope="all"',), 20: ()},
+    ),
+    Case("cost_rise_steep", "two bands", counter("cost_rise_bands", 'scope="all"', "2x20"), {15: ()}),
+    Case(
+        "cost_fallen",
+        "two hours of next to nothing",
+        counter("cost_fallen", 'scope="all"', "0x5 1x10 0x10"),
+        {4: (), 10: ('scope="all"',), 20: ()},
+    ),
+    Case("cost_fallen", "as ever", counter("cost_fallen", 'scope="all"', "0x20"), {15: ()}),
     Case(
         "unknown_price",
         "one call",

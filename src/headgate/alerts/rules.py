@@ -40,25 +40,32 @@ JUDGED = Matcher("!~", "client_error|budget|rate|cancelled")
 # -- calls that fail ---------------------------------------------------------------------------------------------------
 
 
-def _failed_share(limits: Limits, window_s: float) -> Expr:
+def _judged(limits: Limits, window_s: float) -> Expr:
+    return total(increase(limits.of(catalogue.REQUESTS, outcome=JUDGED), window_s))
+
+
+def _failed(limits: Limits, window_s: float) -> Expr:
+    """While a breaker is open calls are refused instead of failing: to whoever made them it is the same."""
     failed = total(increase(limits.of(catalogue.REQUESTS, outcome=FAILED), window_s))
-    return ratio(failed, total(increase(limits.of(catalogue.REQUESTS, outcome=JUDGED), window_s)))
+    refused = total(increase(limits.of(catalogue.REJECTIONS, reason="breaker_open"), window_s))
+    return failed + (refused | Number(0))
+
+
+def _failed_share(limits: Limits, window_s: float) -> Expr:
+    return ratio(_failed(limits, window_s), _judged(limits, window_s))
 
 
 def _failing(limits: Limits) -> Expr:
     """Over ten minutes and still over five.  Of few calls, three that failed are enough."""
-    calls = total(increase(limits.of(catalogue.REQUESTS, outcome=JUDGED), 600))
-    failed = total(increase(limits.of(catalogue.REQUESTS, outcome=FAILED), 600))
-    enough = (calls >= limits.minimum) | (failed >= 3)
+    enough = (_judged(limits, 600) >= limits.minimum) | (_failed(limits, 600) >= 3)
     long, short = (_failed_share(limits, window_s) > limits.threshold for window_s in (600, 300))
     return long & short & enough
 
 
 def _burning(long_s: float, short_s: float) -> Callable[[Limits], Expr]:
     def asks(limits: Limits) -> Expr:
-        calls = total(increase(limits.of(catalogue.REQUESTS, outcome=JUDGED), long_s))
         long, short = (_failed_share(limits, window_s) > limits.threshold for window_s in (long_s, short_s))
-        return long & short & (calls >= limits.minimum)
+        return long & short & (_judged(limits, long_s) >= limits.minimum)
 
     return asks
 
@@ -654,12 +661,46 @@ COST_ESTIMATED = Rule(
     title="What is spent is not known well",
     says="{value} of the last day's cost is an estimate: attempts broke before the API said what they used.",
     means="The invoice may say something else than the ledger.",
-    next="headgate reconcile",
+    next="headgate cost reconcile",
     asks=_guessed_share,
     unit="share",
     severity="ticket",
     threshold=0.02,
     minimum=1.0,
+)
+COST_RISE = Rule(
+    id="cost_rise",
+    number="AL-10",
+    title="Spending is out of line",
+    says="Spending ({scope}) lies {value} times as far above what this hour should cost as such hours scatter.",
+    means="More calls, larger ones, or less of them from the cache than on other days of this kind.",
+    next="headgate report",
+    asks=lambda limits: largest(limits.of(catalogue.COST_RISE), "scope") > limits.threshold,
+    unit="times",
+    severity="ticket",
+    threshold=1.0,
+    per="scope",
+)
+COST_RISE_STEEP = replace(
+    COST_RISE,
+    id="cost_rise_steep",
+    title="Spending is far out of line",
+    severity="page",
+    threshold=3.0,
+    runbook="cost_rise",
+)
+COST_FALLEN = Rule(
+    id="cost_fallen",
+    number="AL-11",
+    title="Spending has collapsed",
+    says="Two hours ({scope}) cost less than a fifth of what they should.",
+    means="Traffic is lost, or it is not metered.",
+    next="headgate report",
+    asks=lambda limits: largest(limits.of(catalogue.COST_FALLEN), "scope") > limits.threshold,
+    unit="count",
+    severity="ticket",
+    threshold=0,
+    per="scope",
 )
 UNKNOWN_PRICE = Rule(
     id="unknown_price",

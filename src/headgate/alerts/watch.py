@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from headgate.alerts.history import FINE_MS, History
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
 from headgate.alerts.notification import NotDelivered, Notification, Sender
 from headgate.alerts.outbox import Outbox
+from headgate.alerts.repeated import Repeated
 from headgate.alerts.rule import Watched, in_force
 from headgate.alerts.rules import RULES
 from headgate.alerts.samples import Labels
@@ -82,21 +82,18 @@ class Watch:
         self._clock = clock
         self._holder = holder or self.instance
         self._leads: bool | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Repeated("a round of the alert rules", FINE_MS / 1000, self.round, clock)
         self._metrics = frozenset(_metric_of(name) for name in self.history.names)
         registry.on_read(self._set_gauges)
 
     async def start(self) -> None:
         """Read back what was there before, and begin."""
         await self.history.load(self._clock.unix_ms())
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._rounds.start()
 
     async def stop(self) -> None:
         """Let another process take over, and let go of the file."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._rounds.stop()
         await self.outbox.close()
         self.telemetry.post(LEASE, partial(alert_rows.release, name=LEASE, holder=self._holder))
         self.telemetry.close()
@@ -147,17 +144,6 @@ class Watch:
         self._take_notes(await self.telemetry.ask(LEASE, partial(alert_rows.load_board, now_ms=self._clock.unix_ms())))
 
     # -- round and round ----------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        due_s = self._clock.now_s()
-        while True:
-            try:
-                await self.round()
-            except Exception:  # whatever it is, alerts must go on
-                log.exception("alerts: a round of the rules failed")
-            now_s = self._clock.now_s()
-            due_s = max(due_s + FINE_MS / 1000, now_s)
-            await self._clock.sleep(due_s - now_s)
 
     async def round(self) -> None:
         """Sample, and if this process holds the lease ask the rules and tell."""
