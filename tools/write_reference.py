@@ -518,7 +518,9 @@ def _records() -> str:
                 (_code("cost_usd"), "`cost_pico` in US dollars, as a string of twelve places; null if not known."),
                 (
                     _code("content"),
-                    "Only where `log.content` or the workflow's `log_content` is on: `request` and `response`, text.",
+                    "Only where `log.content` or the workflow's `log_content` is on: `form`, which of them, and "
+                    "digests, `request_sha256` of the request's bytes and `response_sha256` of the answer's (of a "
+                    "stream its text).",
                 ),
                 ("all columns of `calls`", "Under the same names, in the same order."),
             ],

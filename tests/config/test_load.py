@@ -80,7 +80,8 @@ def test_the_environment_wins_over_the_file(load):
         ("HEADGATE_UPSTREAM__BASE_URL", "http://127.0.0.1:8789", "upstream.base_url", "http://127.0.0.1:8789"),
         ("HEADGATE_DEFAULT_LANE", "bulk", "default_lane", "bulk"),
         ("HEADGATE_RETRY__BASE_S", "2", "retry.base_s", 2.0),
-        ("HEADGATE_LOG__CONTENT", "true", "log.content", True),
+        ("HEADGATE_LOG__CONTENT", "scrubbed", "log.content", "scrubbed"),
+        ("HEADGATE_PROMPT_CACHE__KEEP_ALIVE", "true", "prompt_cache.keep_alive", True),
         ("HEADGATE_LANES__BULK__MAX_WAIT_S", "5", "lanes.bulk.max_wait_s", 5.0),
         ("HEADGATE_LANES__NIGHT__WEIGHT", "0.5", "lanes.night.weight", 0.5),
         ("HEADGATE_WORKFLOWS__CHAT__LANE", "interactive", "workflows.chat.lane", "interactive"),
@@ -169,7 +170,7 @@ def test_a_byte_order_mark_is_nothing(load):
          "did you mean 'limits.pools.\"fable-5.x\".rpm'?"),
         ("[[upstream.credentials]]\nname = 'a'\napi_kye = 'k'\n", 3, "upstream.credentials[0].api_kye",
          "did you mean 'upstream.credentials[0].api_key'?"),
-        ("[log]\nzzz = 1\n", 2, "log.zzz", "known here are log.content, log.content_chars, log.path"),
+        ("[log]\nzzz = 1\n", 2, "log.zzz", "known here are log.content, log.content_chars, log.keep_days, log.path"),
     ],
 )  # fmt: skip
 def test_an_unknown_setting_stops_the_start_with_its_line_and_the_nearest_name(refuse, toml, line, wrong, words):
@@ -204,7 +205,11 @@ def test_so_does_an_unknown_variable(refuse, variable, text, words):
         ("[gateway]\nport = true\n", "headgate.toml:2: gateway.port must be a whole number"),
         ("[retry]\nbase_s = '1'\n", "headgate.toml:2: retry.base_s must be a number"),
         ("[retry]\nbase_s = true\n", "headgate.toml:2: retry.base_s must be a number"),
-        ("[log]\ncontent = 1\n", "headgate.toml:2: log.content must be true or false"),
+        ("[prompt_cache]\nkeep_alive = 1\n", "headgate.toml:2: prompt_cache.keep_alive must be true or false"),
+        (
+            "[log]\ncontent = true\n",
+            'headgate.toml:2: log.content must be "off" or "hashed" or "scrubbed" or "full"',
+        ),
         ("[log]\npath = 1\n", "headgate.toml:2: log.path must be text"),
         ("[prices]\nunknown_model = 'free'\n", 'headgate.toml:2: prices.unknown_model must be "refuse" or "record"'),
         ("[gateway]\nhosts = 'a'\n", "headgate.toml:2: gateway.hosts must be a list of texts"),
@@ -234,7 +239,10 @@ def test_a_value_of_another_type_is_told_with_its_line(refuse, toml, words):
         ({"HEADGATE_GATEWAY__PORT": "x"}, "HEADGATE_GATEWAY__PORT: must be a whole number, not 'x'"),
         ({"HEADGATE_GATEWAY__PORT": "1.5"}, "HEADGATE_GATEWAY__PORT: gateway.port must be a whole number"),
         ({"HEADGATE_GATEWAY__PORT": ""}, "HEADGATE_GATEWAY__PORT: must be a whole number, not ''"),
-        ({"HEADGATE_LOG__CONTENT": "yes"}, "HEADGATE_LOG__CONTENT: must be true or false, not 'yes'"),
+        (
+            {"HEADGATE_PROMPT_CACHE__KEEP_ALIVE": "yes"},
+            "HEADGATE_PROMPT_CACHE__KEEP_ALIVE: must be true or false, not 'yes'",
+        ),
         ({"HEADGATE_RETRY__BASE_S": "9" * 5_000}, "HEADGATE_RETRY__BASE_S: must be a number, not '9999"),
         ({"HEADGATE_GATEWAY": "5", "HEADGATE_GATEWAY__PORT": "1"}, "HEADGATE_GATEWAY: gateway must be a table"),
         ({"HEADGATE_GATEWAY": "["}, "HEADGATE_GATEWAY: must be a table, written as JSON"),

@@ -62,10 +62,12 @@ def test_a_unit_stands_last_in_the_name(cls):
     bare = {"port", "weight", "max_attempts", "max_queue", "max_connections", "max_connections_per_address", "rpm",
             "itpm", "otpm", "headroom", "max_concurrency", "join_max", "ramp_growth", "warn_at", "slow_at",
             "refuse_at", "max_requests", "max_tokens_ceiling", "history_max_turns", "max_series", "like", "threshold",
-            "minimum"}  # fmt: skip
+            "minimum", "keep_samples"}  # fmt: skip
     numbers = {item.name for item in fields(cls) if item.type in ("int", "float", "int | None", "float | None")}
 
-    assert all(name in bare or name.endswith(("_s", "_mb", "_chars", "_per_s", "_rpm", "_tokens")) for name in numbers)
+    assert all(
+        name in bare or name.endswith(("_s", "_mb", "_days", "_chars", "_per_s", "_rpm", "_tokens")) for name in numbers
+    )
 
 
 def test_every_field_without_a_default_must_be_set():

@@ -32,6 +32,7 @@ from headgate.net.http import HeaderBlock
 from headgate.records import CallRecord
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.virtual_time import EPOCH, memory_dial
+from support.kept import store_of
 from support.raw_upstream import CLOSE, Pause, RawUpstream, json_reply, message, message_events, sse_head
 from support.world import KEY, MODEL, Answer, World, lanes, play
 
@@ -505,16 +506,18 @@ def test_canned_words_are_a_message_that_says_what_it_is(stream):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_where_content_is_logged_the_words_of_ours_are(stream):
+def test_where_text_is_kept_the_words_of_ours_are(stream):
     """What the caller read, and not what it would have read."""
 
     async def scene(world: World) -> Any:
-        await world.ask("error=529", stream=stream)
-        return msgspec.json.decode(world.log.lines[-1])["content"]["response"]
+        answer = await world.ask("error=529", stream=stream)
+        kept = store_of(world.engine).text_of(answer.record.call_id)
+        assert kept is not None
+        return kept.response
 
-    logged = play(scene, config=workflow("canned", log_content=True), retry=ONCE)
+    kept = play(scene, config=workflow("canned", log_content="full"), retry=ONCE)
 
-    assert SORRY in logged
+    assert SORRY in kept
 
 
 def test_a_call_that_was_never_sent_gets_them_too():

@@ -16,6 +16,7 @@ from headgate.secret import Secret
 __all__ = [
     "AdminConfig",
     "AlertRuleConfig",
+    "AlertSenderConfig",
     "AlertsConfig",
     "BudgetConfig",
     "CalendarConfig",
@@ -345,10 +346,15 @@ class LogConfig:
 
     path: str = "-"
     """A file, or "-" for standard output, or "off"."""
-    content: bool = False
-    """Whether the text of requests and answers is logged.  It may hold personal data; leave it off unless you must."""
+    content: Literal["off", "hashed", "scrubbed", "full"] = "off"
+    """What is kept of the text of requests and answers.  `hashed`: a digest of each in the log line; equal texts have
+    equal digests, and who knows a text can recognise it.  `scrubbed`: also the text, in `content.db` beside the ledger,
+    without the personal data and secrets that are found in it.  `full`: the text as it is; leave that unless you must.
+    The log line itself never holds text."""
     content_chars: int = 4000
-    """Longest text logged for each."""
+    """Longest text kept of each."""
+    keep_days: float = 30.0
+    """After so many days kept text and samples are deleted, for good.  `headgate forget` deletes a user's at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,6 +419,50 @@ class AlertRuleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlertSenderConfig:
+    """One receiver of notifications, such as `[alerts.senders.oncall]`."""
+
+    kind: Literal["webhook", "slack", "smtp", "pagerduty", "alertmanager"]
+    """An address of your own, a channel of Slack, mail, an incident of PagerDuty (Events API v2), or Prometheus'
+    Alertmanager."""
+    severities: tuple[str, ...] = ("page", "ticket")
+    """What it is told: page, ticket, info; and none, which is the rule `watchdog`, for a receiver that wakes somebody
+    when nothing comes."""
+    url: Secret | None = None
+    """Where to post to; of Slack its incoming webhook, of Alertmanager its address without a path.  PagerDuty needs one
+    only for accounts in the EU (`https://events.eu.pagerduty.com/v2/enqueue`).  Redirects are not followed, and plain
+    http is only taken to this machine or with allow_private."""
+    url_file: str | None = None
+    """A file whose first line is the url; readable by its owner only."""
+    url_command: str | None = None
+    """A command that prints the url; run once at start, without a shell."""
+    secret: Secret | None = None
+    """What a webhook is signed with, PagerDuty's routing key, the password for mail, Alertmanager's bearer token."""
+    secret_file: str | None = None
+    """A file whose first line is the secret; readable by its owner only."""
+    secret_command: str | None = None
+    """A command that prints the secret; run once at start, without a shell."""
+    host: str | None = None
+    """The mail server."""
+    port: int | None = None
+    """Its port.  Unset: 587, with `tls = "tls"` 465, with `tls = "off"` 25."""
+    tls: Literal["starttls", "tls", "off"] = "starttls"
+    """How mail is kept from being read on its way: encrypted after a greeting, or from the first byte.  `off` is only
+    taken to this machine, or with allow_private."""
+    user: str | None = None
+    """Who logs in at the mail server, with `secret`."""
+    from_address: str | None = None
+    """Whom mail is from."""
+    to: tuple[str, ...] = ()
+    """Who gets mail."""
+    ca_file: str | None = None
+    """Certificates to trust instead of the system's, in PEM."""
+    allow_private: bool = False
+    """Whether the receiver's name may lead to a private or loopback address, and an address be link-local, where clouds
+    keep secrets.  An address of another kind that is written in url or host itself is always taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertsConfig:
     """Who is told when something is wrong."""
 
@@ -420,6 +470,8 @@ class AlertsConfig:
     """Whether the gateway watches itself.  Switch it off where Prometheus evaluates the rules."""
     rules: dict[str, AlertRuleConfig] = field(default_factory=dict)
     """By the rule's id: `headgate alerts list` names them."""
+    senders: dict[str, AlertSenderConfig] = field(default_factory=dict)
+    """By a name of your choice: `headgate alerts test NAME` tries one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -438,8 +490,11 @@ class WorkflowConfig:
 
     lane: str | None = None
     """Its lane unless a call says otherwise."""
-    log_content: bool | None = None
+    log_content: Literal["off", "hashed", "scrubbed", "full"] | None = None
     """Overrides log.content for this workflow."""
+    keep_samples: int = 0
+    """So many of its answered calls are kept, scrubbed, as material for an eval set: drawn so that each call has the
+    same chance.  0 keeps none.  `headgate samples` lists and exports them; log.keep_days deletes them."""
     stream: Literal["live", "buffered"] = "live"
     """With `buffered` a stream goes out only when it is complete, so that a break anywhere in it is tried again and
     never seen; until then its caller gets nothing, not even headers."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from headgate.call import Call
 from headgate.clock import Clock, SystemClock, utc_day
@@ -28,6 +29,7 @@ from headgate.engine.batch_desk import BatchDesk
 from headgate.engine.budget import Budget
 from headgate.engine.budget_each import BudgetEach
 from headgate.engine.budgets import Budgets
+from headgate.engine.content import content_desk
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback, FallbackUnpaid, fallback_policies
@@ -42,7 +44,7 @@ from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.lint import Lint
 from headgate.engine.memo import KeepAnswers, memo_terms
 from headgate.engine.meter import Meter
-from headgate.engine.observe import ContentPolicy, Observe
+from headgate.engine.observe import Observe
 from headgate.engine.oracle import Oracle, ask_through
 from headgate.engine.pipeline import path
 from headgate.engine.pool_gate import PoolGate
@@ -68,6 +70,9 @@ from headgate.upstream.dial import TcpDial
 from headgate.upstream.keyring import Credential, Keyring
 from headgate.upstream.send import Upstream, parse_base_url
 
+if TYPE_CHECKING:
+    from headgate.safety.content.desk import ContentDesk
+
 __all__ = ["Engine", "load_catalog", "load_prices"]
 
 
@@ -89,9 +94,14 @@ class Engine:
         jobs: JobQueue | None = None,
         admin_key: Secret | None = None,
         budget_store: BudgetStore | None = None,
+        content: ContentDesk | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        """`environ`: where OpenTelemetry's own variables are."""
+        """
+        Args:
+            content: keeps the text of calls; without one it is kept in memory, if it is to be kept.
+            environ: where OpenTelemetry's own variables are.
+        """
         self.config = config
         self.clock = clock
         self.ledger = ledger
@@ -105,11 +115,8 @@ class Engine:
         self._rng = rng
         estimator = Estimator()
         retry = config.retry
-        content = ContentPolicy(
-            default=config.log.content,
-            by_workflow={n: w.log_content for n, w in config.workflows.items() if w.log_content is not None},
-            chars=config.log.content_chars,
-        )
+        self.content = content or content_desk(config, log, clock, rng, on_disk=False)
+        """Keeps the text of calls; None: no text of any call is kept in any form."""
         self._upstream = Upstream(
             config.upstream.base_url,
             dial,
@@ -139,7 +146,9 @@ class Engine:
                 models=[*catalog.ids, *priced],
                 asked=tally.asked,
             )
-        observe = Observe(ledger, log, tally, clock, content, self._otel)
+        if self.content is not None:
+            self.content.on_findings = tally.found
+        observe = Observe(ledger, log, tally, clock, self.content, self._otel)
         oracle = Oracle(
             ask_through(compose([self._admit], self._upstream.send), clock),
             estimator,
@@ -327,7 +336,9 @@ class Engine:
         )
         log = None if config.log.path == "off" else FileCallLog(config.log.path)
         budget_store: SqliteBudgets | None = None
+        content: ContentDesk | None = None
         try:
+            content = content_desk(config, log, clock, Random(), on_disk=True)  # noqa: S311  # which samples to keep
             if config.budgets:
                 process = f"{os.getpid()}-{secrets.token_hex(4)}"
                 budget_store = SqliteBudgets(budgets_path(config), process, now_ms=clock.unix_ms())
@@ -351,6 +362,8 @@ class Engine:
                 log.close()
             if budget_store is not None:
                 budget_store.close()
+            if content is not None:
+                content.close()
             raise
         return cls(
             config,
@@ -364,6 +377,7 @@ class Engine:
             dial=dial,
             admin_key=admin_key,
             budget_store=budget_store,
+            content=content,
             environ=environ,
         )
 
@@ -390,6 +404,8 @@ class Engine:
         await self.ledger.close()
         if self._otel is not None:
             await self._otel.close()
+        if self.content is not None:
+            self.content.close()
         if self._log is not None:
             self._log.close()
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
-from headgate.core.sse import events
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.failure import Failure
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
+
+if TYPE_CHECKING:
+    from headgate.safety.content.desk import ContentDesk
 
 __all__ = ["CallSink", "Observe", "Tracer"]
 
@@ -57,7 +57,7 @@ class Observe:
         sink: CallSink | None,
         tally: Tally,
         clock: Clock,
-        content: ContentPolicy,
+        content: ContentDesk | None,
         tracer: Tracer | None = None,
     ) -> None:
         self._ledger = ledger
@@ -68,7 +68,9 @@ class Observe:
         self._tracer = tracer
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        self._content.prepare(call)
+        content = self._content
+        if content is not None and call.kind is Kind.MESSAGES and content.policy.wants(call.record.workflow):
+            call.text_kept = bytearray()
         if self._tracer is not None:
             self._tracer.begin(call)
         try:
@@ -128,8 +130,12 @@ class Observe:
         self._tally.call_over(record, attempts)
         if self._tracer is not None:
             self._tracer.over(call)
-        if self._sink is not None:
-            self._sink.write(record, self._content.of(call, reply))
+        if self._content is not None and call.text_kept is not None:
+            streamed = bool(call.text_kept)
+            answer = bytes(call.text_kept) if streamed else reply.body if reply is not None else b""
+            self._content.take(record, call.body, answer, streamed=streamed)  # which writes the line
+        elif self._sink is not None:
+            self._sink.write(record, None)
 
 
 def _add(record: CallRecord, attempt: Attempt, now_s: float) -> float:
@@ -174,47 +180,6 @@ def _tell_of_last(record: CallRecord, attempt: Attempt) -> None:
     record.price_row = part.price_row
     if part.error is not None:
         record.error = part.error
-
-
-class ContentPolicy:
-    """Which text goes into the log: none, unless it was switched on."""
-
-    def __init__(self, *, default: bool, by_workflow: dict[str, bool], chars: int) -> None:
-        self._default = default
-        self._by_workflow = by_workflow
-        self._chars = chars
-
-    def prepare(self, call: Call) -> None:
-        """Have the text of a stream kept while it passes, if it will be asked for."""
-        if (
-            (self._default or self._by_workflow)
-            and call.kind is Kind.MESSAGES
-            and self._by_workflow.get(call.record.workflow, self._default)
-        ):
-            call.text_kept = bytearray()
-
-    def of(self, call: Call, reply: Reply | None) -> dict[str, str] | None:
-        if call.text_kept is None:
-            return None
-        answer = _streamed_text(bytes(call.text_kept)) if call.text_kept else _cut(reply.body if reply else b"")
-        return {"request": _cut(call.body)[: self._chars], "response": answer[: self._chars]}
-
-
-def _cut(body: bytes) -> str:
-    return body[: 1024 * 1024].decode("utf-8", "replace")
-
-
-def _streamed_text(kept: bytes) -> str:
-    """The text of a stream, out of its events."""
-    text: list[str] = []
-    for name, data in events(kept):
-        if name == b"content_block_delta":
-            try:
-                delta = msgspec.json.decode(data)["delta"]
-                text.append(delta.get("text") or delta.get("partial_json") or "")
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-                continue
-    return "".join(text)
 
 
 _STRENGTH: dict[str, int] = {

@@ -3,7 +3,8 @@
 `scrub(text)` for a whole text, `Scrubber` for one that comes in pieces, `find(text)` to see what would go.
 """
 
-from headgate.safety.scrub.finding import Finding, FindingType
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Finding
 from headgate.safety.scrub.scrubber import Placeholders, Scrubber, find, scrub
 
 __all__ = ["Finding", "FindingType", "Placeholders", "Scrubber", "find", "scrub"]

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from headgate.safety.scrub.finding import Finding, FindingType, Window
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Finding, Window
 from headgate.safety.scrub.view import fold
 
 __all__ = ["find_addresses"]

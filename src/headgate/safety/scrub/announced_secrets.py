@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from math import log2
 
-from headgate.safety.scrub.finding import Finding, FindingType, Window
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Finding, Window
 from headgate.safety.scrub.view import fold
 
 __all__ = ["find_announced_secrets", "looks_random"]

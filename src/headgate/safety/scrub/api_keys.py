@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from headgate.safety.scrub.finding import Finding, FindingType, Window
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Finding, Window
 
 __all__ = ["FORMS", "find_api_keys"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from headgate.safety.scrub.finding import Finding, FindingType, Window
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Finding, Window
 from headgate.safety.scrub.view import fold
 
 __all__ = ["find_documents"]

@@ -8,41 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from enum import StrEnum
 from typing import NamedTuple
 
+from headgate.safety.finding_type import FindingType
 from headgate.safety.scrub.view import fold
 
-__all__ = ["SPACELESS", "Context", "Family", "Finding", "FindingType", "Window"]
+__all__ = ["SPACELESS", "Context", "Family", "Finding", "Window"]
 
 BEFORE = 48
 """Characters before a match in which a word of its context counts."""
 BEHIND = 16
 SPACELESS = "\u0e00"
 """From here on in Unicode scripts often have no spaces between words, so that a letter before says nothing."""
-
-
-class FindingType(StrEnum):
-    """What was found: a placeholder's name, and a label of `headgate_pii_findings_total`."""
-
-    PRIVATE_KEY = "private_key"
-    API_KEY = "api_key"
-    PASSWORD = "password"  # noqa: S105  # a name, not one
-    URL_CREDENTIALS = "url_credentials"
-    EMAIL = "email"
-    IBAN = "iban"
-    CARD = "card"
-    BANK_ACCOUNT = "bank_account"
-    IP = "ip"
-    MAC = "mac"
-    US_SSN = "us_ssn"
-    NATIONAL_ID = "national_id"
-    PASSPORT = "passport"
-    DRIVING_LICENCE = "driving_licence"
-    PHONE = "phone"
-    BIRTH_DATE = "birth_date"
-    NAME = "name"
-    ADDRESS = "address"
 
 
 class Finding(NamedTuple):

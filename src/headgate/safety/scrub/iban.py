@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from headgate.safety.finding_type import FindingType
 from headgate.safety.scrub.checksums import mod97
-from headgate.safety.scrub.finding import Context, Finding, FindingType, Window
+from headgate.safety.scrub.finding import Context, Finding, Window
 
 __all__ = ["LENGTHS", "find_ibans"]
 

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from headgate.safety.finding_type import FindingType
 from headgate.safety.scrub.checksums import dated, digits_of, iso7064_11_10, luhn, verhoeff, weighted
-from headgate.safety.scrub.finding import Context, Finding, FindingType, Window
+from headgate.safety.scrub.finding import Context, Finding, Window
 
 __all__ = ["IDS", "NationalId", "find_national_ids"]
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
 
-from headgate.safety.scrub.finding import Context, Finding, FindingType, Window
+from headgate.safety.finding_type import FindingType
+from headgate.safety.scrub.finding import Context, Finding, Window
 
 __all__ = ["find_network_addresses"]
 

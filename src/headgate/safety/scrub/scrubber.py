@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from headgate.safety.finding_type import FindingType
 from headgate.safety.scrub.families import FAMILIES
-from headgate.safety.scrub.finding import Family, Finding, FindingType, Window
+from headgate.safety.scrub.finding import Family, Finding, Window
 from headgate.safety.scrub.view import fold
 
 __all__ = ["Placeholders", "Scrubber", "find", "scrub"]
@@ -23,10 +24,11 @@ MARGIN_BEHIND = 8_192
 """The longest secret that is found whole: more than a private RSA key of 4096 bits."""
 
 
-def scrub(text: str) -> str:
+def scrub(text: str, placeholders: Placeholders | None = None) -> str:
     """`text` with placeholders such as `[email]` for personal data and secrets.  One value has one placeholder: the
-    second address of a text is `[email-2]`, wherever it stands."""
-    scrubber = Scrubber()
+    second address of a text is `[email-2]`, wherever it stands, and also in other texts that are given the same
+    `placeholders`."""
+    scrubber = Scrubber(placeholders)
     return scrubber.feed(text) + scrubber.close()
 
 

@@ -1,0 +1,283 @@
+"""Keeps the text of calls, on a thread of its own: hashed, scrubbed or whole, as the policy says.
+
+A call hands over its bytes and goes on.  Work waits in a bounded queue; what finds no room, or cannot be written, is
+dropped and counted, and its log line is written without digests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from random import Random
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from headgate.clock import Clock
+from headgate.events import Outcome
+from headgate.records import CallRecord
+from headgate.safety.content.policy import ContentPolicy, Keep
+from headgate.safety.content.texts import (
+    answer_text,
+    plain_text,
+    scrubbed_document,
+    scrubbed_text,
+    streamed_text,
+)
+from headgate.safety.scrub import FindingType, Placeholders, scrub
+
+__all__ = ["ContentDesk", "ContentStore", "Kept", "LogLines", "OnFindings", "Sample"]
+
+log = logging.getLogger("headgate.content")
+
+QUEUE_CALLS = 1_000
+QUEUE_BYTES = 64 * 1024 * 1024
+PURGE_S = 600.0
+LARGEST_SAMPLE = 64 * 1024
+"""Bytes of a request that is kept as a sample: it must be whole to be asked again."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Kept(NamedTuple):
+    """The text of a call, as it is stored."""
+
+    call_id: str
+    started_ms: int
+    workflow: str
+    user: str | None
+    session: str | None
+    form: str
+    """`scrubbed` or `full`."""
+    request: str
+    response: str
+
+
+class Sample(NamedTuple):
+    """A scrubbed request with its answer, for an eval set."""
+
+    call_id: str
+    started_ms: int
+    workflow: str
+    user: str | None
+    session: str | None
+    model: str | None
+    stop_reason: str | None
+    request: str
+    """A JSON document."""
+    response: str
+
+
+class ContentStore(Protocol):
+    """Where text stays until its time is up."""
+
+    def keep(self, kept: Kept) -> None: ...
+
+    def sample(self, sample: Sample, most: int, rng: Random) -> None:
+        """Offer one to the `most` samples of its workflow, so that each call has an equal chance to be among them."""
+        ...
+
+    def purge(self, before_ms: int) -> None:
+        """Delete all that is older."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogLines(Protocol):
+    """Takes the log line of a call."""
+
+    def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
+
+
+OnFindings = Callable[[str, Mapping[FindingType, int], str], None]
+"""Told what was found in a call's text: workflow, how often what, and `scrubbed` or `kept`."""
+
+
+class _Job(NamedTuple):
+    record: CallRecord
+    request: bytes
+    answer: bytes
+    streamed: bool
+
+    @property
+    def bytes(self) -> int:
+        return len(self.request) + len(self.answer)
+
+
+class ContentDesk:
+    """`store` is None where the policy keeps no text.  Without a thread everything is done at once: for runs in virtual
+    time."""
+
+    def __init__(
+        self,
+        policy: ContentPolicy,
+        store: ContentStore | None,
+        lines: LogLines | None,
+        clock: Clock,
+        rng: Random,
+        *,
+        chars: int,
+        keep_days: float,
+        threaded: bool,
+    ) -> None:
+        self.policy = policy
+        self.on_findings: OnFindings | None = None
+        """Told of each call's findings, on the event loop if there is one."""
+        self.dropped = 0
+        """Calls whose text was not kept, though it should have been."""
+        self.store = store
+        self._lines = lines
+        self._clock = clock
+        self._rng = rng
+        self._chars = chars
+        self._keep_ms = round(keep_days * 86_400_000)
+        self._jobs: deque[_Job] = deque()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if threaded:
+            with suppress(RuntimeError):  # nobody's loop
+                self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._run, name="headgate-content", daemon=True)
+            self._thread.start()
+
+    def take(self, record: CallRecord, request: bytes, answer: bytes, *, streamed: bool) -> None:
+        """The call of `record` is over; write its line, and keep of its text what may be kept.
+
+        Args:
+            answer: of a stream its events, as far as they were kept.
+        """
+        job = _Job(record, request, answer, streamed)
+        if self._thread is None:
+            self._do(job)
+            return
+        with self._lock:
+            fits = len(self._jobs) < QUEUE_CALLS and self._waiting_bytes + job.bytes <= QUEUE_BYTES
+            if fits:
+                self._jobs.append(job)
+                self._waiting_bytes += job.bytes
+        if fits:
+            self._wake.set()
+        else:
+            self.dropped += 1
+            self._write_line(record, None)
+
+    def close(self) -> None:
+        """Do what waits, for five seconds at most, and let go of the file."""
+        self._closing = True
+        if self._thread is not None:
+            self._wake.set()
+            self._thread.join(timeout=5)
+        if self.dropped:
+            log.warning("the text of %d calls was not kept", self.dropped)
+        if self.store is not None and (self._thread is None or not self._thread.is_alive()):
+            self.store.close()
+
+    def _run(self) -> None:
+        while not self._closing or self._jobs:
+            with suppress(IndexError):
+                while True:
+                    with self._lock:
+                        job = self._jobs.popleft()
+                        self._waiting_bytes -= job.bytes
+                    self._do(job)
+            self._purge()
+            if not self._closing:
+                self._wake.wait(PURGE_S)
+                self._wake.clear()
+
+    def _purge(self) -> None:
+        if self.store is not None:
+            try:
+                self.store.purge(self._clock.unix_ms() - self._keep_ms)
+            except Exception as problem:
+                log.warning("text that is too old could not be deleted: %s", problem)
+
+    def _do(self, job: _Job) -> None:
+        """Never raises: what fails is dropped."""
+        try:
+            self._keep(job)
+        except Exception as problem:
+            self.dropped += 1
+            if self.dropped == 1:
+                log.warning("the text of a call could not be kept: %s", type(problem).__name__)
+
+    def _keep(self, job: _Job) -> None:
+        record = job.record
+        keep = self.policy.of(record.workflow)
+        streamed = streamed_text(job.answer) if job.streamed else None
+        answer = streamed.encode() if streamed is not None else job.answer
+        digests = None
+        if keep is not Keep.OFF:
+            digests = {"form": keep.value, "request_sha256": _digest(job.request), "response_sha256": _digest(answer)}
+        self._write_line(record, digests)
+        if self.store is None:
+            return
+        if keep.has_text:
+            found = Placeholders()
+            request = scrubbed_text(job.request, self._chars, found)
+            response = scrubbed_text(answer, self._chars, found)
+            if keep is Keep.FULL:
+                request, response = plain_text(job.request, self._chars), plain_text(answer, self._chars)
+            self._tell(record.workflow, found.counts, "scrubbed" if keep is Keep.SCRUBBED else "kept")
+            self.store.keep(
+                Kept(record.call_id, record.started_ms, record.workflow, record.user, record.session, keep.value,
+                     request, response)
+            )  # fmt: skip
+        most = self.policy.samples_of(record.workflow)
+        if (
+            most
+            and record.attempts
+            and record.outcome == Outcome.OK
+            and len(job.request) <= LARGEST_SAMPLE >= len(answer)
+        ):
+            self._offer(job, answer, streamed, most)
+
+    def _offer(self, job: _Job, answer: bytes, streamed: str | None, most: int) -> None:
+        record, found = job.record, Placeholders()
+        request = scrubbed_document(job.request, found)
+        if request is None or self.store is None:
+            return
+        if streamed is None:
+            message = scrubbed_document(answer, found)
+            response = answer_text(message)
+        else:
+            response = scrub(streamed, found)
+        sample = Sample(
+            record.call_id,
+            record.started_ms,
+            record.workflow,
+            record.user,
+            record.session,
+            record.model_answered,
+            record.stop_reason,
+            _encode(request).decode(),
+            response,
+        )
+        self.store.sample(sample, most, self._rng)
+
+    def _write_line(self, record: CallRecord, digests: dict[str, str] | None) -> None:
+        if self._lines is not None:
+            self._lines.write(record, digests)
+
+    def _tell(self, workflow: str, counts: Counter[FindingType], action: str) -> None:
+        if not counts or self.on_findings is None:
+            return
+        if self._loop is None:
+            self.on_findings(workflow, counts, action)
+        else:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.on_findings, workflow, counts, action)
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()

@@ -1,0 +1,108 @@
+"""The text of a call out of its bytes, and the same without personal data.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from headgate.core.sse import events
+from headgate.safety.scrub import Placeholders, Scrubber, scrub
+
+__all__ = ["answer_text", "plain_text", "scrubbed_document", "scrubbed_text", "streamed_text"]
+
+LARGEST_DOCUMENT = 1024 * 1024
+"""Bytes of a JSON document that is read whole.  Of a larger one only the begin is kept, as text."""
+
+_encode = msgspec.json.Encoder().encode
+_NOT_SAYING = frozenset(
+    (
+        "text", "content", "type", "role", "name", "id", "model", "data", "thinking", "signature", "input", "title",
+        "system", "description", "tool_use_id", "value", "message",
+    )
+)  # fmt: skip
+"""Members whose names say nothing of what is in them; of others, such as `phone`, the name is context."""
+
+
+def plain_text(data: bytes, chars: int) -> str:
+    """The begin of `data` as text."""
+    return data[: chars * 4].decode("utf-8", "replace")[:chars]
+
+
+def scrubbed_text(data: bytes, chars: int, placeholders: Placeholders) -> str:
+    """The first `chars` characters of a body, scrubbed before it is cut, so that no half of a number stays.
+
+    A JSON document is scrubbed string by string, as they read without escapes; anything else as the text it is.
+    """
+    if len(data) <= LARGEST_DOCUMENT:
+        document = scrubbed_document(data, placeholders)
+        if document is not None:
+            return _encode(document).decode()[:chars]
+    scrubber = Scrubber(placeholders)
+    text = data[: max(chars * 4, LARGEST_DOCUMENT)].decode("utf-8", "replace")
+    given: list[str] = []
+    length = 0
+    for at in range(0, len(text), 8192):
+        given.append(scrubber.feed(text[at : at + 8192]))
+        length += len(given[-1])
+        if length >= chars:
+            break
+    else:
+        given.append(scrubber.close())
+    return "".join(given)[:chars]
+
+
+def scrubbed_document(data: bytes, placeholders: Placeholders) -> Any:
+    """A JSON document with every string in it scrubbed, and what stands for pictures and files left out; None if it is
+    none."""
+    try:
+        document = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    try:
+        return _scrubbed(document, "", placeholders)
+    except RecursionError:
+        return None
+
+
+def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
+    if isinstance(value, str):
+        lead = "" if not name or name in _NOT_SAYING else f"{name}: "
+        return scrub(lead + value, placeholders).removeprefix(lead)
+    if isinstance(value, list):
+        return [_scrubbed(item, name, placeholders) for item in value]
+    if isinstance(value, dict):
+        if value.get("type") == "base64" and isinstance(value.get("data"), str):
+            value = {**value, "data": f"[{len(value['data'])} characters]"}
+        return {scrub(key, placeholders): _scrubbed(item, key.lower(), placeholders) for key, item in value.items()}
+    if isinstance(value, int) and abs(value) >= 10_000_000 and not isinstance(value, bool):
+        as_text = _scrubbed(str(value), name, placeholders)
+        return value if as_text == str(value) else as_text
+    return value
+
+
+def streamed_text(kept: bytes) -> str:
+    """The text of a stream, out of its events."""
+    text: list[str] = []
+    for name, data in events(kept):
+        if name == b"content_block_delta":
+            try:
+                delta = msgspec.json.decode(data)["delta"]
+                text.append(delta.get("text") or delta.get("partial_json") or "")
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+                continue
+    return "".join(text)
+
+
+def answer_text(message: Any) -> str:
+    """The text of a Message: its text blocks, and what it calls tools with."""
+    blocks = message.get("content") if isinstance(message, Mapping) else None
+    parts: list[str] = []
+    for block in blocks if isinstance(blocks, list) else ():
+        if isinstance(block, Mapping):
+            if isinstance(block.get("text"), str):
+                parts.append(block["text"])
+            elif block.get("type") == "tool_use":
+                parts.append(_encode(block.get("input")).decode())
+    return "".join(parts)
