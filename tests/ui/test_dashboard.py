@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -106,6 +107,24 @@ def test_totals_are_those_that_the_command_prints(open_page: OpenPage, served: S
     total = json.loads(done.stdout)["total"]
     assert page.locator("main tfoot data[value]").nth(-2).get_attribute("value") == total["cost_usd"]
     assert page.locator("main tfoot td").first.inner_text() == f"{total['calls']:,}"
+
+
+def test_totals_of_a_span_are_those_of_the_ledger(served: Served):
+    """Also where a workflow's calls are counted beside what they cost."""
+    told = ask(served, "/api/workflows?span=7d")
+    rows = spend(served.ledger, "workflow", since_ms=told["since_ms"], until_ms=told["until_ms"])
+
+    assert told["total"] | total_of(rows).facts() == told["total"]
+    assert sum(row["pace"]["counted"] for row in told["rows"]) == told["total"]["pace"]["counted"]
+
+
+def test_what_is_left_out_of_a_long_list_is_in_its_sum(served: Served):
+    """Five thousand sessions are not five thousand lines, and no cent is lost."""
+    told = ask(served, "/api/spend?by=session&days=all")
+
+    assert len(told["rows"]) < told["others"]["groups"]
+    picos = [Decimal(row["cost_usd"]) for row in (*told["rows"], told["others"])]
+    assert sum(picos) == Decimal(told["total"]["cost_usd"])
 
 
 def test_a_call_is_found_by_its_correlation_id(open_page: OpenPage, served: Served):
