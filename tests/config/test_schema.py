@@ -71,7 +71,7 @@ def test_a_unit_stands_last_in_the_name(cls):
 
 
 def test_every_field_without_a_default_must_be_set():
-    """They are names and digests only: everything else starts without a file."""
+    """They are names, digests and kinds only: everything else starts without a file."""
     needed = {
         (cls.__name__, item.name)
         for cls in CLASSES
@@ -81,4 +81,5 @@ def test_every_field_without_a_default_must_be_set():
 
     assert needed == {
         ("CredentialConfig", "name"), ("CallerKey", "name"), ("CallerKey", "sha256"), ("BudgetConfig", "usd"),
+        ("AlertSenderConfig", "kind"),
     }  # fmt: skip

@@ -13,7 +13,7 @@ __all__ = ["AlertSettingError", "check_rules", "telemetry_path"]
 
 
 class AlertSettingError(ValueError):
-    """A setting is wrong: `path` says which, below `alerts.rules`; the words follow its name."""
+    """A setting is wrong: `path` says which, below `alerts`; the words follow its name."""
 
     def __init__(self, words: str, *path: str) -> None:
         super().__init__(words)
@@ -29,12 +29,13 @@ def check_rules(config: AlertsConfig) -> None:
     rules = {rule.id: rule for rule in RULES}
     for name, settings in config.rules.items():
         if name not in rules:
-            raise AlertSettingError(f"is no rule{nearest(name, {each: each for each in rules})}", name)
+            raise AlertSettingError(f"is no rule{nearest(name, {each: each for each in rules})}", "rules", name)
         for field, value in _numbers(settings):
             if not isfinite(value) or value < 0:
-                raise AlertSettingError("must be a number of 0 or more", name, *field)
+                raise AlertSettingError("must be a number of 0 or more", "rules", name, *field)
         if settings.thresholds and rules[name].per is None:
-            raise AlertSettingError("cannot be: the rule has one threshold; set `threshold`", name, "thresholds")
+            words = "cannot be: the rule has one threshold; set `threshold`"
+            raise AlertSettingError(words, "rules", name, "thresholds")
 
 
 def telemetry_path(config: Config) -> Path:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from headgate.call import Kind
+from headgate.config.alert_senders import check_sender
 from headgate.config.alerts import AlertSettingError, check_rules
 from headgate.config.budgets import BudgetSettingError, budget_of
 from headgate.config.calendar import CalendarError, day_classes
+from headgate.config.hosts import is_loopback
 from headgate.config.opening_hours import opening_hours, warm_hours
 from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.core.catalog import Catalog
@@ -21,7 +22,7 @@ from headgate.data import read_data
 from headgate.errors import ConfigError
 from headgate.toml_file import nearest
 
-__all__ = ["check", "is_loopback"]
+__all__ = ["check"]
 
 Place = Callable[..., str]
 
@@ -50,16 +51,6 @@ def check(config: Config, place: Place) -> None:
     _check_calendar(config, place)
     _check_alerts(config, place)
     _check_listeners(config, place)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
@@ -217,10 +208,10 @@ def _check_numbers(config: Config, place: Place) -> None:
         "upstream": ("max_connections", "keepalive_s"),
         "retry": ("max_attempts", "base_s", "cap_s", "max_elapsed_s", "retry_after_cap_s", "buffer_mb"),
         "limits": ("first_burst_s", "burst_s"),
+        "log": ("content_chars", "keep_days"),
         "memo": ("max_mb", "stale_max_age_s"),
         "batches": ("min_patience_s", "collect_s", "max_requests", "max_mb", "poll_s", "reserve_s"),
         "ledger": ("commit_interval_s", "max_backlog_mb"),
-        "log": ("content_chars",),
         "telemetry": ("max_series",),
     }  # fmt: skip
     for field in ("per_user_rpm", "per_session_rpm"):
@@ -406,8 +397,10 @@ def _check_calendar(config: Config, place: Place) -> None:
 def _check_alerts(config: Config, place: Place) -> None:
     try:
         check_rules(config.alerts)
+        for name, sender in config.alerts.senders.items():
+            check_sender(name, sender)
     except AlertSettingError as problem:
-        where = ("alerts", "rules", *problem.path)
+        where = ("alerts", *problem.path)
         raise ConfigError(f"{place(*where)}: {'.'.join(where)} {problem}") from None
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "MemoConfig",
     "PoolCeiling",
     "PricesConfig",
+    "ReportConfig",
     "RetryConfig",
     "TelemetryConfig",
     "UpstreamConfig",
@@ -468,10 +469,22 @@ class AlertsConfig:
 
     enabled: bool = True
     """Whether the gateway watches itself.  Switch it off where Prometheus evaluates the rules."""
+    cost_floor_usd: str = "5.00"
+    """An hour that costs so little more than expected is nobody's alarm."""
     rules: dict[str, AlertRuleConfig] = field(default_factory=dict)
     """By the rule's id: `headgate alerts list` names them."""
     senders: dict[str, AlertSenderConfig] = field(default_factory=dict)
     """By a name of your choice: `headgate alerts test NAME` tries one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Who is told every day how the day before was, and what it cost: `headgate report`."""
+
+    at: str | None = None
+    """When, by the clock of `calendar.time_zone`: `07:00`.  Unset: it is not sent."""
+    senders: tuple[str, ...] = ()
+    """To whom, by the names of `[alerts.senders]`: mail gets it whole, Slack what matters most, a webhook its JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -659,6 +672,7 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     calendar: CalendarConfig = field(default_factory=CalendarConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from headgate.call import Call, Kind, Reply, ReplyStream
-from headgate.config.check import is_loopback
+from headgate.config.hosts import is_loopback
 from headgate.config.schema import CallerKey
 from headgate.edge import answers
 from headgate.edge.intake import Lanes, begin_record, deadline_of, passed_on, sends_bearer, trace_of
