@@ -10,6 +10,7 @@ from headgate._version import __version__
 from headgate.cli.budget import app as budget_app
 from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
+from headgate.cli.content import content, forget, samples_app
 from headgate.cli.cost import app as cost_app
 from headgate.cli.demo import demo
 from headgate.cli.keys import app as keys_app
@@ -47,10 +48,13 @@ app.command()(plan)
 app.command()(limits)
 app.command()(top)
 app.command()(report)
+app.command()(content)
+app.command()(forget)
 app.command()(prices)
 app.add_typer(cost_app, name="cost")
 app.add_typer(budget_app, name="budget")
 app.add_typer(cache_app, name="cache")
+app.add_typer(samples_app, name="samples")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 
