@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from headgate.cli.output import Json, print_json, say, say_next
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
-    from headgate.report.facts import AlertSpan, DayReport
+    from headgate.report.facts import DayReport
 
 __all__ = ["report"]
 
@@ -70,8 +70,10 @@ def report(
 
 
 def _told(day: str, ledger: Path | None, config: Path | None) -> DayReport:
+    from headgate.config.alerts import telemetry_path
     from headgate.config.calendar import day_classes
     from headgate.engine.engine import load_catalog
+    from headgate.report.alert_spans import alert_spans
     from headgate.report.facts import Sources, gather
 
     now = datetime.now(UTC)
@@ -85,7 +87,7 @@ def _told(day: str, ledger: Path | None, config: Path | None) -> DayReport:
             budgets.store.accounts,
             lambda model: catalog.model(model).id,
             classes,
-            alerts=_no_alerts,
+            partial(alert_spans, telemetry_path(budgets.config)),
         )
         return gather(sources, _day(day, classes.at(now_ms)[0]), now_ms)
 
@@ -96,7 +98,3 @@ def _day(text: str, today: date) -> date:
     if text == "yesterday":
         return today - timedelta(days=1)
     return day_of(text, "--day")
-
-
-def _no_alerts(since_ms: int, until_ms: int) -> Sequence[AlertSpan]:
-    return ()

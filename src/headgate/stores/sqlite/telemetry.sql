@@ -66,3 +66,10 @@ CREATE TABLE outbox (
     next_ms      INTEGER NOT NULL,
     problem      TEXT NOT NULL DEFAULT ''
 );
+
+CREATE TABLE reports (
+    day      TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    sent_ms  INTEGER NOT NULL,
+    PRIMARY KEY (day, receiver)
+) WITHOUT ROWID;
