@@ -52,6 +52,7 @@ EXPRESSIONS = (
     total(A, "x") >= total(B, "x"),
     (A > 10) & (B > 10),
     A | B,
+    total(metric("none")) | Number(0),
     A.unless(B > 5),
     A.unless(A.back(60)),
     total(A, "x").when(total(B) > 5),

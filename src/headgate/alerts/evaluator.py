@@ -26,7 +26,7 @@ class Evaluator:
 
     def __init__(self, rules: Sequence[Watched], history: History, clock: Clock, instance: str) -> None:
         self._rules = [
-            _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.expr.reaches())) for watched in rules
+            _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches)) for watched in rules
         ]
         self._history = history
         self._clock = clock
@@ -52,7 +52,9 @@ class Evaluator:
             except TelemetryLost:  # it stays as it is
                 continue
             except Exception:  # a defect in one rule must not silence the others
-                log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
+                if not asked.is_broken:
+                    asked.is_broken = True
+                    log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
                 continue
             for event in board.judge(asked.watched.terms, found, now_ms):
                 told.append(self._notification(asked.watched, event, now_ms))
@@ -65,7 +67,7 @@ class Evaluator:
             return watched.expr.at(samples, now_ms), watched.measured(samples, now_ms)
 
         if asked.is_long:
-            found, asked.measured = await self._history.over(set(watched.expr.reaches()), now_ms, look)
+            found, asked.measured = await self._history.over(watched.reaches, now_ms, look)
         else:
             found, asked.measured = look(self._history.samples)
         return found
@@ -103,3 +105,5 @@ class _Asked:
     is_long: bool
     """It looks back for longer than memory does."""
     measured: bool = False
+    is_broken: bool = False
+    """Said in the log, once."""

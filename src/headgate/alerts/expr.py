@@ -11,11 +11,11 @@ each selector names one metric, so results carry no name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isnan
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from headgate.alerts.arithmetic import divided, extrapolation, greatest, histogram_quantile, nearest
 from headgate.alerts.samples import LOOKBACK_MS, Labels, Series
@@ -25,6 +25,8 @@ __all__ = [
     "duration", "increase", "largest", "metric", "not_one_of", "one_of", "quantile", "rate", "ratio", "total",
 ]  # fmt: skip
 
+T = TypeVar("T")
+
 Vector = dict[Labels, float]
 """A value for each set of labels."""
 
@@ -32,7 +34,13 @@ Vector = dict[Labels, float]
 class Source(Protocol):
     """Where samples come from."""
 
-    def of(self, name: str) -> Iterable[Series]: ...
+    def of(self, name: str) -> Iterable[Series]:
+        """All series of a metric."""
+        ...
+
+    def once(self, question: Hashable, at_ms: int, answer: Callable[[], T]) -> T:
+        """The answer to a question that several ask at one time."""
+        ...
 
 
 class Reach(NamedTuple):
@@ -162,7 +170,11 @@ class Selector(Expr):
 
     def chosen(self, source: Source) -> Iterator[Series]:
         for series in source.of(self.name):
-            if all(matcher(series.by_name.get(label, "")) for label, matcher in self.matchers):
+            by_name = series.by_name
+            for label, matcher in self.matchers:
+                if not matcher(by_name.get(label, "")):
+                    break
+            else:
                 yield series
 
     def parts(self) -> Sequence[Expr]:
@@ -230,6 +242,9 @@ class Growth(Expr):
         return f"{self.function}({self.selector.promql(f'[{duration(self.window_s)}]')})"
 
     def at(self, source: Source, at_ms: int) -> Vector:
+        return source.once(self, at_ms, lambda: self._at(source, at_ms))
+
+    def _at(self, source: Source, at_ms: int) -> Vector:
         to_ms = at_ms - _ms(self.selector.back_s)
         from_ms = to_ms - _ms(self.window_s)
         per = self.window_s if self.function == "rate" else 1.0
@@ -323,6 +338,9 @@ class Aggregate(Expr):
         return f"{self.function}{by}({self.value.promql()})"
 
     def at(self, source: Source, at_ms: int) -> Vector:
+        return source.once(self, at_ms, lambda: self._at(source, at_ms))
+
+    def _at(self, source: Source, at_ms: int) -> Vector:
         groups: dict[Labels, list[float]] = {}
         for labels, value in self.value.at(source, at_ms).items():
             groups.setdefault(_only(labels, self.by), []).append(value)
@@ -416,7 +434,7 @@ class Matched(Expr):
 
     def promql(self) -> str:
         on = "" if self.on is None else f" on ({', '.join(self.on)})"
-        return f"{_operand(self.left)}\n{self.op}{on} {_operand(self.right)}"
+        return f"{_grouped(self.left)}\n{self.op}{on} {_grouped(self.right)}"
 
     def at(self, source: Source, at_ms: int) -> Vector:
         left, right = self.left.at(source, at_ms), self.right.at(source, at_ms)
@@ -463,8 +481,10 @@ def _expr(value: Expr | float) -> Expr:
 
 
 def _operand(expr: Expr) -> str:
-    if isinstance(expr, Number):
-        return _literal(expr.value)
+    return _literal(expr.value) if isinstance(expr, Number) else _grouped(expr)
+
+
+def _grouped(expr: Expr) -> str:
     return f"({expr.promql()})" if isinstance(expr, _Pairwise | Matched) else expr.promql()
 
 

@@ -100,6 +100,7 @@ class Watched:
         if settings is not None:
             self._change(settings)
         self.expr = self._expr()
+        self.reaches = frozenset(self.expr.reaches())
 
     @property
     def id(self) -> str:
@@ -115,10 +116,9 @@ class Watched:
 
     def measured(self, source: Source, at_ms: int) -> bool:
         """Whether there is anything that it could go by: of one of its metrics a sample as new as it may be."""
-        reaches = list(self.expr.reaches())
-        return not reaches or any(
+        return not self.reaches or any(
             series.span(at_ms - reach.oldest_ms, at_ms - reach.newest_ms) is not None
-            for reach in reaches
+            for reach in self.reaches
             for series in source.of(reach.name)
         )
 

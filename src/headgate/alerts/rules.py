@@ -48,7 +48,7 @@ def _failed(limits: Limits, window_s: float) -> Expr:
     """While a breaker is open calls are refused instead of failing: to whoever made them it is the same."""
     failed = total(increase(limits.of(catalogue.REQUESTS, outcome=FAILED), window_s))
     refused = total(increase(limits.of(catalogue.REJECTIONS, reason="breaker_open"), window_s))
-    return failed + (refused | Number(0))
+    return (failed | Number(0)) + (refused | Number(0))
 
 
 def _failed_share(limits: Limits, window_s: float) -> Expr:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["LOOKBACK_MS", "Labels", "Samples", "Series", "Span"]
+
+T = TypeVar("T")
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names."""
@@ -100,11 +102,14 @@ class Samples:
         self._by_name: dict[str, dict[Labels, Series]] = {}
         self._room = most_series
         self._live: dict[str, dict[tuple[str, Labels], Series]] = {}
+        self._answers: dict[Hashable, Any] = {}
+        self._answered_ms: int | None = None
         self.refused = 0
 
     def take(self, at_ms: int, samples: Iterable[tuple[str, Labels, float]], instance: str = "") -> None:
         """All that a process has at one time: metric, labels in any order that stays, value.  Its series carry the
         label `instance`.  One that it had before and has no more ends."""
+        self._answered_ms = None
         before = self._live.get(instance, {})
         live: dict[tuple[str, Labels], Series] = {}
         of_process: Labels = (("instance", instance),) if instance else ()
@@ -133,6 +138,16 @@ class Samples:
     def of(self, name: str) -> Iterator[Series]:
         """The series of a metric."""
         return iter(self._by_name.get(name, {}).values())
+
+    def once(self, question: Hashable, at_ms: int, answer: Callable[[], T]) -> T:
+        """The answer to a question that several ask at one time."""
+        if at_ms != self._answered_ms:
+            self._answers.clear()
+            self._answered_ms = at_ms
+        if question not in self._answers:
+            self._answers[question] = answer()
+        found: T = self._answers[question]
+        return found
 
     def forget(self, before_ms: int) -> None:
         """Let go of what is older, and of series that have nothing newer."""
