@@ -62,8 +62,10 @@ function go() {
   const paths = new Set(Object.values(viewOf(place).questions(place)));
   for (const path of page.answers.keys()) if (!paths.has(path)) page.answers.delete(path);
   for (const link of document.querySelectorAll("#views a")) {
-    if (link.hash === `#/${UNDER[place.view] ?? place.view}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.hash === `#/${UNDER[place.view] ?? place.view}`) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${viewOf(place).title(place)} · Headgate`;
   draw();

@@ -66,6 +66,12 @@ export function timeOf(ms) {
   return clock.format(new Date(ms));
 }
 
+// A name that somebody chose: however long it is, it takes no more room than others; all of it is in the tooltip.
+export function named(text, address = null) {
+  if (text === null || text === undefined) return NONE;
+  return h(address === null ? "span" : "a", { class: "named", title: text, href: address }, text);
+}
+
 export function words(name) {
   return name === null || name === undefined ? NONE : String(name).replaceAll("_", " ");
 }

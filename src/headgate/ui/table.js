@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { changed, here } from "./route.js";
 
-// columns: {head, cell(row), num?, minor?, by?(row)}; one with `by` can be sorted by.  `total` is one more row of cells.
+// columns: {head, cell(row), num?, minor?, wordy?, by?(row)}; one with `by` can be sorted by.  `total` is one more row of cells.
 export function table({ caption, columns, rows, total = null, empty, sort = null }) {
   if (!rows.length) return h("p", { class: "empty" }, empty);
   const order = here().told.get("sort") ?? sort;
@@ -16,7 +16,7 @@ export function table({ caption, columns, rows, total = null, empty, sort = null
     ));
 }
 
-const kind = (column) => [column.num && "num", column.minor && "minor"].filter(Boolean).join(" ") || null;
+const kind = (column) => [column.num && "num", column.minor && "minor", column.wordy && "wordy"].filter(Boolean).join(" ") || null;
 
 function cell(column, index, value) {
   return h(index === 0 ? "th" : "td", { class: kind(column), scope: index === 0 ? "row" : null }, value);

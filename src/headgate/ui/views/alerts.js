@@ -29,7 +29,7 @@ function concerns(rows) {
     columns: [
       { head: "what", cell: (row) => h("a", { href: address(row.view) }, row.title) },
       { head: "level", cell: (row) => h("span", { class: `mark ${row.level}` }, row.level) },
-      { head: "detail", cell: (row) => row.detail },
+      { head: "detail", wordy: true, cell: (row) => row.detail },
     ],
   });
 }
@@ -42,16 +42,19 @@ function firing(rows) {
     empty: "No alert fires.",
     rows,
     columns: [
-      { head: "alert", cell: (row) => [h("a", { href: address("runbooks", {}, row.rule.runbook) }, row.rule.title), " ", h("span", { class: "soft" }, row.rule.number)] },
+      { head: "alert", cell: (row) => [h("a", { href: address("runbooks", {}, row.rule.runbook) }, row.rule.title), " ", h("span", { class: "soft named" }, row.rule.number)] },
       { head: "state", cell: (row) => h("span", { class: `mark ${row.phase === "firing" && row.rule.severity === "page" ? "bad" : "watch"}` }, `${words(row.phase)}, ${row.rule.severity}`) },
-      { head: "what is wrong", cell: (row) => row.text },
+      { head: "what is wrong", wordy: true, cell: (row) => [row.text, acts(row)] },
       { head: "since", minor: true, cell: (row) => at(row.since_ms) },
       { head: "who takes care", cell: care },
-      { head: "do", cell: (row) => h("span", { class: "acts" },
-        row.acknowledged ? null : button("Acknowledge", "/api/alerts/acknowledge", { key: row.key, for_s: FOUR_HOURS_S }, `Acknowledge ${row.rule.title} for four hours`),
-        row.silence ? null : button("Silence 4 h", "/api/alerts/silence", { rule: row.rule.id, labels: row.labels, for_s: FOUR_HOURS_S }, `Silence ${row.rule.title} for four hours`)) },
     ],
   });
+}
+
+function acts(row) {
+  return h("span", { class: "acts" },
+    row.acknowledged ? null : button("Acknowledge", "/api/alerts/acknowledge", { key: row.key, for_s: FOUR_HOURS_S }, `Acknowledge ${row.rule.title} for four hours`),
+    row.silence ? null : button("Silence 4 h", "/api/alerts/silence", { rule: row.rule.id, labels: row.labels, for_s: FOUR_HOURS_S }, `Silence ${row.rule.title} for four hours`));
 }
 
 function care(row) {
@@ -83,10 +86,10 @@ function rules(rows) {
     empty: "No rule is evaluated here.",
     rows,
     columns: [
-      { head: "rule", cell: (row) => [h("a", { href: address("runbooks", {}, row.runbook) }, row.title), " ", h("span", { class: "soft" }, row.number)] },
+      { head: "rule", cell: (row) => [h("a", { href: address("runbooks", {}, row.runbook) }, row.title), " ", h("span", { class: "soft named" }, row.number)] },
       { head: "state", cell: (row) => h("span", { class: `mark ${row.severity === "none" ? "" : LEVEL[row.phase] ?? ""}` }, words(row.phase)) },
       { head: "severity", cell: (row) => row.severity },
-      { head: "what it means", minor: true, cell: (row) => row.means },
+      { head: "what it means", minor: true, wordy: true, cell: (row) => row.means },
     ],
   });
 }

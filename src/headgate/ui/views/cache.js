@@ -2,7 +2,7 @@
 
 import { choice, controls, SPANS } from "../controls.js";
 import { h, section } from "../dom.js";
-import { count, money, share, words } from "../format.js";
+import { count, money, named, share, words } from "../format.js";
 import { table } from "../table.js";
 
 export const title = () => "Prompt cache";
@@ -26,13 +26,13 @@ function savings(rows) {
       rows,
       sort: "-could-save",
       columns: [
-        { head: "workflow", cell: (row) => row.workflow },
+        { head: "workflow", cell: (row) => named(row.workflow) },
         { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls) },
         { head: "read from cache", num: true, by: (row) => row.read_tokens / Math.max(1, row.prompt_tokens), cell: (row) => share(row.read_tokens, row.prompt_tokens) },
         { head: "cost", num: true, by: (row) => Number(row.cost_usd), cell: (row) => money(row.cost_usd) },
         { head: "saved", num: true, by: (row) => Number(row.saved_usd), cell: (row) => money(row.saved_usd) },
         { head: "could save", num: true, by: (row) => Number(row.could_usd), cell: (row) => (Number(row.could_usd) ? money(row.could_usd) : "–") },
-        { head: "what to do", minor: true, cell: advise },
+        { head: "what to do", minor: true, wordy: true, cell: advise },
       ],
     }),
     h("p", { class: "note" }, "What could be saved is a bound: as if all that the calls of a system prompt have in common were cached for five minutes."),
@@ -52,13 +52,13 @@ function findings(rows) {
     empty: "Nothing volatile in the tools and system prompts of the last calls.",
     rows,
     columns: [
-      { head: "workflow", cell: (row) => row.workflow },
+      { head: "workflow", cell: (row) => named(row.workflow) },
       { head: "part", cell: (row) => row.part },
       { head: "what changes", cell: (row) => words(row.kind) },
-      { head: "looks like", minor: true, cell: (row) => h("code", null, row.shape ?? "–") },
+      { head: "looks like", minor: true, cell: (row) => h("code", null, named(row.shape)) },
       { head: "new in", num: true, cell: (row) => `${count(row.changed)} of ${count(row.calls)}` },
       { head: "bytes not cached", num: true, cell: (row) => count(row.lost_bytes) },
-      { head: "what to do", minor: true, cell: (row) => row.advice },
+      { head: "what to do", minor: true, wordy: true, cell: (row) => row.advice },
     ],
   });
 }
@@ -69,7 +69,7 @@ function misses(rows) {
     empty: "The API has reported no miss.",
     rows,
     columns: [
-      { head: "workflow", cell: (row) => row.workflow },
+      { head: "workflow", cell: (row) => named(row.workflow) },
       { head: "reason", cell: (row) => words(row.reason) },
       { head: "calls", num: true, cell: (row) => count(row.calls) },
       { head: "tokens not read", num: true, cell: (row) => count(row.lost_tokens) },

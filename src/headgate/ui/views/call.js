@@ -2,7 +2,7 @@
 
 import { gantt } from "../chart.js";
 import { facts, h, section } from "../dom.js";
-import { at, count, duration, money, tokens, words } from "../format.js";
+import { at, count, duration, money, named, tokens, words } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 import { outcome } from "./calls.js";
@@ -23,7 +23,7 @@ export function draw(news, { call: told }) {
 }
 
 function summary(call) {
-  const link = (name, value) => value && h("a", { href: address("calls", { [name]: value }) }, value);
+  const link = (name, value) => value && named(value, address("calls", { [name]: value }));
   return facts([
     ["outcome", outcome(call)],
     ["status", call.status],

@@ -2,7 +2,7 @@
 
 import { choice, controls, SPANS } from "../controls.js";
 import { h } from "../dom.js";
-import { at, count, duration, money, tokens, words } from "../format.js";
+import { at, count, duration, money, named, tokens, words } from "../format.js";
 import { address, changed } from "../route.js";
 import { table } from "../table.js";
 
@@ -38,10 +38,10 @@ function found({ calls, more, cut_short }, told) {
       rows: calls,
       columns: [
         { head: "began", cell: (row) => h("a", { href: address("calls", {}, row.call_id), "aria-label": `call ${row.call_id}` }, at(row.started_ms)) },
-        { head: "workflow", cell: (row) => row.workflow },
-        { head: "user", minor: true, cell: (row) => row.user ?? "–" },
+        { head: "workflow", cell: (row) => named(row.workflow) },
+        { head: "user", minor: true, cell: (row) => named(row.user) },
         { head: "lane", minor: true, cell: (row) => row.lane },
-        { head: "model", minor: true, cell: (row) => row.model_answered ?? row.model ?? "–" },
+        { head: "model", minor: true, cell: (row) => named(row.model_answered ?? row.model) },
         { head: "outcome", cell: outcome },
         { head: "attempts", num: true, minor: true, cell: (row) => count(row.attempts) },
         { head: "in", num: true, minor: true, cell: (row) => tokens(row.input_tokens) },

@@ -2,7 +2,7 @@
 
 import { controls, choice, SPANS } from "../controls.js";
 import { h, section } from "../dom.js";
-import { count, duration, seconds, share } from "../format.js";
+import { count, duration, named, seconds, share } from "../format.js";
 import { table } from "../table.js";
 
 export const title = () => "Lanes";
@@ -39,7 +39,7 @@ export function lanesNow(news) {
       { head: "oldest", num: true, cell: (row) => (row.waiting ? seconds(row.oldest_s) : "–") },
       { head: "waits at most", num: true, cell: (row) => seconds(row.its.max_wait_s) },
       { head: "weight", num: true, minor: true, cell: (row) => row.its.weight },
-      { head: "who waits most", minor: true, cell: (row) => row.tenants.slice(0, 3).map((one) => `${one.tenant} ${one.waiting}`).join(", ") || "–" },
+      { head: "who waits most", minor: true, cell: (row) => !row.tenants.length ? "–" : row.tenants.slice(0, 3).map((one, index) => [index ? ", " : "", named(one.tenant), ` ${one.waiting}`]) },
     ],
   });
 }
@@ -54,7 +54,7 @@ function longest(news) {
       { head: "call", cell: (row) => h("code", null, row.call) },
       { head: "pool", minor: true, cell: (row) => row.pool },
       { head: "lane", cell: (row) => row.lane },
-      { head: "on behalf of", minor: true, cell: (row) => row.tenant },
+      { head: "on behalf of", minor: true, cell: (row) => named(row.tenant) },
       { head: "place", num: true, cell: (row) => count(row.position) },
       { head: "has waited", num: true, cell: (row) => seconds(row.waited_s) },
       { head: "waits about", num: true, cell: (row) => seconds(row.expected_s) },

@@ -3,7 +3,7 @@
 import { columns, meter, outlook } from "../chart.js";
 import { choice, controls } from "../controls.js";
 import { h, section } from "../dom.js";
-import { at, count, money, percent, tokens } from "../format.js";
+import { at, count, money, named, percent, tokens } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 
@@ -47,7 +47,7 @@ function budgets({ budgets: lines, more_budgets: more }) {
       empty: "No budget is configured: nothing bounds what is spent. [budgets.NAME] in headgate.toml does.",
       rows: lines,
       columns: [
-        { head: "budget", cell: (row) => [row.budget, row.who && h("span", { class: "soft" }, ` ${row.who}`)] },
+        { head: "budget", cell: (row) => [row.budget, " ", row.who && named(row.who)] },
         { head: "window", cell: (row) => `${row.window} ${row.name === "-" ? "" : row.name}` },
         { head: "used", cell: (row) => meter({ used: row.share, level: { refuse: "bad", ok: "ok" }[row.level] ?? "watch", label: `${percent(row.share)} of budget ${row.budget} used` }) },
         { head: "share", num: true, by: (row) => row.share, cell: (row) => percent(row.share) },
@@ -98,7 +98,7 @@ function groups({ by, rows, others, total, command }) {
 
 function nameOf(by, name) {
   if (name.startsWith("(")) return name;
-  if (by === "workflow" || by === "model") return h("a", { href: address("calls", { [by]: name }) }, name);
-  if (by === "user" || by === "session") return h("a", { href: address("calls", { q: name }) }, name);
-  return name;
+  if (by === "workflow" || by === "model") return named(name, address("calls", { [by]: name }));
+  if (by === "user" || by === "session") return named(name, address("calls", { q: name }));
+  return named(name);
 }

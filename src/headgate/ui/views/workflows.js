@@ -3,7 +3,7 @@
 import { spark } from "../chart.js";
 import { choice, controls, SPANS } from "../controls.js";
 import { h } from "../dom.js";
-import { count, duration, money, percent, share, tokens } from "../format.js";
+import { count, duration, money, named, percent, share, tokens } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 
@@ -28,7 +28,7 @@ export function tableOf({ rows, total }, span) {
     rows,
     sort: "-cost",
     columns: [
-      { head: "workflow", cell: (row) => h("a", { href: address("calls", { workflow: row.name, span }) }, row.name) },
+      { head: "workflow", cell: (row) => named(row.name, address("calls", { workflow: row.name, span })) },
       { head: "calls over time", minor: true, cell: (row) => spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` }) },
       { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls) },
       { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: (row) => errors(row.pace) },
