@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from headgate.alerts.watch import Watch
+import headgate.safety.content.error_words  # noqa: F401  # a tenth of a second: not in the middle of the first error
 from headgate.engine.engine import Engine
 from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
 from headgate.gateway.app import MB, GatewayApp
+from headgate.gateway.beside import Beside
 from headgate.net.server import Server, ServerLimits
 from headgate.telemetry.metrics.loop_lag import LoopLag
 
@@ -18,10 +19,11 @@ __all__ = ["Gateway"]
 class Gateway:
     """The gateway and the operators' listener.  `await start()`, then `await stop()` once."""
 
-    def __init__(self, engine: Engine, watch: Watch | None = None) -> None:
-        """`watch` asks the alert rules; it is started and stopped with the gateway."""
+    def __init__(self, engine: Engine, beside: Beside | None = None) -> None:
+        """`beside` is started and stopped with the gateway."""
         self.engine = engine
-        self.watch = watch
+        self.watch = None if beside is None else beside.watch
+        self._beside = beside
         config = engine.config.gateway
         limits = ServerLimits(
             head_timeout_s=config.head_timeout_s,
@@ -33,7 +35,7 @@ class Gateway:
         )
         self.app = GatewayApp(engine)
         self._server = Server(self.app, limits)
-        self._operators = AdminApp(engine, engine.config.admin)
+        self._operators = AdminApp(engine, engine.config.admin, self.watch)
         self._admin = Server(self._operators, ServerLimits(connections=256))
         self._lag = LoopLag(engine.metrics, engine.clock)
         self.port = 0
@@ -49,15 +51,15 @@ class Gateway:
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
         self._lag.start()
-        if self.watch is not None:
-            await self.watch.start()
+        if self._beside is not None:
+            await self._beside.start()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""
         await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
         self._lag.stop()
-        if self.watch is not None:
-            await self.watch.stop()
+        if self._beside is not None:
+            await self._beside.stop()
         await self._operators.close()
         await self._admin.drain(0)
         await self.engine.close()
