@@ -579,6 +579,8 @@ CASES: tuple[Case, ...] = (
         {3: (), 8: ALL, 15: ()},
     ),
     Case("reservation_age", "eight hours", counter("reservation_oldest_age_seconds", "", "28800x20"), {15: ()}),
+    Case("disk_full", "91 %", counter("disk_used_ratio", "", "0.91x10 0.5x10"), {3: (), 8: ALL, 15: ()}),
+    Case("disk_full", "90 %", counter("disk_used_ratio", "", "0.9x20"), {15: ()}),
     Case(
         "loop_lag", "most of a second", counter("event_loop_lag_seconds", "", "0.8x10 0.1x10"), {1: (), 5: ALL, 15: ()}
     ),
@@ -592,5 +594,39 @@ CASES: tuple[Case, ...] = (
     Case("telemetry_dropped", "none", counter("telemetry_dropped_total", 'signal="log"', "7x40"), {20: ()}),
     Case("series_dropped", "some", counter("series_dropped_total", "", "0x5 9x80"), {4: (), 10: ALL, 75: ()}),
     Case("series_dropped", "none", counter("series_dropped_total", "", "9x40"), {20: ()}),
+    Case(
+        "not_delivered",
+        "a receiver is gone for twenty minutes",
+        counter("notification_oldest_age_seconds", 'sender="pager"', "0+60x20 0x10"),
+        {14: (), 18: ('sender="pager"',), 25: ()},
+    ),
+    Case(
+        "not_delivered",
+        "a receiver is slow",
+        counter("notification_oldest_age_seconds", 'sender="pager"', "900x20"),
+        {15: ()},
+    ),
+    Case(
+        "evaluator_stale",
+        "stands still for ten minutes",
+        {
+            **counter("alert_evaluations_total", "", "0+4x10 40x10 40+4x20"),
+            **counter("alert_state", 'alert="watchdog"', "2x60"),
+        },
+        {8: (), 18: ALL, 30: ()},
+    ),
+    Case("evaluator_stale", "Prometheus alone", counter("alert_evaluations_total", "", "0x40"), {30: ()}),
+    Case(
+        "pii_kept",
+        "one finding",
+        counter("pii_findings_total", 'workflow="chat",type="email",action="kept"', "0x5 1x80"),
+        {4: (), 10: ('type="email",workflow="chat"',), 75: ()},
+    ),
+    Case(
+        "pii_kept",
+        "scrubbed",
+        counter("pii_findings_total", 'workflow="chat",type="email",action="scrubbed"', "0+5x30"),
+        {20: ()},
+    ),
     Case("watchdog", "always", {}, {0: ALL, 30: ALL}),
 )

@@ -1,8 +1,9 @@
 """Every rule that ships.  `[alerts.rules.ID]` changes one.
 
-Rules that wait for what they look at: results of jobs and webhooks, output validation, injection signals, reloaded
-settings, what an admin key's report differs by.  An alert whose metric does not exist could never fire, and would be
-taken for silence.
+Not here are those that wait for what they would look at: jobs and webhooks (AL-23, AL-24), output validation (AL-21),
+the ledger against the API's own report (AL-18), a log that is swept for secrets (AL-27), injection signals (AL-28),
+settings that are loaded again (AL-29).  An alert whose metric does not exist could never fire, and would be taken for
+silence.
 """
 
 from __future__ import annotations
@@ -729,6 +730,24 @@ UNKNOWN_MODEL = Rule(
     runbook="unknown_price",
 )
 
+# -- what is kept of calls ---------------------------------------------------------------------------------------------
+
+PII_KEPT = Rule(
+    id="pii_kept",
+    number="AL-28",
+    title="Personal data is kept as it is",
+    says="{value} findings of {type} were kept in the last hour: {workflow} keeps text unscrubbed.",
+    means="Whoever reads the log reads them.",
+    next="headgate content",
+    asks=lambda limits: (
+        total(increase(limits.of(catalogue.PII_FINDINGS, action="kept"), 3600), "workflow", "type") > limits.threshold
+    ),
+    unit="count",
+    severity="ticket",
+    threshold=0,
+    per="workflow",
+)
+
 # -- Headgate itself ---------------------------------------------------------------------------------------------------
 
 LEDGER_ERRORS = Rule(
@@ -754,6 +773,19 @@ RESERVATION_AGE = Rule(
     unit="seconds",
     severity="page",
     threshold=8 * HOUR_S,
+    for_s=300,
+)
+DISK_FULL = Rule(
+    id="disk_full",
+    number="AL-25",
+    title="The ledger's disk is nearly full",
+    says="{value} of the file system that the ledger is on is used.",
+    means="When it is full, calls are refused: what cannot be recorded is not sent.",
+    next="df -h",
+    asks=lambda limits: largest(limits.of(catalogue.DISK_USED)) > limits.threshold,
+    unit="share",
+    severity="page",
+    threshold=0.9,
     for_s=300,
 )
 LOOP_LAG = Rule(
@@ -794,6 +826,40 @@ SERIES_DROPPED = Rule(
     severity="ticket",
     threshold=0,
     runbook="telemetry_dropped",
+)
+NOT_DELIVERED = Rule(
+    id="not_delivered",
+    number="AL-24",
+    title="Somebody is not told of alerts",
+    says="The receiver {sender} has not taken a notification for {value}.",
+    means="Its address is wrong, or it is gone.",
+    next="headgate alerts list",
+    asks=lambda limits: largest(limits.of(catalogue.NOTIFICATION_AGE), "sender") > limits.threshold,
+    unit="seconds",
+    severity="ticket",
+    threshold=900,
+    per="sender",
+)
+
+
+def _stale(limits: Limits) -> Expr:
+    """Where a gateway watches itself at all."""
+    return (total(increase(limits.of(catalogue.EVALUATIONS), 300)) < 1).when(largest(limits.of(catalogue.ALERT_STATE)))
+
+
+EVALUATOR_STALE = Rule(
+    id="evaluator_stale",
+    number="AL-30",
+    title="Headgate does not watch itself any more",
+    says="The rules were evaluated {value} times in the last five minutes.",
+    means="Only Prometheus can tell you this, and only it tells you of anything.",
+    next="headgate alerts list",
+    asks=_stale,
+    unit="count",
+    severity="page",
+    threshold=1,
+    for_s=60,
+    runbook="watchdog",
 )
 WATCHDOG = Rule(
     id="watchdog",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -82,6 +84,7 @@ class Watch:
         self._clock = clock
         self._holder = holder or self.instance
         self._leads: bool | None = None
+        self._disk_used: float | None = None
         self._rounds = Repeated("a round of the alert rules", FINE_MS / 1000, self.round, clock)
         self._metrics = frozenset(_metric_of(name) for name in self.history.names)
         registry.on_read(self._set_gauges)
@@ -97,6 +100,11 @@ class Watch:
         await self.outbox.close()
         self.telemetry.post(LEASE, partial(alert_rows.release, name=LEASE, holder=self._holder))
         self.telemetry.close()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that tells."""
+        return bool(self._leads)
 
     def states(self) -> list[RuleState]:
         """Every rule that is in force, in the order of the list."""
@@ -147,6 +155,7 @@ class Watch:
 
     async def round(self) -> None:
         """Sample, and if this process holds the lease ask the rules and tell."""
+        await self._look_at_disk()
         now_ms = self._clock.unix_ms()
         coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
         if not await self._may_lead(now_ms):
@@ -161,6 +170,13 @@ class Watch:
         self._write_down(before, now_ms)
         self.evaluated_ms = now_ms
         self._registry.counter(catalogue.EVALUATIONS).value += 1
+
+    async def _look_at_disk(self) -> None:
+        """In a thread: a file system that hangs must not hang calls."""
+        if self.telemetry.path is not None:
+            with suppress(OSError):
+                disk = await asyncio.to_thread(os.statvfs, self.telemetry.path.parent)
+                self._disk_used = 1 - disk.f_bavail / max(1, disk.f_blocks)
 
     async def _may_lead(self, now_ms: int) -> bool:
         def claim(db: apsw.Connection) -> tuple[bool, Board]:
@@ -223,8 +239,10 @@ class Watch:
         set_ = self._registry.set
         set_(catalogue.ALERT_STATE, [((each.id,), _STATES[self._phase(each)]) for each in self.rules])
         set_(catalogue.NOTIFICATION_AGE, [((name,), (now_ms - since_ms) / 1000) for name, since_ms in oldest.items()])
-        for signal, count in self.telemetry.dropped.items():
-            self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = count
+        for signal in ("history", "series", LEASE):
+            self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = self.telemetry.dropped[signal]
+        if self._disk_used is not None:
+            set_(catalogue.DISK_USED, [((), self._disk_used)])
 
 
 def trial_notification(now_ms: int, instance: str) -> Notification:

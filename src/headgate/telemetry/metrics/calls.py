@@ -33,7 +33,7 @@ MOST_ATTEMPTS = 4
 """More are counted as so many."""
 MOST_SCOPES = 64
 """Budgets that have series of their own."""
-IN_A_ROW = 64
+IN_A_ROW = 32
 """Calls that are counted together."""
 LEAST_WAIT_MS = 1.0
 """Less is the time it took to be let in, or refused."""
@@ -294,6 +294,8 @@ class _OfOutcome:
 
     @cached_property
     def tokens(self) -> _Tokens:
+        for rare in (catalogue.TOKEN_OUTLIERS, catalogue.UNPRICED, catalogue.COST_ESTIMATED):
+            self._registry.counter(rare, self.workflow)  # there at zero, so that the first one is growth
         return _tokens(self._registry, catalogue.TOKENS, self.workflow)
 
     @cached_property

@@ -541,6 +541,11 @@ LEDGER_BACKLOG = Metric(
     kind="gauge",
     help="Rows in the ledger's journal that are not in its database yet.",
 )
+DISK_USED = Metric(
+    name="headgate_disk_used_ratio",
+    kind="gauge",
+    help="Of the file system that the ledger is on; asked by the gateway only.",
+)
 STORE_ERRORS = Metric(
     name="headgate_store_errors_total",
     kind="counter",
