@@ -53,6 +53,7 @@ SHOTS = (
     Shot("dashboard-workflows", "workflows", 1280, 440),
     Shot("dashboard-spend", "spend?days=7d", 1280, 900, dark=True),
     Shot("dashboard-call", "calls/{call}", 1280, 1100),
+    Shot("dashboard-alerts", "alerts", 1280, 640),
     Shot("dashboard-phone", "now", 390, 844),
 )
 
@@ -65,7 +66,7 @@ def main() -> None:
         sim = SimSettings(
             limits=Limits(rpm=240, depth_s=6), latency=TYPICAL_LATENCY, weather=Conditions(overload_share=0.05)
         )
-        with serving(Path(folder), sim=sim, budgets=BUDGETS) as served, sync_playwright() as playwright:
+        with serving(Path(folder), sim=sim, budgets=BUDGETS, watched=True) as served, sync_playwright() as playwright:
             path = executable(playwright)
             if path is None:
                 sys.exit(NONE)

@@ -20,6 +20,7 @@ from msgspec.structs import astuple
 from headgate.clock import SystemClock
 from headgate.config.schema import AdminConfig, Config, GatewayConfig, LedgerConfig, LogConfig, UpstreamConfig
 from headgate.engine.engine import Engine
+from headgate.gateway.beside import Beside
 from headgate.gateway.serve import Gateway
 from headgate.net.server import Server
 from headgate.records import AttemptRecord, CallRecord
@@ -128,11 +129,17 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, *, sim: SimSettings | None = None, admin: AdminConfig | None = None, **sections: Any
+    folder: Path,
+    *,
+    sim: SimSettings | None = None,
+    admin: AdminConfig | None = None,
+    watched: bool = False,
+    **sections: Any,
 ) -> Iterator[Served]:
     """A gateway with a ledger in `folder`, in front of the simulated Claude.
 
     Args:
+        watched: it asks the alert rules.
         sections: of the configuration.
     """
     ledger = folder / "ledger.db"
@@ -152,7 +159,8 @@ def serving(
             upstream = Server(SimulatedClaude(sim or SimSettings(), clock, Random(1)))
             port = await upstream.start("127.0.0.1", 0)
             where = UpstreamConfig(base_url=f"http://127.0.0.1:{port}", allow_private_addresses=True)
-            gateway = Gateway(Engine.from_config(replace(settings, upstream=where), {"ANTHROPIC_API_KEY": "sk-ant-x"}))
+            engine = Engine.from_config(replace(settings, upstream=where), {"ANTHROPIC_API_KEY": "sk-ant-x"})
+            gateway = Gateway(engine, Beside(engine, ledger) if watched else None)
             await gateway.start()
         except BaseException as problem:
             started.set_exception(problem)

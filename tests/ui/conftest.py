@@ -51,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         weather=Conditions(overload_share=0.1),
     )  # fmt: skip
     budgets = {"all": BudgetConfig(usd="4000"), "person": BudgetConfig(usd="2.00", per=("user",), window="day")}
-    with serving(folder, sim=sim, budgets=budgets) as gateway:
+    with serving(folder, sim=sim, budgets=budgets, watched=True) as gateway:
         gateway.traffic(60)
         gateway.flush()
         yield gateway

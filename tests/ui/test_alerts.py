@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from importlib.resources import files
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -101,7 +103,7 @@ def test_a_runbook_is_read_where_the_alert_is(page: Page, watched: Served):
     assert page.locator("article h2").all_inner_texts() == ["Meaning", "Diagnosis"]
     assert page.locator("article ol li").all_inner_texts() == [
         "headgate top --once",
-        "Look at the *outcome* of the last calls.",
+        "Look at the outcome of the last calls.",
     ]
     assert page.locator("article ul li").count() == 2
     expect(page.locator("article pre")).to_contain_text("<script>window.pwned=1</script>")
@@ -114,7 +116,26 @@ def test_a_runbook_is_read_where_the_alert_is(page: Page, watched: Served):
     assert page.evaluate("window.pwned") is None
 
 
+def test_every_runbook_that_ships_is_shown_whole(page: Page, watched: Served):
+    """What it is written in is what the page understands."""
+    for file in sorted(files("headgate").joinpath("runbooks").iterdir(), key=lambda file: file.name):
+        text = file.read_text(encoding="utf-8")
+        page.goto(f"{watched.admin_url}/#/runbooks/{file.name.removesuffix('.md')}")
+        expect(page.locator("article .lead")).to_have_text(text.splitlines()[0].removeprefix("# "))
+
+        prose = page.locator("article").evaluate(PROSE)
+        assert not re.search(r"```|\*\*|\]\(|^#|^\||^[-*] ", prose, re.M), file.name
+        assert page.locator("article :is(h2, h3)").count() == len(re.findall(r"^##+ ", text, re.M)), file.name
+        assert page.locator("article pre").count() == text.count("```") // 2, file.name
+
+
 AXE = Axe()
+PROSE = """article => {
+  const copy = article.cloneNode(true);
+  copy.querySelectorAll("pre, code").forEach(code => code.remove());
+  return copy.textContent;
+}"""
+"""What is left of it without its code."""
 
 
 def open_runbook(page: Page, watched: Served) -> None:

@@ -64,7 +64,7 @@ function go() {
   for (const link of document.querySelectorAll("#views a")) {
     if (link.hash === `#/${UNDER[place.view] ?? place.view}`) {
       link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.clientWidth / 2;
     } else link.removeAttribute("aria-current");
   }
   document.title = `${viewOf(place).title(place)} · Headgate`;

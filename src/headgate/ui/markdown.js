@@ -57,16 +57,17 @@ function grid(lines) {
       h("tbody", null, body.map((row) => h("tr", null, row.map((cell) => h("td", null, inline(cell))))))));
 }
 
-const PARTS = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)\s]+)\)/g;
+const PARTS = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)/g;
 
 function inline(text) {
   const nodes = [];
   let from = 0;
   for (const found of text.matchAll(PARTS)) {
-    const [whole, code, strong, words, target] = found;
+    const [whole, code, strong, stressed, words, target] = found;
     nodes.push(text.slice(from, found.index));
     if (code !== undefined) nodes.push(h("code", null, code));
     else if (strong !== undefined) nodes.push(h("strong", null, strong));
+    else if (stressed !== undefined) nodes.push(h("em", null, stressed));
     else nodes.push(link(words, target));
     from = found.index + whole.length;
   }
