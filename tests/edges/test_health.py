@@ -20,7 +20,7 @@ def found(
     *backends: dict[str, Any], lane: dict[str, Any] | None = None, recent: Recent | None = None, **more: Any
 ) -> list[Concern]:
     pool = {"pool": "p", "backends": backends or [backend()], "lanes": {"chat": LANE | (lane or {})}}
-    told = {"ledger_problem": None, "budgets": (), "alerts": ()} | more
+    told = {"ledger_problem": None, "unreadable": None, "budgets": (), "alerts": ()} | more
     return concerns({"pools": [pool]}, {"chat": 60.0}, recent, **told)
 
 
@@ -75,6 +75,10 @@ def test_what_cannot_be_written_down_is_not_sent():
         ("bad", "No call is sent"),
         ("watch", "p: lane chat waits long"),
     ]
+
+
+def test_a_ledger_that_cannot_be_read_does_not_keep_calls_from_being_made():
+    assert level_of(found(unreadable="it is locked")) == "watch"
 
 
 @pytest.mark.parametrize(("severity", "level"), [("page", "bad"), ("ticket", "watch")])

@@ -80,7 +80,7 @@ class Alerts:
             return {"enabled": False, "evaluated_ms": None, "rules": [], "silences": []}
         now_ms = self._clock.unix_ms()
         rules = [_rule(state, watch.board, now_ms) for state in watch.states()]
-        rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
+        rules.sort(key=lambda rule: (rule["severity"] == "none", _URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
         silences = [_silence(each) for each in watch.board.silences if now_ms < each.until_ms]
         return {"enabled": True, "evaluated_ms": watch.evaluated_ms, "rules": rules, "silences": silences}
 
@@ -149,6 +149,7 @@ class Alerts:
 
 _URGENCY = {Phase.FIRING: 0, Phase.PENDING: 1, Phase.OK: 2, Phase.NO_DATA: 3}
 _WEIGHT = {"page": 0, "ticket": 1, "info": 2, "none": 3}
+"""What tells nobody anything (the watchdog) stands last, whatever its phase."""
 
 
 def _read(body: bytes, kind: type[S]) -> S:

@@ -44,6 +44,7 @@ def concerns(
     patience_s: dict[str, float],
     recent: Recent | None,
     ledger_problem: str | None,
+    unreadable: str | None,
     budgets: Iterable[dict[str, Any]],
     alerts: Iterable[dict[str, Any]],
 ) -> list[Concern]:
@@ -53,11 +54,13 @@ def concerns(
         limits: as `/api/limits` tells them.
         patience_s: `max_wait_s` of each lane.
         recent: None where nobody keeps a ledger.
+        ledger_problem: why rows cannot be written.
+        unreadable: why it cannot be asked.
         budgets: as `headgate budget --json` tells them.
         alerts: those that fire, with `severity`, `title` and `text`.
     """
     found = [
-        *_of_the_ledger(ledger_problem),
+        *_of_the_ledger(ledger_problem, unreadable),
         *(concern for pool in limits["pools"] for concern in _of_a_pool(pool, patience_s)),
         *_of_errors(recent),
         *_of_budgets(budgets),
@@ -71,10 +74,12 @@ def level_of(found: Sequence[Concern]) -> Level:
     return min((concern.level for concern in found), key=("bad", "watch").index, default="ok")
 
 
-def _of_the_ledger(problem: str | None) -> Iterator[Concern]:
+def _of_the_ledger(problem: str | None, unreadable: str | None) -> Iterator[Concern]:
     if problem is not None:
         detail = f"The ledger cannot be written ({problem}). What cannot be recorded is not sent."
         yield Concern("bad", "No call is sent", detail, "now")
+    if unreadable is not None:
+        yield Concern("watch", "Past calls cannot be told", f"{unreadable}.", "now")
 
 
 def _of_a_pool(pool: dict[str, Any], patience_s: dict[str, float]) -> Iterator[Concern]:

@@ -9,6 +9,7 @@ import msgspec
 
 from headgate._version import __version__
 from headgate.engine.engine import Engine
+from headgate.errors import LedgerError
 from headgate.gateway.api.alerts import Alerts
 from headgate.gateway.api.health import Recent, concerns, level_of
 from headgate.gateway.api.panels import Panels
@@ -39,7 +40,7 @@ class Now:
     async def told(self) -> dict[str, Any]:
         """Health, limits, lanes and the last hour."""
         engine = self._engine
-        hour = await self._panels.last_hour() if self._panels.has_ledger else None
+        hour, unreadable = await self._last_hour()
         budgets = await self._budget_lines()
         limits = limits_of(engine)
         ledger = engine.ledger
@@ -48,6 +49,7 @@ class Now:
             {name: lane.max_wait_s for name, lane in engine.config.lanes.items()},
             None if hour is None else Recent(15, hour["quarter"]["counted"], hour["quarter"]["failed"]),
             ledger.problem if isinstance(ledger, SqliteLedger) else None,
+            unreadable,
             budgets,
             self._alerts.firing(),
         )
@@ -64,6 +66,15 @@ class Now:
                       for name, its in engine.config.lanes.items()},
             "hour": hour,
         }  # fmt: skip
+
+    async def _last_hour(self) -> tuple[dict[str, Any] | None, str | None]:
+        """What the ledger tells of it, and why it tells nothing."""
+        if not self._panels.has_ledger:
+            return None, None
+        try:
+            return await self._panels.last_hour(), None
+        except LedgerError as problem:
+            return None, str(problem)
 
     async def _budget_lines(self) -> list[dict[str, Any]]:
         now_s = self._engine.clock.now_s()

@@ -18,7 +18,7 @@ export function draw(news, { workflows }) {
   if (news === null) return h("p", { class: "soft" }, "Asking the gateway …");
   return [
     health(news),
-    news.hour === null ? h("p", { class: "empty" }, "This process keeps no ledger, so nothing is known of past calls.") : section("The last hour", figures(news)),
+    news.hour === null ? h("p", { class: "empty" }, "Nothing is known of past calls: there is no ledger that can be read.") : section("The last hour", figures(news)),
     h("div", { class: "beside" },
       section("Limits", limits(news.limits.pools)),
       section("Lanes", lanesNow(news))),
