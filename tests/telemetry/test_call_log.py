@@ -187,7 +187,7 @@ HOSTILE = '\x1b[2J\x1b]0;owned\x07\r\n{"event":"call"}\x00\x7f\x9b31m\x85\u2028\
 
 
 @pytest.mark.parametrize("field", [n for n, hint in CallRecord.__annotations__.items() if hint.startswith("str")])
-def test_c22_control_characters_in_any_field_are_escaped(field: str):
+def test_c22_j01_control_characters_in_any_field_are_escaped(field: str):
     """One object a line, always parseable, and not one character that a terminal obeys; the value stays the same."""
     line = line_of(filled(CallRecord, **{field: HOSTILE}), None)
 

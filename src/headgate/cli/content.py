@@ -15,6 +15,7 @@ import typer
 from headgate.cli.ledger_span import LedgerFile
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, print_json, print_line, print_table, say, say_next
+from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def content(
         print_json(kept._asdict())
         return
     say(f"{kept.call_id}, {_when(kept.started_ms)}, workflow {kept.workflow}, {kept.form}")
-    print_line({"request": kept.request})
-    print_line({"response": kept.response})
+    print(f"request   {printable(kept.request)}\nresponse  {printable(kept.response)}")
 
 
 @samples_app.command("list")
