@@ -35,7 +35,7 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     correlation_id: str = ""
     """The caller's `x-correlation-id`, or the call id."""
     trace_id: str | None = None
-    """Trace id of the caller's `traceparent`."""
+    """Trace id of the caller's `traceparent`; with OpenTelemetry and without one, of the trace that begins here."""
     model: str | None = None
     """The model that was asked for; if its workflow's policy or a budget chose another one (`shaped`), that one."""
     model_answered: str | None = None

@@ -59,5 +59,5 @@ def test_whoever_is_told_becomes_a_child():
     found = read_traceparent(f"00-{TRACE}-{PARENT}-01".encode(), None)
     assert found is not None
 
-    assert found.traceparent(0) == f"00-{TRACE}-{PARENT}-01".encode()
-    assert found.traceparent(255) == f"00-{TRACE}-00000000000000ff-01".encode()
+    assert found.traceparent(0) == f"00-{TRACE}-{PARENT}-01"
+    assert found.traceparent(255) == f"00-{TRACE}-00000000000000ff-01"

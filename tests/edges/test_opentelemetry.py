@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from headgate.config.schema import Config, RetryConfig, TelemetryConfig
 from headgate.sim import SimSettings
-from headgate.telemetry.otel import export, sender, settings
+from headgate.telemetry.otel import export, sender, settings, tracing
 from support.collector import Collector, attributes_of, collector
 from support.edge import MESSAGE, MODEL, Edge, Exchange, body_of, play
 
@@ -247,6 +247,7 @@ def test_j03_a_dead_collector_costs_calls_nothing_and_what_is_lost_is_counted(tr
     monkeypatch.setattr(settings, "MOST_SPANS_WAITING", 16)
     monkeypatch.setattr(settings, "MOST_SPANS_AT_ONCE", 8)
     monkeypatch.setattr(export, "CLOSING_S", 0.1)
+    monkeypatch.setattr(tracing, "IN_A_ROW", 1)
 
     async def scene(edge: Edge) -> tuple[list[int], list[str]]:
         replies = [await edge.ask() for _ in range(20)]

@@ -6,7 +6,7 @@ than what 99 in 100 of them had: a few enormous ones do not make the next enormo
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from math import ceil, exp2, inf, log2
 
 __all__ = ["TokenOutliers"]
@@ -18,6 +18,7 @@ STEPS = 28
 KEPT_SHARE = 0.01
 """Of the calls have more than what a call enters the average with at most."""
 BINS_PER_DOUBLING = 8
+BINS = 32 * BINS_PER_DOUBLING
 CAP_EVERY = 64
 """What 99 in 100 have changes slowly, so it is looked up once in so many calls."""
 
@@ -49,7 +50,7 @@ class _Step:
         self.number = number
         self.count = 0
         self.total = 0.0
-        self.bins: Counter[int] = Counter()
+        self.bins = [0] * BINS
         """How many calls had about so many tokens."""
 
 
@@ -61,7 +62,7 @@ class _Week:
     def __init__(self) -> None:
         self.count = 0
         self.total = 0.0
-        self._bins: Counter[int] = Counter()
+        self._bins = [0] * BINS
         self._cap = inf
         self._until_cap = LEAST_SAMPLES
         self._steps: deque[_Step] = deque()
@@ -75,12 +76,12 @@ class _Week:
             gone = steps.popleft()
             self.count -= gone.count
             self.total -= gone.total
-            self._bins -= gone.bins
+            self._bins = [of_all - of_gone for of_all, of_gone in zip(self._bins, gone.bins, strict=True)]
         steps.append(_Step(number))
 
     def add(self, tokens: int) -> None:
         kept = min(float(tokens), self._cap)
-        size = int(log2(tokens) * BINS_PER_DOUBLING) if tokens else -1
+        size = min(int(log2(tokens) * BINS_PER_DOUBLING), BINS - 1) if tokens else 0
         step = self._steps[-1]
         step.count += 1
         step.total += kept
@@ -96,7 +97,7 @@ class _Week:
     def _most_of_99_in_100(self) -> float:
         """To about a tenth."""
         more = ceil(self.count * KEPT_SHARE)
-        for size in sorted(self._bins, reverse=True):
+        for size in range(BINS - 1, -1, -1):
             more -= self._bins[size]
             if more < 0:
                 return exp2((size + 1) / BINS_PER_DOUBLING)

@@ -35,10 +35,10 @@ class TraceContext(msgspec.Struct, eq=False):
         """The span of the call's first, second, … attempt."""
         return (self.span_id - 1 + attempt) % _SPANS + 1
 
-    def traceparent(self, span_id: int) -> bytes:
+    def traceparent(self, span_id: int) -> str:
         """The header that makes whoever gets it a child of a span; of the caller's if it is 0."""
         parent = f"{span_id:016x}" if span_id else self.parent_id
-        return f"00-{self.trace_id}-{parent}-{self.sampled:02x}".encode("ascii")
+        return f"00-{self.trace_id}-{parent}-{self.sampled:02x}"
 
 
 def read_traceparent(traceparent: bytes, tracestate: bytes | None) -> TraceContext | None:

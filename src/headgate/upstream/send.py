@@ -339,7 +339,7 @@ def _request_head(call: Call, route: _Route, credential: Credential, *, traced: 
     trace = call.trace
     if trace is not None and traced:
         own = trace.span_of(len(call.attempts)) if trace.span_id else 0
-        lines.append(b"traceparent: " + trace.traceparent(own))
+        lines.append(b"traceparent: " + trace.traceparent(own).encode("ascii"))
         if trace.state:
             lines.append(b"tracestate: " + trace.state.encode("ascii"))
     if call.upload is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from headgate._version import __version__
@@ -16,6 +16,7 @@ from headgate.telemetry.otel.protobuf import (
     double,
     field,
     fixed64,
+    head,
     packed_doubles,
     packed_fixed64,
     varint_field,
@@ -35,40 +36,57 @@ class SpanExport:
     """Spans wait here until there are enough of them, or the first has waited long enough."""
 
     def __init__(
-        self, sender: Sender, resource: Mapping[str, str], *, waiting: int, at_once: int, delay_s: float
+        self,
+        sender: Sender,
+        resource: Mapping[str, str],
+        fetch: Callable[[], None],
+        *,
+        waiting: int,
+        at_once: int,
+        delay_s: float,
     ) -> None:
+        """
+        Args:
+            fetch: have `add` called with what is not here yet.
+            waiting: how many spans may.
+            at_once: how many are sent together.
+        """
         self._sender = sender
         self._resource = resource
+        self._fetch = fetch
         self._most = max(waiting, at_once)
         self._at_once = at_once
         self._delay_s = delay_s
-        self._spans: deque[bytes] = deque()
-        self._enough = asyncio.Event()
+        self._calls: deque[tuple[bytes, int]] = deque()
+        """The spans of each call, and how many they are."""
+        self._waiting = 0
         self._under_way = 0
+        self._enough = asyncio.Event()
         self.dropped = 0
         """Spans that nobody has taken, and nobody will."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def add(self, spans: Iterable[bytes]) -> None:
-        """As `SpanWriter` writes them."""
-        waiting = self._spans
-        waiting.extend(spans)
-        if len(waiting) >= self._at_once:
+    def add(self, written: bytes, spans: int) -> None:
+        """The spans of a call."""
+        self._calls.append((written, spans))
+        self._waiting += spans
+        if self._waiting >= self._at_once:
             self._enough.set()
-        while len(waiting) > self._most:
-            waiting.popleft()
-            self.dropped += 1
+            while self._waiting > self._most:
+                self.dropped += self._take()[1]
 
     async def close(self) -> None:
         """Send what is left, if that is soon done."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self.dropped += self._under_way
+        self._under_way = 0
+        self._fetch()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):
-                while self._spans:
+                while self._calls:
                     await self._send()
-        self.dropped += len(self._spans)
+        self.dropped += self._waiting + self._under_way
         self._sender.close()
 
     async def _run(self) -> None:
@@ -77,15 +95,25 @@ class SpanExport:
                 async with asyncio.timeout(self._delay_s):
                     await self._enough.wait()
             self._enough.clear()
-            while self._spans:
+            self._fetch()
+            while self._calls:
                 await self._send()
 
     async def _send(self) -> None:
-        batch = [self._spans.popleft() for _ in range(min(self._at_once, len(self._spans)))]
-        self._under_way = len(batch)
-        if not await self._sender.send(spans_request(self._resource, batch)):
-            self.dropped += len(batch)
+        content: list[bytes] = []
+        while self._calls and self._under_way < self._at_once:
+            written, spans = self._take()
+            content.append(written)
+            self._under_way += spans
+        if not await self._sender.send(spans_request(self._resource, content)):
+            self.dropped += self._under_way
         self._under_way = 0
+
+    def _take(self) -> tuple[bytes, int]:
+        """What has waited longest."""
+        first = self._calls.popleft()
+        self._waiting -= first[1]
+        return first
 
 
 class MetricExport:
@@ -135,9 +163,9 @@ class MetricExport:
         return await self._sender.send(metrics_request(self._resource, self._registries, self._began_ns, now_ns))
 
 
-def spans_request(resource: Mapping[str, str], spans: Iterable[bytes]) -> bytes:
+def spans_request(resource: Mapping[str, str], spans: Sequence[bytes]) -> bytes:
     """An `ExportTraceServiceRequest`."""
-    return _request(resource, b"".join(spans))
+    return _request(resource, spans)
 
 
 def metrics_request(
@@ -152,12 +180,15 @@ def metrics_request(
         for registry, told in registries.items()
         for metric, series in registry.series_of()
     ]
-    return _request(resource, b"".join(metrics))
+    return _request(resource, metrics)
 
 
-def _request(resource: Mapping[str, str], content: bytes) -> bytes:
-    """Both requests, and what is in them, have the same numbers for the same things."""
-    return field(1, field(1, attributes(1, resource)) + field(2, _SCOPE + content))
+def _request(resource: Mapping[str, str], content: Sequence[bytes]) -> bytes:
+    """Both requests, and what is in them, have the same numbers for the same things.  `content` is copied once."""
+    scope = head(2, len(_SCOPE) + sum([len(each) for each in content])) + _SCOPE
+    whose = field(1, attributes(1, resource))
+    of_all = len(whose) + len(scope) + sum([len(each) for each in content])
+    return b"".join([head(1, of_all), whose, scope, *content])
 
 
 def _metric(
@@ -168,13 +199,13 @@ def _metric(
     now_ns: int,
 ) -> bytes:
     times = fixed64(2, began_ns) + fixed64(3, now_ns)
-    head = field(1, metric.name.encode()) + field(2, metric.help.encode()) + field(3, metric.unit.encode())
+    what = field(1, metric.name.encode()) + field(2, metric.help.encode()) + field(3, metric.unit.encode())
     points = b"".join([field(1, times + point) for point in _points(metric, series, told)])
     if metric.kind == "histogram":
-        return head + field(9, points + _CUMULATIVE)
+        return what + field(9, points + _CUMULATIVE)
     if metric.kind == "counter":
-        return head + field(7, points + _CUMULATIVE + _MONOTONIC)
-    return head + field(5, points)
+        return what + field(7, points + _CUMULATIVE + _MONOTONIC)
+    return what + field(5, points)
 
 
 def _points(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from headgate.records import AttemptRecord
+from headgate.records import AttemptRecord, CallRecord
 from headgate.telemetry.metrics.registry import Cell, Histogram, Registry
 from headgate.telemetry.otel.conventions import MEASURES, REQUEST_MODEL, RESPONSE_MODEL, Measures, Semconv
+from headgate.telemetry.otel.spans import Finished, first_chunk_of
 
 __all__ = ["GenAiMetrics"]
 
@@ -16,19 +17,25 @@ MOST_CACHED = 1024
 class GenAiMetrics:
     """Adds every request to `registry`, which is its own."""
 
-    def __init__(self, semconv: Semconv, models: Iterable[str]) -> None:
+    def __init__(
+        self, semconv: Semconv, models: Iterable[str], asked: Callable[[CallRecord, AttemptRecord], str]
+    ) -> None:
+        """`asked`: the model that an attempt asked."""
         known = [*models, ""]
         self._measures = MEASURES[semconv]
         self.registry = Registry({REQUEST_MODEL: known, RESPONSE_MODEL: known}, metrics=self._measures.all)
+        self._asked = asked
         self._series: dict[tuple[str, str | None, str | None], _Series] = {}
 
-    def add(self, asked: str, attempt: AttemptRecord, duration_s: float, first_chunk_s: float | None) -> None:
-        """A request is over.
+    def add(self, call: Finished) -> None:
+        """A call is over: add its requests."""
+        for attempt in call.attempts:
+            if attempt.sent_s is not None:
+                duration_s = (attempt.ended_s or call.ended_s) - attempt.sent_s
+                first_chunk_s = first_chunk_of(attempt) if call.record.stream else None
+                self._add(self._asked(call.record, attempt.record), attempt.record, duration_s, first_chunk_s)
 
-        Args:
-            asked: the model.
-            first_chunk_s: from the request to the first of its stream; None if it is none, or none came.
-        """
+    def _add(self, asked: str, attempt: AttemptRecord, duration_s: float, first_chunk_s: float | None) -> None:
         key = (asked, attempt.model_answered, attempt.error)
         series = self._series.get(key)
         if series is None:
@@ -36,7 +43,7 @@ class GenAiMetrics:
             if len(self._series) < MOST_CACHED:
                 self._series[key] = series
         for duration in series.durations:
-            duration.add(duration_s)
+            duration.add(duration_s if duration_s > 0.0 else 0.0)
         if first_chunk_s is not None:
             for first_chunk in series.first_chunks:
                 first_chunk.add(first_chunk_s)

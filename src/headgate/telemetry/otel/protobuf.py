@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 __all__ = [
+    "Key",
     "Value",
     "attribute",
+    "attributes",
+    "double",
     "field",
     "fixed64",
-    "low_cardinality",
+    "head",
     "packed_doubles",
     "packed_fixed64",
     "varint_field",
@@ -23,6 +26,9 @@ __all__ = [
 
 Value = str | bool | int | float | Sequence[str]
 """Of an attribute."""
+
+MOST_SHORT = 65
+"""Ids and names are shorter."""
 
 _LENGTHS = [bytes((length,)) for length in range(128)]
 _double = struct.Struct("<d").pack
@@ -40,9 +46,14 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
+def head(number: int, size: int) -> bytes:
+    """What stands before a field that has a length: a message, bytes or text."""
+    return _varint(number << 3 | 2) + _varint(size)
+
+
 def field(number: int, content: bytes) -> bytes:
-    """A field that has a length: a message, bytes or text."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    """A field that has a length."""
+    return head(number, len(content)) + content
 
 
 def varint_field(number: int, value: int) -> bytes:
@@ -67,20 +78,46 @@ def packed_doubles(number: int, values: Iterable[float]) -> bytes:
 
 def attribute(number: int, key: str, value: Value) -> bytes:
     """A `KeyValue`, as the field of that number of whatever has it."""
-    head = _key(key)
     content = _any(value)
-    size = len(head) + len(content) + (2 if len(content) < 128 else 3)
-    return _tag(number) + _varint(size) + head + b"\x12" + _varint(len(content)) + content
-
-
-@lru_cache(maxsize=4096)
-def low_cardinality(number: int, key: str, value: Value) -> bytes:
-    """The same, of a value that comes again and again."""
-    return attribute(number, key, value)
+    pair = _key(key) + b"\x12" + _varint(len(content)) + content
+    return _tag(number) + _varint(len(pair)) + pair
 
 
 def attributes(number: int, values: Mapping[str, Value]) -> bytes:
     return b"".join([attribute(number, key, value) for key, value in values.items()])
+
+
+class Key:
+    """An attribute that many messages have: all that comes before its value is written once, for values of any size."""
+
+    __slots__ = ("_double", "_integers", "_name", "_number", "_texts")
+
+    def __init__(self, number: int, name: str) -> None:
+        self._number = number
+        self._name = name
+
+        def before(content: bytes, size: int) -> bytes:
+            """Before a value whose `AnyValue` begins with `content` and has `size` more bytes."""
+            pair = _key(name) + b"\x12" + _varint(len(content) + size) + content
+            return _tag(number) + _varint(len(pair) + size) + pair
+
+        self._double = before(b"\x21", 8)
+        self._integers = [before(b"\x18", size) for size in range(11)]
+        self._texts = [before(b"\x0a" + _varint(size), size) for size in range(MOST_SHORT)]
+
+    def double(self, value: float) -> bytes:
+        return self._double + _double(value)
+
+    def integer(self, value: int) -> bytes:
+        """Not a negative one."""
+        digits = _varint(value)
+        return self._integers[len(digits)] + digits
+
+    def text(self, value: str) -> bytes:
+        content = value.encode("utf-8", "replace")
+        if len(content) < MOST_SHORT:
+            return self._texts[len(content)] + content
+        return attribute(self._number, self._name, value)
 
 
 @lru_cache(maxsize=16)
