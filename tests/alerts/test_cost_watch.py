@@ -40,9 +40,20 @@ def ledger(folder: Path, *more: tuple[int, str, int], until_ms: int = NOON) -> P
 
 def watched(path: Path, *, at_ms: int = NOON, incidents: tuple[date, ...] = ()) -> Registry:
     registry = Registry({})
-    watch = CostWatch(registry, path, DayClasses(), At(at_ms), floor_pico=USD, incidents=lambda scope: incidents)
+    watch = CostWatch(registry, path, DayClasses(), At(at_ms), floor_pico=USD, incidents=lambda: {"all": incidents})
     asyncio.run(watch.look())
     return registry
+
+
+def test_days_of_an_incident_are_not_learned(tmp_path: Path):
+    """Three workdays at three times the cost would else be what is expected."""
+    dear = [(FIRST_DAY_MS + day * DAY_MS + hour * HOUR_MS, "chat", 30 * USD) for day in (2, 3, 4) for hour in range(24)]
+    days = tuple(date(2026, 2, 16 + day) for day in (2, 3, 4))
+
+    path = ledger(tmp_path, *dear)
+
+    assert gauges(watched(path, incidents=days), COST_BASELINE)["all"] == 15.0
+    assert gauges(watched(path), COST_BASELINE)["all"] > 15.0
 
 
 def gauges(registry: Registry, metric: Metric) -> dict[str, float]:

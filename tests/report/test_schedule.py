@@ -13,7 +13,7 @@ from headgate.clock import Clock
 from headgate.core.day_class import DayClasses
 from headgate.report.facts import DayReport, Sources, gather
 from headgate.report.letter import Letter
-from headgate.report.schedule import ReportSchedule, parse_time
+from headgate.report.schedule import ReportSchedule
 from headgate.stores.sqlite.telemetry import Telemetry
 from support.records import FIRST_DAY_MS, spent
 
@@ -146,9 +146,3 @@ def test_a_ledger_that_cannot_be_read_is_said_and_tried_again(tmp_path: Path, ca
 
     assert "the report of 2026-02-16 waits" in caplog.text
     assert office.mail.got == [TITLE]
-
-
-@pytest.mark.parametrize("text", ["7", "7am", "25:00", "07:60", ""])
-def test_what_is_no_time_of_day_is_told_how_to_be_written(text: str):
-    with pytest.raises(ValueError, match='must be a time of day such as "07:00"'):
-        parse_time(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class CostWatch:
     """Looks when it is asked to, once a minute or so, and sets the gauges.
 
     Args:
-        incidents: days from which nothing is to be learned, by scope.
+        incidents: tells, by scope, days from which nothing is to be learned.
         floor_pico: an hour that costs so little more than expected is nobody's alarm.
     """
 
@@ -55,7 +55,7 @@ class CostWatch:
         clock: Clock,
         *,
         floor_pico: int,
-        incidents: Callable[[str], Collection[date]] = lambda scope: (),
+        incidents: Callable[[], Mapping[str, Collection[date]]] = dict,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -98,13 +98,14 @@ class CostWatch:
         for scope, by_hour in found.items():
             self._by_hour[scope] = Counter({**self._by_hour[scope], **by_hour})
         self._read_ms = now_ms
+        incidents = self._incidents()
         self._baselines = {
             scope: Baseline(
                 self._by_hour[scope],
                 self._classes,
                 known_ms=known_ms,
                 floor=self._floor_pico,
-                incidents=self._incidents(scope),
+                incidents=incidents.get(scope, ()),
             )
             for scope in (ALL, *self._dearest(now_ms))
         }

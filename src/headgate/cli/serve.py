@@ -15,9 +15,7 @@ from headgate.cli.output import print_line, say, url
 from headgate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from headgate.alerts.watch import Watch
     from headgate.config.schema import Config
-    from headgate.engine.engine import Engine
     from headgate.gateway.serve import Gateway
 
 __all__ = ["serve"]
@@ -71,32 +69,21 @@ def _by_option(problem: str, told: dict[str, str]) -> str:
 
 async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> None:
     from headgate.engine.engine import Engine
+    from headgate.gateway.beside import Beside
     from headgate.gateway.serve import Gateway
 
     engine = Engine.from_config(settings, environ)
-    gateway = Gateway(engine, _watch(engine) if settings.alerts.enabled else None)
     try:
+        gateway = Gateway(engine, Beside(engine, Path(settings.ledger.path)))
         await gateway.start()
     except BaseException:
-        await gateway.engine.close()
+        await engine.close()
         raise
     _announce(gateway, json=json)
     await _told_to_stop(gateway)
     if gateway.calls_under_way:
         say(f"headgate: stopping: {gateway.calls_under_way} calls may finish; again to stop at once")
     await gateway.stop()
-
-
-def _watch(engine: Engine) -> Watch:
-    import secrets
-
-    from headgate.alerts.watch import Watch
-    from headgate.config.alerts import telemetry_path
-    from headgate.stores.sqlite.telemetry import Telemetry
-
-    holder = f"{os.getpid()}-{secrets.token_hex(4)}"
-    telemetry = Telemetry(telemetry_path(engine.config))
-    return Watch(engine.config, engine.metrics, engine.clock, telemetry, holder=holder)
 
 
 async def _told_to_stop(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from headgate.config.budgets import BudgetSettingError, budget_of
 from headgate.config.calendar import CalendarError, day_classes
 from headgate.config.hosts import is_loopback
 from headgate.config.opening_hours import opening_hours, warm_hours
+from headgate.config.report import ReportSettingError, report_time
 from headgate.config.schema import Config, LaneConfig, WorkflowConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
@@ -50,6 +51,7 @@ def check(config: Config, place: Place) -> None:
     _check_budgets(config, place)
     _check_calendar(config, place)
     _check_alerts(config, place)
+    _check_report(config, place)
     _check_listeners(config, place)
 
 
@@ -402,6 +404,13 @@ def _check_alerts(config: Config, place: Place) -> None:
     except AlertSettingError as problem:
         where = ("alerts", *problem.path)
         raise ConfigError(f"{place(*where)}: {'.'.join(where)} {problem}") from None
+
+
+def _check_report(config: Config, place: Place) -> None:
+    try:
+        report_time(config.report, config.alerts)
+    except ReportSettingError as problem:
+        raise ConfigError(f"{place('report', problem.field)}: report.{problem.field} {problem}") from None
 
 
 def _check_budgets(config: Config, place: Place) -> None:

@@ -18,6 +18,10 @@ __all__ = ["Letter", "letter_of"]
 class Letter(NamedTuple):
     """One day's report, in each of its forms."""
 
+    day: str
+    """YYYY-MM-DD."""
+    at_ms: int
+    """When it was written, in Unix milliseconds."""
     title: str
     brief: tuple[str, ...]
     """Plain sentences: what it cost, and what to do next."""
@@ -27,8 +31,10 @@ class Letter(NamedTuple):
     """JSON."""
 
 
-def letter_of(report: DayReport) -> Letter:
+def letter_of(report: DayReport, at_ms: int) -> Letter:
     page = page_of(report)
     steps = (f"{step.why} {step.command}" for step in page.steps)
     facts = msgspec.json.encode(facts_of(report))
-    return Letter(page.title, (*page.summary, *steps), markdown_of(page), html_of(page), facts)
+    return Letter(
+        report.day.isoformat(), at_ms, page.title, (*page.summary, *steps), markdown_of(page), html_of(page), facts
+    )

@@ -22,7 +22,7 @@ from headgate.report.facts import DayReport
 from headgate.report.letter import Letter, letter_of
 from headgate.stores.sqlite.telemetry import Telemetry, TelemetryLost
 
-__all__ = ["Postbox", "ReportSchedule", "parse_time"]
+__all__ = ["Postbox", "ReportSchedule"]
 
 log = logging.getLogger("headgate.report")
 
@@ -91,7 +91,7 @@ class ReportSchedule:
         if self._letter is None or self._letter[0] != day:
             report = await self._gather(day)
             happened = report.total.calls or report.total.cost_pico
-            self._letter = (day, await asyncio.to_thread(letter_of, report) if happened else None)
+            self._letter = (day, letter_of(report, self._clock.unix_ms()) if happened else None)
         return self._letter[1]
 
     async def _post(self, box: Postbox, letter: Letter, day: date) -> None:
@@ -108,18 +108,6 @@ class ReportSchedule:
         if self._said.get(who) != words:  # once for as long as it stays the same
             self._said[who] = words
             log.warning("%s", words)
-
-
-def parse_time(text: str) -> time:
-    """Read `07:00`.
-
-    Raises:
-        ValueError: it is no time of day; says how to write it.
-    """
-    try:
-        return datetime.strptime(text, "%H:%M").time()
-    except ValueError:
-        raise ValueError(f'{text!r} must be a time of day such as "07:00"') from None
 
 
 def _sent(db: apsw.Connection, day: date) -> set[str]:

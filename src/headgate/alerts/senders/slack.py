@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from headgate.alerts.notification import Notification
 from headgate.alerts.rule import Severity
 from headgate.alerts.senders.receiver import Receiver
 from headgate.alerts.senders.words import body_lines, cut, headline
+from headgate.report.letter import Letter
 
 __all__ = ["Slack"]
 
@@ -25,13 +27,19 @@ class Slack:
     receiver: Receiver
 
     async def send(self, notification: Notification) -> None:
-        await self.receiver.give(msgspec.json.encode(message(notification)))
+        await self._say(headline(notification), body_lines(notification))
+
+    async def post(self, letter: Letter) -> None:
+        """What matters most of a report; a chat is no place for tables."""
+        await self._say(letter.title, letter.brief)
+
+    async def _say(self, title: str, lines: Iterable[str]) -> None:
+        await self.receiver.give(msgspec.json.encode(message(title, lines)))
 
 
-def message(told: Notification) -> dict[str, Any]:
+def message(title: str, lines: Iterable[str]) -> dict[str, Any]:
     """Blocks, and the text that stands in for them in a notice on a phone."""
-    title = headline(told)
-    text = cut("\n".join(escaped(line) for line in body_lines(told)), MOST_SECTION)
+    text = cut("\n".join(escaped(line) for line in lines), MOST_SECTION)
     return {
         "text": escaped(title),
         "blocks": [

@@ -22,10 +22,11 @@ from headgate.alerts.senders.receiver import ANSWER_S, REACHED
 from headgate.alerts.senders.words import body_lines, cut, headline
 from headgate.clock import utc
 from headgate.net.client import WireError
+from headgate.report.letter import Letter
 from headgate.secret import Secret
 from headgate.upstream.dial import AddrInfo, resolve, verified_tls
 
-__all__ = ["MailServer", "Smtp", "mail"]
+__all__ = ["MailServer", "Smtp", "mail", "report_mail"]
 
 Tls = Literal["starttls", "tls", "off"]
 MOST_SUBJECT = 180
@@ -60,13 +61,20 @@ class Smtp:
     """Its own, so that a server that hangs keeps nobody else waiting."""
 
     async def send(self, notification: Notification) -> None:
+        await self._deliver(mail(notification, self.from_address, self.to))
+
+    async def post(self, letter: Letter) -> None:
+        """The whole report, for a program that shows HTML and for one that does not."""
+        await self._deliver(report_mail(letter, self.from_address, self.to))
+
+    async def _deliver(self, message: EmailMessage) -> None:
         server = self.server
         try:
             async with asyncio.timeout(ANSWER_S):
                 found = await resolve(
                     server.host, server.port, allow_private=server.allow_private, setting=server.setting
                 )
-                await self._send(found, mail(notification, self.from_address, self.to))
+                await self._send(found, message)
         except TimeoutError:
             raise NotDelivered(REACHED["deadline"]) from None
         except WireError as problem:
@@ -164,21 +172,33 @@ def _connected(addresses: Sequence[AddrInfo], timeout_s: float) -> socket.socket
 
 
 def mail(told: Notification, from_address: str, to: Sequence[str]) -> EmailMessage:
-    """No name in it can add a header: a subject is one line, and the package refuses any other."""
+    """What is told of one alert; all of it is one thread."""
     thread = f"<{told.key}@headgate.invalid>"
     title, lines = headline(told), list(body_lines(told))
-    message = EmailMessage(policy=SMTP)
-    message["Subject"] = cut(title, MOST_SUBJECT)
-    message["From"] = from_address
-    message["To"] = ", ".join(to)
-    message["Date"] = format_datetime(utc(told.at_ms))
-    message["Message-ID"] = (
-        thread if told.kind == "firing" else f"<{told.key}-{told.kind}-{told.at_ms}@headgate.invalid>"
-    )
+    own = thread if told.kind == "firing" else f"<{told.key}-{told.kind}-{told.at_ms}@headgate.invalid>"
+    message = _envelope(title, from_address, to, told.at_ms, own)
     message["References"] = thread
-    message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n".join([title, "", *lines, ""]))
     message.add_alternative(_html(title, lines), subtype="html")
+    return message
+
+
+def report_mail(letter: Letter, from_address: str, to: Sequence[str]) -> EmailMessage:
+    message = _envelope(letter.title, from_address, to, letter.at_ms, f"<report-{letter.day}@headgate.invalid>")
+    message.set_content(letter.markdown)
+    message.add_alternative(letter.html, subtype="html")
+    return message
+
+
+def _envelope(subject: str, from_address: str, to: Sequence[str], at_ms: int, message_id: str) -> EmailMessage:
+    """No name in it can add a header: a subject is one line, and the package refuses any other."""
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = cut(subject, MOST_SUBJECT)
+    message["From"] = from_address
+    message["To"] = ", ".join(to)
+    message["Date"] = format_datetime(utc(at_ms))
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
     return message
 
 

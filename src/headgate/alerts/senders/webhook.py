@@ -16,6 +16,7 @@ from headgate.alerts.notification import Notification
 from headgate.alerts.rule import Severity
 from headgate.alerts.senders.receiver import Receiver
 from headgate.clock import Clock
+from headgate.report.letter import Letter
 from headgate.secret import Secret
 
 __all__ = ["Webhook", "signature"]
@@ -36,7 +37,18 @@ class Webhook:
     async def send(self, notification: Notification) -> None:
         body = msgspec.json.encode({"version": VERSION, **msgspec.to_builtins(notification)})
         # Repeats are news of their own; tries of one are not.
-        headers = [("idempotency-key", f"{notification.key}-{notification.kind}-{notification.at_ms}")]
+        await self._give(body, f"{notification.key}-{notification.kind}-{notification.at_ms}")
+
+    async def post(self, letter: Letter) -> None:
+        """A report's facts, with `kind` `report`."""
+        facts = msgspec.Raw(letter.facts)
+        await self._give(
+            msgspec.json.encode({"version": VERSION, "kind": "report", "title": letter.title, "report": facts}),
+            f"report-{letter.day}",
+        )
+
+    async def _give(self, body: bytes, key: str) -> None:
+        headers = [("idempotency-key", key)]
         if self.secret is not None:
             headers.append(("x-headgate-signature", signature(self.secret, body, self.clock.unix_ms() // 1000)))
         await self.receiver.give(body, headers)
