@@ -679,7 +679,9 @@ def _headers() -> str:
         f"{_codes(prefix.decode() for prefix in intake.DROPPED_PREFIXES)}; and those that `connection` names. "
         "The caller's credential is replaced by Headgate's key. Everything else passes: unknown `anthropic-*` headers "
         "are the API's to judge.",
-        "To the caller: " + _codes(sorted(name.decode() for name in answers._NEVER)) + ". Everything else passes.",
+        "To the caller: "
+        + _codes(sorted(name.decode() for name in answers._NOT_PASSED_BACK))
+        + ". Everything else passes.",
     )
 
 
