@@ -27,6 +27,7 @@ FILTERS = {
     "shape": "holds it to its workflow's policy",
     "keep_answers": "gives an equal request its answer again",
     "prompt_cache": "marks the prompt for Claude's cache",
+    "fallback_unpaid": "takes its workflow's steps if it cannot be paid",
     "budget": "holds money for it",
     "defer": "puts it into a Message Batch if it has time",
     "fallback": "takes its workflow's steps if it cannot be answered",
