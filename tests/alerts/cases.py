@@ -47,6 +47,11 @@ def attempts(class_: str, values: str) -> dict[str, str]:
     return counter("attempts_total", f'model="m",class="{class_}"', values)
 
 
+def process(uptime: str) -> dict[str, str]:
+    """What says that a process is there."""
+    return {**counter("uptime_seconds", "", uptime), **counter("build_info", 'version="1"', uptime)}
+
+
 def budget(window: str, settled: str, held: str = "0x200") -> dict[str, str]:
     labels = f'scope="team",window="{window}"'
     return {
@@ -439,6 +444,24 @@ CASES: tuple[Case, ...] = (
         "one 401",
         attempts("authentication", "0x10 1x30"),
         {9: (), 12: ('class="authentication"',), 25: ()},
+    ),
+    Case(
+        "credential",
+        "the very first attempt of a process that has run for long",
+        {**attempts("authentication", "_x15 1x40"), **process("86400+60x60")},
+        {14: (), 16: ('class="authentication"',), 30: ()},
+    ),
+    Case(
+        "credential",
+        "the very first attempt of a new process",
+        {**attempts("authentication", "_x2 1x40"), **process("_x2 5+60x40")},
+        {3: ('class="authentication"',), 20: ()},
+    ),
+    Case(
+        "credential",
+        "one of long ago, and nobody looked for a while",
+        {**attempts("authentication", "1x30 _x20 1x30"), **process("86400+60x30 _x20 90000+60x30")},
+        {28: (), 52: (), 70: ()},
     ),
     Case("credential", "it is the API that fails", attempts("overloaded", "0+5x40"), {20: ()}),
     Case(

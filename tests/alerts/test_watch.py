@@ -132,6 +132,16 @@ def test_retries_that_hide_errors_name_what_they_hide():
     assert told.details[0].startswith("retries hide overloaded on claude-sonnet-5-5: ")
 
 
+def test_the_first_call_of_all_is_enough_to_tell_of_a_revoked_key():
+    """The key rests after one 401, so there may be no second to make a difference."""
+
+    async def scene(town: Town) -> None:
+        await town.minutes(1, "error=401", every_s=60)
+        await town.minutes(5, every_s=600)
+
+    assert [kind for _, kind in watched(scene).told("credential")] == ["firing"]
+
+
 def test_a_restart_tells_nothing_twice():
     """It fires before, and after; the receiver hears of it once, and of its end once."""
 

@@ -38,6 +38,15 @@ JUDGED = Matcher("!~", "client_error|budget|rate|cancelled")
 """Outcomes that say something about the service: not a caller's own mistake, limit or change of mind."""
 
 
+def _grown(counter: Selector, window_s: float, *by: str) -> Expr:
+    """How much a counter of rare events grew.  The first event brings its series along, which no difference shows: a
+    series that was not there counts whole, if it is known that it was not there, and not only that nobody looked."""
+    looked = largest(metric(catalogue.BUILD_INFO.name).back(window_s))
+    young = largest(metric(catalogue.UPTIME.name)) < window_s
+    born = counter.unless(counter.back(window_s)).when(looked | young)
+    return total(born | increase(counter, window_s), *by)
+
+
 # -- calls that fail ---------------------------------------------------------------------------------------------------
 
 
@@ -494,13 +503,11 @@ CREDENTIAL = Rule(
     means="A key is revoked, may not do this, or its account cannot pay.",
     next="headgate limits",
     asks=lambda limits: (
-        total(
-            increase(
-                limits.of(
-                    catalogue.ATTEMPTS, **{"class": one_of("authentication", "billing", "permission", "spend_limit")}
-                ),
-                600,
+        _grown(
+            limits.of(
+                catalogue.ATTEMPTS, **{"class": one_of("authentication", "billing", "permission", "spend_limit")}
             ),
+            600,
             "class",
         )
         > limits.threshold
@@ -560,7 +567,7 @@ TOKEN_OUTLIER = Rule(
     says="{value} calls of {workflow} in the last hour had over twice the tokens of its average call.",
     means="A prompt that grew, a loop, or somebody who pastes a book.",
     next="headgate cost --by workflow",
-    asks=lambda limits: total(increase(limits.of(catalogue.TOKEN_OUTLIERS), 3600), "workflow") > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.TOKEN_OUTLIERS), 3600, "workflow") > limits.threshold,
     unit="count",
     severity="info",
     threshold=0,
@@ -572,7 +579,7 @@ TOKEN_OUTLIER = Rule(
 
 def _outlier_share(limits: Limits) -> Expr:
     calls = total(increase(limits.of(catalogue.REQUESTS), 3600), "workflow")
-    outliers = total(increase(limits.of(catalogue.TOKEN_OUTLIERS), 3600), "workflow")
+    outliers = _grown(limits.of(catalogue.TOKEN_OUTLIERS), 3600, "workflow")
     return (ratio(outliers, calls) > limits.threshold) & (calls >= limits.minimum)
 
 
@@ -710,7 +717,7 @@ UNKNOWN_PRICE = Rule(
     says="{value} calls of {workflow} in the last hour have no known cost.",
     means="They are missing in every sum and budget.",
     next="headgate prices",
-    asks=lambda limits: total(increase(limits.of(catalogue.UNPRICED), 3600), "workflow") > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.UNPRICED), 3600, "workflow") > limits.threshold,
     unit="count",
     severity="ticket",
     threshold=0,
@@ -723,7 +730,7 @@ UNKNOWN_MODEL = Rule(
     says="{value} calls in the last hour named a model without a price, and were refused.",
     means="A misspelled name, or a model that is newer than the price book.",
     next="headgate prices",
-    asks=lambda limits: total(increase(limits.of(catalogue.REJECTIONS, reason="no_price"), 3600)) > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.REJECTIONS, reason="no_price"), 3600) > limits.threshold,
     unit="count",
     severity="ticket",
     threshold=0,
@@ -740,7 +747,7 @@ PII_KEPT = Rule(
     means="Whoever reads the log reads them.",
     next="headgate content",
     asks=lambda limits: (
-        total(increase(limits.of(catalogue.PII_FINDINGS, action="kept"), 3600), "workflow", "type") > limits.threshold
+        _grown(limits.of(catalogue.PII_FINDINGS, action="kept"), 3600, "workflow", "type") > limits.threshold
     ),
     unit="count",
     severity="ticket",
@@ -757,7 +764,7 @@ LEDGER_ERRORS = Rule(
     says="{value} writes of the {store} failed in the last ten minutes ({op}).",
     means="What cannot be recorded is not sent: soon every call is refused.",
     next="df -h",
-    asks=lambda limits: total(increase(limits.of(catalogue.STORE_ERRORS), 600), "store", "op") > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.STORE_ERRORS), 600, "store", "op") > limits.threshold,
     unit="count",
     severity="page",
     threshold=0,
@@ -808,7 +815,7 @@ TELEMETRY_DROPPED = Rule(
     says="{value} of {signal} could not be written or sent in the last quarter of an hour.",
     means="Nobody's call is the worse for it, and what is asked later has gaps.",
     next="df -h",
-    asks=lambda limits: total(increase(limits.of(catalogue.TELEMETRY_DROPPED), 900), "signal") > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.TELEMETRY_DROPPED), 900, "signal") > limits.threshold,
     unit="count",
     severity="ticket",
     threshold=0,
@@ -821,7 +828,7 @@ SERIES_DROPPED = Rule(
     says="{value} values were booked under `other` in the last hour.",
     means="Somebody makes up workflows, or there are more than a hundred.",
     next="headgate cost --by workflow",
-    asks=lambda limits: total(increase(limits.of(catalogue.SERIES_DROPPED), 3600)) > limits.threshold,
+    asks=lambda limits: _grown(limits.of(catalogue.SERIES_DROPPED), 3600) > limits.threshold,
     unit="count",
     severity="ticket",
     threshold=0,

@@ -294,8 +294,6 @@ class _OfOutcome:
 
     @cached_property
     def tokens(self) -> _Tokens:
-        for rare in (catalogue.TOKEN_OUTLIERS, catalogue.UNPRICED, catalogue.COST_ESTIMATED):
-            self._registry.counter(rare, self.workflow)  # there at zero, so that the first one is growth
         return _tokens(self._registry, catalogue.TOKENS, self.workflow)
 
     @cached_property

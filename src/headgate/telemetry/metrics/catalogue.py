@@ -579,6 +579,11 @@ BUILD_INFO = Metric(
     help="Always 1.",
     labels=(VERSION, PYTHON),
 )
+UPTIME = Metric(
+    name="headgate_uptime_seconds",
+    kind="gauge",
+    help="How long the process has run.",
+)
 CONFIG_INFO = Metric(
     name="headgate_config_info",
     kind="gauge",

@@ -65,13 +65,14 @@ class EngineState:
         self._ledger = ledger
         self._log = log
         self._used: dict[Limiter, _Used] = {}
-        self._looked_s = clock.now_s()
+        self._looked_s = self._began_s = clock.now_s()
         registry.set(catalogue.BUILD_INFO, [((__version__, platform.python_version()), 1)])
         registry.set(catalogue.CONFIG_INFO, [((blake2b(repr(config).encode(), digest_size=4).hexdigest(),), 1)])
         registry.on_read(self.refresh)
 
     def refresh(self) -> None:
         now_s, now_ms = self._clock.now_s(), self._clock.unix_ms()
+        self._registry.set(catalogue.UPTIME, [((), now_s - self._began_s)])
         gates = self._gates()
         self._set_lanes(gates, now_s)
         self._set_limits(gates, now_s)
