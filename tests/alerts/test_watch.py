@@ -137,7 +137,7 @@ def test_the_first_call_of_all_is_enough_to_tell_of_a_revoked_key():
 
     async def scene(town: Town) -> None:
         await town.minutes(1, "error=401", every_s=60)
-        await town.minutes(5, every_s=600)
+        await town.minutes(5, every_s=60)
 
     assert [kind for _, kind in watched(scene).told("credential")] == ["firing"]
 
