@@ -16,6 +16,8 @@ from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["Bar", "Page", "Section", "page_of"]
 
+DOLLAR = 10**12
+"""In pico-dollars."""
 _FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
 
 
@@ -82,10 +84,10 @@ def page_of(report: DayReport) -> Page:
 def _summary(report: DayReport) -> list[str]:
     total = report.total
     lines = [
-        f"{_usd(total.cost_pico)} for {total.calls:,} calls, {_share(total.answered, total.calls)} of them answered."
+        f"{_usd(total.cost_pico)} for {_calls(total.calls)}, {_share(total.answered, total.calls)} of them answered."
     ]
     if total.answered:
-        lines[0] += f"  {_usd(total.cost_pico / total.answered, 4)} an answer."
+        lines[0] += f"  {_usd(total.cost_pico / total.answered)} an answer."
     if report.expected_pico is not None:
         against = _against(total.cost_pico, report.expected_pico)
         lines.append(f"A {report.kind} should have cost {_usd(report.expected_pico)} until then: {against}.")
@@ -132,7 +134,7 @@ def _by_hour(report: DayReport) -> Section:
 
 def _bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
     label = f"{_clock(hour.start_ms, zone):%H}"
-    words = f"{label}:00  {_usd(hour.cost_pico)}, {hour.calls:,} calls"
+    words = f"{label}:00  {_usd(hour.cost_pico)}, {_calls(hour.calls)}"
     odd = False
     if hour.expected_pico is not None and hour.band_pico is not None:
         words += f"; expected {_usd(hour.expected_pico)}"
@@ -208,7 +210,7 @@ def _stop(each: Ended) -> str:
 def _singles(title: str, calls: Sequence[Single], zone: tzinfo) -> Section:
     rows = [
         (each.call_id, f"{_clock(each.started_ms, zone):%H:%M:%S}", each.workflow, each.model or "-", _s(each.total_ms),
-         _s(each.queue_ms), f"{each.input_tokens:,}", f"{each.output_tokens:,}", _usd(each.cost_pico, 4))
+         _s(each.queue_ms), f"{each.input_tokens:,}", f"{each.output_tokens:,}", _usd(each.cost_pico))
         for each in calls
     ]  # fmt: skip
     head = ("call", "at", "workflow", "model", "took", "waited", "tokens in", "tokens out", "cost")
@@ -234,8 +236,16 @@ def _percentiles(*values: float | None) -> list[tuple[str, float | None]]:
     return list(zip(("p50", "p95", "p99"), values, strict=True))
 
 
-def _usd(pico: float | None, digits: int = 2) -> str:
-    return "unknown" if pico is None else f"${usd(round(pico)):,.{digits}f}"
+def _usd(pico: float | None) -> str:
+    """In cents; of less than a dollar also hundredths of them."""
+    if pico is None:
+        return "unknown"
+    digits = 4 if 0 < abs(pico) < DOLLAR else 2
+    return f"${usd(round(pico)):,.{digits}f}"
+
+
+def _calls(count: int) -> str:
+    return f"{count:,} call{'' if count == 1 else 's'}"
 
 
 def _signed(pico: float) -> str:
