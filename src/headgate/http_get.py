@@ -26,7 +26,7 @@ def get_json(url: str, *, timeout_s: float, token: Secret | None = None, body: A
 
     Args:
         token: sent as `Authorization: Bearer`.
-        body: sent as JSON, by POST.
+        body: sent as JSON, by POST, with the header that says that no browser was talked into it.
 
     Raises:
         urllib.error.HTTPError: any status but 2xx, a redirect included.
@@ -34,7 +34,10 @@ def get_json(url: str, *, timeout_s: float, token: Secret | None = None, body: A
         msgspec.DecodeError: it is no JSON object.
     """
     headers = {"authorization": f"Bearer {token.reveal()}"} if token is not None else {}
-    data = None if body is None else msgspec.json.encode(body)
+    data = None
+    if body is not None:
+        data = msgspec.json.encode(body)
+        headers |= {"content-type": "application/json", "x-headgate-action": "1"}
     request = urllib.request.Request(url, data, headers)  # noqa: S310  # the caller's own http address
     with _opener.open(request, timeout=timeout_s) as response:
         return msgspec.json.decode(response.read(), type=dict[str, Any])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
 from headgate.alerts.rules import RULES
+from headgate.alerts.watch import ReceiverState
 
 __all__ = ["Watcher", "alert"]
 
@@ -27,11 +29,20 @@ class Watcher:
     def __init__(self, *alerts: Alert) -> None:
         self.board = Board(alerts)
         self.evaluated_ms: int | None = 1
+        self.refuses: str | None = None
+        """Why the receiver does not take what it is told."""
         self._rules = [Watched(rule) for rule in RULES]
 
     def states(self) -> list[State]:
         board = self.board
         return [State(rule, board.phase(rule.id, measured=True), board.of(rule.id)) for rule in self._rules]
+
+    def receivers(self) -> list[ReceiverState]:
+        return [ReceiverState("pager", ["page"], 0, "")]
+
+    async def test(self, sender: str) -> None:
+        if self.refuses is not None:
+            raise NotDelivered(self.refuses)
 
     async def silence(self, silence: Silence) -> None:
         self.board.silences = (*self.board.silences, silence)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -32,7 +33,7 @@ from headgate.stores.sqlite.telemetry import Telemetry, TelemetryLost
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.registry import Registry
 
-__all__ = ["RuleState", "Watch"]
+__all__ = ["ReceiverState", "RuleState", "Watch"]
 
 log = logging.getLogger("headgate.alerts")
 
@@ -49,6 +50,17 @@ class RuleState(NamedTuple):
     watched: Watched
     phase: Phase
     alerts: list[Alert]
+
+
+class ReceiverState(NamedTuple):
+    """How it stands with somebody who is told."""
+
+    name: str
+    severities: list[str]
+    waiting: int
+    """Notifications that it has not taken yet."""
+    problem: str
+    """Why not, when it was last tried."""
 
 
 class Watch:
@@ -109,6 +121,16 @@ class Watch:
     def states(self) -> list[RuleState]:
         """Every rule that is in force, in the order of the list."""
         return [RuleState(watched, self._phase(watched), self.board.of(watched.id)) for watched in self.rules]
+
+    def receivers(self) -> list[ReceiverState]:
+        """Everybody who is told, in the order of the settings."""
+        waiting = defaultdict(list)
+        for delivery in self.outbox.deliveries():
+            waiting[delivery.sender].append(delivery.problem)
+        return [
+            ReceiverState(name, sorted(sender.severities), len(waiting[name]), next(filter(None, waiting[name]), ""))
+            for name, sender in self.outbox.senders.items()
+        ]
 
     # -- what operators do --------------------------------------------------------------------------------------
 

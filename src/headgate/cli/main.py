@@ -7,6 +7,7 @@ import sys
 import typer
 
 from headgate._version import __version__
+from headgate.cli.alerts import app as alerts_app
 from headgate.cli.budget import app as budget_app
 from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
@@ -51,6 +52,7 @@ app.command()(report)
 app.command()(content)
 app.command()(forget)
 app.command()(prices)
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(cost_app, name="cost")
 app.add_typer(budget_app, name="budget")
 app.add_typer(cache_app, name="cache")

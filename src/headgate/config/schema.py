@@ -472,7 +472,7 @@ class AlertsConfig:
     cost_floor_usd: str = "5.00"
     """An hour that costs so little more than expected is nobody's alarm."""
     rules: dict[str, AlertRuleConfig] = field(default_factory=dict)
-    """By the rule's id: `headgate alerts list` names them."""
+    """By the rule's id: `headgate alerts --all` names them."""
     senders: dict[str, AlertSenderConfig] = field(default_factory=dict)
     """By a name of your choice: `headgate alerts test NAME` tries one."""
 

@@ -80,6 +80,7 @@ class AdminApp:
             "/api/alerts/silence": alerts.silence,
             "/api/alerts/unsilence": alerts.unsilence,
             "/api/alerts/acknowledge": alerts.acknowledge,
+            "/api/alerts/test": alerts.test,
         }
 
     async def close(self) -> None:
@@ -187,9 +188,13 @@ class AdminApp:
         return self._watched.told()
 
     async def _one_call(self, request: Request) -> Any:
-        told = await self._call(request.path.removeprefix(_CALL))
+        call_id = request.path.removeprefix(_CALL)
+        waiting = waiting_call(self._engine, call_id)
+        if waiting is not None:
+            return {"waiting": waiting}
+        told = await self._call(call_id)
         if told is None:
-            raise NotThere("there is no such call")
+            raise NotThere("there is no such call; one that is under way is written down when it is over")
         return told
 
     # -- news and sessions --------------------------------------------------------------------------------------

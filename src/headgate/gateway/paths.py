@@ -39,9 +39,9 @@ ADMIN = {
         "with its attempts and the path it took."
     ),
     "/api/alerts": (
-        "Every rule with its state, its alerts and its runbook, and silences.  By POST with the header "
+        "Every rule with its state, its alerts and its runbook, silences, and who is told.  By POST with the header "
         "`x-headgate-action` or the token: `/api/alerts/silence` (`rule`, `labels`, `for_s`, `why`), "
-        "`/api/alerts/unsilence` (`id`), `/api/alerts/acknowledge` (`key`, `for_s`)."
+        "`/api/alerts/unsilence` (`id`), `/api/alerts/acknowledge` (`key`, `for_s`), `/api/alerts/test` (`receiver`)."
     ),
     "/api/runbooks": "`/api/runbooks/ID`: the runbook of an alert, in Markdown.",
     "/api/cache": "What `headgate cache lint --json` prints.",

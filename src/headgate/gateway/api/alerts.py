@@ -10,15 +10,17 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
 from headgate.clock import Clock
 from headgate.gateway.api.query import BadQuestion
 
-__all__ = ["Alerts", "Watching"]
+__all__ = ["Alerts", "Known", "Watching", "alerts_told"]
 
 LONGEST_S = 30 * 86_400
 """Who wants silence for longer changes the settings."""
 LONGEST_WHY = 256
+LONGEST_BY = 64
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -34,8 +36,16 @@ class RuleState(Protocol):
     def alerts(self) -> Sequence[Alert]: ...
 
 
-class Watching(Protocol):
-    """Who evaluates the rules (alerts/watch.py).  What it is told raises TelemetryLost if it cannot be written down."""
+class ReceiverState(Protocol):
+    """How it stands with somebody who is told."""
+
+    @property
+    def name(self) -> str: ...
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+class Known(Protocol):
+    """How it stands with all rules, and with those who are told."""
 
     @property
     def board(self) -> Board: ...
@@ -43,9 +53,16 @@ class Watching(Protocol):
     def evaluated_ms(self) -> int | None: ...
 
     def states(self) -> Sequence[RuleState]: ...
+    def receivers(self) -> Sequence[ReceiverState]: ...
+
+
+class Watching(Known, Protocol):
+    """Who evaluates the rules (alerts/watch.py).  What it is told raises TelemetryLost if it cannot be written down."""
+
     async def silence(self, silence: Silence) -> None: ...
     async def end_silence(self, id_: str) -> None: ...
     async def acknowledge(self, told: Acknowledgement) -> None: ...
+    async def test(self, sender: str) -> None: ...
 
 
 class _ToSilence(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +70,7 @@ class _ToSilence(msgspec.Struct, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     for_s: float = 4 * 3600.0
     why: str = ""
+    by: str = ""
 
 
 class _ToUnsilence(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,6 +80,11 @@ class _ToUnsilence(msgspec.Struct, forbid_unknown_fields=True):
 class _ToAcknowledge(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     for_s: float = 4 * 3600.0
+    by: str = ""
+
+
+class _ToTest(msgspec.Struct, forbid_unknown_fields=True):
+    receiver: str
 
 
 class Alerts:
@@ -77,12 +100,8 @@ class Alerts:
         """Every rule, those that fire first."""
         watch = self._watch
         if watch is None:
-            return {"enabled": False, "evaluated_ms": None, "rules": [], "silences": []}
-        now_ms = self._clock.unix_ms()
-        rules = [_rule(state, watch.board, now_ms) for state in watch.states()]
-        rules.sort(key=lambda rule: (rule["severity"] == "none", _URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
-        silences = [_silence(each) for each in watch.board.silences if now_ms < each.until_ms]
-        return {"enabled": True, "evaluated_ms": watch.evaluated_ms, "rules": rules, "silences": silences}
+            return {"enabled": False, "evaluated_ms": None, "rules": [], "silences": [], "receivers": []}
+        return alerts_told(watch, self._clock.unix_ms())
 
     def firing(self) -> list[dict[str, str]]:
         """What stands in the way now, but for what is silenced."""
@@ -115,7 +134,8 @@ class Alerts:
         if told.rule is not None and told.rule not in {state.watched.id for state in watch.states()}:
             raise BadQuestion("there is no such rule; /api/alerts names them")
         labels = tuple(sorted(told.labels.items()))
-        made = Silence(secrets.token_hex(8), told.rule, labels, self._until_ms(told.for_s), by, told.why[:LONGEST_WHY])
+        until_ms, by = self._until_ms(told.for_s), told.by[:LONGEST_BY] or by
+        made = Silence(secrets.token_hex(8), told.rule, labels, until_ms, by, told.why[:LONGEST_WHY])
         await watch.silence(made)
         return _silence(made)
 
@@ -132,9 +152,24 @@ class Alerts:
         told, watch = _read(body, _ToAcknowledge), self._watching()
         if told.key not in {alert.key for alert in watch.board}:
             raise BadQuestion("there is no such alert; it may be resolved")
-        made = Acknowledgement(told.key, self._until_ms(told.for_s), by)
+        made = Acknowledgement(told.key, self._until_ms(told.for_s), told.by[:LONGEST_BY] or by)
         await watch.acknowledge(made)
         return asdict(made)
+
+    async def test(self, body: bytes, by: str) -> dict[str, Any]:
+        """Have a receiver told something, to see whether it comes.
+
+        Raises:
+            BadQuestion: there is no such receiver, or nobody watches.
+        """
+        told, watch = _read(body, _ToTest), self._watching()
+        if told.receiver not in {receiver.name for receiver in watch.receivers()}:
+            raise BadQuestion("there is no such receiver; /api/alerts names them")
+        try:
+            await watch.test(told.receiver)
+        except NotDelivered as problem:
+            return {"receiver": told.receiver, "taken": False, "problem": str(problem)}
+        return {"receiver": told.receiver, "taken": True, "problem": ""}
 
     def _watching(self) -> Watching:
         if self._watch is None:
@@ -145,6 +180,19 @@ class Alerts:
         if not 0 < for_s <= LONGEST_S:
             raise BadQuestion(f"for_s is more than 0 and at most {LONGEST_S}")
         return self._clock.unix_ms() + round(for_s * 1000)
+
+
+def alerts_told(known: Known, now_ms: int) -> dict[str, Any]:
+    """Every rule, those that fire first; what is silenced; who is told."""
+    rules = [_rule(state, known.board, now_ms) for state in known.states()]
+    rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
+    return {
+        "enabled": True,
+        "evaluated_ms": known.evaluated_ms,
+        "rules": rules,
+        "silences": [_silence(each) for each in known.board.silences if now_ms < each.until_ms],
+        "receivers": [receiver._asdict() for receiver in known.receivers()],
+    }
 
 
 _URGENCY = {Phase.FIRING: 0, Phase.PENDING: 1, Phase.OK: 2, Phase.NO_DATA: 3}

@@ -1,0 +1,119 @@
+"""`headgate alerts explain` and `rules`: what a rule asks, how it stands, what to do; all rules for Prometheus."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headgate.cli.alerts_known import known_alerts
+from headgate.cli.operators import AdminAddress, Settings
+from headgate.cli.output import Json, print_json
+from headgate.core.printable import printable
+from headgate.errors import HeadgateError
+
+if TYPE_CHECKING:
+    from headgate.alerts.rule import Watched
+
+__all__ = ["explain", "rules"]
+
+
+def explain(
+    name: Annotated[str, typer.Argument(metavar="id", help="A rule's id, or a runbook's, such as api_down.")],
+    config: Settings = None,
+    admin: AdminAddress = None,
+    json: Json = False,
+) -> None:
+    """Explain an alert: what it asks, how it stands, and its runbook: what to look at and what to do."""
+    from headgate.alerts.rules import RULES
+    from headgate.config import load_config
+    from headgate.gateway.api.runbooks import runbook
+    from headgate.toml_file import nearest
+
+    watched = {each.id: each for each in _in_force(load_config(os.environ, file=config).config.alerts)}
+    off = {rule.id for rule in RULES} - watched.keys()
+    page = runbook(name)
+    if name not in watched and page is None:
+        if name in off:
+            raise HeadgateError(f"{name} is switched off: alerts.rules.{name}.off")
+        raise HeadgateError(f"there is no rule {name[:64]!r}{nearest(name, {each: each for each in watched})}")
+    facts: dict[str, Any] = {}
+    if name in watched:
+        rule = watched[name]
+        page = runbook(rule.rule.runbook or name)
+        facts = {**_facts(rule), **_state(name, config, admin)}
+    text = "" if page is None else f"# {page['title']}\n\n{page['text']}"
+    if json:
+        print_json({**facts, "runbook": text})
+        return
+    parts = [_how_it_stands(facts), text, _what_it_asks(facts)] if facts else [text]
+    print("\n\n".join([part for part in parts if part]))
+
+
+def rules(config: Settings = None) -> None:
+    """Print all rules as a file for Prometheus (`rule_files`), with your thresholds."""
+    from headgate.alerts.prometheus import rules_file
+    from headgate.config import load_config
+
+    print(rules_file(_in_force(load_config(os.environ, file=config).config.alerts)), end="")
+
+
+def _in_force(settings: Any) -> tuple[Watched, ...]:
+    from headgate.alerts.rule import in_force
+    from headgate.alerts.rules import RULES
+
+    return in_force(RULES, settings)
+
+
+def _facts(watched: Watched) -> dict[str, Any]:
+    from headgate.alerts.rule import shown
+
+    rule = watched.rule
+    threshold = shown(watched.threshold, rule.unit)
+    return {
+        "id": rule.id,
+        "number": rule.number,
+        "title": rule.title,
+        "severity": watched.severity,
+        "says": rule.says.replace("{threshold}", threshold),
+        "means": rule.means,
+        "next": rule.next,
+        "threshold": watched.threshold,
+        "thresholds": watched.thresholds,
+        "minimum": watched.minimum,
+        "for_s": watched.for_s,
+        "promql": watched.expr.promql(),
+    }
+
+
+def _state(name: str, config: Path | None, admin: str | None) -> dict[str, Any]:
+    """As known, if anything is."""
+    try:
+        told = known_alerts(config, admin)
+    except HeadgateError:
+        return {"state": "unknown", "alerts": []}
+    found = next((rule for rule in told["rules"] if rule["id"] == name), None)
+    return {"state": "unknown", "alerts": []} if found is None else {"state": found["phase"], "alerts": found["alerts"]}
+
+
+def _how_it_stands(facts: dict[str, Any]) -> str:
+    lines = [
+        f"{facts['id']} ({facts['number']}, {facts['severity']}): {facts['title']}",
+        f"state: {facts['state']}",
+        *(f"  {alert['phase']}: {alert['text']}  [{alert['key']}]" for alert in facts["alerts"]),
+        f"means: {facts['means']}",
+        f"next:  {facts['next']}",
+    ]
+    return "\n".join(map(printable, lines))
+
+
+def _what_it_asks(facts: dict[str, Any]) -> str:
+    others = "".join(f"; {value:g} for {name}" for name, value in facts["thresholds"].items())
+    lines = [
+        f"The rule {facts['id']}: {facts['says']}",
+        f"threshold {facts['threshold']:g}{others}; for {facts['for_s']:g} s; judged from {facts['minimum']:g} on",
+        *(f"  {line}" for line in facts["promql"].splitlines()),
+    ]
+    return "\n".join(map(printable, lines))

@@ -1,0 +1,85 @@
+"""How it stands with alerts: as the running gateway says, or as it was last written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headgate.cli.operators import NoGateway, ask_gateway
+from headgate.cli.output import say
+
+if TYPE_CHECKING:
+    from headgate.alerts.machine import Board
+    from headgate.alerts.watch import ReceiverState, RuleState
+    from headgate.config.schema import Config
+
+__all__ = ["known_alerts"]
+
+
+def known_alerts(config: Path | None, admin: str | None) -> dict[str, Any]:
+    """What `/api/alerts` says.
+
+    Raises:
+        HeadgateError: nobody answers, and nothing is written down.
+    """
+    try:
+        return ask_gateway("/api/alerts", config, admin)
+    except NoGateway as problem:
+        found = None if admin is not None else _written_down(config)
+        if found is None:
+            raise
+        say(f"{problem}\nThis is what was last written down:")
+        return found
+
+
+def _written_down(file: Path | None) -> dict[str, Any] | None:
+    import os
+
+    from headgate.clock import SystemClock
+    from headgate.config import load_config
+    from headgate.config.alerts import telemetry_path
+    from headgate.gateway.api.alerts import alerts_told
+    from headgate.stores.sqlite.alert_rows import load_board
+    from headgate.stores.sqlite.telemetry import TelemetryLost, open_telemetry
+
+    config = load_config(os.environ, file=file).config
+    path = telemetry_path(config).expanduser()
+    if not path.is_file():
+        return None
+    now_ms = SystemClock().unix_ms()
+    try:
+        db = open_telemetry(path)
+    except (TelemetryLost, OSError):
+        return None
+    try:
+        board = load_board(db, now_ms)
+    finally:
+        db.close()
+    return alerts_told(_AsWritten(config, board), now_ms)
+
+
+class _AsWritten:
+    """What nobody watches any more."""
+
+    def __init__(self, config: Config, board: Board) -> None:
+        self._config = config
+        self.board = board
+        self.evaluated_ms: int | None = None
+
+    def states(self) -> Sequence[RuleState]:
+        """What is not measured has no data, but for what still burned."""
+        from headgate.alerts.rule import in_force
+        from headgate.alerts.rules import RULES
+        from headgate.alerts.watch import RuleState
+
+        board = self.board
+        return [
+            RuleState(watched, board.phase(watched.id, measured=False), board.of(watched.id))
+            for watched in in_force(RULES, self._config.alerts)
+        ]
+
+    def receivers(self) -> Sequence[ReceiverState]:
+        from headgate.alerts.watch import ReceiverState
+
+        return [ReceiverState(name, sorted(its.severities), 0, "") for name, its in self._config.alerts.senders.items()]
