@@ -16,6 +16,12 @@ def backend(name: str = "default", state: str = "closed", out_for_s: float = 0) 
     return {"backend": name, "out_for_s": out_for_s, "out_because": "authentication", "breaker": breaker}
 
 
+def budget(level: str, who: str = "", share: float = 0.91) -> dict[str, Any]:
+    return {
+        "budget": "all", "who": who, "level": level, "share": share, "cap_usd": "100.000000000000", "window": "day",
+    }  # fmt: skip
+
+
 def found(
     *backends: dict[str, Any], lane: dict[str, Any] | None = None, recent: Recent | None = None, **more: Any
 ) -> list[Concern]:
@@ -61,10 +67,14 @@ def test_errors_are_a_concern_from_one_in_a_hundred_on(counted: int, failed: int
 
 @pytest.mark.parametrize(("level", "worst"), [("ok", "ok"), ("warn", "watch"), ("slow", "watch"), ("refuse", "bad")])
 def test_a_budget_is_a_concern_once_it_does_something(level: str, worst: str):
-    budget = {
-        "budget": "all", "who": "", "level": level, "share": 0.91, "cap_usd": "100.000000000000", "window": "day",
-    }  # fmt: skip
-    assert level_of(found(budgets=[budget])) == worst
+    assert level_of(found(budgets=[budget(level)])) == worst
+
+
+def test_a_budget_of_many_people_is_one_concern():
+    """Of the fullest account, and how many are as far: a list of a thousand names helps nobody."""
+    told = found(budgets=[budget("warn", f"user-{number}", 0.8 + number / 1000) for number in range(100)])
+
+    assert [concern.title for concern in told] == ["Budget all of user-99 runs low, and 99 others like it"]
 
 
 def test_what_cannot_be_written_down_is_not_sent():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -328,6 +330,24 @@ def test_more_pages_than_there_is_room_for_are_refused():
         return (await ask(edge, "/api/live")).status
 
     assert play(scene, virtual=True) == 503
+
+
+def test_a_call_that_waits_is_told_before_it_is_written_down():
+    """Its lane opens an hour after virtual time begins."""
+    lanes = Config().lanes
+    config = Config(lanes={**lanes, "bulk": replace(lanes["bulk"], open=("09:00-10:00",), max_wait_s=7200.0)})
+
+    async def scene(edge: Edge) -> Any:
+        late = asyncio.ensure_future(edge.ask(headers={"x-headgate-lane": "bulk"}))
+        await edge.until(lambda: any(state.waiting for state in edge.engine.gates()))
+        (ticket,) = [ticket for state in edge.engine.gates() for ticket in state.waiting]
+        told = (await ask(edge, f"/api/calls/{ticket.call_id}")).json
+        late.cancel()
+        return told
+
+    waiting = play(scene, virtual=True, config=config)["waiting"]
+
+    assert (waiting["lane"], waiting["position"]) == ("bulk", 1)
 
 
 # -- alerts ------------------------------------------------------------------------------------------------------------

@@ -82,6 +82,17 @@ def test_every_filter_of_a_call_s_path_is_told_in_order(open_page: OpenPage, ser
     assert page.locator("svg.gantt rect").count() > 1
 
 
+def test_a_call_that_waits_is_told_while_it_waits(open_page: OpenPage, served: Served):
+    """A person asks about the call that does not come, not about the one that came."""
+    page = open_page(served.admin_url)
+    ticket = {"pool": "haiku-5.5", "call": "call_1", "lane": "bulk", "tenant": "reports", "position": 7, "waited_s": 3}
+    page.route("**/api/calls/call_1", lambda route: route.fulfill(json={"waiting": {**ticket, "expected_s": None}}))
+
+    show(page, served, "calls/call_1")
+
+    expect(page.locator("main .facts")).to_contain_text("until something changes")
+
+
 @pytest.mark.parametrize("by", ["workflow", "user", "session", "model", "key", "lane", "day"])
 def test_totals_are_those_of_the_ledger(open_page: OpenPage, served: Served, by: str):
     """To the pico-dollar: the page asks what `headgate cost` asks."""
@@ -132,13 +143,13 @@ def test_a_call_is_found_by_its_correlation_id(open_page: OpenPage, served: Serv
     page = open_page(served.admin_url)
     show(page, served, "calls")
 
-    page.get_by_label("Find").fill("corr-3")
+    page.get_by_label("Find").fill("corr-43")
     page.keyboard.press("Enter")
     expect(page.locator("main tbody tr")).to_have_count(1)
     page.locator("main tbody a").first.click()
 
     expect(page.locator("main h1")).to_contain_text("Call call_")
-    expect(page.locator("main .facts").first).to_contain_text("corr-3")
+    expect(page.locator("main .facts").first).to_contain_text("corr-43")
 
 
 def test_news_comes_by_itself(open_page: OpenPage, served: Served):

@@ -119,13 +119,21 @@ def _of_errors(recent: Recent | None) -> Iterator[Concern]:
 
 
 def _of_budgets(budgets: Iterable[dict[str, Any]]) -> Iterator[Concern]:
-    for budget in budgets:
-        whose = f" of {budget['who']}" if budget["who"] else ""
-        used = f"{budget['share']:.0%} of ${float(budget['cap_usd']):,.2f} used in this {budget['window']}."
-        if budget["level"] == "refuse":
-            yield Concern("bad", f"Budget {budget['budget']}{whose} refuses calls", used, "spend")
-        elif budget["level"] != "ok":
-            yield Concern("watch", f"Budget {budget['budget']}{whose} runs low", used, "spend")
+    """One for each budget, however many accounts it has: of the fullest, and how many are as far."""
+    concerned: dict[tuple[str, bool], list[dict[str, Any]]] = {}
+    for line in budgets:
+        if line["level"] != "ok":
+            concerned.setdefault((line["budget"], line["level"] == "refuse"), []).append(line)
+    for (name, refuses), lines in concerned.items():
+        fullest = max(lines, key=lambda line: float(line["share"]))
+        whose = f" of {fullest['who']}" if fullest["who"] else ""
+        others = f", and {len(lines) - 1} others like it" if len(lines) > 1 else ""
+        yield Concern(
+            "bad" if refuses else "watch",
+            f"Budget {name}{whose} {'refuses calls' if refuses else 'runs low'}{others}",
+            f"{fullest['share']:.0%} of ${float(fullest['cap_usd']):,.2f} used in this {fullest['window']}.",
+            "spend",
+        )
 
 
 def _of_an_alert(alert: dict[str, Any]) -> Concern:

@@ -2,7 +2,7 @@
 
 import { gantt } from "../chart.js";
 import { facts, h, section } from "../dom.js";
-import { at, count, duration, money, named, tokens, words } from "../format.js";
+import { at, count, duration, money, named, seconds, tokens, words } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 import { outcome } from "./calls.js";
@@ -12,6 +12,7 @@ export const questions = ({ thing }) => ({ call: `/api/calls/${encodeURIComponen
 
 export function draw(news, { call: told }) {
   if (told === null) return h("p", { class: "soft" }, "Asking the ledger …");
+  if (told.waiting) return standing(told.waiting);
   const { call, attempts, path, spans } = told;
   return [
     summary(call),
@@ -19,6 +20,20 @@ export function draw(news, { call: told }) {
     section("The path it took", h("p", { class: "note" }, "Every filter in the order in which a call meets them; those below the retry once for each attempt."), steps(path)),
     section("Attempts", trips(attempts)),
     section("Everything that is written down", h("details", null, h("summary", null, "The call’s row of the ledger"), facts(Object.entries(call).map(([name, value]) => [name, value === null ? "–" : String(value)]), { class: "facts mono" }))),
+  ];
+}
+
+function standing(ticket) {
+  return [
+    h("p", { class: "lead" }, "It waits for its turn. When it is over, its path stands here."),
+    facts([
+      ["pool", ticket.pool],
+      ["lane", ticket.lane],
+      ["on behalf of", named(ticket.tenant)],
+      ["place in the queue", count(ticket.position)],
+      ["has waited", seconds(ticket.waited_s)],
+      ["waits about", ticket.expected_s === null ? "until something changes" : `${seconds(ticket.expected_s)} more`],
+    ]),
   ];
 }
 

@@ -3,6 +3,7 @@
 import { controls, choice, SPANS } from "../controls.js";
 import { h, section } from "../dom.js";
 import { count, duration, named, seconds, share } from "../format.js";
+import { address } from "../route.js";
 import { table } from "../table.js";
 
 export const title = () => "Lanes";
@@ -51,7 +52,7 @@ function longest(news) {
     empty: "Nobody waits.",
     rows: rows.slice(0, 20),
     columns: [
-      { head: "call", cell: (row) => h("code", null, row.call) },
+      { head: "call", cell: (row) => named(row.call, address("calls", {}, row.call)) },
       { head: "pool", minor: true, cell: (row) => row.pool },
       { head: "lane", cell: (row) => row.lane },
       { head: "on behalf of", minor: true, cell: (row) => named(row.tenant) },
