@@ -12,8 +12,9 @@ import hashlib
 import json
 import logging
 import traceback
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import pytest
 import headgate
 from headgate.client.portal import shutdown
 from headgate.secret import Secret
+from headgate.stores.sqlite import open_reader
 from support.commands import Command, fetch
 from support.commands import headgate as run_headgate
 from support.edge import MESSAGE, Broken, Exchange, RawUpstream, Reply, Wire, body_of, request_of, sse
@@ -213,6 +215,12 @@ def serving(folder: Path, base_url: str, **settings: str) -> Command:
     return Command("serve", folder=folder, **settings)
 
 
+OPERATORS_PATHS = (
+    "/api/now", "/api/limits", "/api/cache", "/api/lanes", "/api/workflows", "/api/outlook", "/api/calls",
+    "/api/advice", "/api/alerts", *(f"/api/spend?by={by}" for by in ("workflow", "user", "session", "model")),
+)  # fmt: skip
+
+
 def told_to_operators(serve: Command) -> dict[str, bytes]:
     """What the operators' listener and the commands say."""
     folder = serve.err.parent
@@ -220,11 +228,13 @@ def told_to_operators(serve: Command) -> dict[str, bytes]:
         ("limits", "--admin", serve.admin_url), ("limits", "--admin", serve.admin_url, "--json"),
         ("config", "explain"), ("config", "explain", "--json"),
         *(("cost", "--by", by) for by in ("workflow", "user", "session", "model", "day")), ("cost", "--json"),
+        *(("report", "--format", form) for form in ("md", "html", "json")),
+        ("samples", "list"), ("samples", "export"),
     ]  # fmt: skip
     told = {}
     for command in commands:
         run = run_headgate(*command, folder=folder)
-        assert run.returncode == 0, run.stderr
+        assert run.returncode == 0 or command[0] == "samples", run.stderr  # of which there may be none
         told[" ".join(command)] = (run.stdout + run.stderr).encode()
     for token in (None, ADMIN_TOKEN):
         told[f"admin api, token {bool(token)}"] = json.dumps(
@@ -232,6 +242,12 @@ def told_to_operators(serve: Command) -> dict[str, bytes]:
         ).encode()
     for path in ("/healthz", "/readyz"):
         told[path] = json.dumps(fetch(serve.url + path)).encode()
+    with closing(open_reader(folder / "ledger.db")) as db:
+        calls = [f"/api/calls/{call_id}" for (call_id,) in db.execute("SELECT call_id FROM calls")]
+    for path in ("/metrics", *OPERATORS_PATHS, *calls):
+        request = urllib.request.Request(serve.admin_url + path, headers={"authorization": f"Bearer {ADMIN_TOKEN}"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            told[path] = response.read()
     return told
 
 
@@ -269,10 +285,12 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
 
 
 def test_j04_a_gateway_writes_and_says_no_secret_whatever_fails(driven: Driven):
-    """Log, ledger with its WAL and journal, standard output and error, admin answers, what commands print."""
+    """Log, ledger with its WAL and journal, what is observed of it, standard output and error, metrics and every answer
+    of the operators' API, what commands print, the report."""
     kept = driven.kept
 
     assert {"calls.jsonl", "ledger.db", "running: ledger.db-wal", "serve.err", "cost --by user"} <= kept.keys()
+    assert {"telemetry.db", "/metrics", "/api/calls", "/api/alerts", "report --format html"} <= kept.keys()
     assert len(kept["calls.jsonl"].splitlines()) >= len(WHOLE) + len(STREAMS)
     assert found(kept) == []
 
