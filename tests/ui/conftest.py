@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from headgate.config.schema import BudgetConfig
 from headgate.sim import SimSettings
@@ -20,6 +20,8 @@ NONE = "no Chromium: get one with `apt-get install chromium`, or with `.venv/bin
 CALLS = 50_000
 
 OpenPage = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # a hang guard: what is waited for comes when the machine gets to it
 
 
 def executable(playwright: Playwright) -> str | None:
