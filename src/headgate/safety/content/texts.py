@@ -16,6 +16,8 @@ LARGEST_DOCUMENT = 1024 * 1024
 """Bytes of a JSON document that is read whole.  Of a larger one only the begin is kept, as text."""
 
 _encode = msgspec.json.Encoder().encode
+_OF_THE_API = frozenset(("type", "role", "model", "stop_reason"))
+"""Members with words of the API's own."""
 _NOT_SAYING = frozenset(
     (
         "text", "content", "type", "role", "name", "id", "model", "data", "thinking", "signature", "input", "title",
@@ -68,6 +70,8 @@ def scrubbed_document(data: bytes, placeholders: Placeholders) -> Any:
 
 def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
     if isinstance(value, str):
+        if name in _OF_THE_API:
+            return value
         lead = "" if not name or name in _NOT_SAYING else f"{name}: "
         return scrub(lead + value, placeholders).removeprefix(lead)
     if isinstance(value, list):
@@ -75,7 +79,10 @@ def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
     if isinstance(value, dict):
         if value.get("type") == "base64" and isinstance(value.get("data"), str):
             value = {**value, "data": f"[{len(value['data'])} characters]"}
-        return {scrub(key, placeholders): _scrubbed(item, key.lower(), placeholders) for key, item in value.items()}
+        return {
+            (key if key.isidentifier() else scrub(key, placeholders)): _scrubbed(item, key.lower(), placeholders)
+            for key, item in value.items()
+        }
     if isinstance(value, int) and abs(value) >= 10_000_000 and not isinstance(value, bool):
         as_text = _scrubbed(str(value), name, placeholders)
         return value if as_text == str(value) else as_text

@@ -37,19 +37,20 @@ class Context:
     def __init__(self, *words: str) -> None:
         folded = [fold(word.lower()).text for word in words]
         self.stems = tuple(word.rstrip("|") for word in folded)
-        parts = (
-            (r"(?<![^\W\d_])" if word < SPACELESS else "")
-            + re.escape(word.rstrip("|"))
-            + (r"(?![^\W\d_])" if word.endswith("|") else "")
-            for word in folded
-        )
+        spaced = [word for word in folded if word < SPACELESS]
+        parts = [_pattern_of(word) for word in folded if word >= SPACELESS]
+        parts.append(rf"(?<![^\W\d_])(?:{'|'.join(map(_pattern_of, spaced))})")
         self.pattern = re.compile("|".join(parts))
+
+
+def _pattern_of(word: str) -> str:
+    return re.escape(word.rstrip("|")) + (r"(?![^\W\d_])" if word.endswith("|") else "")
 
 
 class Window:
     """A piece of text: findings are those that begin in `text[start:end]`; the rest is there to look around."""
 
-    __slots__ = ("digit_starts", "end", "lower", "start", "text")
+    __slots__ = ("_spoken", "digit_starts", "end", "lower", "start", "text")
 
     def __init__(self, text: str, start: int, end: int) -> None:
         self.text = text
@@ -58,6 +59,7 @@ class Window:
         lower = text.lower()
         self.lower = lower if len(lower) == len(text) else text
         """For patterns in which case does not matter; places are the same."""
+        self._spoken: dict[Context, bool] = {}
         self.digit_starts = [found.start() for found in self._within(_DIGITS, text)]
         """Where digits begin that follow something else."""
 
@@ -87,11 +89,19 @@ class Window:
 
     def announces(self, context: Context, at: int, reach: int = BEFORE) -> bool:
         """Whether a word of `context` stands shortly before `at`."""
-        return context.pattern.search(self.lower, max(0, at - reach), at) is not None
+        return self._speaks(context) and context.pattern.search(self.lower, max(0, at - reach), at) is not None
 
     def follows(self, context: Context, at: int, reach: int = BEHIND) -> bool:
         """Whether a word of `context` stands shortly behind `at`."""
-        return context.pattern.search(self.lower, at, min(len(self.lower), at + reach)) is not None
+        end = min(len(self.lower), at + reach)
+        return self._speaks(context) and context.pattern.search(self.lower, at, end) is not None
+
+    def _speaks(self, context: Context) -> bool:
+        """Whether a word of `context` is anywhere: asked once of a text."""
+        spoken = self._spoken.get(context)
+        if spoken is None:
+            spoken = self._spoken[context] = self.says(context.stems)
+        return spoken
 
     def _within(self, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
         end = self.end

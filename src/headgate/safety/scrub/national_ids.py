@@ -50,11 +50,12 @@ def _found_at(window: Window, start: int, stop: int) -> Finding | None:
     if (begin and text[begin - 1] in "0123456789_.,-") or (stop < start and not letters):
         return None
     for each in _BY_LEAD[letters]:
-        if each.told is None or window.announces(each.told, begin):
-            found = each.pattern.match(text, begin)
-            if found is not None and each.holds("".join(filter(str.isalnum, found[0]))):
-                type = FindingType.US_SSN if each.country == "US" else FindingType.NATIONAL_ID
-                return Finding(begin, found.end(), type)
+        found = each.pattern.match(text, begin)
+        if found is None or (each.told is not None and not window.announces(each.told, begin)):
+            continue
+        if each.holds("".join(filter(str.isalnum, found[0]))):
+            type = FindingType.US_SSN if each.country == "US" else FindingType.NATIONAL_ID
+            return Finding(begin, found.end(), type)
     return None
 
 
