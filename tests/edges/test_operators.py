@@ -18,6 +18,7 @@ from headgate.gateway.api.live import EVERY_S, MOST_LISTENERS
 from headgate.gateway.api.page import CONTENT_POLICY, Page
 from headgate.net.server import Request
 from headgate.secret import Secret
+from headgate.telemetry.metrics.catalogue import AUTH_FAILURES
 from support.edge import Edge, Reply, play, request_of
 from support.watching import Watcher, alert
 
@@ -98,6 +99,20 @@ def test_a_wrong_token_opens_nothing():
     assert reply.status == 401
     assert reply.header("set-cookie") is None
     assert b"This is not the token." in reply.body
+
+
+def test_a_wrong_token_counts_as_a_failure_and_a_form_that_is_looked_at_does_not():
+    """What AL-26 watches is guessing, and not people who begin their day."""
+
+    async def scene(edge: Edge) -> list[float]:
+        counted = []
+        for headers in ({"accept": "text/html"}, {"authorization": "Bearer wrong"}):
+            await ask(edge, "/", **headers)
+            counted.append(edge.engine.metrics.counter(AUTH_FAILURES, "admin_token").value)
+        await log_in(edge, "wrong")
+        return [*counted, edge.engine.metrics.counter(AUTH_FAILURES, "admin_token").value]
+
+    assert play(scene, virtual=True, config=LOCKED) == [0, 1, 2]
 
 
 def test_s03_who_guesses_is_made_to_wait():

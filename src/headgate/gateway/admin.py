@@ -119,10 +119,13 @@ class AdminApp:
 
     def _unauthorized(self, request: Request) -> Response:
         """Says nothing more; to a person at a browser, as the form that asks for the token."""
-        self._engine.metrics.counter(AUTH_FAILURES, "admin_token").value += 1
         if request.path in ("/", _LOGIN) and b"text/html" in request.by_name.get(b"accept", b""):
             return self._page.login(401)
+        self._count_failure()
         return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
+
+    def _count_failure(self) -> None:
+        self._engine.metrics.counter(AUTH_FAILURES, "admin_token").value += 1
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
         return Response(status, list(_JSON), _encode({"error": problem}))
@@ -212,5 +215,6 @@ class AdminApp:
         except TooManyTries:
             return self.refuse(429, "too many wrong tokens; try again in a minute")
         if cookie is None:
+            self._count_failure()
             return self._page.login(401, wrong=True)
         return Response(303, [(b"location", b"/"), (b"set-cookie", cookie), *NO_STORE])
