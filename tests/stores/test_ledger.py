@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, Resource
-from headgate.stores.base import Ledger
+from headgate.stores.base import Ledger, LedgerState
 from headgate.stores.memory import MemoryLedger
 from headgate.stores.sqlite import SqliteLedger
 from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call, filled, opened, rows
@@ -188,3 +188,23 @@ def test_it_tells_what_users_and_sessions_have_spent(with_book):
     with_book(act)
 
     assert spent_by == [("ann", "s1", "2026-02-16", 6), (None, "s2", "2026-02-16", 8)]
+
+
+# -- how it is doing ---------------------------------------------------------------------------------------------------
+
+
+def test_it_tells_what_is_open_and_since_when(with_book):
+    """The first that began and is not over, in the order in which they began."""
+
+    async def act(book: Book) -> None:
+        first, second = call(call_id="call_1", started_ms=1_000), call(call_id="call_2", started_ms=2_000)
+        for record in (first, second):
+            book.ledger.begin(opened(record))
+        assert book.ledger.state()[:2] == (2, 1_000)
+        book.ledger.record(first, attempts_of(first))
+        assert book.ledger.state()[:2] == (1, 2_000)
+        book.ledger.record(second, attempts_of(second))
+        await book.ledger.flush()
+        assert book.ledger.state() == LedgerState()
+
+    with_book(act)

@@ -640,3 +640,30 @@ def test_e07_a_crashed_attempt_on_a_model_without_a_price_has_an_unknown_cost():
         names = (AttemptRecord if table == "attempts" else CallRecord).__struct_fields__
         record = dict(zip(names, values, strict=True))
         assert (record["cost_pico"], record["cost_problem"], record["unconfirmed_pico"]) == (None, "model", 0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_rows_that_wait_and_writes_that_failed_are_told(path: Path):
+    """Until they are there."""
+
+    async def act(store: SqliteLedger) -> None:
+        with locked(path):
+            await write(store, "call_1")
+            await until(lambda: store.state().commit_errors > 1)
+            assert store.state().backlog_bytes > 0
+        await store.flush()
+        assert (store.state().backlog_bytes, store.state().journal_errors) == (0, 0)
+
+    run(path, act)
+
+
+def test_a_journal_that_takes_nothing_is_told(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 200)
+
+    async def act(store: SqliteLedger) -> None:
+        with no_room(monkeypatch):
+            await write(store, "call_1")
+            assert store.state().journal_errors > 0
+        await store.flush()
+
+    run(path, act)

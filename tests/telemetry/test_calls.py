@@ -382,3 +382,20 @@ def test_j17_nothing_that_is_added_up_falls_when_the_clock_is_set(jump_ms):
 
 def adds_up(name: str) -> bool:
     return name.endswith(("_total", "_bucket", "_sum", "_count"))
+
+
+@pytest.mark.parametrize(
+    ("item", "result"),
+    [
+        ({"model_answered": SONNET}, "succeeded"),
+        ({"error": "cancelled", "error_type": "expired"}, "expired"),
+        ({"error": "cancelled", "error_type": "canceled"}, "canceled"),
+        ({"error": "overloaded", "error_type": "overloaded_error"}, "errored"),
+        ({"error": "cancelled"}, "missing"),
+    ],
+)
+def test_what_became_of_a_call_in_a_batch(item, result):
+    """Whatever became of it afterwards, alone."""
+    registry = counted((call(batch_id="batch_1"), [attempt(pool="batches", **item), attempt()]))
+
+    assert series(registry, "headgate_batch_items_total") == {f"result={result}": 1}

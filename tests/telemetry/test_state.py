@@ -8,11 +8,13 @@ from contextlib import suppress
 import pytest
 
 from headgate.config.budgets import budget_of
-from headgate.config.schema import BudgetConfig, Config, PoolCeiling, WorkflowConfig
+from headgate.config.schema import BatchesConfig, BudgetConfig, Config, PoolCeiling, WorkflowConfig
 from headgate.config.schema import LimitsConfig as Limits
 from headgate.core.budget import AccountKey, Budget
 from headgate.core.grants import Account
 from headgate.errors import Refused
+from headgate.sim import SimSettings
+from headgate.sim.settings import Batches
 from headgate.telemetry.metrics.calls import MOST_SCOPES
 from headgate.telemetry.metrics.loop_lag import KEPT_S, LoopLag
 from headgate.telemetry.metrics.registry import Registry
@@ -263,3 +265,24 @@ def test_what_calls_cost_is_in_the_gauges():
 
 def test_a_registry_is_read_without_an_engine():
     assert b"headgate_series_dropped_total 0\n" in Registry({}).exposition()
+
+
+def test_batches_that_collect_and_batches_under_way():
+    """Of Headgate's own making."""
+    config = Config(
+        workflows={"test": WorkflowConfig(batch=True)}, lanes=lanes(total_timeout_s=100_000.0),
+        batches=BatchesConfig(collect_s=60.0),
+    )  # fmt: skip
+
+    async def scene(world: World) -> list[dict[str, float]]:
+        asked = asyncio.create_task(world.ask(lane="bulk", requested_deadline_s=80_000.0))
+        await asyncio.sleep(30)
+        states = [gauge(world, "batches")]
+        await asyncio.sleep(60)
+        states.append(gauge(world, "batches"))
+        await asked
+        return [*states, gauge(world, "batches"), gauge(world, "batch_items_total")]
+
+    states = play(scene, config=config, sim=SimSettings(batches=Batches(processing_s=600.0)))
+
+    assert states == [{"state=collecting": 1}, {"state=under_way": 1}, {}, {"result=succeeded": 1}]

@@ -53,6 +53,7 @@ def check(config: Config, place: Place) -> None:
     _check_alerts(config, place)
     _check_report(config, place)
     _check_listeners(config, place)
+    _check_telemetry(config, place)
 
 
 def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
@@ -141,6 +142,15 @@ def _url(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return url if whole else None
+
+
+def _check_telemetry(config: Config, place: Place) -> None:
+    endpoint = config.telemetry.otlp_endpoint
+    if endpoint is not None and (_url(endpoint) is None or not endpoint.isprintable() or "?" in endpoint):
+        raise ConfigError(
+            f"{place('telemetry', 'otlp_endpoint')}: telemetry.otlp_endpoint must look like http://127.0.0.1:4318; "
+            "/v1/traces and /v1/metrics are added to it"
+        )
 
 
 def _check_lanes(config: Config, place: Place) -> None:
