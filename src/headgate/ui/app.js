@@ -5,6 +5,7 @@ import { h } from "./dom.js";
 import { timeOf } from "./format.js";
 import { Live } from "./live.js";
 import { morphChildren } from "./morph.js";
+import { remembered } from "./past.js";
 import { changed, here } from "./route.js";
 import { chooseTheme } from "./theme.js";
 import * as alerts from "./views/alerts.js";
@@ -22,10 +23,9 @@ const VIEWS = { now, limits, lanes, workflows, spend, calls, cache, alerts };
 const ABOUT = { calls: call, runbooks: runbook };
 const UNDER = { runbooks: "alerts" };
 const AGAIN_S = 10;
-const REMEMBERED = 150;
 
 const main = document.getElementById("main");
-const page = { news: null, before: [], answers: new Map(), shown: null };
+const page = { news: null, past: [], answers: new Map(), shown: null };
 
 function viewOf({ view, thing }) {
   return (thing !== null && ABOUT[view]) || (Object.hasOwn(VIEWS, view) ? VIEWS[view] : now);
@@ -85,8 +85,8 @@ function hear(news) {
   if (said.textContent !== state) said.textContent = state;
   document.documentElement.dataset.health = news.health.level;
   document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
-  page.before = [...page.before, { at_ms: news.at_ms, waiting: news.waiting }].slice(-REMEMBERED);
-  page.news = { ...news, before: page.before };
+  page.past = remembered(page.past, news);
+  page.news = { ...news, past: page.past };
   draw();
 }
 

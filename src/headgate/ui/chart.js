@@ -7,9 +7,8 @@ const picture = (label, width, height, kind, ...drawn) =>
 
 const round = (number) => Math.round(number * 100) / 100;
 
-// A line of values over time, and in red how many of them were bad.
-export function spark(values, { label, bad = [], width = 120, height = 24 }) {
-  const most = Math.max(...values, Number.MIN_VALUE);
+// A line of values over time on a scale up to `most`, and in red how many of them were bad.
+export function spark(values, { label, bad = [], most = Math.max(...values, Number.MIN_VALUE), width = 120, height = 24 }) {
   const x = (index) => round((index / Math.max(1, values.length - 1)) * width);
   const y = (value) => round(height - 1 - (value / most) * (height - 3));
   const points = values.map((value, index) => `${x(index)},${y(value)}`).join(" ");

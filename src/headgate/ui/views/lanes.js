@@ -1,5 +1,6 @@
 // Who waits: how many, for how long, and on whose behalf.
 
+import { spark } from "../chart.js";
 import { controls, choice, SPANS } from "../controls.js";
 import { h, section } from "../dom.js";
 import { count, duration, named, seconds, share } from "../format.js";
@@ -38,6 +39,7 @@ export function lanesNow(news) {
       { head: "lane", cell: (row) => [row.name, row.closed_s ? h("span", { class: "mark watch" }, `closed for ${seconds(row.closed_s)}`) : null] },
       { head: "waiting", num: true, cell: (row) => count(row.waiting) },
       { head: "oldest", num: true, cell: (row) => (row.waiting ? seconds(row.oldest_s) : "–") },
+      { head: "last minutes", minor: true, cell: (row) => spark(news.past.map((moment) => moment.lanes[row.name] ?? 0), { label: `calls that waited in ${row.name}` }) },
       { head: "waits at most", num: true, cell: (row) => seconds(row.its.max_wait_s) },
       { head: "weight", num: true, minor: true, cell: (row) => row.its.weight },
       { head: "who waits most", minor: true, cell: (row) => !row.tenants.length ? "–" : row.tenants.slice(0, 3).map((one, index) => [index ? ", " : "", named(one.tenant), ` ${one.waiting}`]) },

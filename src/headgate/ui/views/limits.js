@@ -1,8 +1,9 @@
 // What admission knows of the account's limits, and how it throttles this moment.
 
-import { meter } from "../chart.js";
+import { meter, spark } from "../chart.js";
 import { facts, h, section } from "../dom.js";
 import { count, percent, seconds, words } from "../format.js";
+import { limitOf, used } from "../past.js";
 import { table } from "../table.js";
 
 export const title = () => "Limits";
@@ -16,11 +17,11 @@ export function draw(news) {
   if (!pools.length) return h("p", { class: "empty" }, "No call has been made yet. Limits show after the first.");
   return [
     h("p", { class: "lead" }, `Tier ${tier}. Each limit says where it was learned, and how long ago.`),
-    pools.map((pool) => section(pool.pool, pool.backends.map((backend) => backendOf(pool, backend)))),
+    pools.map((pool) => section(pool.pool, pool.backends.map((backend) => backendOf(pool, backend, news.past)))),
   ];
 }
 
-function backendOf(pool, backend) {
+function backendOf(pool, backend, past) {
   const rows = Object.entries(backend.limiters);
   return h("div", { class: "panel" },
     h("h3", null, `Key ${backend.backend} `, stateOf(backend)),
@@ -36,6 +37,7 @@ function backendOf(pool, backend) {
       columns: [
         { head: "limit", cell: ([name]) => UNITS[name] ?? words(name) },
         { head: "in use", cell: ([name, limiter]) => bar(name, limiter, backend.burst) },
+        { head: "last minutes", minor: true, cell: ([name]) => spark(past.map((moment) => 100 * (moment.limits[limitOf(pool, backend, name)] ?? 0)), { label: `percent of the ${words(name)} in use`, most: 100 }) },
         { head: "free now", num: true, cell: ([, limiter]) => count(Math.max(0, limiter.free_now)) },
         { head: "held", num: true, cell: ([, limiter]) => count(limiter.held) },
         { head: "per minute", num: true, cell: ([, limiter]) => count(limiter.per_minute) },
@@ -49,9 +51,8 @@ function backendOf(pool, backend) {
 
 // How much is taken of what may go at once.
 export function bar(name, limiter, burst) {
-  const room = Math.max(1, (limiter.per_minute / 60) * burst.proven_s);
-  const used = Math.min(1, Math.max(0, 1 - limiter.free_now / room));
-  return meter({ used, level: used < 0.95 ? "ok" : "watch", label: `${percent(used)} of the ${words(name)} that may go at once are taken` });
+  const taken = used(limiter, burst);
+  return meter({ used: taken, level: taken < 0.95 ? "ok" : "watch", label: `${percent(taken)} of the ${words(name)} that may go at once are taken` });
 }
 
 function upstream(limiter) {

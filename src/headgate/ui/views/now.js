@@ -35,7 +35,7 @@ function health({ health: { level, concerns }, up_s }) {
       : h("p", { class: "soft" }, `Nothing stands in the way of calls. Up for ${duration(up_s * 1000)}.`));
 }
 
-function figures({ hour, under_way, waiting, before }) {
+function figures({ hour, under_way, waiting, past }) {
   const { minutes, quarter, durations, spent } = hour;
   const recent = minutes.calls.slice(-16, -1);
   const rate = recent.reduce((sum, calls) => sum + calls, 0) / Math.max(1, recent.length);
@@ -45,7 +45,7 @@ function figures({ hour, under_way, waiting, before }) {
     figure("Calls a minute", rate < 10 ? rate.toFixed(1) : count(rate), "over 15 min", spark(minutes.calls, { label: "calls in each minute of the last hour" })),
     figure("Errors", share(quarter.failed, quarter.counted), `${count(quarter.failed)} in 15 min`, spark(minutes.failed, { label: "failed calls in each minute of the last hour" })),
     figure("Answer time, p95", duration(durations.p95_ms), `p50 ${duration(durations.p50_ms)}, p99 ${duration(durations.p99_ms)}`, spark(minutes.waited_ms.map(Math.round), { label: "longest wait in each minute, in milliseconds" })),
-    figure("Waiting", count(waiting), `${count(under_way)} under way`, spark(before.map((news) => news.waiting), { label: "calls that waited in the last minutes" })),
+    figure("Waiting", count(waiting), `${count(under_way)} under way`, spark(past.map((moment) => moment.waiting), { label: "calls that waited in the last minutes" })),
     figure("Cost", money(spent.cost_usd), "in the hour", spark(minutes.cost_usd, { label: "dollars in each minute of the last hour" })),
     figure("Read from cache", percent(spent.cached_share), "of the prompts"));
 }
