@@ -101,6 +101,12 @@ def test_a_document_stays_one_and_names_of_its_members_are_context():
     }  # fmt: skip
 
 
+def test_names_of_members_and_words_of_the_api_hide_nothing():
+    document = msgspec.json.encode({"ada@example.org": 1, "type": "ada@example.org", "role": "4111 1111 1111 1111"})
+
+    assert scrubbed_document(document, Placeholders()) == {"[email]": 1, "type": "[email]", "role": "[card]"}
+
+
 def test_pictures_are_left_out():
     source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo" * 1000}
 

@@ -138,7 +138,7 @@ INTERNATIONAL = """
 +52 55 1234 5678|+57 1 234 5678|+56 2 1234 5678|+51 1 123 4567|00 49 30 901820|0044 20 7946 0958|
 001-518-640-0854|(415) 555-2671|415-555-2671|415.555.2671|1-800-555-0199|(898)666-3621x0135|020 7946 0958|
 07911 123456|01 42 68 53 00|06.12.34.56.78|030 901820|0151/12345678|089-63648018|0471 12 34 56|03-1234-5678|
-090-1234-5678|02-123-4567|0412 345 678|(02) 9374 4000|(0221) 12345678
+090-1234-5678|02-123-4567|0412 345 678|(02) 9374 4000|(64) 3591-3246|28-64-66-98|(0221) 12345678
 """.replace("\n", "").split("|")  # fmt: skip
 
 
@@ -321,6 +321,9 @@ def test_a_private_key_that_was_cut_is_gone_as_far_as_it_goes():
         ("https://a.io/cb?code=4/0AX4XfWh&state=1", "https://a.io/cb?code=[url_credentials]&state=1"),
         ("https://s3.io/f?X-Amz-Signature=5ab1cd&x=1", "https://s3.io/f?X-Amz-Signature=[url_credentials]&x=1"),
         ("Cookie: sid=31d4d96e407aad42; a=b", "Cookie: [api_key]"),
+        ("curl -u admin:S3cret! https://x.org", "curl -u [url_credentials] https://x.org"),
+        ("card 4111 1111 1111 1111, cvv 123", "card [card], cvv [card-2]"),
+        ("account number 12345678, sort code 20-00-00", "account number [bank_account], sort code [bank_account-2]"),
     ],
 )
 def test_secrets_that_a_word_announces(text: str, left: str):

@@ -17,7 +17,7 @@ LARGEST_DOCUMENT = 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _OF_THE_API = frozenset(("type", "role", "model", "stop_reason"))
-"""Members with words of the API's own."""
+"""Members with words of the API's own, which need no look."""
 _NOT_SAYING = frozenset(
     (
         "text", "content", "type", "role", "name", "id", "model", "data", "thinking", "signature", "input", "title",
@@ -70,7 +70,7 @@ def scrubbed_document(data: bytes, placeholders: Placeholders) -> Any:
 
 def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
     if isinstance(value, str):
-        if name in _OF_THE_API:
+        if name in _OF_THE_API and _is_word(value):
             return value
         lead = "" if not name or name in _NOT_SAYING else f"{name}: "
         return scrub(lead + value, placeholders).removeprefix(lead)
@@ -80,13 +80,18 @@ def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
         if value.get("type") == "base64" and isinstance(value.get("data"), str):
             value = {**value, "data": f"[{len(value['data'])} characters]"}
         return {
-            (key if key.isidentifier() else scrub(key, placeholders)): _scrubbed(item, key.lower(), placeholders)
+            (key if _is_word(key) else scrub(key, placeholders)): _scrubbed(item, key.lower(), placeholders)
             for key, item in value.items()
         }
     if isinstance(value, int) and abs(value) >= 10_000_000 and not isinstance(value, bool):
         as_text = _scrubbed(str(value), name, placeholders)
         return value if as_text == str(value) else as_text
     return value
+
+
+def _is_word(text: str) -> bool:
+    """Whether it is a word such as `tool_use`, which can neither be a secret nor a number."""
+    return len(text) <= 32 and text.isascii() and text.replace("_", "").isalpha()
 
 
 def streamed_text(kept: bytes) -> str:

@@ -17,6 +17,10 @@ _CONTEXT = Context(
     "discover", "diners", "jcb", "unionpay", "pan|", "karte", "kreditkarte", "carte", "tarjeta", "carta", "cartão",
     "kaart", "kort", "karta", "kartą", "карт", "卡", "カード", "card number", "ccnum", "payment", "billing",
 )  # fmt: skip
+_CHECK_CODE = re.compile(
+    r"(?<![a-z])(?:cvv2?|cvc2?|cid|security code)['\"]?(?: is| =|[:=#])? {0,2}['\"]?(\d{3,4})(?!\d)"
+)
+_CHECK_CODE_WORDS = ("cvv", "cvc", "cid", "security code")
 _LEAST_DIGITS = 12
 _WITHOUT_CONTEXT = (13, 14, 15, 16, 19)
 _GROUPED = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}")
@@ -36,6 +40,8 @@ def find_cards(window: Window) -> Iterator[Finding]:
             if is_card and len(set(digits)) > 1:
                 yield Finding(found.start(), found.start() + length, FindingType.CARD)
                 break
+    for found in window.matches_lower(_CHECK_CODE) if window.says(_CHECK_CODE_WORDS) else ():
+        yield Finding(found.start(1), found.end(1), FindingType.CARD)
 
 
 def _lengths(candidate: str) -> Iterator[int]:

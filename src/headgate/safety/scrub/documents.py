@@ -15,7 +15,9 @@ _LINK = (
     r"(?: |-|_)?(?:card|book)?[ _-]?(?:number|nummer|numéro|número|numero|no|nr|num|n°|nº|#|id|code)?\.?['\"]?"
     r"[ ]{0,2}(?:is|ist|est|es|è|:|=|#|-|was|of)?[ ]{0,2}['\"]?:?[ ]{0,2}['\"]?"
 )
-_NUMBER = r"([a-z]{0,3}[ -]?(?=[a-z0-9 -]{0,14}\d[a-z0-9 -]{0,3}\d)[a-z0-9](?:[ -]?[a-z0-9]){4,17})(?![a-z0-9])"
+_LEAST_DIGITS = 4
+_GROUP = r"[a-z]{0,4}\d[a-z0-9]{0,18}"
+_NUMBER = rf"({_GROUP}(?:[ -]{_GROUP}){{0,5}})(?![a-z0-9])"
 
 
 def _after(*words: str) -> tuple[tuple[str, ...], re.Pattern[str]]:
@@ -47,17 +49,5 @@ def find_documents(window: Window) -> Iterator[Finding]:
         if not window.says(words):
             continue
         for found in window.matches_lower(pattern):
-            start, end = found.span(1)
-            end = _last_with_digits(window.lower, start, end)
-            if sum(map(str.isdigit, window.lower[start:end])) >= 4:
-                yield Finding(start, end, type)
-
-
-def _last_with_digits(text: str, start: int, end: int) -> int:
-    """Where the last word with a digit ends, so that words behind the number stay."""
-    while end > start:
-        cut = text.rfind(" ", start, end)
-        if any(map(str.isdigit, text[cut + 1 if cut >= 0 else start : end])):
-            return end
-        end = max(cut, start)
-    return end
+            if sum(map(str.isdigit, found[1])) >= _LEAST_DIGITS:
+                yield Finding(found.start(1), found.end(1), type)

@@ -16,7 +16,8 @@ _NUMBER = re.compile(rf"\d(?:{_SEPARATED}?\d){{5,16}}{_EXTENSION}(?!\d)")
 _NORTH_AMERICAN = re.compile(rf"(?:1[-. ])?\(?\d{{3}}(?:\) ?|[-.]|\)[-.])\d{{3}}[-. ]\d{{4}}{_EXTENSION}(?!\d)")
 _TRUNK = re.compile(
     r"0\d{1,4}(?:[ ./-]|\) ?)\d{2,4}(?:[ .-]\d{2,4}){1,4}|0\d{2,4}[ /-]\d{5,8}(?!\d)"
-    r"|\(0\d{1,5}\) ?\d{3,8}(?:[ -]\d{2,6})?"
+    r"|\(0\d{1,5}\) ?\d{3,8}(?:[ -]\d{2,6})?|\(\d{2,4}\) ?\d{3,4}[- ]\d{4}(?!\d)"
+    r"|\d\d([ -])\d\d\1\d\d\1\d\d(?:\1\d\d)?(?![\d-])"
 )
 """A national number as Europe, Asia and Oceania group them."""
 
