@@ -11,7 +11,7 @@ import pytest
 from alerts.cases import CASES, Case
 from headgate.alerts.machine import Board, Phase
 from headgate.alerts.prometheus import rules_file
-from headgate.alerts.rule import Watched, in_force
+from headgate.alerts.rule import Watched, in_force, shown
 from headgate.alerts.rules import RULES
 from headgate.config.schema import AlertRuleConfig, AlertsConfig
 from headgate.telemetry.metrics.catalogue import METRICS
@@ -148,6 +148,38 @@ def test_a_rule_says_what_to_do(rule):
     assert rule.says.endswith(".")
     assert rule.next.split()[0] in ("headgate", "df")
     assert rule.runbook_path.startswith("runbooks/")
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.id not in NEVER_QUIET], ids=lambda rule: rule.id)
+def test_what_settings_change_of_a_rule_is_asked(rule):
+    """A threshold or a minimum that the question does not hold would be set for nothing."""
+    asked = Watched(rule).expr.promql()
+
+    assert Watched(rule, AlertRuleConfig(threshold=rule.threshold + 0.125)).expr.promql() != asked
+    if rule.minimum:
+        assert Watched(rule, AlertRuleConfig(minimum=rule.minimum + 1)).expr.promql() != asked
+    if rule.per is not None:
+        own = Watched(rule, AlertRuleConfig(thresholds={"mine": rule.threshold + 0.125}))
+        assert f'{rule.per}="mine"' in own.expr.promql()
+        assert own.threshold_of(((rule.per, "mine"),)) == rule.threshold + 0.125
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.0123, "share", "1.23 %"),
+        (1.05, "share", "105 %"),
+        (21.5, "seconds", "21.5 s"),
+        (3000, "seconds", "50 min"),
+        (14_400, "seconds", "4 h"),
+        (1234.5, "usd", "$1,234.50"),
+        (200_000, "count", "200,000"),
+        (2.34567, "times", "2.346"),
+    ],
+)
+def test_a_value_is_told_in_its_unit(value, unit, words):
+    """As people say it."""
+    assert shown(value, unit) == words
 
 
 def test_no_two_rules_have_the_same_id():

@@ -162,7 +162,9 @@ def shown(value: float, unit: Unit) -> str:
     if unit == "share":
         return f"{value * 100:.3g} %" if abs(value) < 10 else f"{value * 100:.0f} %"
     if unit == "seconds":
-        return f"{value:.3g} s" if abs(value) < 1000 else f"{value / 60:.0f} min"
+        return (
+            f"{value:.3g} s" if value < 1000 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.3g} h"
+        )
     if unit == "usd":
         return f"${value:,.2f}"
     return f"{value:,.4g}" if unit == "times" else f"{value:,.0f}"

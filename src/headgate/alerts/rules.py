@@ -398,13 +398,14 @@ FALLBACKS = Rule(
 )
 
 
-def _first(counter: Selector, *by: str) -> Expr:
+def _first(limits: Limits, what: Metric, *by: str) -> Expr:
     """What counted up in the last quarter of an hour and had not in a day.  A series that begins at one has grown too,
     though no difference shows it."""
+    counter = limits.of(what)
     before = counter.back(900)
     lately = counter.unless(before) | increase(counter, 900)
     earlier = before.unless(counter.back(DAY_S)) | increase(before, DAY_S - 900)
-    return (total(lately, *by) > 0).unless(total(earlier, *by) > 0)
+    return (total(lately, *by) > limits.threshold).unless(total(earlier, *by) > 0)
 
 
 FIRST_FALLBACK = Rule(
@@ -414,7 +415,7 @@ FIRST_FALLBACK = Rule(
     says="Calls for {from_model} were answered by {to_model}.",
     means="Whether the second choice is good enough shows now.",
     next="headgate cost --by model",
-    asks=lambda limits: _first(limits.of(catalogue.FALLBACKS), "from_model", "to_model"),
+    asks=lambda limits: _first(limits, catalogue.FALLBACKS, "from_model", "to_model"),
     unit="count",
     severity="info",
     threshold=0,
@@ -428,7 +429,7 @@ NEW_REFUSAL = Rule(
     says="Calls of {workflow} were declined as {category}.",
     means="A prompt has changed, or somebody tries something.",
     next="headgate cost --by workflow",
-    asks=lambda limits: _first(limits.of(catalogue.REFUSALS), "workflow", "category"),
+    asks=lambda limits: _first(limits, catalogue.REFUSALS, "workflow", "category"),
     unit="count",
     severity="info",
     threshold=0,
@@ -463,7 +464,7 @@ BREAKER_OPEN = Rule(
     says="Nothing is sent to {pool} for the moment: it kept failing.",
     means="Calls to these models fail or wait, or are answered by fallbacks.",
     next="headgate limits",
-    asks=lambda limits: largest(limits.of(catalogue.BREAKER), "pool").equals(2),
+    asks=lambda limits: largest(limits.of(catalogue.BREAKER), "pool") >= limits.threshold,
     unit="count",
     severity="page",
     threshold=2,
@@ -851,7 +852,8 @@ NOT_DELIVERED = Rule(
 
 def _stale(limits: Limits) -> Expr:
     """Where a gateway watches itself at all."""
-    return (total(increase(limits.of(catalogue.EVALUATIONS), 300)) < 1).when(largest(limits.of(catalogue.ALERT_STATE)))
+    rounds = total(increase(limits.of(catalogue.EVALUATIONS), 300))
+    return (rounds < limits.threshold).when(largest(limits.of(catalogue.ALERT_STATE)))
 
 
 EVALUATOR_STALE = Rule(
