@@ -34,6 +34,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 import headgate
 from headgate import errors, records, testing
+from headgate.alerts.rule import Rule, shown
+from headgate.alerts.rules import RULES
 from headgate.cli.main import app as cli
 from headgate.clock import SystemClock
 from headgate.config import load
@@ -1014,6 +1016,42 @@ MOST_SHOWN = 16
 """Values of one label; more are listed elsewhere."""
 
 
+# -- alerts.md ---------------------------------------------------------------------------------------------------------
+
+
+def _alerts() -> str:
+    rows = [
+        (
+            f"[{_code(rule.id)}](../../src/headgate/{rule.runbook_path})",
+            rule.severity,
+            _line(rule.says.replace("{threshold}", shown(rule.threshold, rule.unit))),
+            _when(rule),
+            rule.number,
+        )
+        for rule in RULES
+    ]
+    return _join(
+        "# Alerts and runbooks",
+        "Every rule that Headgate asks of itself every fifteen seconds, and that `headgate alerts rules` writes for "
+        "Prometheus; [how to be told](../howto/alerts.md). The name leads to its runbook: what it means, what to look "
+        "at, what to do, how to see that it is over. `headgate alerts explain NAME` prints it, with how it "
+        "stands now. `[alerts.rules.NAME]` changes a rule ([settings](configuration.md#alertsrulesrule)).",
+        "`page`: somebody is woken. `ticket`: somebody has something to do tomorrow. `info`: it is only told. Words in "
+        "braces are the alert's own.",
+        _table(("alert and runbook", "severity", "says", "threshold", "number"), rows),
+    )
+
+
+def _when(rule: Rule) -> str:
+    per = ", ".join(f"{shown(value, rule.unit)} for {name}" for name, value in rule.thresholds.items())
+    parts = [
+        (shown(rule.threshold, rule.unit) if rule.threshold else "any") + (f" ({per})" if per else ""),
+        f"for {rule.for_s / 60:g} min" if rule.for_s else "at once",
+        f"judged from {rule.minimum:,.0f} on" if rule.minimum else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
 # -- the list of pages -------------------------------------------------------------------------------------------------
 
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -1027,6 +1065,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "prices": ("the price book, with sources", _prices),
     "limits": ("tiers, pools and their limits", _limits),
     "metrics": ("what `/metrics` tells", _metrics),
+    "alerts": ("every alert rule, with its runbook", _alerts),
     "simulator": ("settings, directives and paths of the simulated API", _simulator),
     "conformance": ("every documented behaviour of the API, simulated or not, with its tests", _conformance),
 }
