@@ -24,18 +24,18 @@ _PASSWORD_WORDS = tuple(
     )
 )  # fmt: skip
 _PASSWORD = re.compile(
-    rf"(?:{'|'.join(sorted(_PASSWORD_WORDS[:-1], reverse=True))}|(?<![^\W\d_])pin)[\"']?\s{{0,3}}"
-    r"(?:is|ist|est|es|are|:|=|=>|:=)\s{0,3}[\"'`]?([^\s\"'`<>{}\[\],;]{4,128})"
+    rf"(?:{'|'.join(sorted(_PASSWORD_WORDS[:-1], reverse=True))}|(?<![^\W\d_])pin)[\"']?"
+    r"(?: [a-z]{1,12}){0,4}\s{0,3}(?:is|ist|est|es|are|:|=|=>|:=)\s{0,3}[\"'`]?([^\s\"'`<>{}\[\],;]{4,128})"
 )
 _KEY_SIGNS = ("secret", "token", "key", "credential")
 _KEY = re.compile(
     r"(?:secret|token|api[ _-]?key|access[ _-]?key|auth[ _-]?key|private[ _-]?key|encryption[ _-]?key|signing[ _-]?key|"
-    r"credential|license[_-]?key|webhook[_-]?key)"
+    r"credential|(?<!public)(?<!public[_-])key)"
     r"[\w-]{0,20}[\"']?\s{0,3}(?:is|:|=|=>|:=)\s{0,3}[\"'`]?([a-z0-9_+/.~-]{16,512}={0,2})(?![a-z0-9_+/~-])"
 )
 _HEADER_SIGNS = ("bearer", "basic", "token", "apikey")
 _HEADER = re.compile(r"(?<![a-z])(?:bearer|basic|token|apikey)\s{1,3}([a-z0-9_+/.~-]{12,4096}={0,2})(?![a-z0-9_+/~-])")
-_COOKIE = re.compile(r"(?<![a-z])cookie:\s{0,3}([^\r\n\"']{8,4096})")
+_COOKIE = re.compile(r"(?<![a-z])cookie:\s{0,3}([\w.-]{1,64}=[^\r\n\"']{4,4096})")
 
 
 def find_announced_secrets(window: Window) -> Iterator[Finding]:
@@ -76,7 +76,7 @@ def looks_random(value: str) -> bool:
 def _could_be_password(value: str) -> bool:
     """Whether it has more than the letters of a word; a sentence about passwords goes on with one."""
     bare = value.rstrip(".!?)")
-    if _BLANK.search(value) or len(bare) < 4:
+    if _BLANK.search(value) or len(bare) < 4 or bare.endswith("("):
         return False
     letters = "".join(character for character in bare if character.isalpha())
     mixed = letters not in (letters.lower(), letters.upper(), letters.capitalize())

@@ -34,8 +34,10 @@ FORMS: tuple[Form, ...] = (
     _form("private key", "-----BEGIN",
           r"-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()]|-(?!----)){0,7900}+"
           r"(?:-----END[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?", FindingType.PRIVATE_KEY),
+    _form("private key without its dashes", "BEGIN ",
+          r"BEGIN (?:DSA |EC |OPENSSH |PGP |RSA |SSH2 ENCRYPTED |ENCRYPTED )?PRIVATE KEY", FindingType.PRIVATE_KEY),
     _form("PuTTY", "PuTTY-User-Key",
-          r"PuTTY-User-Key-File-[23]: (?:(?!Private-MAC)[\s\S]){20,4000}+(?:Private-MAC: [0-9a-f]{40,64})?",
+          r"PuTTY-User-Key-File-[23](?:: (?:(?!Private-MAC)[\s\S]){20,4000}+(?:Private-MAC: [0-9a-f]{40,64})?)?",
           FindingType.PRIVATE_KEY),
     _form("age", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}", FindingType.PRIVATE_KEY),
     _form("Anthropic", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{8,512}"),
@@ -89,6 +91,9 @@ FORMS: tuple[Form, ...] = (
           r"AKC[A-Za-z0-9]{10,80}(?![\w-])|AP[\dA-F](?=[A-Z]{0,80}[a-z0-9])[A-Za-z0-9]{8,80}(?![\w-])|"
           r"cmVmdGtuO[A-Za-z0-9+/=]{40,100}"),
     _form("Atlassian", "ATATT ATCTT ATBB", r"AT(?:ATT3|CTT3)[\w=-]{60,300}|ATBB[\w]{24,40}"),
+    _form("Heroku, PlanetScale, Dynatrace, Resend", "HRKU- pscale_ dt0c01. re_",
+          r"HRKU-[\w-]{36,70}|pscale_(?:pw|tkn|oauth)_[\w.=-]{32,70}|dt0c01\.[A-Z0-9]{24}\.[A-Z0-9]{64}|"
+          r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}(?![\w])"),
     _form("Docker", "dckr_", r"dckr_(?:pat|oat)_[\w-]{20,60}"),
     _form("Grafana", "glsa_ glc_ eyJrIjoi",
           r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/=]{32,400}|eyJrIjoi[A-Za-z0-9+/=]{50,400}"),
