@@ -71,16 +71,22 @@ def _tell(told: dict[str, Any], *, everything: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     loud = [rule for rule in told["rules"] if rule["severity"] != "none"]
     rows = [
-        (_state(alert), rule["severity"], rule["id"], age((now_ms - alert["since_ms"]) / 1000), alert["text"],
-         alert["key"])
+        (
+            _state(alert),
+            rule["severity"],
+            rule["id"],
+            age((now_ms - alert["since_ms"]) / 1000),
+            alert["key"],
+            alert["text"],
+        )
         for rule in loud
         for alert in rule["alerts"]
-    ]  # fmt: skip
+    ]
     if everything:
-        rows += [(rule["phase"], rule["severity"], rule["id"], "-", rule["title"], "-") for rule in loud
+        rows += [(rule["phase"], rule["severity"], rule["id"], "-", "-", rule["title"]) for rule in loud
                  if not rule["alerts"]]  # fmt: skip
     if rows:
-        print_table(("state", "severity", "rule", "for", "what", "key"), rows, right=(3,))
+        print_table(("state", "severity", "rule", "for", "key", "what"), rows, right=(3,))
     phases = [rule["phase"] for rule in loud]
     print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {_asked(told, now_ms)}")
     for each in told["silences"]:
