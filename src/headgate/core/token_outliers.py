@@ -6,7 +6,9 @@ than what 99 in 100 of them had: a few enormous ones do not make the next enormo
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
+from itertools import accumulate
 from math import ceil, exp2, inf, log2
 
 __all__ = ["TokenOutliers"]
@@ -19,6 +21,7 @@ KEPT_SHARE = 0.01
 """Of the calls have more than what a call enters the average with at most."""
 BINS_PER_DOUBLING = 8
 BINS = 32 * BINS_PER_DOUBLING
+"""Of how many tokens a call has; the last one holds all that have more."""
 CAP_EVERY = 64
 """What 99 in 100 have changes slowly, so it is looked up once in so many calls."""
 
@@ -35,7 +38,8 @@ class TokenOutliers:
         week = self._weeks.get(workflow)
         if week is None:
             week = self._weeks[workflow] = _Week()
-        week.move_to(now_ms // STEP_MS)
+        if now_ms >= week.step_ends_ms:
+            week.move_to(now_ms // STEP_MS)
         outlier = week.count >= LEAST_SAMPLES and tokens * week.count > TIMES * week.total
         week.add(tokens)
         return outlier
@@ -57,7 +61,7 @@ class _Step:
 class _Week:
     """The calls of one workflow."""
 
-    __slots__ = ("_bins", "_cap", "_steps", "_until_cap", "count", "total")
+    __slots__ = ("_bins", "_cap", "_step", "_steps", "_until_cap", "count", "step_ends_ms", "total")
 
     def __init__(self) -> None:
         self.count = 0
@@ -65,24 +69,30 @@ class _Week:
         self._bins = [0] * BINS
         self._cap = inf
         self._until_cap = LEAST_SAMPLES
-        self._steps: deque[_Step] = deque()
+        self._step = _Step(0)
+        """The last of them."""
+        self._steps = deque((self._step,))
+        self.step_ends_ms = STEP_MS
+        """A clock that was set back is not followed."""
 
     def move_to(self, number: int) -> None:
-        """Forget what is more than a week old.  A clock that was set back is not followed."""
+        """Begin a step, and forget what is more than a week old."""
         steps = self._steps
-        if steps and number <= steps[-1].number:
-            return
         while steps and steps[0].number <= number - STEPS:
             gone = steps.popleft()
             self.count -= gone.count
             self.total -= gone.total
             self._bins = [of_all - of_gone for of_all, of_gone in zip(self._bins, gone.bins, strict=True)]
-        steps.append(_Step(number))
+        self._step = _Step(number)
+        steps.append(self._step)
+        self.step_ends_ms = (number + 1) * STEP_MS
 
     def add(self, tokens: int) -> None:
-        kept = min(float(tokens), self._cap)
-        size = min(int(log2(tokens) * BINS_PER_DOUBLING), BINS - 1) if tokens else 0
-        step = self._steps[-1]
+        kept = tokens if tokens < self._cap else self._cap
+        size = int(log2(tokens) * BINS_PER_DOUBLING) if tokens else 0
+        if size >= BINS:
+            size = BINS - 1
+        step = self._step
         step.count += 1
         step.total += kept
         step.bins[size] += 1
@@ -96,9 +106,6 @@ class _Week:
 
     def _most_of_99_in_100(self) -> float:
         """To about a tenth."""
-        more = ceil(self.count * KEPT_SHARE)
-        for size in range(BINS - 1, -1, -1):
-            more -= self._bins[size]
-            if more < 0:
-                return exp2((size + 1) / BINS_PER_DOUBLING)
-        return inf
+        with_more = [*accumulate(reversed(self._bins))]
+        bins_above = bisect_right(with_more, ceil(self.count * KEPT_SHARE))
+        return exp2((BINS - bins_above) / BINS_PER_DOUBLING)

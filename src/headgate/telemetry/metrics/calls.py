@@ -2,14 +2,13 @@
 
 A call adds to two dozen series that nothing else on its way looks at.  So finished calls are kept until there are some,
 or somebody reads: done for many in a row, that takes a third of the time, for the processor has at hand what it needs.
-The series that a plain call adds to are looked up together: once by its workflow, lane and outcome, once by the models
-that its attempt asked and was answered by.
+The series that a call adds to are looked up together: once by its workflow and lane, once for each attempt by the
+models that were asked and answered, and what is left by a single label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 
 from headgate.call import Kind
 from headgate.config.schema import Config, WorkflowConfig
@@ -21,7 +20,7 @@ from headgate.records import AttemptRecord, CallRecord
 from headgate.safety.finding_type import FindingType
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import Metric
-from headgate.telemetry.metrics.registry import Cell, Histogram, Registry
+from headgate.telemetry.metrics.registry import Cell, Registry
 
 __all__ = ["MOST_SCOPES", "Calls", "known_labels"]
 
@@ -76,7 +75,8 @@ class Calls:
         self._catalog = catalog
         self._outliers = TokenOutliers()
         self._over: list[tuple[CallRecord, Sequence[AttemptRecord]]] = []
-        self._by_outcome: dict[tuple[str, str, str], _OfOutcome] = {}
+        self._estimates: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
+        self._by_lane: dict[tuple[str, str], _OfLane] = {}
         self._by_models: dict[tuple[str | None, str, str | None], _OfModels] = {}
         self._fallbacks = {catalog.model(name).pool: catalog.model(name).id for name in _fallback_models(workflows)}
         registry.on_read(self.flush)
@@ -94,74 +94,67 @@ class Calls:
         over, self._over = self._over, []
         for call, attempts in over:
             self._count(call, attempts)
+        estimates, self._estimates = self._estimates, []
+        for pool, expected, actual in estimates:
+            self._compare(pool, expected, actual)
 
     def _count(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
         reason = call.reason
         outcome = call.outcome if reason is None else _OUTCOMES.get(reason, call.outcome)
-        its = self._by_outcome.get((call.workflow, call.lane, outcome))
-        if its is None:
-            its = self._of_outcome(call.workflow, call.lane, outcome)
-        its.requests.value += 1
-        of_models: _OfModels | None = None
-        for attempt in attempts:
-            of_models = self._attempt_over(call, attempt)
+        if attempts:
+            self._sent(call, attempts, outcome)
+        else:
+            self._not_sent(call, outcome)
         if reason is not None or call.error is not None or call.queue_ms >= LEAST_WAIT_MS:
-            self._decided(call, attempts, its.lane)
+            self._decided(call, attempts)
         if call.batch_id is not None:
             self._batched(attempts)
-        if reason is not None and not attempts and outcome in _REFUSED:
-            self._refused(its.lane, reason)
+
+    def _not_sent(self, call: CallRecord, outcome: str) -> None:
+        """A call that was refused, or answered here."""
+        registry, workflow, lane = self._registry, call.workflow, call.lane or NONE
+        registry.counter(catalogue.REQUESTS, workflow, lane, outcome).value += 1
+        if call.reason is not None and outcome in _REFUSED:
+            self._refused(lane, call.reason)
         else:
-            its.duration.add(call.total_ms / 1000)
+            registry.histogram(catalogue.DURATION, workflow, lane).add(call.total_ms / 1000)
         if call.kind == Kind.MESSAGES:
-            model = (of_models or self._of_models(call.model, "", call.model_answered)).model
-            self._registry.counter(catalogue.REQUESTS_BY_MODEL, model, outcome).value += 1
+            _, model = self._labels(call.model, "", call.model_answered)
+            registry.counter(catalogue.REQUESTS_BY_MODEL, model, outcome).value += 1
             if call.first_byte_ms is not None:
-                self._registry.histogram(catalogue.TTFT, model, its.lane).add(call.first_byte_ms / 1000)
-        if attempts:
-            its.queue_wait.add(call.queue_ms / 1000)
-            its.overhead.add(call.overhead_ms / 1000)
-            if outcome == Outcome.OK:
-                its.successes[min(len(attempts), MOST_ATTEMPTS) - 1].value += 1
-            self._used(call, its)
+                registry.histogram(catalogue.TTFT, model, lane).add(call.first_byte_ms / 1000)
 
-    def _attempt_over(self, call: CallRecord, attempt: AttemptRecord) -> _OfModels:
-        its = self._by_models.get((call.model, attempt.pool, attempt.model_answered))
+    def _sent(self, call: CallRecord, attempts: Sequence[AttemptRecord], outcome: str) -> None:
+        its = self._by_lane.get((call.workflow, call.lane))
         if its is None:
-            its = self._of_models(call.model, attempt.pool, attempt.model_answered)
-        error = attempt.error
-        if error is None:
-            its.ok.value += 1 / attempt.shared_by
-        else:
-            self._failed(its.asked, error, attempt)
-        if error not in _NEVER_SENT:
-            upstream_ms = attempt.total_ms - attempt.queue_ms - attempt.connect_ms
-            its.duration.add(upstream_ms / 1000 if upstream_ms > 0.0 else 0.0)
-        if _add_tokens(its.tokens, attempt):
-            tier = attempt.service_tier or "standard"
-            self._registry.counter(catalogue.COST_BY_MODEL, its.model, tier).value += attempt.cost_pico or 0
-        return its
-
-    def _failed(self, asked: str, error: str, attempt: AttemptRecord) -> None:
-        registry = self._registry
-        registry.counter(catalogue.ATTEMPTS, asked, error).value += 1 / attempt.shared_by
-        if attempt.decision == Reason.RETRIED:
-            registry.counter(catalogue.RETRIES, asked, error).value += 1
-        elif attempt.decision is not None:
-            registry.counter(catalogue.RETRIES_DENIED, asked, attempt.decision).value += 1
-
-    def _used(self, call: CallRecord, its: _OfOutcome) -> None:
-        """Tokens and money of a call that was sent, and how the model ended."""
-        registry, workflow = self._registry, its.workflow
+            its = self._of_lane(call.workflow, call.lane)
+        for attempt in attempts:
+            of_models = self._attempt_over(call, attempt)
+        its.requests[outcome].value += 1
+        its.duration.add(call.total_ms / 1000)
+        its.queue_wait.add(call.queue_ms / 1000)
+        its.overhead.add(call.overhead_ms / 1000)
+        if outcome == Outcome.OK:
+            its.successes[len(attempts) - 1 if len(attempts) < MOST_ATTEMPTS else -1].value += 1
+        if call.kind == Kind.MESSAGES:
+            of_models.requests[outcome].value += 1
+            if call.first_byte_ms is not None:
+                self._registry.histogram(catalogue.TTFT, of_models.model, its.lane).add(call.first_byte_ms / 1000)
         tokens = _add_tokens(its.tokens, call)
         if call.stop_reason is not None:
-            registry.counter(catalogue.STOP_REASONS, workflow, call.stop_reason).value += 1
-            if self._outliers.is_outlier(workflow, tokens, call.started_ms):
-                registry.counter(catalogue.TOKEN_OUTLIERS, workflow).value += 1
+            its.stop_reasons[call.stop_reason].value += 1
+            if self._outliers.is_outlier(its.workflow, tokens, call.started_ms):
+                self._registry.counter(catalogue.TOKEN_OUTLIERS, its.workflow).value += 1
+        if call.cost_pico is not None:
+            its.cost.value += call.cost_pico
+        if call.cost_pico is None or call.unconfirmed_pico or call.cache_plan is not None or outcome == Outcome.REFUSED:
+            self._seldom(call, its.workflow)
+
+    def _seldom(self, call: CallRecord, workflow: str) -> None:
+        """What is to be told of few calls that were sent."""
+        registry = self._registry
         if call.cost_pico is None:
             registry.counter(catalogue.UNPRICED, workflow).value += 1
-        else:
-            its.cost.value += call.cost_pico
         if call.unconfirmed_pico:
             registry.counter(catalogue.COST_ESTIMATED, workflow).value += call.unconfirmed_pico
         if call.cache_plan is not None:
@@ -170,16 +163,37 @@ class Calls:
         if call.outcome == Outcome.REFUSED:
             registry.counter(catalogue.REFUSALS, workflow, call.refusal_category or NONE).value += 1
 
+    def _attempt_over(self, call: CallRecord, attempt: AttemptRecord) -> _OfModels:
+        its = self._by_models.get((call.model, attempt.pool, attempt.model_answered))
+        if its is None:
+            its = self._of_models(call.model, attempt.pool, attempt.model_answered)
+        error = attempt.error
+        its.attempts[error or "ok"].value += 1 / attempt.shared_by
+        if error is not None and attempt.decision is not None:
+            self._given_up_or_not(its.asked, error, attempt.decision)
+        if error not in _NEVER_SENT:
+            upstream_ms = attempt.total_ms - attempt.queue_ms - attempt.connect_ms
+            its.duration.add(upstream_ms / 1000 if upstream_ms > 0.0 else 0.0)
+        if _add_tokens(its.tokens, attempt):
+            its.cost[attempt.service_tier or "standard"].value += attempt.cost_pico or 0
+        return its
+
+    def _given_up_or_not(self, asked: str, error: str, decision: str) -> None:
+        if decision == Reason.RETRIED:
+            self._registry.counter(catalogue.RETRIES, asked, error).value += 1
+        else:
+            self._registry.counter(catalogue.RETRIES_DENIED, asked, decision).value += 1
+
     # -- what was decided ---------------------------------------------------------------------------------------
 
-    def _decided(self, call: CallRecord, attempts: Sequence[AttemptRecord], lane: str) -> None:
+    def _decided(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
         """Each reason once a call: a delay is not lost behind a retry, nor a retry behind giving up."""
         reasons = dict.fromkeys([call.reason, *[attempt.decision for attempt in attempts]])
         if call.queue_ms >= LEAST_WAIT_MS:
             reasons[Reason.QUEUED] = None
         for reason in reasons:
             if reason is not None:
-                self._registry.counter(catalogue.DECISIONS, reason, lane).value += 1
+                self._registry.counter(catalogue.DECISIONS, reason, call.lane or NONE).value += 1
         if call.reason in FALLBACKS:
             self._fell_back(call, call.reason, attempts)
 
@@ -220,6 +234,9 @@ class Calls:
 
     def estimate_error(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
         """An answer is whole: the input and output tokens it was admitted for, and those that the limits counted."""
+        self._estimates.append((pool, expected, actual))
+
+    def _compare(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
         if expected[0] > 0:
             self._registry.histogram(catalogue.ESTIMATE_ERROR, pool, "input").add(actual[0] / expected[0])
         if expected[1] > 0:
@@ -231,22 +248,27 @@ class Calls:
 
     # -- looking up ---------------------------------------------------------------------------------------------
 
-    def _of_outcome(self, workflow: str, lane: str, outcome: str) -> _OfOutcome:
+    def _of_lane(self, workflow: str, lane: str) -> _OfLane:
         """By the labels that stand for these: there are only so many of them."""
         registry = self._registry
-        key = registry.word(catalogue.WORKFLOW, workflow), registry.word(catalogue.LANE, lane or NONE), outcome
-        if (its := self._by_outcome.get(key)) is None:
-            its = self._by_outcome[key] = _OfOutcome(registry, *key)
+        key = registry.word(catalogue.WORKFLOW, workflow), registry.word(catalogue.LANE, lane or NONE)
+        if (its := self._by_lane.get(key)) is None:
+            its = self._by_lane[key] = _OfLane(registry, *key)
         return its
 
     def _of_models(self, asked: str | None, pool: str, answered: str | None) -> _OfModels:
-        labels = self._asked(asked, pool, answered), self._id(answered)
+        labels = self._labels(asked, pool, answered)
         its = self._by_models.get((labels[0], "", labels[1]))
         if its is None:
             its = self._by_models[labels[0], "", labels[1]] = _OfModels(self._registry, *labels)
         if len(self._by_models) < MOST_CACHED:
             self._by_models[asked, pool, answered] = its
         return its
+
+    def _labels(self, asked: str | None, pool: str, answered: str | None) -> tuple[str, str]:
+        """The model that was asked in an attempt, and the one that answered; if none did, the one that was asked."""
+        was_asked = self._asked(asked, pool, answered)
+        return was_asked, was_asked if answered is None else self._id(answered)
 
     def _asked(self, model: str | None, pool: str, answered: str | None) -> str:
         """The model that was asked in an attempt: that of its call, unless it drew on the limits of another one."""
@@ -262,64 +284,61 @@ class Calls:
         return NONE if model is None else self._registry.word(catalogue.MODEL, self._catalog.model(model).id)
 
 
-class _OfOutcome:
-    """What calls of one workflow and lane add to that end alike.  A series is made when the first call adds to it."""
+class _ByLast(dict[str, Cell]):
+    """Series that differ in their last label only.  One is made when something is first added to it."""
 
-    def __init__(self, registry: Registry, workflow: str, lane: str, outcome: str) -> None:
+    __slots__ = ("_first", "_metric", "_registry")
+
+    def __init__(self, registry: Registry, metric: Metric, *first: str) -> None:
+        self._registry = registry
+        self._metric = metric
+        self._first = first
+
+    def __missing__(self, last: str) -> Cell:
+        cell = self._registry.counter(self._metric, *self._first, last)
+        if len(self) < MOST_CACHED:
+            self[last] = cell
+        return cell
+
+
+class _OfLane:
+    """What calls of one workflow and lane add to that were sent."""
+
+    __slots__ = (
+        "cost", "duration", "lane", "overhead", "queue_wait", "requests", "stop_reasons", "successes", "tokens",
+        "workflow",
+    )  # fmt: skip
+
+    def __init__(self, registry: Registry, workflow: str, lane: str) -> None:
         self.workflow = workflow
         self.lane = lane
-        self._outcome = outcome
-        self._registry = registry
-
-    @cached_property
-    def requests(self) -> Cell:
-        return self._registry.counter(catalogue.REQUESTS, self.workflow, self.lane, self._outcome)
-
-    @cached_property
-    def duration(self) -> Histogram:
-        return self._registry.histogram(catalogue.DURATION, self.workflow, self.lane)
-
-    @cached_property
-    def queue_wait(self) -> Histogram:
-        return self._registry.histogram(catalogue.QUEUE_WAIT, self.lane)
-
-    @cached_property
-    def overhead(self) -> Histogram:
-        return self._registry.histogram(catalogue.OVERHEAD, self.lane)
-
-    @cached_property
-    def successes(self) -> list[Cell]:
-        numbers = catalogue.ATTEMPTS_MADE.values
-        return [self._registry.counter(catalogue.SUCCESS_BY_ATTEMPTS, self.workflow, number) for number in numbers]
-
-    @cached_property
-    def tokens(self) -> _Tokens:
-        return _tokens(self._registry, catalogue.TOKENS, self.workflow)
-
-    @cached_property
-    def cost(self) -> Cell:
-        return self._registry.counter(catalogue.COST, self.workflow)
+        self.requests = _ByLast(registry, catalogue.REQUESTS, workflow, lane)
+        self.duration = registry.histogram(catalogue.DURATION, workflow, lane)
+        self.queue_wait = registry.histogram(catalogue.QUEUE_WAIT, lane)
+        self.overhead = registry.histogram(catalogue.OVERHEAD, lane)
+        made = catalogue.ATTEMPTS_MADE.values
+        self.successes = [registry.counter(catalogue.SUCCESS_BY_ATTEMPTS, workflow, number) for number in made]
+        self.tokens = _tokens(registry, catalogue.TOKENS, workflow)
+        self.stop_reasons = _ByLast(registry, catalogue.STOP_REASONS, workflow)
+        self.cost = registry.counter(catalogue.COST, workflow)
+        for rare in (catalogue.TOKEN_OUTLIERS, catalogue.UNPRICED, catalogue.COST_ESTIMATED):
+            registry.counter(rare, workflow)  # there at zero, so that the first one is growth
 
 
 class _OfModels:
-    """What attempts add that asked one model and were answered by it, or by another."""
+    """What attempts add to that asked one model and were answered by it, or by another."""
 
-    def __init__(self, registry: Registry, asked: str, answered: str) -> None:
+    __slots__ = ("asked", "attempts", "cost", "duration", "model", "requests", "tokens")
+
+    def __init__(self, registry: Registry, asked: str, model: str) -> None:
         self.asked = asked
-        self.model = asked if answered == NONE else answered
-        self._registry = registry
-
-    @cached_property
-    def ok(self) -> Cell:
-        return self._registry.counter(catalogue.ATTEMPTS, self.asked, "ok")
-
-    @cached_property
-    def duration(self) -> Histogram:
-        return self._registry.histogram(catalogue.UPSTREAM_DURATION, self.asked)
-
-    @cached_property
-    def tokens(self) -> _Tokens:
-        return _tokens(self._registry, catalogue.TOKENS_BY_MODEL, self.model)
+        self.model = model
+        """The one that answered, or, if none did, the one that was asked."""
+        self.attempts = _ByLast(registry, catalogue.ATTEMPTS, asked)
+        self.duration = registry.histogram(catalogue.UPSTREAM_DURATION, asked)
+        self.requests = _ByLast(registry, catalogue.REQUESTS_BY_MODEL, model)
+        self.tokens = _tokens(registry, catalogue.TOKENS_BY_MODEL, model)
+        self.cost = _ByLast(registry, catalogue.COST_BY_MODEL, model)
 
 
 _Tokens = tuple[Cell, Cell, Cell, Cell, Cell]
