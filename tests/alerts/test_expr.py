@@ -7,24 +7,8 @@ from random import Random
 
 import pytest
 
-from headgate.alerts.expr import (
-    Absent,
-    Matcher,
-    Number,
-    Quantile,
-    Rounded,
-    Top,
-    duration,
-    increase,
-    largest,
-    metric,
-    not_one_of,
-    one_of,
-    quantile,
-    rate,
-    ratio,
-    total,
-)  # fmt: skip
+from headgate.alerts.expr import Matcher, Number, duration, metric, not_one_of, one_of
+from headgate.alerts.functions import Absent, Quantile, Rounded, Top, increase, largest, quantile, rate, ratio, total
 from support.promtool import answers, needs_promtool, samples_of
 
 A, B = metric("a"), metric("b")

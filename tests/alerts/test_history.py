@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headgate.alerts.expr import increase, metric, total
+from headgate.alerts.expr import metric
+from headgate.alerts.functions import increase, total
 from headgate.alerts.history import COARSE_KEPT_MS, COARSE_MS, FINE_KEPT_MS, FINE_MS, MEMORY_MS, MOST_SERIES, History
 from headgate.stores.sqlite.telemetry import Telemetry
 

@@ -1,7 +1,7 @@
 """What a rule or a panel asks of metrics: a tree that says itself in PromQL, and computes itself from our own samples.
 
-Both come to the same (tests/alerts/test_expr.py asks the real Prometheus).  It is as much of PromQL as the rules need;
-each selector names one metric, so results carry no name.
+Both come to the same (tests/alerts/test_expr.py asks the real Prometheus).  It is as much of PromQL as the rules need:
+selectors and operators here, functions beside it.  Each selector names one metric, so results carry no name.
 
     calls = metric("headgate_requests_total")
     failed = metric("headgate_requests_total", outcome="timeout")
@@ -14,16 +14,27 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isnan
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
-from headgate.alerts.arithmetic import divided, extrapolation, greatest, histogram_quantile, nearest
+from headgate.alerts.arithmetic import divided
 from headgate.alerts.samples import LOOKBACK_MS, Labels, Series
 
 __all__ = [
-    "Absent", "Expr", "Growth", "Matcher", "Number", "Reach", "Rounded", "Selector", "Source", "Top", "Vector",
-    "duration", "increase", "largest", "metric", "not_one_of", "one_of", "quantile", "rate", "ratio", "total",
-]  # fmt: skip
+    "Expr",
+    "Matcher",
+    "Number",
+    "Reach",
+    "Selector",
+    "Source",
+    "Vector",
+    "duration",
+    "literal",
+    "metric",
+    "not_one_of",
+    "one_of",
+    "only",
+    "whole_ms",
+]
 
 T = TypeVar("T")
 
@@ -44,7 +55,7 @@ class Source(Protocol):
 
 
 class Reach(NamedTuple):
-    """A metric, and how many milliseconds ago are the oldest and the newest of its samples that matter."""
+    """A metric, and how many whole_ms ago are the oldest and the newest of its samples that matter."""
 
     name: str
     oldest_ms: int
@@ -165,7 +176,7 @@ class Selector(Expr):
         return self.name + (f"{{{chosen}}}" if chosen else "") + window + offset
 
     def at(self, source: Source, at_ms: int) -> Vector:
-        at_ms -= _ms(self.back_s)
+        at_ms -= whole_ms(self.back_s)
         return {series.labels: value for series in self.chosen(source) if (value := series.at(at_ms)) is not None}
 
     def chosen(self, source: Source) -> Iterator[Series]:
@@ -184,7 +195,7 @@ class Selector(Expr):
         yield self
 
     def reaches(self) -> Iterator[Reach]:
-        back_ms = _ms(self.back_s)
+        back_ms = whole_ms(self.back_s)
         yield Reach(self.name, back_ms + LOOKBACK_MS, back_ms)
 
 
@@ -194,187 +205,19 @@ def metric(name: str, **labels: str | Matcher) -> Selector:
 
 
 @dataclass(frozen=True)
-class Absent(Expr):
-    """1 if there is no such series."""
-
-    selector: Selector
-
-    def promql(self) -> str:
-        return f"absent({self.selector.promql()})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        if self.selector.at(source, at_ms):
-            return {}
-        return {tuple(sorted((label, m.value) for label, m in self.selector.matchers if m.op == "=")): 1.0}
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.selector,)
-
-
-@dataclass(frozen=True)
 class Number(Expr):
     """A number.  On the right of an operator it stands for itself, whatever the labels on the left."""
 
     value: float
 
     def promql(self) -> str:
-        return f"vector({_literal(self.value)})"
+        return f"vector({literal(self.value)})"
 
     def at(self, source: Source, at_ms: int) -> Vector:
         return {(): self.value}
 
     def parts(self) -> Sequence[Expr]:
         return ()
-
-
-# -- functions ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Growth(Expr):
-    """How much counters grew in a window, or that per second."""
-
-    function: Literal["increase", "rate"]
-    selector: Selector
-    window_s: float
-
-    def promql(self) -> str:
-        return f"{self.function}({self.selector.promql(f'[{duration(self.window_s)}]')})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        return source.once(self, at_ms, lambda: self._at(source, at_ms))
-
-    def _at(self, source: Source, at_ms: int) -> Vector:
-        to_ms = at_ms - _ms(self.selector.back_s)
-        from_ms = to_ms - _ms(self.window_s)
-        per = self.window_s if self.function == "rate" else 1.0
-        found: Vector = {}
-        for series in self.selector.chosen(source):
-            span = series.span(from_ms, to_ms)
-            if span is not None and span.samples > 1:
-                found[series.labels] = span.gain * (extrapolation(span, from_ms, to_ms) / per)
-        return found
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.selector,)
-
-    def reaches(self) -> Iterator[Reach]:
-        back_ms = _ms(self.selector.back_s)
-        yield Reach(self.selector.name, back_ms + _ms(self.window_s), back_ms)
-
-
-def increase(selector: Selector, window_s: float) -> Expr:
-    return Growth("increase", selector, window_s)
-
-
-def rate(selector: Selector, window_s: float) -> Expr:
-    return Growth("rate", selector, window_s)
-
-
-@dataclass(frozen=True)
-class Quantile(Expr):
-    """Of the histograms whose buckets these are."""
-
-    share: float
-    buckets: Expr
-
-    def promql(self) -> str:
-        return f"histogram_quantile({_literal(self.share)}, {self.buckets.promql()})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        histograms: dict[Labels, list[tuple[float, float]]] = {}
-        for labels, count in self.buckets.at(source, at_ms).items():
-            rest = tuple(label for label in labels if label[0] != "le")
-            if len(rest) < len(labels):
-                histograms.setdefault(rest, []).append((float(dict(labels)["le"]), count))
-        return {labels: histogram_quantile(self.share, sorted(found)) for labels, found in histograms.items()}
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.buckets,)
-
-
-def quantile(share: float, histogram: Selector, window_s: float, *by: str) -> Expr:
-    """Of what a histogram took in a window.  To a thousandth, so that what lies on a bound is not a hair above it,
-    whatever floating point makes of it."""
-    buckets = replace(histogram, name=f"{histogram.name}_bucket")
-    return Rounded(Quantile(share, total(increase(buckets, window_s), "le", *by)), 0.001)
-
-
-@dataclass(frozen=True)
-class Rounded(Expr):
-    """To the nearest multiple of `step`."""
-
-    value: Expr
-    step: float
-
-    def promql(self) -> str:
-        return f"round({self.value.promql()}, {_literal(self.step)})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        return {labels: nearest(value, self.step) for labels, value in self.value.at(source, at_ms).items()}
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.value,)
-
-
-def ratio(part: Expr, whole: Expr) -> Expr:
-    """To a millionth, so that 10 of 100 is 0.1, whatever floating point makes of it."""
-    return Rounded(part / whole, 0.000001)
-
-
-# -- across labels -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Aggregate(Expr):
-    """One value for all that are alike in the labels `by`."""
-
-    function: Literal["sum", "max"]
-    value: Expr
-    by: tuple[str, ...]
-
-    def promql(self) -> str:
-        by = f" by ({', '.join(self.by)}) " if self.by else ""
-        return f"{self.function}{by}({self.value.promql()})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        return source.once(self, at_ms, lambda: self._at(source, at_ms))
-
-    def _at(self, source: Source, at_ms: int) -> Vector:
-        groups: dict[Labels, list[float]] = {}
-        for labels, value in self.value.at(source, at_ms).items():
-            groups.setdefault(_only(labels, self.by), []).append(value)
-        combine = sum if self.function == "sum" else greatest
-        return {labels: combine(values) for labels, values in groups.items()}
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.value,)
-
-
-def total(value: Expr, *by: str) -> Expr:
-    return Aggregate("sum", value, by)
-
-
-def largest(value: Expr, *by: str) -> Expr:
-    return Aggregate("max", value, by)
-
-
-@dataclass(frozen=True)
-class Top(Expr):
-    """The largest few, largest first."""
-
-    count: int
-    value: Expr
-
-    def promql(self) -> str:
-        return f"topk({self.count}, {self.value.promql()})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        found = [pair for pair in self.value.at(source, at_ms).items() if not isnan(pair[1])]
-        return dict(sorted(found, key=lambda pair: (-pair[1], pair[0]))[: self.count])
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.value,)
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------
@@ -444,7 +287,7 @@ class Matched(Expr):
         return {labels: value for labels, value in left.items() if (self._key(labels) in there) == (self.op == "and")}
 
     def _key(self, labels: Labels) -> Labels:
-        return labels if self.on is None else _only(labels, self.on)
+        return labels if self.on is None else only(labels, self.on)
 
     def parts(self) -> Sequence[Expr]:
         return (self.left, self.right)
@@ -468,7 +311,7 @@ _HOLDS: dict[str, Callable[[float, float], bool]] = {
 
 def duration(seconds: float) -> str:
     """As PromQL writes it: `1h30m`."""
-    left_ms = _ms(seconds)
+    left_ms = whole_ms(seconds)
     words = ""
     for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
         count, left_ms = divmod(left_ms, unit_ms)
@@ -481,14 +324,14 @@ def _expr(value: Expr | float) -> Expr:
 
 
 def _operand(expr: Expr) -> str:
-    return _literal(expr.value) if isinstance(expr, Number) else _grouped(expr)
+    return literal(expr.value) if isinstance(expr, Number) else _grouped(expr)
 
 
 def _grouped(expr: Expr) -> str:
     return f"({expr.promql()})" if isinstance(expr, _Pairwise | Matched) else expr.promql()
 
 
-def _literal(value: float) -> str:
+def literal(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
@@ -496,9 +339,9 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _ms(seconds: float) -> int:
+def whole_ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _only(labels: Labels, names: tuple[str, ...]) -> Labels:
+def only(labels: Labels, names: tuple[str, ...]) -> Labels:
     return tuple(label for label in labels if label[0] in names)

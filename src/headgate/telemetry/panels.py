@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from headgate.alerts.expr import Expr, Matcher, Selector, increase, largest, metric, quantile, rate, ratio, total
+from headgate.alerts.expr import Expr, Matcher, Selector, metric
+from headgate.alerts.functions import increase, largest, quantile, rate, ratio, total
+from headgate.alerts.rules.questions import FAILED, JUDGED
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import Metric
 
@@ -73,8 +75,6 @@ def _quantiles(histogram: Metric, by: str) -> tuple[Line, ...]:
     return tuple(Line(_quantile(share, histogram, by), f"{name} {{{by}}}") for share, name in shares)
 
 
-FAILED = Matcher("=~", "upstream_error|timeout|truncated|internal")
-JUDGED = Matcher("!~", "client_error|budget|rate|cancelled")
 PROMPT = Matcher("!=", "output")
 
 
