@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from random import Random
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from headgate.clock import SystemClock
+from headgate.config.schema import Config, LogConfig
+from headgate.engine.content import content_desk
 from headgate.errors import ConfigError
 from headgate.safety.scrub import FAMILIES, Scrubber
 from headgate.safety.scrub.presidio import presidio
+from headgate.stores.sqlite.content import SqliteContent
+from support.records import call
 
 
 @pytest.fixture
@@ -41,6 +47,20 @@ def test_what_presidio_is_sure_of_goes_too():
     text = scrubber.feed("Yesterday Ada Lovelace wrote to ada@example.org in May") + scrubber.close()
 
     assert text == "Yesterday [name] wrote to [email] in May"
+
+
+@pytest.mark.usefixtures("analyzer")
+def test_a_setting_asks_it_of_all_text_that_is_kept():
+    config = Config(log=LogConfig(content="scrubbed", presidio="en"))
+    desk = content_desk(config, None, SystemClock(), Random(1), on_disk=False)
+    assert desk is not None
+
+    desk.take(call("call_1"), b'{"messages": "Yesterday Ada Lovelace wrote"}', b"", streamed=False)
+
+    assert isinstance(desk.store, SqliteContent)
+    kept = desk.store.text_of("call_1")
+    assert kept is not None
+    assert kept.request == '{"messages":"Yesterday [name] wrote"}'
 
 
 def test_without_the_extra_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch):

@@ -356,6 +356,9 @@ class LogConfig:
     """Longest text kept of each."""
     keep_days: float = 30.0
     """After so many days kept text and samples are deleted, for good.  `headgate forget` deletes a user's at once."""
+    presidio: str | None = None
+    """A language, such as `en`: text that is kept is also scrubbed of what Microsoft Presidio finds in it, which knows
+    names and places where no word announces them.  Needs `pip install "headgate[pii]"` and is slow."""
 
 
 @dataclass(frozen=True, kw_only=True)

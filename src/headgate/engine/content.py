@@ -24,7 +24,7 @@ def content_desk(
         on_disk: whether to keep text in the file beside the ledger and to work on a thread; else in memory and at once.
 
     Raises:
-        LedgerError: the file cannot be used.
+        ConfigError, LedgerError: Presidio or the file cannot be used.
     """
     workflows = config.workflows.items()
     policy = ContentPolicy(
@@ -35,8 +35,14 @@ def content_desk(
     if policy.does_nothing:
         return None
     from headgate.safety.content.desk import ContentDesk  # the scrubber's rules take a tenth of a second to load
+    from headgate.safety.scrub import FAMILIES
     from headgate.stores.sqlite.content import SqliteContent, content_path
 
+    families = FAMILIES
+    if config.log.presidio is not None:
+        from headgate.safety.scrub.presidio import presidio
+
+        families = (*FAMILIES, presidio(config.log.presidio))
     store = SqliteContent(content_path(config.ledger.path) if on_disk else None) if policy.keeps_text else None
     return ContentDesk(
         policy,
@@ -47,4 +53,5 @@ def content_desk(
         chars=config.log.content_chars,
         keep_days=config.log.keep_days,
         threaded=on_disk,
+        families=families,
     )

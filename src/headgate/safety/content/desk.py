@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from random import Random
@@ -29,7 +29,7 @@ from headgate.safety.content.texts import (
     scrubbed_text,
     streamed_text,
 )
-from headgate.safety.scrub import FindingType, Placeholders, scrub
+from headgate.safety.scrub import FAMILIES, Family, FindingType, Placeholders, scrub
 
 __all__ = ["ContentDesk", "ContentStore", "Kept", "LogLines", "OnFindings", "Sample"]
 
@@ -125,6 +125,7 @@ class ContentDesk:
         chars: int,
         keep_days: float,
         threaded: bool,
+        families: Sequence[Family] = FAMILIES,
     ) -> None:
         self.policy = policy
         self.on_findings: OnFindings | None = None
@@ -136,6 +137,7 @@ class ContentDesk:
         self._clock = clock
         self._rng = rng
         self._chars = chars
+        self._families = families
         self._keep_ms = round(keep_days * 86_400_000)
         self._jobs: deque[_Job] = deque()
         self._waiting_bytes = 0
@@ -224,8 +226,8 @@ class ContentDesk:
             return
         if keep.has_text:
             found = Placeholders()
-            request = scrubbed_text(job.request, self._chars, found)
-            response = scrubbed_text(answer, self._chars, found)
+            request = scrubbed_text(job.request, self._chars, found, self._families)
+            response = scrubbed_text(answer, self._chars, found, self._families)
             if keep is Keep.FULL:
                 request, response = plain_text(job.request, self._chars), plain_text(answer, self._chars)
             self._tell(record.workflow, found.counts, "scrubbed" if keep is Keep.SCRUBBED else "kept")
@@ -244,14 +246,14 @@ class ContentDesk:
 
     def _offer(self, job: _Job, answer: bytes, streamed: str | None, most: int) -> None:
         record, found = job.record, Placeholders()
-        request = scrubbed_document(job.request, found)
+        request = scrubbed_document(job.request, found, self._families)
         if request is None or self.store is None:
             return
         if streamed is None:
-            message = scrubbed_document(answer, found)
+            message = scrubbed_document(answer, found, self._families)
             response = answer_text(message)
         else:
-            response = scrub(streamed, found)
+            response = scrub(streamed, found, self._families)
         sample = Sample(
             record.call_id,
             record.started_ms,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from headgate.core.sse import events
-from headgate.safety.scrub import Placeholders, Scrubber, scrub
+from headgate.safety.scrub import FAMILIES, Family, Placeholders, Scrubber, scrub
 
 __all__ = ["answer_text", "plain_text", "scrubbed_document", "scrubbed_text", "streamed_text"]
 
@@ -32,16 +32,16 @@ def plain_text(data: bytes, chars: int) -> str:
     return data[: chars * 4].decode("utf-8", "replace")[:chars]
 
 
-def scrubbed_text(data: bytes, chars: int, placeholders: Placeholders) -> str:
+def scrubbed_text(data: bytes, chars: int, placeholders: Placeholders, families: Sequence[Family] = FAMILIES) -> str:
     """The first `chars` characters of a body, scrubbed before it is cut, so that no half of a number stays.
 
     A JSON document is scrubbed string by string, as they read without escapes; anything else as the text it is.
     """
     if len(data) <= LARGEST_DOCUMENT:
-        document = scrubbed_document(data, placeholders)
+        document = scrubbed_document(data, placeholders, families)
         if document is not None:
             return _encode(document).decode()[:chars]
-    scrubber = Scrubber(placeholders)
+    scrubber = Scrubber(placeholders, families)
     text = data[: max(chars * 4, LARGEST_DOCUMENT)].decode("utf-8", "replace")
     given: list[str] = []
     length = 0
@@ -55,7 +55,7 @@ def scrubbed_text(data: bytes, chars: int, placeholders: Placeholders) -> str:
     return "".join(given)[:chars]
 
 
-def scrubbed_document(data: bytes, placeholders: Placeholders) -> Any:
+def scrubbed_document(data: bytes, placeholders: Placeholders, families: Sequence[Family] = FAMILIES) -> Any:
     """A JSON document with every string in it scrubbed, and what stands for pictures and files left out; None if it is
     none."""
     try:
@@ -63,28 +63,28 @@ def scrubbed_document(data: bytes, placeholders: Placeholders) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     try:
-        return _scrubbed(document, "", placeholders)
+        return _scrubbed(document, "", lambda text: scrub(text, placeholders, families))
     except RecursionError:
         return None
 
 
-def _scrubbed(value: Any, name: str, placeholders: Placeholders) -> Any:
+def _scrubbed(value: Any, name: str, scrubbed: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         if name in _OF_THE_API and _is_word(value):
             return value
         lead = "" if not name or name in _NOT_SAYING else f"{name}: "
-        return scrub(lead + value, placeholders).removeprefix(lead)
+        return scrubbed(lead + value).removeprefix(lead)
     if isinstance(value, list):
-        return [_scrubbed(item, name, placeholders) for item in value]
+        return [_scrubbed(item, name, scrubbed) for item in value]
     if isinstance(value, dict):
         if value.get("type") == "base64" and isinstance(value.get("data"), str):
             value = {**value, "data": f"[{len(value['data'])} characters]"}
         return {
-            (key if _is_word(key) else scrub(key, placeholders)): _scrubbed(item, key.lower(), placeholders)
+            (key if _is_word(key) else scrubbed(key)): _scrubbed(item, key.lower(), scrubbed)
             for key, item in value.items()
         }
     if isinstance(value, int) and abs(value) >= 10_000_000 and not isinstance(value, bool):
-        as_text = _scrubbed(str(value), name, placeholders)
+        as_text = _scrubbed(str(value), name, scrubbed)
         return value if as_text == str(value) else as_text
     return value
 

@@ -6,7 +6,7 @@
 
 from headgate.safety.finding_type import FindingType
 from headgate.safety.scrub.families import FAMILIES
-from headgate.safety.scrub.finding import Finding
+from headgate.safety.scrub.finding import Family, Finding
 from headgate.safety.scrub.scrubber import Placeholders, Scrubber, find, scrub
 
-__all__ = ["FAMILIES", "Finding", "FindingType", "Placeholders", "Scrubber", "find", "scrub"]
+__all__ = ["FAMILIES", "Family", "Finding", "FindingType", "Placeholders", "Scrubber", "find", "scrub"]

@@ -24,11 +24,11 @@ MARGIN_BEHIND = 8_192
 """The longest secret that is found whole: more than a private RSA key of 4096 bits."""
 
 
-def scrub(text: str, placeholders: Placeholders | None = None) -> str:
+def scrub(text: str, placeholders: Placeholders | None = None, families: Sequence[Family] = FAMILIES) -> str:
     """`text` with placeholders such as `[email]` for personal data and secrets.  One value has one placeholder: the
     second address of a text is `[email-2]`, wherever it stands, and also in other texts that are given the same
     `placeholders`."""
-    scrubber = Scrubber(placeholders)
+    scrubber = Scrubber(placeholders, families)
     return scrubber.feed(text) + scrubber.close()
 
 
