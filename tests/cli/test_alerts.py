@@ -88,7 +88,10 @@ def test_every_rule_is_listed_with_all(told):
 
 def test_no_name_of_others_steers_the_terminal(told):
     """A workflow's name stands in the text of its alerts."""
-    ran = told(alerts=(alert("cached_share", ("workflow", HOSTILE)),))
+    watcher = Watcher(alert("cached_share", ("workflow", HOSTILE)))
+    told("silence", "all", "--label", f"workflow={HOSTILE}", "--why", HOSTILE, watcher=watcher)
+
+    ran = told(watcher=watcher)
 
     assert "\x1b" not in ran.out
     assert not any(line.startswith("firing  page") for line in ran.out.splitlines())

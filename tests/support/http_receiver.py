@@ -45,8 +45,8 @@ class HttpReceiver:
 
 
 @contextmanager
-def http_receiver() -> Iterator[HttpReceiver]:
-    """One that runs in a thread of its own."""
+def http_receiver(port: int = 0) -> Iterator[HttpReceiver]:
+    """One that runs in a thread of its own; at 0 on any port."""
     found = HttpReceiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ def http_receiver() -> Iterator[HttpReceiver]:
         def log_message(self, format: str, *args: Any) -> None:
             return
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         found.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

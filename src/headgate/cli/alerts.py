@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from headgate.cli.alerts_known import known_alerts
 from headgate.cli.alerts_say import ack, silence, trial, unsilence
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
 from headgate.cli.output import Json, age, print_json, print_table, say, say_next
+from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
 __all__ = ["app"]
@@ -70,34 +72,27 @@ def _tell(told: dict[str, Any], *, everything: bool) -> None:
         return
     now_ms = time.time_ns() // 1_000_000
     loud = [rule for rule in told["rules"] if rule["severity"] != "none"]
-    rows = [
-        (
-            _state(alert),
-            rule["severity"],
-            rule["id"],
-            age((now_ms - alert["since_ms"]) / 1000),
-            alert["key"],
-            alert["text"],
-        )
-        for rule in loud
-        for alert in rule["alerts"]
-    ]
-    if everything:
-        rows += [(rule["phase"], rule["severity"], rule["id"], "-", "-", rule["title"]) for rule in loud
-                 if not rule["alerts"]]  # fmt: skip
+    rows = [row for rule in loud for row in _rows(rule, now_ms, everything=everything)]
     if rows:
         print_table(("state", "severity", "rule", "for", "key", "what"), rows, right=(3,))
     phases = [rule["phase"] for rule in loud]
     print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {_asked(told, now_ms)}")
     for each in told["silences"]:
-        print(f"silence {each['id']}: {_what(each)} for {age((each['until_ms'] - now_ms) / 1000)} more, by {each['by']}"
-              + (f": {each['why']}" if each["why"] else ""))  # fmt: skip
+        print(printable(_silence(each, now_ms)))
     for each in told["receivers"]:
         if each["waiting"]:
             say(f"{each['name']} has not taken {each['waiting']} notifications: {each['problem'] or 'under way'}")
     if not told["receivers"]:
         say("nobody is told: no receiver is configured ([alerts.senders.NAME])")
     say_next(f"headgate alerts explain {rows[0][2]}" if rows else "headgate alerts --all")
+
+
+def _rows(rule: dict[str, Any], now_ms: int, *, everything: bool) -> Iterator[tuple[str, ...]]:
+    for alert in rule["alerts"]:
+        since = age((now_ms - alert["since_ms"]) / 1000)
+        yield _state(alert), rule["severity"], rule["id"], since, alert["key"], alert["text"]
+    if everything and not rule["alerts"]:
+        yield rule["phase"], rule["severity"], rule["id"], "-", "-", rule["title"]
 
 
 def _state(alert: dict[str, Any]) -> str:
@@ -114,6 +109,8 @@ def _asked(told: dict[str, Any], now_ms: int) -> str:
     return f"asked {age((now_ms - told['evaluated_ms']) / 1000)} ago"
 
 
-def _what(silence: dict[str, Any]) -> str:
+def _silence(silence: dict[str, Any], now_ms: int) -> str:
     labels = ", ".join(f"{name}={value}" for name, value in silence["labels"].items())
-    return (silence["rule"] or "every rule") + (f" ({labels})" if labels else "")
+    what = (silence["rule"] or "every rule") + (f" ({labels})" if labels else "")
+    left = age((silence["until_ms"] - now_ms) / 1000)
+    return f"silence {silence['id']}: {what} for {left} more, by {silence['by']}: {silence['why'] or 'no reason given'}"
