@@ -43,8 +43,8 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 FOR_THE_SIMULATOR = {"cli", "demo", "replay", "testing"}
 
 CORE_MAY_USE = {
-    "__future__", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "email.utils", "fractions",
-    "enum", "hashlib",
+    "__future__", "bisect", "collections", "collections.abc", "dataclasses", "datetime", "decimal", "email.utils",
+    "enum", "fractions", "hashlib",
     "heapq", "itertools", "json", "math", "operator", "random", "re", "statistics", "tomllib", "typing",
     "msgspec",
 }  # fmt: skip

@@ -45,6 +45,7 @@ ELSEWHERE = {
     catalogue.STORE_ERRORS: "nothing fails",
     catalogue.PII_FINDINGS: "no text is kept",
     catalogue.ALERT_STATE: "needs a ledger in a file",
+    catalogue.LEDGER_DRIFT: "needs a ledger in a file",
     catalogue.DISK_USED: "needs a ledger in a file",
     catalogue.EVALUATIONS: "needs a ledger in a file",
     catalogue.NOTIFICATIONS: "needs a ledger in a file",

@@ -14,7 +14,7 @@ from headgate.core.usage_report import Counts, Terms
 from headgate.errors import LedgerError
 from headgate.records import BatchItemRecord, Resource
 from headgate.stores.sqlite import SqliteLedger
-from headgate.stores.sqlite.reconcile import OfDays, add_corrections, of_days
+from headgate.stores.sqlite.reconcile import OfDays, add_corrections, last_drift, of_days
 from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call
 
 DAY = "2026-02-16"
@@ -122,3 +122,28 @@ def test_who_worked_out_corrections_from_what_is_no_longer_so_writes_nothing(pat
         add_corrections(path, [(PLACE, Correction(cost_pico=1))], made_ms=2, expected=0)
 
     assert len(read(path).corrected) == 1
+
+
+# -- how far apart they were -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more_pico", "drift"),
+    [(25, 0.2), (-20, 0.2), (0, 0.0), (None, 0.0)],
+    ids=["report", "ledger", "tokens", "unpriced"],
+)
+def test_the_drift_of_a_day_is_a_share_of_the_larger_figure(path: Path, more_pico: int | None, drift: float):
+    """Whichever of the two has more."""
+    written(path, {"cost_pico": 100})
+    add_corrections(path, [(PLACE, Correction(Counts(input=7), more_pico))], FIRST_DAY_MS, expected=0)
+
+    assert last_drift(path, FIRST_DAY_MS) == drift
+
+
+def test_what_was_not_compared_of_late_has_no_drift(path: Path):
+    """A difference of last month is no news."""
+    written(path, {"cost_pico": 100})
+    assert last_drift(path, 0) is None
+    add_corrections(path, [(PLACE, Correction(cost_pico=50))], FIRST_DAY_MS, expected=0)
+
+    assert last_drift(path, FIRST_DAY_MS + DAY_MS) is None

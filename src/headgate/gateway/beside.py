@@ -26,6 +26,7 @@ from headgate.report.alert_spans import alert_spans
 from headgate.report.facts import DayReport, Sources, gather
 from headgate.report.schedule import Postbox, ReportSchedule
 from headgate.stores.sqlite.telemetry import Telemetry
+from headgate.telemetry.metrics.ledger_drift import LOOK_EVERY_S, LedgerDrift
 
 __all__ = ["Beside"]
 
@@ -62,7 +63,11 @@ class Beside:
             floor_pico=pico_of(config.alerts.cost_floor_usd),
             incidents=partial(_incidents, self._path, self._classes),
         )
-        self._repeated = [Repeated("the watch over spending", EVERY_S, costs.look, clock)]
+        drift = LedgerDrift(engine.metrics, ledger, clock)
+        self._repeated = [
+            Repeated("the watch over spending", EVERY_S, costs.look, clock),
+            Repeated("the look at what was reconciled", LOOK_EVERY_S, drift.look, clock),
+        ]
         at = report_time(config.report, config.alerts)
         if at is not None:
             self._repeated.append(Repeated("the daily report", EVERY_S, self._schedule(at).look, clock))

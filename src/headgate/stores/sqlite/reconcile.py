@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 import msgspec
 
+from headgate.clock import utc_day
 from headgate.core.reconcile import Booked, Correction, Place
 from headgate.core.usage_report import LONG_PROMPT, Counts, Terms
 from headgate.errors import LedgerError
 from headgate.records import CorrectionRecord
 from headgate.stores.sqlite.ledger_file import explained, open_reader, open_writer
 
-__all__ = ["Guess", "OfDays", "add_corrections", "corrections_since", "of_days"]
+__all__ = ["Guess", "OfDays", "add_corrections", "corrections_since", "last_drift", "of_days"]
+
+DAY_MS = 86_400_000
 
 # An attempt belongs to the day on which it ended, as in the API's reports.  What another organisation is billed for is
 # not in them.  The cost of a call that has none is in no sum, and so are those of its attempts.
@@ -111,6 +115,24 @@ def of_days(ledger: Path, first: str, last: str, since_ms: int, until_ms: int, p
         made = _corrections(db, first, last)
         count = db.execute("SELECT count(*) FROM corrections").get
     return OfDays(booked, made, guesses, count)
+
+
+def last_drift(ledger: Path, since_ms: int) -> float | None:
+    """By how much the API's own report of a day differed from the ledger, as a share of the larger of the two: of the
+    newest day since then that was corrected; None if none was.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        day = db.execute("SELECT max(day) FROM corrections WHERE day >= ?", (str(utc_day(since_ms)),)).get
+    if day is None:
+        return None
+    begin_ms = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+    found = of_days(ledger, day, day, begin_ms, begin_ms + DAY_MS, Place)
+    ours = sum([booked.cost_pico or 0 for booked in found.booked])
+    theirs = ours + sum([correction.cost_pico or 0 for _, correction in found.corrected])
+    return abs(theirs - ours) / max(ours, theirs, 1)
 
 
 def corrections_since(ledger: Path, first: str) -> list[tuple[Place, Correction]]:

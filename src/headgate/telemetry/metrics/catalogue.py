@@ -546,6 +546,12 @@ DISK_USED = Metric(
     kind="gauge",
     help="Of the file system that the ledger is on; asked by the gateway only.",
 )
+LEDGER_DRIFT = Metric(
+    name="headgate_ledger_reconcile_drift_ratio",
+    kind="gauge",
+    help="By how much the API's own report of a day differed from the ledger: of the newest day of the last week that "
+    "headgate cost reconcile has corrected; 0 if there is none.",
+)
 STORE_ERRORS = Metric(
     name="headgate_store_errors_total",
     kind="counter",
