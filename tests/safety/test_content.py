@@ -4,6 +4,7 @@ S18, J14)."""
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -155,8 +156,6 @@ def a_desk(
 
 def test_a_slow_store_costs_a_call_nothing_and_drops_are_counted(monkeypatch: pytest.MonkeyPatch):
     """Calls hand over and go on; what finds no room is dropped, and each has its log line all the same."""
-    import threading
-
     monkeypatch.setattr(desk_module, "QUEUE_CALLS", 3)
     gate = threading.Event()
     desk = a_desk(Slow(gate))
@@ -230,6 +229,29 @@ def test_s18_what_is_too_old_is_gone_from_the_disk(tmp_path: Path):
     store.close()
     assert b"OLDCORE" not in left
     assert b"NEWCORE" in left
+
+
+def test_s18_the_desk_deletes_on_time_by_itself(monkeypatch: pytest.MonkeyPatch):
+    """Whether or not calls come."""
+    purged = threading.Event()
+
+    class Watched(SqliteContent):
+        def purge(self, before_ms: int) -> None:
+            super().purge(before_ms)
+            if self.text_of("call_1") is None:
+                purged.set()
+
+    monkeypatch.setattr(desk_module, "PURGE_S", 0.01)
+    store = Watched(None)
+    now_ms = SystemClock().unix_ms()
+    store.keep(kept(1, at_ms=now_ms - 31 * 86_400_000))
+    store.keep(kept(2, at_ms=now_ms - 29 * 86_400_000))
+
+    desk = a_desk(store)
+    assert purged.wait(10)
+
+    assert store.text_of("call_2") is not None
+    desk.close()
 
 
 def test_s18_what_was_a_user_s_is_gone_from_the_disk(tmp_path: Path):
@@ -323,8 +345,6 @@ def test_the_desk_tells_findings_on_the_loop(tmp_path: Path):
     """Metrics are counted by one thread."""
 
     async def scene() -> list[str]:
-        import threading
-
         desk = a_desk(SqliteContent(tmp_path / "content.db"))
         done = asyncio.Event()
         threads: list[str] = []

@@ -141,6 +141,7 @@ class ContentDesk:
         self._keep_ms = round(keep_days * 86_400_000)
         self._jobs: deque[_Job] = deque()
         self._waiting_bytes = 0
+        self._purge_at_s = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
@@ -198,7 +199,10 @@ class ContentDesk:
                 self._wake.clear()
 
     def _purge(self) -> None:
-        if self.store is not None:
+        """Delete what is too old, now and then."""
+        now_s = self._clock.now_s()
+        if self.store is not None and now_s >= self._purge_at_s:
+            self._purge_at_s = now_s + PURGE_S
             try:
                 self.store.purge(self._clock.unix_ms() - self._keep_ms)
             except Exception as problem:

@@ -144,6 +144,7 @@ def _open(path: Path | None) -> apsw.Connection:
             raise LedgerError(f"{path} is {whose}; move it away, or set ledger.path to another place")
         if path is not None:
             use_wal(db)
+            db.execute("PRAGMA synchronous = NORMAL")  # the last texts may be lost with the machine, and only they
         if not version:
             db.execute("BEGIN IMMEDIATE")
             if not db.pragma("user_version"):  # another process may have been first
