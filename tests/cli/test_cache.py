@@ -64,6 +64,21 @@ def test_advice_says_what_was_saved_and_could_be(cli, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_request_that_only_fills_the_cache_is_paid_for_by_what_the_cache_saves(cli, tmp_path):
+    """Written for an hour at 0.4 dollars, renewed at 0.02, read once for 0.18 less."""
+    fields = {"model": "claude-sonnet-5", "model_answered": "claude-sonnet-5", "usage_source": "vendor"}
+    calls = [
+        {"cache_write_1h_tokens": 100_000, "cost_pico": 400_000_000_000, "max_tokens": 0} | fields,
+        {"cache_read_tokens": 100_000, "cost_pico": 20_000_000_000, "max_tokens": 0} | fields,
+        {"cache_read_tokens": 100_000, "cost_pico": 20_000_000_000, "max_tokens": 50} | fields,
+    ]  # fmt: skip
+    spent(tmp_path / "ledger.db", *calls)
+
+    (told,) = cli("cache", "advise", "--ledger", "ledger.db", "--json").json["workflows"]
+
+    assert (told["calls"], told["cost_usd"], told["saved_usd"]) == (1, "0.440000000000", "-0.240000000000")
+
+
 def test_advice_on_an_empty_ledger_says_what_to_do_next(cli, tmp_path):
     spent(tmp_path / "ledger.db")
     run = cli("cache", "advise", "--ledger", "ledger.db")

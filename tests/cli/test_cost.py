@@ -179,6 +179,16 @@ def test_g11_what_an_answer_costs_has_the_calls_that_failed_in_it(cli, tmp_path:
     assert cli("cost", "--ledger", "ledger.db", "--json").json["total"]["cost_per_answer_usd"] == "2.000000000000"
 
 
+@pytest.mark.parametrize("by", ["workflow", "model"])
+def test_a_request_that_only_fills_the_cache_is_no_answer(cli, tmp_path: Path, by: str):
+    """It costs, and what it costs is part of what the answers do: Headgate's own (`keep_alive`) and callers'."""
+    spent(tmp_path / "ledger.db", {"cost_pico": 10**12}, {"cost_pico": 10**12, "max_tokens": 0})
+
+    total = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["total"]
+
+    assert (total["calls"], total["answered"], total["cost_per_answer_usd"]) == (2, 1, "2.000000000000")
+
+
 @pytest.mark.parametrize(("since", "pico"), [("2026-02-16", 9_000_000_000_000_000_013), ("2026-02-17", 0)])
 def test_corrections_are_in_the_sums_of_the_days_that_they_correct(cli, tmp_path: Path, since: str, pico: int):
     """Beside the lines of the ledger, which stay as they are."""

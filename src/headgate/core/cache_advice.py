@@ -1,9 +1,9 @@
 """What the prompt cache saved, and what it could have saved, in exact pico-dollars.  Pure.
 
 `saved` compares what each answer cost with what it would have cost with every cached token at the input price; a write
-that nothing read makes it negative.  `could` plays the calls again as if the part that all calls of a system prompt
-share were marked for five minutes: what is shared is not known, so it is taken to be the shortest of their prompts, and
-the figure is a bound, not a promise.
+that nothing read makes it negative, and a request that only fills the cache is paid for out of it.  `could` plays the
+calls again as if the part that all calls of a system prompt share were marked for five minutes: what is shared is not
+known, so it is taken to be the shortest of their prompts, and the figure is a bound, not a promise.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class CachedCall(NamedTuple):
     started_ms: int
     usage: Usage
     cost_pico: int
+    only_fills: bool = False
+    """It asked for no answer (`max_tokens: 0`): without a cache there would be none of it."""
 
 
 @dataclass(slots=True)
@@ -76,11 +78,14 @@ def advise(calls: Iterable[CachedCall], prices: PriceBook, least_tokens: Callabl
     for call in calls:
         advice = found.setdefault(call.workflow, Advice(call.workflow))
         usage = call.usage
+        advice.cost_pico += call.cost_pico
+        if call.only_fills:
+            advice.saved_pico -= call.cost_pico
+            continue
         advice.calls += 1
         advice.prompt_tokens += usage.prompt
         advice.read_tokens += usage.cache_read
         advice.written_tokens += usage.cache_write_5m + usage.cache_write_1h
-        advice.cost_pico += call.cost_pico
         if usage.cache_read or usage.cache_write_5m or usage.cache_write_1h:
             advice.saved_pico += _uncached_pico(call, prices) - call.cost_pico
         if usage.prompt < least_tokens(call.model):

@@ -36,10 +36,10 @@ GROUPS = {
 ledger, it reports by day and model; elsewhere that is `(corrected)`.  Of batches that callers made themselves it is
 known which workflow, user and session they are of; elsewhere they are `(batches)`."""
 
-# A request that answered several calls is shared among them.
+# A request that answered several calls is shared among them; one for no answer, which only fills the cache, is none.
 _OF_CALLS = """
     SELECT workflow, team, user, session, caller_key, lane, tags, started_ms AS at_ms, 1 AS calls,
-           outcome = 'ok' AS answered,
+           outcome = 'ok' AND max_tokens IS NOT 0 AS answered,
            iif(joined, (SELECT sum(1.0 / shared_by) FROM attempts AS a WHERE a.call_id = c.call_id), attempts)
                AS attempts,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
@@ -60,7 +60,8 @@ _OF_CALLS = """
 _EACH_TAG = """, json_each('["' || replace(coalesce(tags, '(none)'), ',', '","') || '"]') AS tag"""
 # A call counts with the model that answered it; tokens and money with the model that used them.
 _OF_MODELS = """
-    SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls, outcome = 'ok' AS answered, 0 AS attempts,
+    SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls,
+           outcome = 'ok' AND max_tokens IS NOT 0 AS answered, 0 AS attempts,
            0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
            0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced
     FROM calls WHERE started_ms >= :since AND started_ms < :until
@@ -169,7 +170,7 @@ def _spend_of(name: str, attempts: float, figures: list[int]) -> Spend:
 _CACHE_USE = """
 SELECT c.workflow, coalesce(a.model_answered, c.model), c.system_hash, c.started_ms, a.input_tokens, a.output_tokens,
        a.cache_read_tokens, a.cache_write_5m_tokens, a.cache_write_1h_tokens, a.service_tier, a.speed,
-       a.inference_geo, a.cost_pico
+       a.inference_geo, a.cost_pico, c.max_tokens IS 0
 FROM calls AS c JOIN attempts AS a USING (call_id)
 WHERE c.started_ms >= :since AND c.started_ms < :until AND a.usage_source = 'vendor' AND a.cost_pico IS NOT NULL
       AND a.hops IS NULL
@@ -184,11 +185,12 @@ def cache_use(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> It
         LedgerError: there is no ledger, or it is damaged.
     """
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        for workflow, model, system_hash, started_ms, *used, cost_pico in db.execute(
+        for workflow, model, system_hash, started_ms, *used, cost_pico, only_fills in db.execute(
             _CACHE_USE, {"since": since_ms, "until": until_ms}
         ):
             usage = Usage(**dict(zip(_USED, used, strict=True)))
-            yield CachedCall(workflow, model, system_hash, utc_day(started_ms), started_ms, usage, cost_pico)
+            day = utc_day(started_ms)
+            yield CachedCall(workflow, model, system_hash, day, started_ms, usage, cost_pico, bool(only_fills))
 
 
 _USED = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "service_tier", "speed", "inference_geo")
