@@ -199,6 +199,18 @@ def test_the_metric_counts_findings():
     assert 'headgate_pii_findings_total{workflow="chat",type="email",action="scrubbed"} 1' in text
 
 
+def test_text_that_was_dropped_is_counted():
+    async def scene(edge: Edge) -> str:
+        assert edge.engine.content is not None
+        edge.engine.content.store = Broken(None)
+        await edge.ask(body=body_of(PERSONAL))
+        return edge.engine.metrics.exposition().decode()
+
+    text = play(scene, virtual=True, config=keeping("scrubbed"))
+
+    assert 'headgate_telemetry_dropped_total{signal="content"} 1' in text
+
+
 # -- how long --------------------------------------------------------------------------------------------------------
 
 

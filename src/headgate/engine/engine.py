@@ -295,6 +295,7 @@ class Engine:
             budgets=lambda: (self.budgets.budgets, self.budgets.desk.accounts()) if self.budgets else ({}, ()),
             ledger=ledger,
             log=log,
+            content=self.content,
         )
         self._poller: LimitPoller | None = None
         if admin_key is not None:

@@ -175,7 +175,7 @@ OPERATION = Label(
 SIGNAL = Label(
     name="signal",
     meaning="What was to be written or sent; of metrics, how often.",
-    values=("log", "spans", "metrics", "history", "series", "alerts"),
+    values=("log", "content", "spans", "metrics", "history", "series", "alerts"),
 )
 VERSION = Label(name="version", meaning="Of Headgate.", first_come=1)
 PYTHON = Label(name="python", meaning="Of Python.", first_come=1)
@@ -571,7 +571,7 @@ SERIES_DROPPED = Metric(
 TELEMETRY_DROPPED = Metric(
     name="headgate_telemetry_dropped_total",
     kind="counter",
-    help="Lines, spans and samples that could not be written or sent, and were given up.",
+    help="Lines, texts, spans and samples that could not be written or sent, and were given up.",
     labels=(SIGNAL,),
 )
 LOOP_LAG = Metric(

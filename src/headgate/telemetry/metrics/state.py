@@ -6,6 +6,7 @@ import platform
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Protocol
 
 from headgate._version import __version__
 from headgate.clock import Clock
@@ -36,6 +37,15 @@ Gates = list[tuple[str, Gate]]
 """With the pool of each."""
 
 
+class Dropping(Protocol):
+    """What gives up work rather than wait."""
+
+    @property
+    def dropped(self) -> int:
+        """How often it has."""
+        ...
+
+
 class EngineState:
     """Sets the gauges before they are read."""
 
@@ -50,6 +60,7 @@ class EngineState:
         budgets: Callable[[], tuple[Mapping[str, Budget], Iterable[Account]]],
         ledger: Ledger,
         log: CallLog | None,
+        content: Dropping | None,
     ) -> None:
         """
         Args:
@@ -64,6 +75,7 @@ class EngineState:
         self._budgets = budgets
         self._ledger = ledger
         self._log = log
+        self._content = content
         self._used: dict[Limiter, _Used] = {}
         self._looked_s = self._began_s = clock.now_s()
         registry.set(catalogue.BUILD_INFO, [((__version__, platform.python_version()), 1)])
@@ -85,6 +97,8 @@ class EngineState:
             self._registry.set(metric, [(labels, row[index]) for labels, row in rows.items()])
         if self._log is not None:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, "log").value = self._log.dropped
+        if self._content is not None:
+            self._registry.counter(catalogue.TELEMETRY_DROPPED, "content").value = self._content.dropped
 
     def _set_lanes(self, gates: Gates, now_s: float) -> None:
         under_way = Counter([lane for _, gate in gates for backend in gate.backends for lane in backend.lanes()])
