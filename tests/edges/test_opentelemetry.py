@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from headgate.clock import SystemClock
 from headgate.config.schema import Config, RetryConfig, TelemetryConfig
 from headgate.sim import SimSettings
 from headgate.telemetry.otel import export, sender, settings, tracing
+from headgate.telemetry.otel.settings import Target
+from headgate.upstream.dial import TcpDial
 from support.collector import Collector, attributes_of, collector
 from support.edge import MESSAGE, MODEL, Edge, Exchange, body_of, play
 
@@ -236,6 +241,50 @@ def test_headgates_own_metrics_go_along():
     assert requests["ok"] == 1
     assert found.metric("headgate_queue_depth").gauge.data_points
     assert sum(found.metric("headgate_request_duration_seconds").histogram.data_points[0].bucket_counts) == 1
+
+
+def test_metrics_are_told_again_and_again(monkeypatch):
+    """As they have come to be since the process began."""
+    monkeypatch.setattr(settings, "METRIC_INTERVAL_MS", 50)
+
+    async def scene(edge: Edge) -> None:
+        for number in (1, 2):
+            await edge.ask()
+            while output_of(found) != 4 * number:  # noqa: ASYNC110 - another thread's
+                await asyncio.sleep(0.01)
+
+    def output_of(found: Collector) -> float:
+        told = found.metric("gen_ai.client.inference.usage.output_tokens") if found.metrics else None
+        return told.sum.data_points[0].as_double if told is not None else 0.0
+
+    with collector() as found:
+        config = Config(telemetry=TelemetryConfig(otlp_endpoint=found.url))
+        play(scene, config=config)
+
+    first, *_, last = [point_of(request) for request in found.metrics]
+    assert first.start_time_unix_nano == last.start_time_unix_nano < first.time_unix_nano < last.time_unix_nano
+
+
+def point_of(request: Any) -> Any:
+    """Of any counter."""
+    metrics = request.resource_metrics[0].scope_metrics[0].metrics
+    return next(metric.sum.data_points[0] for metric in metrics if metric.HasField("sum"))
+
+
+def test_what_is_sent_can_be_compressed_and_carries_the_operators_headers():
+    async def send(target: Target) -> bool:
+        sending = sender.Sender("traces", target, TcpDial(allow_private=True), SystemClock(), Random(1))
+        taken = await sending.send(export.spans_request({"service.name": "x" * 1000}, []))
+        sending.close()
+        return taken
+
+    with collector() as found:
+        target = Target(url=f"{found.url}/v1/traces", timeout_s=5.0, gzip=True, headers=(("x-tenant", "a"),))
+        assert asyncio.run(send(target))
+
+    assert attributes_of(found.traces[0].resource_spans[0].resource) == {"service.name": "x" * 1000}
+    assert (found.headers[0]["x-tenant"], found.headers[0]["content-encoding"]) == ("a", "gzip")
+    assert int(found.headers[0]["content-length"]) < 200
 
 
 # -- a collector in trouble --------------------------------------------------------------------------------------------
