@@ -59,6 +59,7 @@ def test_each_kind_takes_what_it_needs(tmp_path, settings: str):
         (f"{MAIL}port = 70000", "port must be between 1 and 65535"),
         (MAIL.replace("a@example.com", "a@example.com, b@example.com"), "to must be written as name@example.com"),
         (MAIL.replace("a@example.com", "a@x\\\\r\\\\nBcc: b@y"), "to must be written as name@example.com"),
+        (f'{MAIL}ca_file = "/no/such/file"', "ca_file cannot be read as certificates in PEM"),
         ('kind = "webhook"\nurl = "http://alerts.example.com"', "url is plain http"),
         ('kind = "webhook"\nurl = "ftp://alerts.example.com"', "url must be an address such as"),
         ('kind = "webhook"\nurl = "https://alerts.example.com"\nseverities = ["high"]', "severities must be some of"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from headgate.config.alerts import AlertSettingError
-from headgate.config.hosts import is_loopback
+from headgate.config.hosts import can_trust, is_loopback
 from headgate.config.schema import AlertSenderConfig
 
 __all__ = ["check_sender", "url_problem"]
@@ -55,6 +55,8 @@ def check_sender(name: str, sender: AlertSenderConfig) -> None:
     for needed in _NEEDED[sender.kind]:
         if not any(getattr(sender, field) for field in needed):
             raise AlertSettingError(f"needs {' or '.join(needed)}", "senders", name)
+    if sender.ca_file is not None and not can_trust(sender.ca_file):
+        raise wrong("ca_file", "cannot be read as certificates in PEM")
     if sender.kind == "smtp":
         _check_mail(sender, wrong)
     if sender.url is not None and (problem := url_problem(sender.url.reveal(), allow_private=sender.allow_private)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,7 +11,7 @@ from headgate.config.alert_senders import check_sender
 from headgate.config.alerts import AlertSettingError, check_rules
 from headgate.config.budgets import BudgetSettingError, budget_of
 from headgate.config.calendar import CalendarError, day_classes
-from headgate.config.hosts import is_loopback
+from headgate.config.hosts import can_trust, is_loopback
 from headgate.config.opening_hours import opening_hours, warm_hours
 from headgate.config.report import ReportSettingError, report_time
 from headgate.config.schema import Config, LaneConfig, WorkflowConfig
@@ -73,8 +72,11 @@ def _check_upstream(config: Config, place: Place, tiers: list[str]) -> None:
             f"{where}: upstream.base_url is plain http to {url.hostname}, so the key would travel in clear; use https "
             "(http is for a simulator on this machine)"
         )
-    if upstream.ca_file is not None:
-        _check_certificates(upstream.ca_file, place("upstream", "ca_file"))
+    if upstream.ca_file is not None and not can_trust(upstream.ca_file):
+        raise ConfigError(
+            f"{place('upstream', 'ca_file')}: upstream.ca_file {upstream.ca_file!r} cannot be read as certificates in "
+            "PEM"
+        )
     if upstream.tier not in tiers:
         raise ConfigError(f"{place('upstream', 'tier')}: upstream.tier must be one of {', '.join(tiers)}")
     names = ["default"]
@@ -125,13 +127,6 @@ def _check_name(name: str, what: str, where: str) -> None:
             f"{where}: {what} must be 1 to {MOST_NAME} characters in one line, without blanks around them, such as "
             f'"team-search"; it is {printable(name[:MOST_NAME])!r}'
         )
-
-
-def _check_certificates(file: str, where: str) -> None:
-    try:
-        ssl.create_default_context(cafile=file)
-    except (OSError, ValueError):  # the first also where there are no certificates in it
-        raise ConfigError(f"{where}: upstream.ca_file {file!r} cannot be read as certificates in PEM") from None
 
 
 def _url(text: str) -> SplitResult | None:

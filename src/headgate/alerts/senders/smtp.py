@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from html import escape
-from ssl import SSLError
+from ssl import SSLContext, SSLError
 from typing import Literal
 
 from headgate.alerts.notification import NotDelivered, Notification
@@ -96,7 +96,7 @@ class _Session(smtplib.SMTP):
         super().__init__(local_hostname=socket.gethostname(), timeout=ANSWER_S)  # else it asks for a name, and waits
         self._server = server
         self._addresses = addresses
-        self._tls = None if server.tls == "off" else verified_tls(server.ca_file)
+        self._tls: SSLContext | None = None
         self._broken_off = False
 
     def run(self, message: EmailMessage) -> None:
@@ -132,6 +132,8 @@ class _Session(smtplib.SMTP):
         if self._broken_off:
             return
         server = self._server
+        if server.tls != "off":
+            self._tls = verified_tls(server.ca_file)  # here: it reads many certificates
         self.connect(server.host, server.port)
         if server.tls == "starttls":
             assert self._tls is not None
