@@ -246,3 +246,21 @@ def test_a_model_that_took_over_does_not_spoil_the_habit_of_the_one_that_was_ask
     before, after = play(scene)
 
     assert after == pytest.approx(before, rel=0.02)
+
+
+def test_a_request_for_no_answer_says_nothing_of_how_long_answers_are():
+    """Headgate keeps prompts alive by such requests (`max_tokens: 0`), several an hour: what it holds of limits and of
+    budgets for an answer must not shrink by them.  What it shows of the prompt's size is learned."""
+
+    async def scene(world: World) -> tuple[tuple[float, float], tuple[float, float], int]:
+        habit = (await world.ask("tokens=50")).call.attempt.habit
+        assert habit is not None
+        before, seen = (habit.output, habit.spread), habit.observations
+        for _ in range(3):
+            await world.ask(max_tokens=0)
+        return before, (habit.output, habit.spread), habit.observations - seen
+
+    before, after, seen = play(scene)
+
+    assert after == before
+    assert seen == 3

@@ -33,7 +33,10 @@ class Books:
         usage, habit = attempt.facts.usage if attempt.facts is not None else None, attempt.habit
         if usage is None or habit is None or usage.anomalies:
             return
-        habit.observe(call.size, usage, deltas, served=attempt.served)
+        if call.record.max_tokens == 0:  # no answer was asked for, so only its prompt is like those of others
+            habit.calibrate(call.size, usage.own.prompt)
+        else:
+            habit.observe(call.size, usage, deltas, served=attempt.served)
         if self._estimates is not None:
             own = usage.own
             record = attempt.record
