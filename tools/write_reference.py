@@ -34,15 +34,17 @@ from typer.models import ArgumentInfo, OptionInfo
 
 import headgate
 from headgate import errors, records, testing
+from headgate.alerts.notification import Notification
 from headgate.alerts.rule import Rule, shown
 from headgate.alerts.rules import RULES
+from headgate.alerts.senders import webhook
 from headgate.cli.main import app as cli
 from headgate.clock import SystemClock
 from headgate.config import load
 from headgate.config.schema import Config, LaneConfig
 from headgate.core.catalog import Catalog
 from headgate.core.classify import _BY_STATUS, _SERVER_ERRORS
-from headgate.core.price import KINDS, PriceRow
+from headgate.core.price_rows import KINDS, PriceRow
 from headgate.core.retry import _NOT_ACTED_ON, RETRYABLE
 from headgate.edge import answers, intake, routes
 from headgate.edge import headers as edge_headers
@@ -1039,6 +1041,14 @@ def _alerts() -> str:
         "`page`: somebody is woken. `ticket`: somebody has something to do tomorrow. `info`: it is only told. Words in "
         "braces are the alert's own.",
         _table(("alert and runbook", "severity", "says", "threshold", "number"), rows),
+        "## What a webhook gets",
+        f"JSON by POST: `version` ({webhook.VERSION}) and these. More may come; none changes its meaning. "
+        "`idempotency-key` is the same for all tries of one notification.",
+        _line(webhook.__doc__.partition("\n\n")[2]),
+        _table(
+            ("field", "meaning"),
+            [(_code(name), _line(_doc(Notification, name))) for name in Notification.__struct_fields__],
+        ),
     )
 
 

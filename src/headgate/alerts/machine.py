@@ -93,7 +93,7 @@ class Acknowledgement:
 class Event(NamedTuple):
     """Something to tell."""
 
-    kind: Literal["firing", "repeat", "resolved"]
+    kind: Literal["firing", "repeat", "acknowledged", "resolved"]
     alert: Alert
 
 

@@ -16,29 +16,40 @@ class Notification(msgspec.Struct, kw_only=True, frozen=True):
     """Title, number, what it means, what to do next.  Nothing of it is text that a caller wrote, but for the names of
     workflows."""
 
-    kind: Literal["firing", "repeat", "resolved", "test"]
+    kind: Literal["firing", "repeat", "acknowledged", "resolved", "test"]
+    """What has happened: it began, it still is, somebody has taken it, it is over; or somebody tries a receiver."""
     key: str
     """The same in all that is told of one alert, and of no other."""
     rule: str
+    """The rule's id."""
     alert: str
     """The rule's name in Prometheus."""
     severity: Severity
+    """`page`, `ticket`, `info` or `none`."""
     title: str
+    """What is wrong, in a few words; the same for every alert of the rule."""
     text: str
     """What is measured, in one sentence."""
     means: str
+    """What that is to users or to money."""
     details: tuple[str, ...]
+    """What stands out, largest first; of one that is taken, by whom."""
     next: str
     """The first command to run."""
     runbook: str
     """The path of its page: what `headgate alerts explain` prints."""
     labels: dict[str, str]
+    """Which of the rule's alerts it is, such as `workflow`."""
     value: float
+    """What was measured, in the rule's unit: a share, seconds, dollars, a count."""
     threshold: float
+    """How much is tolerated."""
     started_ms: int
     """When the condition began to hold, in Unix milliseconds."""
     at_ms: int
+    """When this was made."""
     instance: str
+    """The gateway that saw it: host and port."""
 
 
 class NotDelivered(Exception):

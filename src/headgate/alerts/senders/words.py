@@ -16,6 +16,7 @@ def headline(told: Notification) -> str:
     state = {
         "firing": told.severity,
         "repeat": f"{told.severity}, still",
+        "acknowledged": "taken",
         "resolved": "resolved",
         "test": "test",
     }[told.kind]
