@@ -443,6 +443,8 @@ PEOPLE = {
         "Calle de Alcalá 45",
         "P.O. Box 242",
         "ZIP: 48750",
+        "12 Mill Lane\n Apt. 5\n Springfield\n, IL 62704",
+        "Address: Am Alten Markt 3, 50667 Köln",
     ),
 }
 

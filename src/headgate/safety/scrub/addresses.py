@@ -105,8 +105,22 @@ _FORMS = (
 )
 
 
+_TO_POST_CODE = re.compile(
+    r"(?:[,\s>]{1,6}(?:[^\W\d_a-zß-öø-ÿа-яё][^\s,\d]{0,24}|(?i:apt\.?|suite|unit) \d{1,5}|de|la|of|nan)){0,8}"
+    r"[,\s>]{1,6}(?:[A-Z]{1,2}-?)?\d{4,6}(?:[ -]\d{2,4})?(?![\w-])"
+)
+"""An address goes on over words with a capital, on some lines, if a post code ends it."""
+_FIELD_SIGNS = ("adres", "addres", "anschrift", "dirección", "indirizzo", "endereço")
+_FIELD = re.compile(
+    r"(?<![^\W\d_])(?<!ip )(?<!ip_)(?<!mail )(?<!mail_)(?<!mac )(?<!web )(?<!server )(?<!memory )(?<!wallet )"
+    r"(?:address(?: of [^\n.:]{1,40})?|adresse|anschrift|dirección|indirizzo|endereço|adres)"
+    r"['\"]?(?: is|:| =|=| to)[ ]{0,6}['\"]?"
+    rf"(\d{{1,6}}[a-z]?,? [^\W\d_][^\n\"?!;]{{3,80}}|{_W} [^\n\"?!;.]{{0,40}}\d[^\n\"?!;]{{0,60}})"
+)
+
+
 def find_addresses(window: Window) -> Iterator[Finding]:
-    """The line with the street, not the town: that alone leads to nobody."""
+    """The line with the street, and the town if a post code follows: alone it leads to nobody."""
     for form in _FORMS if window.digit_starts else ():
         if window.says(form.signs):
             places = (
@@ -115,4 +129,8 @@ def find_addresses(window: Window) -> Iterator[Finding]:
             for found in places:
                 start, end = found.start(), found.start() + len(found[0].rstrip())
                 if _EVERYDAY.isdisjoint(found[0].split()) or any(map(str.isupper, window.text[start:end])):
-                    yield Finding(start, end, FindingType.ADDRESS)
+                    rest = _TO_POST_CODE.match(window.text, end)
+                    yield Finding(start, rest.end() if rest else end, FindingType.ADDRESS)
+    for found in window.matches_lower(_FIELD) if window.digit_starts and window.says(_FIELD_SIGNS) else ():
+        sentence = found[1].split(". ", 1)[0].rstrip(" .,")
+        yield Finding(found.start(1), found.start(1) + len(sentence), FindingType.ADDRESS)

@@ -71,6 +71,7 @@ def _lead(words: tuple[str, ...], between: str, behind: str = "") -> Lead:
 _LEADS = (
     _lead(_TITLES, r"\.?[ ]"),
     _lead(_INTRODUCTIONS, r"[ ]?:?[ ]{1,2}"),
+    _lead(("i'm", "i am", "ich bin", "je suis", "soy", "yo soy", "sono", "eu sou", "ik ben"), r"[ ]"),
     _lead(_FIELDS, r"[\"']?[ ]?[:=?][ ]{0,2}[\"']?(?:user: )?"),
     _lead(_GREETINGS, r",?[ ]", r"[ ]?[,!.:\n]|$"),
     _lead(_CLOSINGS, r",?\s{1,4}", r"\s|$"),
