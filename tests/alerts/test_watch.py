@@ -289,6 +289,34 @@ def test_a_rule_that_is_off_is_not_asked():
     watched(scene, AlertsConfig(rules={"error_rate": AlertRuleConfig(off=True)}))
 
 
+def test_switching_a_rule_off_closes_what_it_opened():
+    """Somebody has a page open for it."""
+
+    async def scene(town: Town) -> None:
+        await town.minutes(15)
+        await town.minutes(12, "error=529")
+        await town.dies()
+        town.config = Config(alerts=AlertsConfig(rules={"error_rate": AlertRuleConfig(off=True)}))
+        town.watch = town.make("two")
+        await town.watch.start()
+        await town.minutes(5, "error=529")
+
+    assert [kind for _, kind in watched(scene).told("error_rate")] == ["firing", "resolved"]
+
+
+def test_a_clock_that_is_put_back_stops_nothing():
+    """J17: samples go on, one every fifteen seconds, and what goes wrong is told."""
+
+    async def scene(town: Town) -> None:
+        await town.minutes(15)
+        back_ms = 3_600_000
+        real = town.world.engine.clock.unix_ms
+        town.watch._clock.unix_ms = lambda: real() - back_ms
+        await town.minutes(12, "error=529")
+
+    assert [kind for _, kind in watched(scene).told("error_rate")] == ["firing"]
+
+
 def test_a_rule_that_breaks_silences_no_other(caplog):
     """It is said in the log, and the others go on."""
 

@@ -102,8 +102,8 @@ def test_the_log_says_what_fired_in_a_time(db):
 def test_a_notification_waits_until_it_is_delivered(db):
     """With how often it was tried, and what the receiver said."""
     told = trial_notification(5_000, "here")
-    alert_rows.put_delivery(db, 7, "pager", told)
-    alert_rows.put_delivery(db, 8, "mail", told)
+    alert_rows.put_delivery(db, alert_rows.Delivery(7, "pager", told, 5_000, 0, 5_000, ""))
+    alert_rows.put_delivery(db, alert_rows.Delivery(8, "mail", told, 5_000, 0, 5_000, ""))
     alert_rows.tried(db, 7, 9_000, "503")
     alert_rows.delivered(db, 8)
 

@@ -57,7 +57,7 @@ class Evaluator:
                     log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
                 continue
             for event in board.judge(asked.watched.terms, found, now_ms):
-                told.append(self._notification(asked.watched, event, now_ms))
+                told.append(self.notification(asked.watched, event, now_ms))
         return told
 
     async def _answer(self, asked: _Asked, now_ms: int) -> Vector:
@@ -72,7 +72,8 @@ class Evaluator:
             found, asked.measured = look(self._history.samples)
         return found
 
-    def _notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
+    def notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
+        """What is told of an event, in words."""
         rule, alert = watched.rule, event.alert
         details: tuple[str, ...] = ()
         if rule.detail is not None and event.kind != "resolved":

@@ -27,7 +27,7 @@ MEMORY_MS = 75 * 60_000
 FINE_KEPT_MS = 6 * 3_600_000
 COARSE_KEPT_MS = 35 * 86_400_000
 MOST_SERIES = 6_000
-"""Of one process: 45 MB, where a hundred workflows in six lanes would be 15,000."""
+"""Of all processes that share the file: 45 MB.  A hundred workflows in six lanes would be 15,000."""
 
 T = TypeVar("T")
 

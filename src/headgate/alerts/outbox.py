@@ -66,11 +66,11 @@ class Outbox:
             if len(self._waiting) >= MOST_WAITING:
                 self._count(sender.name, "dropped")
                 continue
-            id_ = self._last_id = max(self._last_id + 1, self._clock.unix_ms() * 1000)
-            self._telemetry.post(
-                "alerts", partial(put_delivery, id_=id_, sender=sender.name, notification=notification)
-            )
-            self._start(Delivery(id_, sender.name, notification, notification.at_ms, 0, notification.at_ms, ""))
+            now_ms = self._clock.unix_ms()
+            id_ = self._last_id = max(self._last_id + 1, now_ms * 1000)
+            delivery = Delivery(id_, sender.name, notification, now_ms, 0, now_ms, "")
+            self._telemetry.post("alerts", partial(put_delivery, delivery=delivery))
+            self._start(delivery)
 
     def deliveries(self) -> list[Delivery]:
         """What waits, oldest first."""

@@ -69,7 +69,7 @@ class Watch:
     Args:
         telemetry: closed by `stop`.
         names: metrics whose history somebody else asks for.
-        new_id: makes names for silences.
+        holder: tells this process from all others, earlier ones included.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Watch:
         self._holder = holder or self.instance
         self._leads: bool | None = None
         self._disk_used: float | None = None
+        self._seen_s, self._seen_ms = clock.now_s(), clock.unix_ms()
         self._rounds = Repeated("a round of the alert rules", FINE_MS / 1000, self.round, clock)
         self._metrics = frozenset(_metric_of(name) for name in self.history.names)
         registry.on_read(self._set_gauges)
@@ -178,13 +179,14 @@ class Watch:
     async def round(self) -> None:
         """Sample, and if this process holds the lease ask the rules and tell."""
         await self._look_at_disk()
-        now_ms = self._clock.unix_ms()
+        now_ms = self._now_ms()
         coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
         if not await self._may_lead(now_ms):
             return
         await self.history.follow(now_ms)
         before = {alert.key: alert for alert in self.board}
-        told = await self._evaluator.evaluate(self.board, now_ms, coarse=coarse)
+        told = self._switched_off(now_ms)
+        told += await self._evaluator.evaluate(self.board, now_ms, coarse=coarse)
         for notification in told:
             if notification.severity != "none":
                 log.warning("alert %s: %s: %s", notification.kind, notification.title, notification.text)
@@ -192,6 +194,23 @@ class Watch:
         self._write_down(before, now_ms)
         self.evaluated_ms = now_ms
         self._registry.counter(catalogue.EVALUATIONS).value += 1
+
+    def _now_ms(self) -> int:
+        """Never goes back, whatever is done to the machine's clock: no counter grew in less than no time."""
+        now_s = self._clock.now_s()
+        now_ms = max(self._clock.unix_ms(), self._seen_ms + round((now_s - self._seen_s) * 1000))
+        self._seen_s, self._seen_ms = now_s, now_ms
+        return now_ms
+
+    def _switched_off(self, now_ms: int) -> list[Notification]:
+        """Alerts of rules that are not in force any more end; whoever was told of one is told that."""
+        events = self.board.forget(watched.id for watched in self.rules)
+        rules = {rule.id: rule for rule in RULES}
+        return [
+            self._evaluator.notification(Watched(rules[event.alert.rule]), event, now_ms)
+            for event in events
+            if event.alert.rule in rules
+        ]
 
     async def _look_at_disk(self) -> None:
         """In a thread: a file system that hangs must not hang calls."""
@@ -217,8 +236,6 @@ class Watch:
         else:
             self._take_notes(written)
         if began:
-            for event in self.board.forget(watched.id for watched in self.rules):
-                log.info("alerts: %s is no longer in force", event.alert.rule)
             await self.outbox.load()
         elif ended:
             await self.outbox.close()
@@ -251,7 +268,8 @@ class Watch:
     # -- what monitors see --------------------------------------------------------------------------------------
 
     def _phase(self, watched: Watched) -> Phase:
-        return self.board.phase(watched.id, measured=self._evaluator.measured(watched.id))
+        measured = self._evaluator.measured(watched.id) if self._leads else True  # whoever leads knows
+        return self.board.phase(watched.id, measured=measured)
 
     def _set_gauges(self) -> None:
         now_ms = self._clock.unix_ms()

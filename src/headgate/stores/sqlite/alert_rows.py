@@ -151,8 +151,9 @@ class Delivery(NamedTuple):
     problem: str
 
 
-def put_delivery(db: apsw.Connection, id_: int, sender: str, notification: Notification) -> None:
-    row = (id_, sender, _encode(notification).decode(), notification.at_ms, 0, notification.at_ms, "")
+def put_delivery(db: apsw.Connection, delivery: Delivery) -> None:
+    id_, sender, notification, *rest = delivery
+    row = (id_, sender, _encode(notification).decode(), *rest)
     db.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
