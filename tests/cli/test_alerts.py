@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -225,6 +226,16 @@ def test_rules_for_prometheus_are_a_file_that_it_takes(cli, nobody: Path):
 
     assert out == rules_file(in_force(RULES, AlertsConfig()))
     assert promtool("check", "rules", str(nobody / "rules.yml")).returncode == 0
+
+
+def test_dashboards_for_grafana_are_files_that_it_can_provision(cli, tmp_path: Path):
+    """The same as on standard output, one a file, each with an address that stays."""
+    ran = cli("alerts", "grafana", "--out", "grafana")
+
+    written = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "grafana").iterdir()}
+    assert written == cli("alerts", "grafana").json
+    assert sorted(ran.out.split()) == sorted(f"grafana/{name}.json" for name in written)
+    assert {name: board["uid"] for name, board in written.items()} == {name: name for name in written}
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from headgate.cli.alerts_explain import explain, rules
+from headgate.cli.alerts_grafana import grafana
 from headgate.cli.alerts_known import known_alerts
 from headgate.cli.alerts_say import ack, silence, trial, unsilence
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
@@ -21,6 +22,7 @@ __all__ = ["app"]
 app = typer.Typer(invoke_without_command=True)
 app.command()(explain)
 app.command()(rules)
+app.command()(grafana)
 app.command()(silence)
 app.command()(unsilence)
 app.command()(ack)
