@@ -569,6 +569,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case("cost_fallen", "as ever", counter("cost_fallen", 'scope="all"', "0x20"), {15: ()}),
     Case(
+        "ledger_drift",
+        "2 %, then a day that is right",
+        counter("ledger_reconcile_drift_ratio", "", "0.02x10 0.001x10"),
+        {5: ALL, 15: ()},
+    ),
+    Case("ledger_drift", "1 %", counter("ledger_reconcile_drift_ratio", "", "0.01x10"), {5: ()}),
+    Case(
         "unknown_price",
         "one call",
         counter("unpriced_requests_total", 'workflow="chat"', "0x5 1x80"),

@@ -1,9 +1,8 @@
 """Every rule that ships.  `[alerts.rules.ID]` changes one.
 
-Not here are those that wait for what they would look at: jobs and webhooks (AL-23, AL-24), output validation (AL-21),
-the ledger against the API's own report (AL-18), a log that is swept for secrets (AL-27), injection signals (AL-28),
-settings that are loaded again (AL-29).  An alert whose metric does not exist could never fire, and would be taken for
-silence.
+Not here are those that wait for what they would look at: jobs and webhooks (AL-23, AL-24), output validation (AL-21), a
+log that is swept for secrets (AL-27), injection signals (AL-28), settings that are loaded again (AL-29).  An alert
+whose metric does not exist could never fire, and would be taken for silence.
 """
 
 from headgate.alerts.rule import Rule

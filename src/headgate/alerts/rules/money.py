@@ -191,6 +191,18 @@ COST_FALLEN = Rule(
     threshold=0,
     per="scope",
 )
+LEDGER_DRIFT = Rule(
+    id="ledger_drift",
+    number="AL-18",
+    title="The ledger differs from the API's own report",
+    says="The API's report of a day differs from the ledger by {value}; {threshold} is tolerated.",
+    means="Something spends that Headgate does not see, or it counts wrong.",
+    next="headgate cost reconcile",
+    asks=lambda limits: largest(limits.of(catalogue.LEDGER_DRIFT)) > limits.threshold,
+    unit="share",
+    severity="page",
+    threshold=0.01,
+)
 UNKNOWN_PRICE = Rule(
     id="unknown_price",
     number="AL-20",
@@ -232,6 +244,7 @@ RULES: tuple[Rule, ...] = (
     COST_RISE,
     COST_RISE_STEEP,
     COST_FALLEN,
+    LEDGER_DRIFT,
     UNKNOWN_PRICE,
     UNKNOWN_MODEL,
 )
