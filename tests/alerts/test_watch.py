@@ -228,7 +228,7 @@ def test_a_silence_that_another_command_made_is_seen():
 
 
 def test_an_acknowledged_alert_is_not_repeated():
-    """Somebody is at it."""
+    """Somebody is at it, and whoever was woken for it learns that."""
 
     async def scene(town: Town) -> None:
         await town.minutes(5)
@@ -238,9 +238,11 @@ def test_an_acknowledged_alert_is_not_repeated():
         await town.watch.acknowledge(Acknowledgement(alert.key, until_ms, "ann"))
         await town.minutes(5 * 60, "error=401", every_s=60)
 
-    town = watched(scene)
+    told = [each for each in watched(scene).pager.notifications if each.rule == "credential"]
 
-    assert [kind for _, kind in town.told("credential")] == ["firing"]
+    assert [each.kind for each in told] == ["firing", "acknowledged"]
+    assert told[0].key == told[1].key
+    assert told[1].details == ("ann takes care of it",)
 
 
 def test_what_fired_is_in_the_log():

@@ -76,7 +76,7 @@ class Evaluator:
         """What is told of an event, in words."""
         rule, alert = watched.rule, event.alert
         details: tuple[str, ...] = ()
-        if rule.detail is not None and event.kind != "resolved":
+        if rule.detail is not None and event.kind in ("firing", "repeat"):
             found = rule.detail.asks(alert.labels).at(self._history.samples, now_ms)
             details = tuple(detail_line(rule.detail, *each) for each in [*found.items()][:MOST_DETAILS])
         return Notification(

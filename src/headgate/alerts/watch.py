@@ -16,10 +16,11 @@ from functools import partial
 from typing import NamedTuple
 
 import apsw
+from msgspec.structs import replace
 
 from headgate.alerts.evaluator import Evaluator
 from headgate.alerts.history import FINE_MS, History
-from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.machine import Acknowledgement, Alert, Board, Event, Phase, Silence
 from headgate.alerts.notification import NotDelivered, Notification, Sender
 from headgate.alerts.outbox import Outbox
 from headgate.alerts.repeated import Repeated
@@ -149,12 +150,18 @@ class Watch:
         await self._change(partial(alert_rows.remove_silence, id_=id_))
 
     async def acknowledge(self, told: Acknowledgement) -> None:
-        """Somebody takes care of an alert, so that it is not told again.
+        """Somebody takes care of an alert, so that it is not told again; who was told of it is told by whom.
 
         Raises:
             TelemetryLost: it could not be written down.
         """
-        await self._change(partial(alert_rows.acknowledge, told=told, now_ms=self._clock.unix_ms()))
+        now_ms = self._clock.unix_ms()
+        await self._change(partial(alert_rows.acknowledge, told=told, now_ms=now_ms))
+        for state in self.states():
+            for alert in state.alerts:
+                if alert.key == told.key and alert.told_ms is not None:
+                    taken = self._evaluator.notification(state.watched, Event("acknowledged", alert), now_ms)
+                    self.outbox.put(replace(taken, details=(f"{told.by} takes care of it",)))
 
     async def test(self, sender: str) -> None:
         """Have a receiver told something, to see whether it comes.
