@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from headgate.telemetry.metrics.catalogue import Label, Metric
 from headgate.telemetry.metrics.registry import Registry
-from headgate.telemetry.otel.export import metrics_request
+from headgate.telemetry.otel.export import Source, metrics_request
 from headgate.telemetry.otel.protobuf import attribute
 from support.collector import attributes_of
 
@@ -39,7 +39,9 @@ def test_each_kind_of_metric_is_read_back():
     for seconds in (0.5, 0.7, 2.0, 3.0):
         registry.histogram(took, "a").add(seconds)
 
-    read = ExportMetricsServiceRequest.FromString(metrics_request({"service.name": "x"}, {registry: {"all": 1}}, 5, 7))
+    read = ExportMetricsServiceRequest.FromString(
+        metrics_request({"service.name": "x"}, [Source(registry, {"all": 1})], 5, 7)
+    )
 
     counter, gauge, histogram = read.resource_metrics[0].scope_metrics[0].metrics
     assert attributes_of(read.resource_metrics[0].resource) == {"service.name": "x"}

@@ -6,13 +6,14 @@ autumn 2026, which has no release; `legacy` is what the main repository had unti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from headgate.events import ErrorClass
 from headgate.telemetry.metrics.catalogue import Label, Metric
 
-__all__ = ["MEASURES", "OPT_IN", "Measures", "Semconv", "Usage"]
+__all__ = ["MEASURED", "METRIC_NAMES", "OPT_IN", "Name", "Semconv", "Usage"]
 
 Semconv = Literal["new", "legacy", "both"]
 
@@ -63,6 +64,8 @@ USAGES: dict[Semconv, Usage] = {
 }
 
 # -- metrics -----------------------------------------------------------------------------------------------------------
+#
+# Each thing is measured once, and told under every name that it has.
 
 _ASKED = Label(name=REQUEST_MODEL, meaning="The model that was asked.")
 _ANSWERED = Label(name=RESPONSE_MODEL, meaning="The model that answered; empty if none did.")
@@ -71,10 +74,6 @@ _ERROR = Label(
     meaning="An error class; empty if there was none.",
     values=("", *[each.value for each in ErrorClass]),
 )
-_MODALITY = Label(
-    name="gen_ai.token.modality", meaning="What the tokens stand for: the API does not say.", values=("unknown",)
-)
-_TYPE = Label(name="gen_ai.token.type", meaning="Of which tokens.", values=("input", "output"))
 
 _SECONDS = tuple([0.01 * 2**doublings for doublings in range(14)])
 _TOKENS = tuple([4.0**power for power in range(14)])
@@ -86,68 +85,45 @@ def _seconds(name: str, help_: str) -> Metric:
     )
 
 
-def _spread(name: str, help_: str, *labels: Label) -> Metric:
-    return Metric(
-        name=name, kind="histogram", help=help_, unit="{token}", labels=(_ASKED, _ANSWERED, *labels), bounds=_TOKENS
-    )
+def _spread(name: str, help_: str) -> Metric:
+    return Metric(name=name, kind="histogram", help=help_, unit="{token}", labels=(_ASKED, _ANSWERED), bounds=_TOKENS)
 
 
-def _used(kind: str) -> Metric:
-    return Metric(
-        name=f"gen_ai.client.inference.usage.{kind}",
-        kind="counter",
-        help=f"Tokens used: {kind.replace('_', ' ').replace('.', ', ')}.",
-        unit="{token}",
-        labels=(_ASKED, _ANSWERED, _MODALITY),
-    )
+def _used(name: str, help_: str) -> Metric:
+    return Metric(name=name, kind="counter", help=help_, unit="{token}", labels=(_ASKED, _ANSWERED))
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """The metrics that what is measured goes into: several where it has several names."""
-
-    durations: tuple[Metric, ...]
-    first_chunks: tuple[Metric, ...]
-    used: tuple[Metric, ...]
-    """Input, output, read from the cache, written to it, reasoning; or none."""
-    spreads: tuple[tuple[Metric, Metric], ...]
-    """Input and output; by a label of the one metric or by two."""
-    typed: tuple[Metric, ...]
-    """The same, told apart by the token's type."""
-
-    @property
-    def all(self) -> tuple[Metric, ...]:
-        pairs = [metric for pair in self.spreads for metric in pair]
-        return (*self.durations, *self.first_chunks, *self.used, *pairs, *self.typed)
-
-
-_DURATION = _seconds("gen_ai.client.inference.duration", "From sending a request to the end of its answer.")
-_LEGACY_DURATION = _seconds("gen_ai.client.operation.duration", "From sending a request to the end of its answer.")
-_FIRST_CHUNK = _seconds(
+DURATION = _seconds("gen_ai.client.inference.duration", "From sending a request to the end of its answer.")
+FIRST_CHUNK = _seconds(
     "gen_ai.client.inference.time_to_first_chunk", "From sending a request to the first of its stream."
 )
-_LEGACY_FIRST_CHUNK = _seconds(
-    "gen_ai.client.operation.time_to_first_chunk", "From sending a request to the first of its stream."
-)
-_USED = tuple(
-    [
-        _used(kind)
-        for kind in (
-            "input_tokens", "output_tokens", "cache_read.input_tokens", "cache_write.input_tokens",
-            "reasoning.output_tokens",
-        )
-    ]
-)  # fmt: skip
-_SPREADS = (
-    _spread("gen_ai.client.inference.operation.input_tokens", "Input tokens of a request."),
-    _spread("gen_ai.client.inference.operation.output_tokens", "Output tokens of a request."),
-)
-_TOKEN_USAGE = _spread("gen_ai.client.token.usage", "Tokens of a request.", _TYPE)
+INPUT_SPREAD = _spread("gen_ai.client.inference.operation.input_tokens", "Input tokens of a request.")
+OUTPUT_SPREAD = _spread("gen_ai.client.inference.operation.output_tokens", "Output tokens of a request.")
+INPUT_USED = _used("gen_ai.client.inference.usage.input_tokens", "Input tokens, those of the cache included.")
+OUTPUT_USED = _used("gen_ai.client.inference.usage.output_tokens", "Output tokens, reasoning included.")
+READ_USED = _used("gen_ai.client.inference.usage.cache_read.input_tokens", "Input tokens read from the cache.")
+WRITE_USED = _used("gen_ai.client.inference.usage.cache_write.input_tokens", "Input tokens written to the cache.")
+REASONING_USED = _used("gen_ai.client.inference.usage.reasoning.output_tokens", "Output tokens of reasoning.")
 
-MEASURES: dict[Semconv, Measures] = {
-    "new": Measures((_DURATION,), (_FIRST_CHUNK,), _USED, (_SPREADS,), ()),
-    "legacy": Measures((_LEGACY_DURATION,), (_LEGACY_FIRST_CHUNK,), (), (), (_TOKEN_USAGE,)),
-    "both": Measures(
-        (_DURATION, _LEGACY_DURATION), (_FIRST_CHUNK, _LEGACY_FIRST_CHUNK), _USED, (_SPREADS,), (_TOKEN_USAGE,)
-    ),
+MEASURED = (
+    DURATION, FIRST_CHUNK, INPUT_SPREAD, OUTPUT_SPREAD, INPUT_USED, OUTPUT_USED, READ_USED, WRITE_USED, REASONING_USED,
+)  # fmt: skip
+
+Name = tuple[str, Mapping[str, str]]
+"""What a metric is called, and the attributes that it then has beside its labels."""
+
+_LEGACY_NAMES: dict[Metric, list[Name]] = {
+    DURATION: [("gen_ai.client.operation.duration", {})],
+    FIRST_CHUNK: [("gen_ai.client.operation.time_to_first_chunk", {})],
+    INPUT_SPREAD: [("gen_ai.client.token.usage", {"gen_ai.token.type": "input"})],
+    OUTPUT_SPREAD: [("gen_ai.client.token.usage", {"gen_ai.token.type": "output"})],
+}
+_NEW_NAMES: dict[Metric, list[Name]] = {
+    metric: [(metric.name, {"gen_ai.token.modality": "unknown"} if metric.kind == "counter" else {})]
+    for metric in MEASURED
+}
+METRIC_NAMES: dict[Semconv, dict[Metric, list[Name]]] = {
+    "new": _NEW_NAMES,
+    "legacy": {metric: _LEGACY_NAMES.get(metric, []) for metric in MEASURED},
+    "both": {metric: names + _LEGACY_NAMES.get(metric, []) for metric, names in _NEW_NAMES.items()},
 }

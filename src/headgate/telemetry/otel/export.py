@@ -6,11 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from headgate._version import __version__
 from headgate.clock import Clock
 from headgate.telemetry.metrics.catalogue import Metric
 from headgate.telemetry.metrics.registry import Cell, Histogram, Pairs, Registry
+from headgate.telemetry.otel.conventions import Name
 from headgate.telemetry.otel.protobuf import (
     attributes,
     double,
@@ -23,13 +25,23 @@ from headgate.telemetry.otel.protobuf import (
 )  # fmt: skip
 from headgate.telemetry.otel.sender import Sender
 
-__all__ = ["MetricExport", "SpanExport", "metrics_request", "spans_request"]
+__all__ = ["MetricExport", "Source", "SpanExport", "metrics_request", "spans_request"]
 
 CLOSING_S = 5.0
 """How long a stop waits for what is left to be taken."""
 _SCOPE = field(1, field(1, b"headgate") + field(2, __version__.encode()))
 _CUMULATIVE = varint_field(2, 2)
 _MONOTONIC = varint_field(3, 1)
+
+
+class Source(NamedTuple):
+    """Series to be told."""
+
+    registry: Registry
+    attributes: Mapping[str, str | int] = {}
+    """That all of them have."""
+    names: Mapping[Metric, Sequence[Name]] = {}
+    """Of metrics that have another name than their own, or several."""
 
 
 class SpanExport:
@@ -124,15 +136,14 @@ class MetricExport:
         sender: Sender,
         resource: Mapping[str, str],
         clock: Clock,
-        registries: Mapping[Registry, Mapping[str, str | int]],
+        sources: Sequence[Source],
         *,
         interval_s: float,
     ) -> None:
-        """`registries`: with the attributes that all their series have."""
         self._sender = sender
         self._resource = resource
         self._clock = clock
-        self._registries = registries
+        self._sources = sources
         self._interval_s = interval_s
         self._began_ns = clock.unix_ms() * 1_000_000
         self.dropped = 0
@@ -160,7 +171,7 @@ class MetricExport:
 
     async def _send(self) -> bool:
         now_ns = self._clock.unix_ms() * 1_000_000
-        return await self._sender.send(metrics_request(self._resource, self._registries, self._began_ns, now_ns))
+        return await self._sender.send(metrics_request(self._resource, self._sources, self._began_ns, now_ns))
 
 
 def spans_request(resource: Mapping[str, str], spans: Sequence[bytes]) -> bytes:
@@ -168,19 +179,16 @@ def spans_request(resource: Mapping[str, str], spans: Sequence[bytes]) -> bytes:
     return _request(resource, spans)
 
 
-def metrics_request(
-    resource: Mapping[str, str],
-    registries: Mapping[Registry, Mapping[str, str | int]],
-    began_ns: int,
-    now_ns: int,
-) -> bytes:
+def metrics_request(resource: Mapping[str, str], sources: Sequence[Source], began_ns: int, now_ns: int) -> bytes:
     """An `ExportMetricsServiceRequest`: what has been added up since `began_ns`."""
-    metrics = [
-        field(2, _metric(metric, series, told, began_ns, now_ns))
-        for registry, told in registries.items()
-        for metric, series in registry.series_of()
-    ]
-    return _request(resource, metrics)
+    times = fixed64(2, began_ns) + fixed64(3, now_ns)
+    told: dict[str, tuple[Metric, list[bytes]]] = {}
+    for source in sources:
+        for metric, series in source.registry.series_of():
+            for name, more in source.names.get(metric, [(metric.name, {})]):
+                points = told.setdefault(name, (metric, []))[1]
+                points += [field(1, times + point) for point in _points(metric, series, {**source.attributes, **more})]
+    return _request(resource, [field(2, _metric(name, *its)) for name, its in told.items()])
 
 
 def _request(resource: Mapping[str, str], content: Sequence[bytes]) -> bytes:
@@ -191,21 +199,14 @@ def _request(resource: Mapping[str, str], content: Sequence[bytes]) -> bytes:
     return b"".join([head(1, of_all), whose, scope, *content])
 
 
-def _metric(
-    metric: Metric,
-    series: Iterable[tuple[Pairs, Cell | Histogram]],
-    told: Mapping[str, str | int],
-    began_ns: int,
-    now_ns: int,
-) -> bytes:
-    times = fixed64(2, began_ns) + fixed64(3, now_ns)
-    what = field(1, metric.name.encode()) + field(2, metric.help.encode()) + field(3, metric.unit.encode())
-    points = b"".join([field(1, times + point) for point in _points(metric, series, told)])
+def _metric(name: str, metric: Metric, points: Sequence[bytes]) -> bytes:
+    what = field(1, name.encode()) + field(2, metric.help.encode()) + field(3, metric.unit.encode())
+    data = b"".join(points)
     if metric.kind == "histogram":
-        return what + field(9, points + _CUMULATIVE)
+        return what + field(9, data + _CUMULATIVE)
     if metric.kind == "counter":
-        return what + field(7, points + _CUMULATIVE + _MONOTONIC)
-    return what + field(5, points)
+        return what + field(7, data + _CUMULATIVE + _MONOTONIC)
+    return what + field(5, data)
 
 
 def _points(

@@ -13,7 +13,7 @@ from headgate.records import AttemptRecord, CallRecord
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.otel import conventions as names
-from headgate.telemetry.otel.export import MetricExport, SpanExport
+from headgate.telemetry.otel.export import MetricExport, Source, SpanExport
 from headgate.telemetry.otel.gen_ai_metrics import GenAiMetrics
 from headgate.telemetry.otel.sender import Sender
 from headgate.telemetry.otel.settings import OtelSettings, Target
@@ -71,7 +71,7 @@ class OpenTelemetry:
                 delay_s=settings.span_delay_s,
             )
         if settings.metrics is not None:
-            self._gen_ai = GenAiMetrics(settings.semconv, models, asked)
+            self._gen_ai = GenAiMetrics(models, asked)
             self._gen_ai.registry.on_read(self._tell)
             told: dict[str, str | int] = {names.OPERATION: names.CHAT, names.SERVER_ADDRESS: server[0]}
             told |= {names.SERVER_PORT: server[1]}
@@ -80,7 +80,7 @@ class OpenTelemetry:
                 sender("metrics", settings.metrics),
                 settings.resource,
                 clock,
-                {registry: {}, self._gen_ai.registry: told},
+                [Source(registry), Source(self._gen_ai.registry, told, names.METRIC_NAMES[settings.semconv])],
                 interval_s=settings.metric_interval_s,
             )
         self._registry = registry
