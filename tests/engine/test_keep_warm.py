@@ -11,7 +11,7 @@ import pytest
 from headgate.config.schema import BudgetConfig, Config, WorkflowConfig
 from headgate.sim import SimSettings
 from headgate.sim.settings import TYPICAL_LATENCY
-from support.world import play
+from support.world import lanes, play
 
 MODEL = "claude-sonnet-5"
 HANDBOOK = "Answer by the handbook of the house, in one word. " * 500
@@ -146,6 +146,28 @@ def test_without_hours_headgate_asks_nothing_of_its_own():
         return own(world)
 
     assert in_office(scene, config=Config()) == []
+
+
+@pytest.mark.parametrize(
+    ("opens", "minutes"),
+    [(("00:00-08:00", "08:05-24:00"), [10, 69]), (("00:00-08:50", "09:01-24:00"), [0, 69])],
+    ids=["write", "renewal"],
+)
+def test_what_could_not_be_asked_is_asked_ten_minutes_later(opens, minutes):
+    """The lane was closed when it was due, so the cache holds what it did before, and no longer."""
+    bulk = replace(Config().lanes["bulk"], open=tuple(f"Mon-Sun {each}" for each in opens))
+    config = replace(OFFICE, lanes={**lanes(), "bulk": bulk})
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 + 9.5)
+        return [call for call in own(world) if call.attempts]
+
+    calls = in_office(scene, config=config)
+
+    asked = [(call.started_ms / 1000 - SUNDAY.timestamp()) / 60 - (24 + 8) * 60 for call in calls]
+    assert asked == pytest.approx(minutes, abs=1.5)
 
 
 def test_a_budget_that_is_spent_keeps_nothing_warm():

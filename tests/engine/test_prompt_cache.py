@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
 from headgate.core.prefix import Border, prefixes_of
 from headgate.engine import prompt_cache
 from headgate.engine.cache_request import request_for
-from support.world import play
+from headgate.errors import Unavailable
+from support.world import lanes, play
 
 MODEL = "claude-sonnet-5"
 CHECKING = "claude-sonnet-5-5"
@@ -30,10 +32,8 @@ async def ask_many(world, *, calls=CALLS, every_s=5.0, make=body, **options):
     for number in range(calls):
         answers.append(
             await world.ask(
-                model=options.get("model", MODEL),
-                workflow="w",
                 body=make(number),
-                **{name: value for name, value in options.items() if name != "model"},
+                **({"model": MODEL, "workflow": "w"} | options),
             )
         )
         await world.engine.clock.sleep(every_s)
@@ -245,6 +245,29 @@ def test_a_request_that_fails_before_its_answer_has_written_nothing():
     assert not failed.ok
     assert after.record.cache_read_tokens == 0
     assert after.record.cache_plan == "5m"
+
+
+@pytest.mark.parametrize("workflow", ["w", "joined"])
+def test_a_request_that_is_not_sent_has_written_nothing(workflow):
+    """Refused because its lane is closed: what it staked may be staked again, and the next one is asked to write."""
+    closed = replace(Config().lanes["bulk"], open=("Mon 00:00-00:01",))
+    config = Config(lanes={**lanes(), "bulk": closed}, workflows={"joined": WorkflowConfig(join_max=2)})
+
+    async def scene(world):
+        await ask_many(world, workflow=workflow)
+        await world.engine.clock.sleep(1_000.0)
+        await ask_many(world, calls=1, workflow=workflow)
+        refused = world.make(model=MODEL, workflow=workflow, lane="bulk", body=body("refused"))
+        with pytest.raises(Unavailable):
+            await world.send(refused)
+        staked = refused.placement.plan.staked
+        after = await world.ask(model=MODEL, workflow=workflow, body=body("answered"))
+        return staked, after.call.placement.plan.written
+
+    staked, written = play(scene, config=config)
+
+    assert staked == 0.0
+    assert written
 
 
 # -- keeping alive -----------------------------------------------------------------------------------------------------

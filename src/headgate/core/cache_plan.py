@@ -76,5 +76,7 @@ class Plan(msgspec.Struct, eq=False):
     """In the prompt's order."""
     to_read: list[Node] = []
     written: list[Node] = []
+    renewed: list[tuple[Node, float]] = []
+    """What a request that fills the cache reads, and until when that lived before."""
     keep: Keep | None = None
     staked: float = 0.0

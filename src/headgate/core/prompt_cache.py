@@ -166,6 +166,7 @@ class Planner:
             if node.until_s > now_s:
                 ttl = "1h" if node.ttl == "1h" else ttl  # and of all before it: longer lifetimes come first
                 plan.to_read.append(node)
+                plan.renewed.append((node, node.until_s))
             elif not plan.to_read:  # what is shorter than what is read is not written
                 node.ttl = ttl
                 plan.written.append(node)
@@ -362,10 +363,12 @@ class Planner:
         part.node.until_s = max(part.node.until_s, sent_s + TTL_S["5m"])
 
     def failed(self, plan: Plan) -> None:
-        """It came to nothing, so it has written nothing."""
+        """It came to nothing, so it has written nothing, nor renewed."""
         self.stakes.add(plan.staked)
         plan.staked = 0.0
         _forget(plan.written)
+        for node, until_s in plan.renewed:
+            node.until_s = until_s
 
 
 def _forget(nodes: Sequence[Node]) -> None:

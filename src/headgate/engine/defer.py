@@ -16,6 +16,7 @@ from headgate.engine.batch_group import BatchGroup, BatchMember
 from headgate.engine.filter import Proceed
 from headgate.engine.meter import Meter
 from headgate.engine.own_call import Access
+from headgate.engine.prompt_cache import PromptCache
 from headgate.errors import Refused
 from headgate.events import ErrorClass
 from headgate.failure import Failure
@@ -52,19 +53,19 @@ class Defer:
         meter: Meter,
         habit_of: Callable[[Call], Habit],
         clock: Clock,
+        prompt_cache: PromptCache,
         *,
-        place: Callable[[Call], None] | None = None,
         falls_back: Collection[str] = (),
     ) -> None:
-        """`habit_of` tells what calls like one use; `place` puts cache markers on a request that is to be asked.
-        Workflows in `falls_back` do something about an answer in which the model declines, which Fallback knows below:
-        such a call is asked alone."""
+        """`habit_of` tells what calls like one use; `prompt_cache` marks what is sent.  Workflows in `falls_back` do
+        something about an answer in which the model declines, which Fallback knows below: such a call is asked
+        alone."""
         self.workflows = frozenset(workflows)
         self._desk = desk
         self._meter = meter
         self._habit_of = habit_of
         self._clock = clock
-        self._place = place
+        self._prompt_cache = prompt_cache
         self._falls_back = frozenset(falls_back)
         self._patience = Patience(least_s=config.min_patience_s, collect_s=config.collect_s, reserve_s=config.reserve_s)
         self._most = config.max_requests
@@ -100,9 +101,7 @@ class Defer:
         until_s = min(call.deadline_s, call.arrived_s + told_patience_s(call.headers))
         in_time = self._patience.suffices(until_s - now_s)
         if not in_time or batch_params(call.document, call.body) is None:
-            if self._place is not None:
-                self._place(call)
-            return await proceed(call)
+            return await self._prompt_cache.send(call, proceed)
         member = BatchMember(call, now_s, self._patience.give_up_s(until_s))
         group = self._add(member, now_s, until_s)
         try:
@@ -145,9 +144,8 @@ class Defer:
     async def _run(self, workflow: str, group: BatchGroup, account: Account) -> None:
         failure = _UNKNOWN
         try:
-            if self._place is not None:
-                for member in group.members.values():
-                    self._place(member.call)
+            for member in group.members.values():
+                self._prompt_cache.place(member.call)
             group.send(self._meter, self._habit_of, self._clock)
             if group.members:  # else nothing can be written down
                 failure = await self._through(workflow, group, account)

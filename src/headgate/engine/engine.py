@@ -182,7 +182,7 @@ class Engine:
             keep_alive=self._keep_alive if config.prompt_cache.keep_alive else None,
             keep_warm=self._keep_warm if self._keep_warm.workflows else None,
         )
-        self._join = Join(config.workflows, config.lanes, prices, clock, rng, place=prompt_cache.place)
+        self._join = Join(config.workflows, config.lanes, prices, clock, rng, prompt_cache)
         meter = Meter(
             prices,
             ledger,
@@ -217,7 +217,7 @@ class Engine:
             meter,
             habit_of,
             clock,
-            place=prompt_cache.place,
+            prompt_cache,
             falls_back=[name for name, policy in policies.items() if policy.steps_for(REFUSAL)],
         )
 

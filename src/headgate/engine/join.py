@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from hashlib import blake2b
 from math import inf
 from operator import attrgetter
@@ -23,6 +23,7 @@ from headgate.engine.filter import Proceed
 from headgate.engine.join_answer import joined_answer
 from headgate.engine.join_group import Group, Member
 from headgate.engine.own_call import Access, own_call
+from headgate.engine.prompt_cache import PromptCache
 from headgate.errors import BadRequest, Refused, Unavailable
 from headgate.events import ErrorClass, Reason
 
@@ -68,16 +69,15 @@ class Join:
         prices: PriceBook,
         clock: Clock,
         rng: Random,
-        *,
-        place: Callable[[Call], None] | None = None,
+        prompt_cache: PromptCache,
     ) -> None:
-        """`place` puts cache markers on a request that is about to be asked."""
+        """`prompt_cache` marks what is sent."""
         self.workflows = {name: workflow for name, workflow in workflows.items() if joins(workflow)}
         self._lanes = lanes
         self._prices = prices
         self._clock = clock
         self._rng = rng
-        self._place = place
+        self._prompt_cache = prompt_cache
         self._rhythms = {name: Rhythm(workflow.join_window_s) for name, workflow in self.workflows.items()}
         self._open: dict[bytes, Group] = {}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -109,10 +109,8 @@ class Join:
                 return reply
             if call.record.joined:
                 call.attempt.record.decision = call.record.reason = Reason.ASKED_ALONE
-        if self._place is not None:
-            self._place(call)
         begun_s = self._clock.now_s()
-        reply = await proceed(call)
+        reply = await self._prompt_cache.send(call, proceed)
         if item is not None and reply.stream is None and reply.failure is None:
             now_s = self._clock.now_s()
             self._rhythms[call.record.workflow].answered(1, 0, now_s - begun_s, now_s)
@@ -180,11 +178,9 @@ class Join:
         items = [member.item for member in members]
         request = joined_request(leader.document, leader.body, items, self._rng)
         carrier = _carrier(members, request.document, request.body)
-        if self._place is not None:
-            self._place(carrier)
         begun_s = clock.now_s()
         try:
-            reply = await proceed(carrier)
+            reply = await self._prompt_cache.send(carrier, proceed)
         except BaseException as problem:
             group.settle(carrier, self._prices, None)
             if not isinstance(problem, Refused):

@@ -77,6 +77,7 @@ class Placement(msgspec.Struct, eq=False):
     borders: list[Border]
     marked: dict[str, Any]
     """The request with the markers."""
+    settled: bool = False
 
     def prefixes(self, tokens_per_byte: float, least_tokens: float) -> tuple[Prefix, ...]:
         """As `prefixes_of` the marked document, which need not be read again."""
@@ -88,6 +89,7 @@ class Placement(msgspec.Struct, eq=False):
 
     def settle(self, usage: Usage | None) -> None:
         """An attempt is over: with this usage, or without having begun to answer."""
+        self.settled = True
         if usage is None:
             self.planner.failed(self.plan)
         else:
@@ -96,14 +98,19 @@ class Placement(msgspec.Struct, eq=False):
                 self.plan, read=own.cache_read, written_5m=own.cache_write_5m, written_1h=own.cache_write_1h
             )
 
+    def over(self) -> None:
+        """The call is: if there was no attempt, nothing has become of the plan."""
+        if not self.settled:
+            self.settle(None)
+
 
 class PromptCache:
     """Marks prompts for the cache, as core/prompt_cache.py decides.
 
     Above all that prices a call or reserves for it; below Affinity, which knows what the API itself holds of a prompt.
     Workflows whose calls are joined or put in batches are not marked here: what is sent for them is made further down,
-    and marked there, by `place`.  Nothing but markers is added, and nothing to a request that has one, comes from
-    Claude Code, redeems a fallback credit, or whose thinking is bound to its prompt.
+    and marked there, by `send` or `place`.  Nothing but markers is added, and nothing to a request that has one, comes
+    from Claude Code, redeems a fallback credit, or whose thinking is bound to its prompt.
     """
 
     def __init__(
@@ -151,11 +158,19 @@ class PromptCache:
 
     def __call__(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
         if call.kind is Kind.MESSAGES and (call.record.workflow not in self._made_below or call.record.max_tokens == 0):
-            self.place(call)
+            return self.send(call, proceed)
         return proceed(call)
 
+    def send(self, call: Call, proceed: Proceed) -> Coroutine[Any, Any, Reply]:
+        """Mark the prompt of `call` where that pays, and have it answered."""
+        self.place(call)
+        placement = call.placement
+        if placement is None or not (placement.plan.written or placement.plan.fills):
+            return proceed(call)
+        return _watched(placement, call, proceed)
+
     def place(self, call: Call) -> None:
-        """Mark the prompt of `call` where that pays."""
+        """Mark the prompt of `call` where that pays; whoever asks for it without `send` tells what comes of it."""
         body, document, workflow = call.body, call.document, call.record.workflow
         if len(body) < LEAST_BODY_BYTES or document is None or not self._by_workflow.get(workflow, self._auto):
             return
@@ -254,6 +269,20 @@ class PromptCache:
         )
         kind = self._kinds[workflow, model] = _Kind(day, terms, known.tokenizer, known.prefix_check)
         return kind
+
+
+async def _watched(placement: Placement, call: Call, proceed: Proceed) -> Reply:
+    """What is refused, or answered by Headgate itself, has not reached the cache."""
+    try:
+        reply = await proceed(call)
+    except BaseException:
+        placement.over()
+        raise
+    if reply.stream is None:
+        placement.over()
+    else:
+        reply.stream.on_end(placement.over)
+    return reply
 
 
 def _most_bytes(call: Call, document: dict[str, Any]) -> int:
