@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.cli.output import Json, print_json, print_table, say_next
-from headgate.core.price import KINDS
+from headgate.core.price_rows import KINDS
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
-    from headgate.core.price import PriceRow
+    from headgate.core.price_rows import PriceRow
 
 __all__ = ["prices"]
 

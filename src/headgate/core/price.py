@@ -1,4 +1,4 @@
-"""The price book: dated rows, and the exact price of an answer in integer pico-dollars (10^-12 USD).
+"""The price book: the exact price of an answer in integer pico-dollars (10^-12 USD), from dated rows.
 
 Every dimension of claude-api.md §13: input, output, cache writes by lifetime, cache reads by the model's own factor,
 length bands, batch, geography, fast mode, sampling passes of other models, web searches.  What the book does not know
@@ -7,20 +7,22 @@ is a problem that is named, never a zero.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
+import msgspec
+
+from headgate.core.price_file import read_price_files
+from headgate.core.price_rows import KINDS, PriceRow
 from headgate.errors import PriceError
 from headgate.usage import MessageFacts, Usage
 
-__all__ = ["Band", "Charge", "PriceBook", "PriceRow", "TokenRates", "usd", "usd_text"]
+__all__ = ["Charge", "PriceBook", "TokenRates", "usd", "usd_text"]
 
 PICO = 10**12
 PICO_PER_USD_PER_MILLION = PICO // 10**6
@@ -32,46 +34,8 @@ BILLED_REFUSALS_SINCE = date(2026, 9, 24)
 BILLED_REFUSALS = frozenset(("bio", "frontier_llm", "reasoning_extraction"))
 """A refusal before any output is free but for these categories, which are billed again since that day (§5.2)."""
 
-KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Prices that hold when the prompt has more than `over` tokens; US dollars per million tokens, as in the book."""
-
-    over: int
-    input: Decimal
-    output: Decimal
-    cache_write_5m: Decimal
-    cache_write_1h: Decimal
-    cache_read: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class PriceRow:
-    """What a model costs from `valid_from` up to, not including, `valid_to`."""
-
-    model: str
-    valid_from: date | None
-    valid_to: date | None
-    bands: tuple[Band, ...]
-    """By rising `over`; the whole request is priced by the band its prompt falls in."""
-    batch: Decimal | None
-    """Factor for Message Batches; None: not offered."""
-    us: Decimal | None
-    """Factor for `inference_geo: us`; None: not offered."""
-    fast: Decimal | None
-    """Factor for `speed: fast`; None: not offered."""
-    source: str
-    file: str
-    id: str
-    """Model and first day: what the ledger notes beside a cost."""
-
-    def covers(self, day: date) -> bool:
-        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
-
-
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """The price of one answer."""
 
     pico: int | None
@@ -100,6 +64,8 @@ class _Unknown(Exception):
 
 Rates = tuple[int | Fraction, ...]
 """Pico-dollars per token, in the order of `KINDS`."""
+_Terms = tuple[str, date, str | None, str | None, str | None]
+"""Model, day, service tier, speed, geography."""
 
 
 class PriceBook:
@@ -115,6 +81,8 @@ class PriceBook:
         self._found: dict[tuple[str, date], PriceRow] = {}
         self._rates: dict[tuple[str, int, bool, bool, bool], Rates] = {}
         self._token_rates: dict[tuple[str, int, bool, bool], TokenRates] = {}
+        self._flat: dict[_Terms, tuple[str, Rates]] = {}
+        """A row's id and its rates, where they are the same for a prompt of any length."""
         for model, own in self._rows.items():
             own.sort(key=lambda row: row.valid_from or date.min)
             for earlier, later in pairwise(own):
@@ -126,32 +94,12 @@ class PriceBook:
 
     @classmethod
     def load(cls, files: Sequence[tuple[str, str]]) -> PriceBook:
-        """Read price files, `(name, text)` each; where two price the same model, the later file's rows replace it.
+        """Of price files, `(name, text)` each; where two price the same model, the later one's rows hold.
 
         Raises:
             PriceError: names file, entry and remedy.
         """
-        rows: dict[str, list[PriceRow]] = {}
-        aliases: dict[str, str] = {}
-        searches: list[PriceRow] = []
-        for name, text in files:
-            try:
-                document = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as problem:
-                raise PriceError(f"{name}: not TOML: {problem}") from None
-            unknown = document.keys() - {"price", "web_search"}
-            if unknown:
-                raise PriceError(
-                    f"{name}: unknown table {sorted(unknown)[0]!r}; known are [[price]] and [[web_search]]"
-                )
-            read = [_read_row(entry, name, where, aliases) for where, entry in _entries(document, "price", name)]
-            own: dict[str, list[PriceRow]] = {}
-            for row in read:  # now that all aliases of the file are known
-                own.setdefault(aliases.get(row.model, row.model), []).append(row)
-            rows.update(own)
-            own_searches = [_read_search(entry, name, where) for where, entry in _entries(document, "web_search", name)]
-            searches = own_searches or searches
-        return cls(rows, aliases, searches)
+        return cls(*read_price_files(files))
 
     def find(self, model: str, day: date) -> PriceRow | None:
         """The row of `model` (an id or an alias) on `day` (UTC), or None.
@@ -195,13 +143,15 @@ class PriceBook:
         if usage is None:
             return Charge(None, None, "usage")
         answered = facts.model or model
+        geo = requested_geo if usage.inference_geo in _GEO_UNTOLD else usage.inference_geo
+        flat = self._flat.get((answered, day, usage.service_tier, usage.speed, geo))
+        if flat is not None and facts.stop_reason != "refusal" and _is_one_pass(usage):
+            flat_row_id, rates = flat
+            return _charge(_at_rates(usage, rates), flat_row_id)
         row = self.find(answered, day)
         row_id = row.id if row else None
         if usage.anomalies and (unknown_count := next((a for a in usage.anomalies if a in _BILLED_COUNTS), None)):
             return Charge(None, row_id, f"usage:{unknown_count}")
-        if row is not None and facts.stop_reason != "refusal" and _is_plain(usage, requested_geo, row):
-            rates = self._rates_of(row, 0, False, False, False)
-            return _charge(_at_rates(usage, rates), row_id)
         try:
             if facts.stop_reason == "refusal" and not facts.has_content and not _billed(facts.refusal_category, day):
                 return Charge(0, row_id)
@@ -213,7 +163,11 @@ class PriceBook:
         except _Unknown as unknown:
             return Charge(None, row_id, str(unknown))
         charge = _charge(sum(parts.values()), row_id)
-        return charge if len(parts) == 1 or charge.pico is None else charge._replace(parts=_split(parts, charge.pico))
+        return (
+            charge
+            if len(parts) == 1 or charge.pico is None
+            else msgspec.structs.replace(charge, parts=_split(parts, charge.pico))
+        )
 
     def expected(
         self, model: str, day: date, input_tokens: int, output_tokens: int, *, fast: bool = False, us: bool = False
@@ -250,7 +204,7 @@ class PriceBook:
         except _Unknown as unknown:
             return Charge(None, row_id, str(unknown))
         if row is not None and any(smallest <= band.over < largest for band in row.bands[1:]):
-            return charge._replace(problem="band")
+            return msgspec.structs.replace(charge, problem="band")
         return charge
 
     def token_rates(
@@ -362,7 +316,10 @@ class PriceBook:
         for index, candidate in enumerate(row.bands):
             if prompt > candidate.over:
                 band = index
-        return _at_rates(part, self._rates_of(row, band, tier == "batch", fast, us))
+        rates = self._rates_of(row, band, tier == "batch", fast, us)
+        if len(row.bands) == 1 and asked_fast is None:
+            self._flat[model, day, tier, whole.speed, geo] = (row.id, rates)
+        return _at_rates(part, rates)
 
     def _rates_of(self, row: PriceRow, band: int, batch: bool, fast: bool, us: bool) -> Rates:
         key = (row.id, band, batch, fast, us)
@@ -375,8 +332,7 @@ class PriceBook:
                     assert by is not None
                     factor *= Fraction(by)
             exact = [Fraction(getattr(row.bands[band], kind)) * factor for kind in KINDS]
-            rates = tuple(rate.numerator if rate.denominator == 1 else rate for rate in exact)
-            self._rates[key] = rates
+            rates = self._rates[key] = tuple([rate.numerator if rate.denominator == 1 else rate for rate in exact])
         return rates
 
     def _server_tools(self, usage: Usage, day: date) -> int | Fraction:
@@ -413,32 +369,23 @@ _BILLED_COUNTS = frozenset(
 _ITERATIONS = frozenset(("message", "compaction", "advisor_message", "fallback_message"))
 _HOPS = frozenset(("message", "fallback_message"))
 
-_PLAIN = (None, "standard")
-"""Values of service tier and speed at which every price is what its row says."""
 _GEO_UNTOLD = (None, "not_available")
 """Values of an answer's geography that leave it to the request."""
 
 
-def _is_plain(usage: Usage, requested_geo: str | None, row: PriceRow) -> bool:
-    """Whether no factor, band, pass or tool bears on the price: so it is for nearly every call."""
-    return (
-        usage.service_tier in _PLAIN
-        and usage.speed in _PLAIN
-        and (usage.inference_geo == "global" or (requested_geo is None and usage.inference_geo in _GEO_UNTOLD))
-        and len(row.bands) == 1
-        and not usage.iterations
-        and not usage.web_searches
-        and not usage.code_executions
-    )
+def _is_one_pass(usage: Usage) -> bool:
+    """Whether only its tokens are billed, all at the same rates: so it is for nearly every call."""
+    return not (usage.iterations or usage.web_searches or usage.code_executions or usage.anomalies)
 
 
 def _at_rates(part: Usage, rates: Rates) -> int | Fraction:
+    input_, output, write_5m, write_1h, read = rates
     return (
-        part.input * rates[0]
-        + part.output * rates[1]
-        + part.cache_write_5m * rates[2]
-        + part.cache_write_1h * rates[3]
-        + part.cache_read * rates[4]
+        part.input * input_
+        + part.output * output
+        + part.cache_write_5m * write_5m
+        + part.cache_write_1h * write_1h
+        + part.cache_read * read
     )
 
 
@@ -468,120 +415,3 @@ def _no_row(model: str) -> str:
 
 def _printable(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text) <= 64
-
-
-# -- reading a price file ----------------------------------------------------------------------------------------------
-
-_FIELDS = {"model", "aliases", "valid_from", "valid_to", "batch", "us", "fast", "above", "source", *KINDS}
-
-
-def _entries(document: dict[str, Any], table: str, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries of one table, each with its place in the file."""
-    entries = document.get(table, [])
-    if not _is_list_of(entries, dict):
-        raise PriceError(f"{file}: {table} must be written as [[{table}]], once for each entry")
-    for number, entry in enumerate(entries, 1):
-        yield f"[[{table}]] number {number}", entry
-
-
-def _is_list_of(value: object, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
-
-
-def _read_row(entry: dict[str, Any], file: str, where: str, aliases: dict[str, str]) -> PriceRow:
-    _only(entry, _FIELDS, file, where)
-    model = entry.get("model")
-    if not isinstance(model, str) or not model:
-        raise PriceError(f'{file}: {where}: model is missing; write model = "claude-…"')
-    where = f"{where} ({model})"
-    own_aliases = entry.get("aliases", [])
-    if not _is_list_of(own_aliases, str):
-        raise PriceError(f'{file}: {where}: aliases must be a list of names, such as aliases = ["claude-…"]')
-    aliases.update(dict.fromkeys(own_aliases, model))
-    bands = [_read_band(entry, 0, file, where)]
-    longer = entry.get("above", [])
-    if not _is_list_of(longer, dict):
-        raise PriceError(f"{file}: {where}: above must be a list of tables, each with prompt_tokens and the prices")
-    for above in longer:
-        _only(above, {"prompt_tokens", *KINDS}, file, f"{where}: above")
-        over = above.get("prompt_tokens")
-        if type(over) is not int or over <= bands[-1].over:
-            raise PriceError(f"{file}: {where}: above.prompt_tokens must be whole numbers that rise")
-        bands.append(_read_band(above, over, file, where))
-    return PriceRow(
-        model,
-        *_days(entry, file, where),
-        tuple(bands),
-        _optional(entry, "batch", file, where),
-        _optional(entry, "us", file, where),
-        _optional(entry, "fast", file, where),
-        _source(entry, file, where),
-        file,
-        f"{model}@{entry.get('valid_from', 'always')}",
-    )
-
-
-def _read_band(entry: dict[str, Any], over: int, file: str, where: str) -> Band:
-    return Band(over, *(_decimal(entry.get(kind), kind, file, where) for kind in KINDS))
-
-
-def _read_search(entry: dict[str, Any], file: str, where: str) -> PriceRow:
-    _only(entry, {"usd_per_1000", "valid_from", "valid_to", "source"}, file, where)
-    price = _decimal(entry.get("usd_per_1000"), "usd_per_1000", file, where)
-    zero = Decimal(0)
-    return PriceRow(
-        "web_search",
-        *_days(entry, file, where),
-        (Band(0, price, zero, zero, zero, zero),),
-        None,
-        None,
-        None,
-        _source(entry, file, where),
-        file,
-        "web_search",
-    )
-
-
-def _only(entry: dict[str, Any], known: set[str], file: str, where: str) -> None:
-    unknown = sorted(entry.keys() - known)
-    if unknown:
-        raise PriceError(f"{file}: {where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-
-
-def _optional(entry: dict[str, Any], key: str, file: str, where: str) -> Decimal | None:
-    return _decimal(entry[key], key, file, where) if key in entry else None
-
-
-def _decimal(value: object, key: str, file: str, where: str) -> Decimal:
-    remedy = f'{file}: {where}: {key} must be a decimal in quotes, such as {key} = "2.50" (dollars per million tokens)'
-    if not isinstance(value, str):
-        raise PriceError(remedy)
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise PriceError(remedy) from None
-    if not number.is_finite() or number < 0 or number > 1_000_000:
-        raise PriceError(remedy)
-    return number
-
-
-def _days(entry: dict[str, Any], file: str, where: str) -> tuple[date | None, date | None]:
-    """`valid_from` and `valid_to`."""
-    first, end = _day(entry, "valid_from", file, where), _day(entry, "valid_to", file, where)
-    if first is not None and end is not None and end <= first:
-        raise PriceError(f"{file}: {where}: valid_to must be later than valid_from; it is the first day without it")
-    return first, end
-
-
-def _day(entry: dict[str, Any], key: str, file: str, where: str) -> date | None:
-    value = entry.get(key)
-    if value is not None and type(value) is not date:
-        raise PriceError(f"{file}: {where}: {key} must be a date without quotes, such as {key} = 2026-11-09")
-    return value
-
-
-def _source(entry: dict[str, Any], file: str, where: str) -> str:
-    source = entry.get("source")
-    if not isinstance(source, str) or not source:
-        raise PriceError(f"{file}: {where}: source is missing; say where the price was read, and when")
-    return source
