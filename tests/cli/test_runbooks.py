@@ -16,7 +16,7 @@ from headgate.config.schema import BudgetConfig
 from headgate.gateway.api.runbooks import runbook
 from headgate.sim import SimSettings
 from headgate.sim.settings import Latency
-from support.dashboard import Served, past_calls, serving
+from support.dashboard import Served, serving
 
 FOLDER = Path(str(files("headgate"))) / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"), key=lambda page: page.stem)
@@ -63,12 +63,11 @@ def test_a_page_leads_to_pages_that_there_are(page: Path):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A gateway after a quiet half hour, with a budget and the simulated Claude behind it."""
+    """A gateway after some calls, with a budget and the simulated Claude behind it."""
     folder = tmp_path_factory.mktemp("runbooks")
-    past_calls(folder / "ledger.db", 200, days=2)
     budgets = {"NAME": BudgetConfig(usd="100.00", window="day")}
     with serving(folder, watched=True, budgets=budgets, sim=SimSettings(latency=Latency(ttft_s=0.01))) as gateway:
-        gateway.traffic(5, **{"x-headgate-workflow": "support-chat"})
+        gateway.traffic(20, **{"x-headgate-workflow": "support-chat"})
         gateway.flush()
         yield gateway
 
@@ -76,11 +75,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def works(cli, served: Served, tmp_path: Path) -> Callable[[list[str]], None]:
     """Runs a command in the folder of the settings; its exit code must be 0."""
-    port = served.admin_url.rpartition(":")[2]
-    (tmp_path / "headgate.toml").write_text(
-        f'[admin]\nport = {port}\n[ledger]\npath = "{served.ledger}"\n[budgets.NAME]\nusd = "100.00"\nwindow = "day"\n',
-        encoding="utf-8",
-    )
+    settings = f"""
+        [upstream]
+        base_url = "{served.gateway.engine.config.upstream.base_url}"
+        admin_key = "sk-ant-admin01-example"
+        [admin]
+        port = {served.admin_url.rpartition(":")[2]}
+        [ledger]
+        path = "{served.ledger}"
+        [budgets.NAME]
+        usd = "100.00"
+        window = "day"
+    """
+    (tmp_path / "headgate.toml").write_text(settings, encoding="utf-8")
 
     def run(command: list[str]) -> None:
         if command[0] == "headgate":
