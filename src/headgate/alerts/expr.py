@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from headgate.alerts.arithmetic import divided
-from headgate.alerts.samples import LOOKBACK_MS, Labels, Series
+from headgate.alerts.samples import LOOKBACK_MS, Labels, Matchers, Series
 
 __all__ = [
     "Expr",
@@ -45,8 +45,8 @@ Vector = dict[Labels, float]
 class Source(Protocol):
     """Where samples come from."""
 
-    def of(self, name: str) -> Iterable[Series]:
-        """All series of a metric."""
+    def of(self, name: str, matchers: Matchers = ()) -> Iterable[Series]:
+        """The series of a metric, those only whose labels match."""
         ...
 
     def once(self, question: Hashable, at_ms: int, answer: Callable[[], T]) -> T:
@@ -177,16 +177,8 @@ class Selector(Expr):
 
     def at(self, source: Source, at_ms: int) -> Vector:
         at_ms -= whole_ms(self.back_s)
-        return {series.labels: value for series in self.chosen(source) if (value := series.at(at_ms)) is not None}
-
-    def chosen(self, source: Source) -> Iterator[Series]:
-        for series in source.of(self.name):
-            by_name = series.by_name
-            for label, matcher in self.matchers:
-                if not matcher(by_name.get(label, "")):
-                    break
-            else:
-                yield series
+        found = source.of(self.name, self.matchers)
+        return {series.labels: value for series in found if (value := series.at(at_ms)) is not None}
 
     def parts(self) -> Sequence[Expr]:
         return ()
@@ -344,4 +336,4 @@ def whole_ms(seconds: float) -> int:
 
 
 def only(labels: Labels, names: tuple[str, ...]) -> Labels:
-    return tuple(label for label in labels if label[0] in names)
+    return tuple([label for label in labels if label[0] in names]) if names else ()

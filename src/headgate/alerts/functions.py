@@ -45,7 +45,7 @@ class Growth(Expr):
         from_ms = to_ms - whole_ms(self.window_s)
         per = self.window_s if self.function == "rate" else 1.0
         found: Vector = {}
-        for series in self.selector.chosen(source):
+        for series in source.of(self.selector.name, self.selector.matchers):
             span = series.span(from_ms, to_ms)
             if span is not None and span.samples > 1:
                 found[series.labels] = span.gain * (extrapolation(span, from_ms, to_ms) / per)

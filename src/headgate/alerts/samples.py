@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["LOOKBACK_MS", "Labels", "Samples", "Series", "Span"]
+__all__ = ["LOOKBACK_MS", "Labels", "Matchers", "Samples", "Series", "Span"]
 
 T = TypeVar("T")
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names."""
+
+Matchers = tuple[tuple[str, Callable[[str], bool]], ...]
+"""Labels, and which of their values are meant."""
 
 LOOKBACK_MS = 300_000
 """A sample stands for its series so long, unless the series ended."""
@@ -102,6 +105,8 @@ class Samples:
         self._by_name: dict[str, dict[Labels, Series]] = {}
         self._room = most_series
         self._live: dict[str, dict[tuple[str, Labels], Series]] = {}
+        self._chosen: dict[tuple[str, Matchers], list[Series]] = {}
+        """Out of those that there are: to look through the labels of all takes longer than what is asked of them."""
         self._answers: dict[Hashable, Any] = {}
         self._answered_ms: int | None = None
         self.refused = 0
@@ -133,11 +138,20 @@ class Samples:
         if found is None and self._room > 0:
             self._room -= 1
             found = of_metric[labels] = Series(labels)
+            self._chosen.clear()
         return found
 
-    def of(self, name: str) -> Iterator[Series]:
-        """The series of a metric."""
-        return iter(self._by_name.get(name, {}).values())
+    def of(self, name: str, matchers: Matchers = ()) -> Sequence[Series]:
+        """The series of a metric, those only whose labels match."""
+        found = self._chosen.get((name, matchers))
+        if found is None:
+            found = [
+                series
+                for series in self._by_name.get(name, {}).values()
+                if all(matches(series.by_name.get(label, "")) for label, matches in matchers)
+            ]
+            self._chosen[name, matchers] = found
+        return found
 
     def once(self, question: Hashable, at_ms: int, answer: Callable[[], T]) -> T:
         """The answer to a question that several ask at one time."""
@@ -155,3 +169,4 @@ class Samples:
             for labels in [labels for labels, series in of_metric.items() if not series.forget(before_ms)]:
                 del of_metric[labels]
                 self._room += 1
+        self._chosen.clear()
