@@ -44,8 +44,8 @@ def test_j14_what_comes_in_pieces_is_scrubbed_as_the_whole(parts: list[str], blo
 
 
 def test_j14_a_value_where_a_block_ends_is_found_whole():
-    for offset in range(-30, 10):
-        text = "a " * ((BLOCK + offset) // 2) + "mail ada@example.org now" + " z" * BLOCK
+    for offset in range(-26, 2, 2):
+        text = "a " * ((BLOCK + offset) // 2) + "mail ada@example.org now" + " z" * 100
 
         assert "example.org" not in scrub(text), offset
 
