@@ -25,7 +25,8 @@ from support.promtool import needs_promtool, promtool
 from support.watching import Watcher, alert
 
 HOSTILE = "\x1b[31mred\r\nfiring  page"
-NOW_MS = time.time_ns() // 1_000_000
+LONG_AGO_MS = time.time_ns() // 1_000_000 - 3 * 86_400_000 - 3_600_000
+"""Three days, whenever it is looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def nobody(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PAGES = alert("error_rate_high", since_ms=NOW_MS - 600_000, value=0.31)
-A_TICKET = alert("cached_share", ("workflow", "chat"), since_ms=NOW_MS - 600_000, value=0.2)
+PAGES = alert("error_rate_high", since_ms=LONG_AGO_MS, value=0.31)
+A_TICKET = alert("cached_share", ("workflow", "chat"), since_ms=LONG_AGO_MS, value=0.2)
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@ def test_what_fires_stands_first_with_its_number_and_the_next_step(told):
 
     head, page, ticket, *_ = ran.out.splitlines()
     assert head.split() == ["state", "severity", "rule", "for", "key", "what"]
-    assert page.startswith(f"firing  page      error_rate_high  10 min  {PAGES.key} ")
+    assert page.startswith(f"firing  page      error_rate_high  3 days  {PAGES.key} ")
     assert page.endswith("31 % of calls failed in the last ten minutes; 5 % is tolerated.")
     assert "20 % of the prompt tokens of chat" in ticket
     assert ran.last == "Next: headgate alerts explain error_rate_high"
