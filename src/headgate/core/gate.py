@@ -59,7 +59,8 @@ class Gate:
     # -- asking -------------------------------------------------------------------------------------------------
 
     def ask(self, ticket: Ticket, now_s: float, *, first: bool = False) -> bool:
-        """Grant `ticket` if nobody waits and there is room, else queue it.
+        """Grant `ticket` if nobody waits and there is room, else queue it.  What it needs is by what the prompt cache
+        holds now.
 
         Args:
             first: at the head of its tenant's queue: for a call that had its turn and was sent back by the API.
@@ -69,12 +70,9 @@ class Gate:
                 self._kept_until_s = -inf
             self._asked_s[ticket.lane] = now_s
         queue = self.queue
-        if not queue.waiting and queue.may_go(ticket, now_s):
-            if ticket.prefixes:
-                self._read_cache(ticket, now_s)
-            if self._wait_s(ticket, False, now_s) <= 0.0:
-                self._grant(ticket, now_s)
-                return True
+        if not queue.waiting and queue.may_go(ticket, now_s) and self._wait_s(ticket, False, now_s) <= 0.0:
+            self._grant(ticket, now_s)
+            return True
         queue.add(ticket, now_s, first=first)
         return False
 

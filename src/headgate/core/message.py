@@ -128,7 +128,7 @@ class StreamFacts:
     def feed(self, whole: bytes) -> bool:
         """Look at whole events.  Returns whether one of them was progress (anything but a ping)."""
         # One delta and nothing else: nearly every chunk of a paced stream.
-        if whole.startswith(_DELTA) and whole.find(b"\n\n") == len(whole) - 2 and b"\r" not in whole:
+        if whole.startswith(_DELTA) and whole.find(b"\n\n") == len(whole) - 2 and _CR not in whole:
             self.deltas += 1
             self.progressed = True
             return True
@@ -204,6 +204,7 @@ class StreamFacts:
 
 
 _DELTA = b"event: content_block_delta\n"
+_CR = ord("\r")
 
 
 def _note_fallback(facts: MessageFacts, block: Any) -> None:

@@ -14,6 +14,7 @@ __all__ = ["EventTooLarge", "Splitter", "before_event", "events"]
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 _BORDER = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _LINE = re.compile(rb"\r\n|\n|\r")
+_LF, _CR = b"\n\r"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -34,7 +35,7 @@ class Splitter:
         """Return the whole events there are now, as they came; maybe none (`b""`)."""
         tail = self._tail
         if not tail:
-            if chunk.endswith(b"\n\n") and b"\r" not in chunk:  # how the API sends: an event or more per chunk
+            if chunk.endswith(b"\n\n") and _CR not in chunk:  # how the API sends: an event or more per chunk
                 return chunk
             end = _last_border(chunk, 0)
             tail += chunk[end:]
@@ -70,12 +71,12 @@ def _last_border(data: bytes | bytearray, start: int) -> int:
 
 def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and data of each event in `whole`, which ends at an event border.  Comments and other fields are skipped."""
-    if b"\r" in whole:
+    if _CR in whole:
         whole = _LINE.sub(b"\n", whole)
     for block in whole.split(b"\n\n"):
         if block.startswith(b"event: "):  # the one shape the API uses
             name, _, rest = block[7:].partition(b"\n")
-            if rest.startswith(b"data: ") and b"\n" not in rest:
+            if rest.startswith(b"data: ") and _LF not in rest:
                 yield name, rest[6:]
                 continue
         if block:

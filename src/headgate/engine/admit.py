@@ -96,7 +96,7 @@ class Admit:
             record.estimated_input_tokens = round(ticket.needs[INPUT])
             attempt.served = ticket.prompt_tokens - ticket.needs[INPUT]
         if call.record.stream or ticket.prefixes or ticket.probe:
-            self._follow(state, ticket, attempt)
+            self._follow(call, state, ticket, attempt)
         try:
             reply = await proceed(call)
         except BaseException:
@@ -189,7 +189,7 @@ class Admit:
 
     # -- learning and settling ----------------------------------------------------------------------------------
 
-    def _follow(self, state: PoolGate, ticket: Ticket, attempt: Attempt) -> None:
+    def _follow(self, call: Call, state: PoolGate, ticket: Ticket, attempt: Attempt) -> None:
         """Have Meter tell what is of use before the answer is complete."""
         gate = state.gate
 
@@ -197,7 +197,7 @@ class Admit:
             now_s = self._clock.now_s()
             facts = attempt.facts
             usage = facts.usage if facts is not None else None
-            if usage is not None:
+            if usage is not None and call.record.stream:  # else it is settled in a moment
                 ticket.backend.adjust(ticket, (1.0, float(usage.counted_input), 0.0), now_s)
             if ticket.probe:
                 ticket.backend.outcome("ok", ticket, now_s)

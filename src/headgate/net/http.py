@@ -107,8 +107,8 @@ class HeaderBlock:
 
     def __init__(self, lines: bytes = b"") -> None:
         self._lines = b"\r\n" + lines
-        self._found = _WATCHED_LINE.findall(self._lines)
-        self.watched: dict[bytes, bytes] = {name.lower(): value for _, name, value in self._found}
+        self._found = [(line, name.lower(), value) for line, name, value in _WATCHED_LINE.findall(self._lines)]
+        self.watched: dict[bytes, bytes] = {name: value for _, name, value in self._found}
         """Those that proxies care about, by lower-case name, for a look without a search."""
 
     def get(self, name: bytes) -> bytes | None:
@@ -138,8 +138,7 @@ class HeaderBlock:
         say."""
         lines = self._lines
         for line, name, _ in self._found:
-            lowered = name.lower()
-            if lowered in names or lowered.startswith(_OURS):
+            if name in names or name.startswith(_OURS):
                 lines = lines.replace(line + b"\r\n", b"\r\n", 1)
         return lines[2:]
 

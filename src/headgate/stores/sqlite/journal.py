@@ -14,7 +14,6 @@ import fcntl
 import mmap
 import os
 import struct
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from enum import IntEnum
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -31,6 +31,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 """Of one file; a frame that does not fit goes into a new one, made as large as it needs."""
 
 _HEAD = struct.Struct("<IIB")
+_pack = _HEAD.pack
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -62,11 +63,6 @@ class _Segment:
             path.unlink(missing_ok=True)
             raise
         self.path, self.file, self.memory, self.size, self.end = path, file, memory, size, 0
-
-    def append(self, frame: bytes) -> None:
-        end = self.end + len(frame)
-        self.memory[self.end : end] = frame
-        self.end = end
 
     def close(self, *, remove: bool) -> None:
         if remove:
@@ -104,16 +100,19 @@ class Journal:
             OSError: there is no room; nothing was appended.
         """
         payload = _encode(content)
-        frame = _HEAD.pack(len(payload), zlib.crc32(payload, kind), kind) + payload
+        frame = _pack(len(payload), crc32(payload, kind), kind) + payload
         segment = self._segments[-1]
         if segment.end + len(frame) > segment.size:
             carried = b"".join(carry)
-            new = self._new(max(SEGMENT_BYTES, 2 * (len(carried) + len(frame))))
-            new.append(carried)
+            segment = self._new(max(SEGMENT_BYTES, 2 * (len(carried) + len(frame))))
+            segment.memory[: len(carried)] = carried
+            segment.end = len(carried)
             self.appended += len(carried)
-            self._segments.append(new)
-            segment = new
-        segment.append(frame)
+            self._segments.append(segment)
+        start = segment.end
+        end = start + len(frame)
+        segment.memory[start:end] = frame
+        segment.end = end
         self.appended += len(frame)
         return frame
 
@@ -159,7 +158,7 @@ def _frames(data: bytes) -> Iterator[tuple[Frame, Any]]:
     while at + _HEAD.size <= len(data):
         length, checksum, kind = _HEAD.unpack_from(data, at)
         payload = data[at + _HEAD.size : at + _HEAD.size + length]
-        if not length or len(payload) != length or zlib.crc32(payload, kind) != checksum:
+        if not length or len(payload) != length or crc32(payload, kind) != checksum:
             return
         at += _HEAD.size + length
         yield Frame(kind), _decode(payload)
