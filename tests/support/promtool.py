@@ -16,9 +16,19 @@ from headgate.alerts.samples import Labels, Samples
 
 __all__ = ["answers", "labels_of", "needs_promtool", "promtool", "samples_of", "values_of"]
 
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="no promtool on the PATH: apt-get install prometheus"
-)
+
+def _why_not() -> str:
+    """Why nobody can be asked; empty if somebody can."""
+    if shutil.which("promtool") is None:
+        return "no promtool on the PATH: apt-get install prometheus"
+    told = subprocess.run(["promtool", "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"version (\S+)", told.stdout + told.stderr)
+    if version is None or not version[1].startswith("2."):
+        return "promtool is not of Prometheus 2, whose windows hold both their ends (docs/decisions/0018)"
+    return ""
+
+
+needs_promtool = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
 
 STALE = "stale"
 """The series has ended."""

@@ -10,7 +10,8 @@ from headgate.alerts.expr import Source, Vector
 from headgate.alerts.history import MEMORY_MS, History
 from headgate.alerts.machine import Board, Event
 from headgate.alerts.notification import Notification
-from headgate.alerts.rule import Watched, detail_line
+from headgate.alerts.rule import Rule, Watched, detail_line
+from headgate.alerts.samples import Labels
 from headgate.clock import Clock
 from headgate.stores.sqlite.telemetry import TelemetryLost
 
@@ -25,16 +26,17 @@ class Evaluator:
     """Asks rules about what `history` has."""
 
     def __init__(self, rules: Sequence[Watched], history: History, clock: Clock, instance: str) -> None:
-        self._rules = [
-            _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches)) for watched in rules
-        ]
+        self._rules = {
+            watched.id: _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches))
+            for watched in rules
+        }
         self._history = history
         self._clock = clock
         self._instance = instance
 
     def measured(self, rule: str) -> bool:
         """Whether there was anything to go by, when it was last asked."""
-        return next((asked.measured for asked in self._rules if asked.watched.id == rule), False)
+        return self._rules[rule].measured
 
     async def evaluate(self, board: Board, now_ms: int, *, coarse: bool) -> list[Notification]:
         """Ask all rules, one after another, and give way to calls in between.
@@ -43,7 +45,7 @@ class Evaluator:
             coarse: ask those too that look back for longer than memory does.
         """
         told = []
-        for asked in self._rules:
+        for asked in self._rules.values():
             await self._clock.sleep(0)
             if asked.is_long and not coarse:
                 continue
@@ -75,10 +77,7 @@ class Evaluator:
     def notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
         """What is told of an event, in words."""
         rule, alert = watched.rule, event.alert
-        details: tuple[str, ...] = ()
-        if rule.detail is not None and event.kind in ("firing", "repeat"):
-            found = rule.detail.asks(alert.labels).at(self._history.samples, now_ms)
-            details = tuple(detail_line(rule.detail, *each) for each in [*found.items()][:MOST_DETAILS])
+        details = self._details(rule, alert.labels, now_ms) if event.kind in ("firing", "repeat") else ()
         return Notification(
             kind=event.kind,
             key=alert.key,
@@ -98,6 +97,16 @@ class Evaluator:
             at_ms=now_ms,
             instance=self._instance,
         )
+
+    def _details(self, rule: Rule, labels: Labels, now_ms: int) -> tuple[str, ...]:
+        if rule.detail is None:
+            return ()
+        try:
+            found = rule.detail.asks(labels).at(self._history.samples, now_ms)
+            return tuple(detail_line(rule.detail, *each) for each in [*found.items()][:MOST_DETAILS])
+        except Exception:  # who is woken is told what there is
+            log.exception("alerts: what rule %s adds cannot be told", rule.id)
+            return ()
 
 
 @dataclass(slots=True)

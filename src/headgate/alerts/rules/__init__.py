@@ -2,7 +2,8 @@
 
 Not here are those that wait for what they would look at: jobs and webhooks (AL-23, AL-24), output validation (AL-21), a
 log that is swept for secrets (AL-27), injection signals (AL-28), settings that are loaded again (AL-29).  An alert
-whose metric does not exist could never fire, and would be taken for silence.
+whose metric does not exist could never fire, and would be taken for silence.  Nor do rules say what no metric may hold:
+the ids of calls (AL-06), addresses (AL-26).
 """
 
 from headgate.alerts.rule import Rule
