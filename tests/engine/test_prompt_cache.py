@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.config.schema import Config, PromptCacheConfig, WorkflowConfig
+from headgate.config.schema import BudgetConfig, Config, PromptCacheConfig, WorkflowConfig
 from headgate.core.prefix import Border, prefixes_of
 from headgate.engine import prompt_cache
 from headgate.engine.cache_request import request_for
@@ -273,15 +273,16 @@ def test_a_request_that_is_not_sent_has_written_nothing(workflow):
 # -- keeping alive -----------------------------------------------------------------------------------------------------
 
 
-async def talks(world, *, talks=40, pause_s=420.0):
+async def talks(world, *, talks=40, pause_s=420.0, user=None):
     """Talks of two turns, the second some minutes after the first, and many at a time."""
 
     async def one(number):
         await world.engine.clock.sleep(number * 40.0)
         told = [{"role": "user", "content": f"talk {number}: " + RULES}]
         for turn in range(3):
-            answer = await world.ask(model=MODEL, workflow="w", body={"messages": told})
-            assert answer.ok
+            call = world.make(model=MODEL, workflow="w", body={"messages": told})
+            call.record.user, call.record.session = user, user and f"{user}'s"
+            assert (await world.send(call)).ok
             told = [*told, {"role": "assistant", "content": "Yes."}, {"role": "user", "content": f"and {turn}?"}]
             await world.engine.clock.sleep(30.0 if turn == 0 else pause_s)
 
@@ -305,6 +306,19 @@ def test_what_is_kept_alive_is_read_by_whom_it_was_kept_for():
 
     late = [call for call in calls if call.reason != "keep_alive" and call.started_ms > calls[0].started_ms + 1_400_000]
     assert sum(call.cache_read_tokens > 0 for call in late) > 0.4 * len(late)
+
+
+def test_who_used_a_prompt_last_bears_what_keeping_it_alive_costs():
+    """And not the account that all share who name no user: it would be spent by none of them."""
+
+    async def scene(world):
+        calls = await talks(world, user="ada")
+        return calls, [account.key.who for account in world.engine.budgets.desk.accounts()]
+
+    calls, accounts = play(scene, config=Config(budgets={"person": BudgetConfig(usd="100.00", per=("user",))}))
+
+    assert {(call.user, call.session) for call in calls if call.reason == "keep_alive"} == {("ada", "ada's")}
+    assert accounts == ["ada"]
 
 
 def test_headgate_asks_nothing_of_its_own_if_it_is_told_not_to():

@@ -36,8 +36,14 @@ class Original(NamedTuple):
     def of(cls, call: Call) -> Original:
         return cls(call.record, call.target, Access.of(call))
 
-    def again(self, body: bytes, reason: Reason, *, call_id: str, clock: Clock, within_s: float) -> Call:
-        """A call of the same workflow, on the same budgets, given up if it cannot go within `within_s`."""
+    def again(
+        self, body: bytes, reason: Reason, *, call_id: str, clock: Clock, within_s: float, for_its_user: bool
+    ) -> Call:
+        """A call of the same workflow, given up if it cannot go within `within_s`.
+
+        Args:
+            for_its_user: it is for the same user and session, and charged to their budgets too.
+        """
         now_s, told = clock.now_s(), self.record
         record = CallRecord(
             call_id=call_id,
@@ -45,6 +51,8 @@ class Original(NamedTuple):
             started_ms=clock.unix_ms(),
             kind=Kind.MESSAGES,
             workflow=told.workflow,
+            user=told.user if for_its_user else None,
+            session=told.session if for_its_user else None,
             lane=LANE,
             caller_key=told.caller_key,
             team=told.team,

@@ -249,11 +249,11 @@ class Engine:
         )
         guard = Guard(prices, unknown_model=config.prices.unknown_model)
         budget_each = BudgetEach(self.budgets, budget) if self.budgets is not None and budget is not None else None
-        of_the_cache = (observe, guard, prompt_cache, budget, again, budget_each, self._admit, meter)
+        self._tell_spent = TellSpent(ledger, clock)
+        of_the_cache = (observe, guard, self._tell_spent, prompt_cache, budget, again, budget_each, self._admit, meter)
         fill = compose([each for each in of_the_cache if each is not None], self._upstream.send)
         self._keep_alive.connect(fill)
         self._keep_warm.connect(fill)
-        self._tell_spent = TellSpent(ledger, clock)
         fallback = Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None
         falls_back_unpaid = any(policy.steps_for(BUDGET) for policy in policies.values())
         filters = path(

@@ -38,8 +38,8 @@ class _Held:
 class KeepAlive:
     """Asks for no answer (`max_tokens: 0`, claude-api.md §9.7) shortly before a prompt would be dropped, once after
     each use, where enough of those like it came again in the minutes after.  Such a request is a call of its workflow
-    like any other, in lane `bulk`: it waits for room, is charged to the same budgets and has a record; and is given up
-    if it cannot go in time.
+    like any other, in lane `bulk`: it waits for room, is charged to the budgets of who used the prompt last and has a
+    record; and is given up if it cannot go in time.
     """
 
     def __init__(self, clock: Clock, new_call_id: Callable[[int], str]) -> None:
@@ -106,7 +106,9 @@ class KeepAlive:
         if body is None or self._ask is None:
             return
         call_id = self._new_call_id(self._clock.unix_ms())
-        call = held.original.again(body, Reason.KEEP_ALIVE, call_id=call_id, clock=self._clock, within_s=LEAD_S)
+        call = held.original.again(
+            body, Reason.KEEP_ALIVE, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=True
+        )
         try:
             reply = await self._ask(call)
         except Refused:

@@ -51,8 +51,8 @@ class _Kept:
 class KeepWarm:
     """Asks for no answer (`max_tokens: 0`, claude-api.md §9.7) when the hours of a workflow begin, and again before
     what that wrote would be dropped unused, with the tools and the system prompt that two of its calls had in common.
-    PromptCache marks such a request for an hour.  It is a call of its workflow like any other, in lane `bulk`: it waits
-    for room, is charged to the same budgets and has a record.
+    PromptCache marks such a request for an hour.  It is a call of its workflow like any other, of no user, in lane
+    `bulk`: it waits for room, is charged to budgets and has a record.
     """
 
     def __init__(self, hours: Mapping[str, OpeningHours], clock: Clock, new_call_id: Callable[[int], str]) -> None:
@@ -134,9 +134,10 @@ class KeepWarm:
         if self._ask is None:
             return
         call_id = self._new_call_id(self._clock.unix_ms())
+        call = kept.original.again(
+            kept.body, Reason.KEEP_WARM, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=False
+        )
         try:
-            await self._ask(
-                kept.original.again(kept.body, Reason.KEEP_WARM, call_id=call_id, clock=self._clock, within_s=LEAD_S)
-            )
+            await self._ask(call)
         except Refused:
             return  # no room, or no money
