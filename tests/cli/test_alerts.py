@@ -17,10 +17,11 @@ from headgate.alerts.rule import in_force
 from headgate.alerts.rules import RULES
 from headgate.config.schema import AlertsConfig, AlertSenderConfig
 from headgate.secret import Secret
-from headgate.stores.sqlite.alert_rows import save_alerts
+from headgate.stores.sqlite.alert_rows import Delivery, put_delivery, save_alerts
 from headgate.stores.sqlite.telemetry import open_telemetry
 from support.dashboard import Served, serving
 from support.http_receiver import http_receiver
+from support.notifications import notification
 from support.promtool import needs_promtool, promtool
 from support.watching import Watcher, alert
 
@@ -143,11 +144,15 @@ def test_without_a_gateway_what_was_last_written_down_is_shown(cli, nobody: Path
     """The gateway is gone; what burned when it went is what one wants to know."""
     db = open_telemetry(nobody / "telemetry.db")
     save_alerts(db, [PAGES])
+    put_delivery(db, Delivery(1, "oncall", notification(), 0, 2, 0, "status 503"))
     db.close()
+    file = nobody / "headgate.toml"
+    file.write_text(f'{file.read_text()}[alerts.senders.oncall]\nkind = "slack"\nurl = "https://hooks.example.com/x"\n')
 
     ran = cli("alerts")
 
     assert ran.code == 0
+    assert "oncall has not taken 1 notifications: status 503" in ran.err
     assert "no gateway answers" in ran.err
     assert "error_rate_high" in ran.out
 

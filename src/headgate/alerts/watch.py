@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -34,7 +34,7 @@ from headgate.stores.sqlite.telemetry import Telemetry, TelemetryLost
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.registry import Registry
 
-__all__ = ["ReceiverState", "RuleState", "Watch"]
+__all__ = ["ReceiverState", "RuleState", "Watch", "receiver_states"]
 
 log = logging.getLogger("headgate.alerts")
 
@@ -126,13 +126,8 @@ class Watch:
 
     def receivers(self) -> list[ReceiverState]:
         """Everybody who is told, in the order of the settings."""
-        waiting = defaultdict(list)
-        for delivery in self.outbox.deliveries():
-            waiting[delivery.sender].append(delivery.problem)
-        return [
-            ReceiverState(name, sorted(sender.severities), len(waiting[name]), next(filter(None, waiting[name]), ""))
-            for name, sender in self.outbox.senders.items()
-        ]
+        severities = {name: sender.severities for name, sender in self.outbox.senders.items()}
+        return receiver_states(severities, self.outbox.deliveries())
 
     # -- what operators do --------------------------------------------------------------------------------------
 
@@ -290,6 +285,19 @@ class Watch:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = self.telemetry.dropped[signal]
         if self._disk_used is not None:
             set_(catalogue.DISK_USED, [((), self._disk_used)])
+
+
+def receiver_states(
+    severities: Mapping[str, Collection[str]], deliveries: Iterable[alert_rows.Delivery]
+) -> list[ReceiverState]:
+    """How it stands with receivers, by name, to whom these are under way."""
+    problems = defaultdict(list)
+    for delivery in deliveries:
+        problems[delivery.sender].append(delivery.problem)
+    return [
+        ReceiverState(name, sorted(its), len(problems[name]), next(filter(None, problems[name]), ""))
+        for name, its in severities.items()
+    ]
 
 
 def trial_notification(now_ms: int, instance: str) -> Notification:

@@ -107,7 +107,7 @@ def _state(alert: dict[str, Any]) -> str:
 
 def _asked(told: dict[str, Any], now_ms: int) -> str:
     if told["evaluated_ms"] is None:
-        return "not asked by this process"
+        return "asked by another process, or by none"
     return f"asked {age((now_ms - told['evaluated_ms']) / 1000)} ago"
 
 

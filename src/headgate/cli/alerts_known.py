@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from headgate.alerts.machine import Board
     from headgate.alerts.watch import ReceiverState, RuleState
     from headgate.config.schema import Config
+    from headgate.stores.sqlite.alert_rows import Delivery
 
 __all__ = ["known_alerts"]
 
@@ -40,7 +41,7 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     from headgate.config import load_config
     from headgate.config.alerts import telemetry_path
     from headgate.gateway.api.alerts import alerts_told
-    from headgate.stores.sqlite.alert_rows import load_board
+    from headgate.stores.sqlite.alert_rows import load_board, waiting
     from headgate.stores.sqlite.telemetry import TelemetryLost, open_telemetry
 
     config = load_config(os.environ, file=file).config
@@ -53,17 +54,18 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     except (TelemetryLost, OSError):
         return None
     try:
-        board = load_board(db, now_ms)
+        board, left = load_board(db, now_ms), waiting(db)
     finally:
         db.close()
-    return alerts_told(_AsWritten(config, board), now_ms)
+    return alerts_told(_AsWritten(config, board, left), now_ms)
 
 
 class _AsWritten:
     """What nobody watches any more."""
 
-    def __init__(self, config: Config, board: Board) -> None:
+    def __init__(self, config: Config, board: Board, waiting: Sequence[Delivery]) -> None:
         self._config = config
+        self._waiting = waiting
         self.board = board
         self.evaluated_ms: int | None = None
 
@@ -80,6 +82,7 @@ class _AsWritten:
         ]
 
     def receivers(self) -> Sequence[ReceiverState]:
-        from headgate.alerts.watch import ReceiverState
+        from headgate.alerts.watch import receiver_states
 
-        return [ReceiverState(name, sorted(its.severities), 0, "") for name, its in self._config.alerts.senders.items()]
+        severities = {name: sender.severities for name, sender in self._config.alerts.senders.items()}
+        return receiver_states(severities, self._waiting)
