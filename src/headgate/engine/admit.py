@@ -251,11 +251,11 @@ class Admit:
         facts = attempt.facts
         if attempt.failure is not None and attempt.failure.error in PUSHBACK:
             return NOTHING  # it was not let in; should the API count it all the same, its headers say so
-        if source == UsageSource.UNKNOWN:
-            return ticket.needs  # it may have run: what was reserved counts until the headers say otherwise
-        if facts is None or facts.usage is None or source == UsageSource.NONE:
-            return _ONE_REQUEST
-        usage = facts.usage
+        usage = facts.usage if facts is not None else None
+        if usage is None or source in _UNTOLD:
+            # It may have run: then what was reserved counts until the headers say otherwise.
+            return ticket.needs if source == UsageSource.UNKNOWN else _ONE_REQUEST
+        assert facts is not None
         if not usage.iterations:
             return (1.0, float(usage.counted_input), float(usage.output))
         input_tokens = output_tokens = 0.0
@@ -272,6 +272,7 @@ class Admit:
 
 
 _ONE_REQUEST: Needs = (1.0, 0.0, 0.0)
+_UNTOLD: frozenset[str] = frozenset((UsageSource.UNKNOWN, UsageSource.NONE))
 _LEFT = Failure(ErrorClass.CANCELLED)
 """Something below would not send it, or its caller left: that says nothing of the API."""
 

@@ -107,9 +107,14 @@ class HeaderBlock:
 
     def __init__(self, lines: bytes = b"") -> None:
         self._lines = b"\r\n" + lines
-        self._found = [(line, name.lower(), value) for line, name, value in _WATCHED_LINE.findall(self._lines)]
-        self.watched: dict[bytes, bytes] = {name: value for _, name, value in self._found}
+        self.watched: dict[bytes, bytes] = {}
         """Those that proxies care about, by lower-case name, for a look without a search."""
+        self._found: list[tuple[bytes, bytes, bytes]] = []
+        """All of these, also of a name that stands more than once: line, name and value."""
+        for line, any_case, value in _WATCHED_LINE.findall(self._lines):
+            name = any_case.lower()
+            self.watched[name] = value
+            self._found.append((line, name, value))
 
     def get(self, name: bytes) -> bytes | None:
         """A value of `name` (lower case), or None; of a name that stands more than once any one."""

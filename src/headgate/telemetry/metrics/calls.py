@@ -20,7 +20,7 @@ from headgate.records import AttemptRecord, CallRecord
 from headgate.safety.finding_type import FindingType
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import Metric
-from headgate.telemetry.metrics.registry import Cell, Registry
+from headgate.telemetry.metrics.registry import Cell, Histogram, Registry
 
 __all__ = ["MOST_SCOPES", "Calls", "known_labels"]
 
@@ -76,6 +76,7 @@ class Calls:
         self._outliers = TokenOutliers()
         self._over: list[tuple[CallRecord, Sequence[AttemptRecord]]] = []
         self._estimates: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
+        self._errors: dict[str, tuple[Histogram, Histogram]] = {}
         self._by_lane: dict[tuple[str, str], _OfLane] = {}
         self._by_models: dict[tuple[str | None, str, str | None], _OfModels] = {}
         self._fallbacks = {catalog.model(name).pool: catalog.model(name).id for name in _fallback_models(workflows)}
@@ -237,10 +238,14 @@ class Calls:
         self._estimates.append((pool, expected, actual))
 
     def _compare(self, pool: str, expected: tuple[float, float], actual: tuple[float, float]) -> None:
-        if expected[0] > 0:
-            self._registry.histogram(catalogue.ESTIMATE_ERROR, pool, "input").add(actual[0] / expected[0])
-        if expected[1] > 0:
-            self._registry.histogram(catalogue.ESTIMATE_ERROR, pool, "output").add(actual[1] / expected[1])
+        errors = self._errors.get(pool)
+        if errors is None:
+            errors = self._errors_of(pool)
+        expected_input, expected_output = expected
+        if expected_input > 0:
+            errors[0].add(actual[0] / expected_input)
+        if expected_output > 0:
+            errors[1].add(actual[1] / expected_output)
 
     def prompt_counted(self, outcome: str) -> None:
         """The API was asked to count a large prompt: `counted`, `failed` or `timeout`."""
@@ -255,6 +260,16 @@ class Calls:
         if (its := self._by_lane.get(key)) is None:
             its = self._by_lane[key] = _OfLane(registry, *key)
         return its
+
+    def _errors_of(self, pool: str) -> tuple[Histogram, Histogram]:
+        """Of estimates of input and of output."""
+        pool = self._registry.word(catalogue.POOL, pool)
+        if (errors := self._errors.get(pool)) is None:
+            input_, output = [
+                self._registry.histogram(catalogue.ESTIMATE_ERROR, pool, kind) for kind in catalogue.ESTIMATE.values
+            ]
+            errors = self._errors[pool] = input_, output
+        return errors
 
     def _of_models(self, asked: str | None, pool: str, answered: str | None) -> _OfModels:
         labels = self._labels(asked, pool, answered)
