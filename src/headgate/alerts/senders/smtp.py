@@ -110,12 +110,12 @@ class _Session(smtplib.SMTP):
         except smtplib.SMTPResponseException as problem:
             refused = isinstance(problem, smtplib.SMTPDataError) and problem.smtp_code >= 500
             raise NotDelivered(f"status {problem.smtp_code}", permanent=refused) from None
-        except smtplib.SMTPNotSupportedError:
+        except smtplib.SMTPServerDisconnected:
+            raise NotDelivered(REACHED["reset"]) from None
+        except smtplib.SMTPException:
             raise NotDelivered("it offers no STARTTLS, or no way to log in") from None
         except TimeoutError:
             raise NotDelivered(REACHED["deadline"]) from None
-        except smtplib.SMTPServerDisconnected:
-            raise NotDelivered(REACHED["reset"]) from None
         except OSError as problem:
             raise NotDelivered(REACHED["tls" if isinstance(problem, SSLError) else "connect"]) from None
         finally:
