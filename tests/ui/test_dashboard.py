@@ -211,6 +211,31 @@ def test_a_phone_shows_it_without_scrolling_sideways(open_page: OpenPage, served
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
 
 
+def test_no_table_is_cut_off_on_a_laptop(open_page: OpenPage, served: Served):
+    """1280 pixels, with a breaker that is open and people with long names who wait: the widest there is to say."""
+    page = open_page(served.admin_url)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    silent = {"content_type": "text/event-stream", "body": "retry: 600000\n\n"}
+    page.route("**/api/live", lambda route: route.fulfill(**silent))  # type: ignore[arg-type]
+    page.route("**/api/now", lambda route: route.fulfill(json=on_a_bad_day(ask(served, "/api/now"))))
+    page.reload()
+
+    for view in VIEWS:
+        show(page, served, view)
+        cut = page.eval_on_selector_all(".scroll", "all => all.filter(e => e.scrollWidth > e.clientWidth).length")
+        assert cut == 0, view
+
+
+def on_a_bad_day(now: Any) -> Any:
+    for pool in now["limits"]["pools"]:
+        for backend in pool["backends"]:
+            backend["breaker"] = {"state": "half_open", "because": "overloaded", "next_try_in_s": 48.3}
+        for lane in pool["lanes"].values():
+            lane |= {"waiting": 120, "oldest_s": 87.4}
+            lane["top"] = [{"tenant": f"{who}-of-the-night-shift-in-hall-7", "waiting": 40} for who in "abc"]
+    return now
+
+
 def test_the_colours_that_were_chosen_stay(open_page: OpenPage, served: Served):
     """Over the system's, and after a reload before anything is painted."""
     page = open_page(served.admin_url, theme="light")

@@ -19,9 +19,8 @@ export function draw(news, { workflows }) {
   return [
     health(news),
     news.hour === null ? h("p", { class: "empty" }, "Nothing is known of past calls: there is no ledger that can be read.") : section("The last hour", figures(news)),
-    h("div", { class: "beside" },
-      section("Limits", limits(news.limits.pools)),
-      section("Lanes", lanesNow(news))),
+    section("Limits", limits(news.limits.pools)),
+    section("Lanes", lanesNow(news)),
     section("Workflows, the last 24 hours", workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, "24h")),
   ];
 }
