@@ -235,6 +235,7 @@ def test_a_request_that_fails_before_its_answer_has_written_nothing():
     async def scene(world):
         answers = await ask_many(world, calls=CALLS)
         await world.engine.clock.sleep(1_000.0)
+        await ask_many(world, calls=1)
         failed = await world.ask("overloaded; times=9", model=MODEL, workflow="w", body=body(1))
         after = await world.ask(model=MODEL, workflow="w", body=body(2))
         return answers[-1], failed, after
@@ -243,8 +244,9 @@ def test_a_request_that_fails_before_its_answer_has_written_nothing():
 
     assert warm.record.cache_read_tokens
     assert not failed.ok
+    assert failed.record.cache_plan == "5m"
     assert after.record.cache_read_tokens == 0
-    assert after.record.cache_plan == "5m"
+    assert after.call.placement.plan.written
 
 
 @pytest.mark.parametrize("workflow", ["w", "joined"])
