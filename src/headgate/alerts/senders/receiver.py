@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
 from headgate._version import __version__
 from headgate.alerts.notification import NotDelivered
 from headgate.net.client import Dial, WireError, WireErrorKind
-from headgate.net.post import Posted, post
+from headgate.net.post import post
 from headgate.secret import Secret
 
 __all__ = ["ANSWER_S", "REACHED", "Receiver"]
@@ -38,7 +37,7 @@ class Receiver:
         self._url = url
         self._dial = dial
 
-    async def give(self, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> Posted:
+    async def give(self, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Have `body` taken.
 
         Raises:
@@ -54,12 +53,10 @@ class Receiver:
         except WireError as problem:
             why = str(problem) if problem.kind == "egress_denied" else REACHED.get(problem.kind, problem.kind)
             raise NotDelivered(why) from None
-        except asyncio.CancelledError:
-            raise
         except Exception as problem:  # its words may hold the address
             raise NotDelivered(type(problem).__name__) from None
         if 200 <= answer.status < 300:
-            return answer
+            return
         if 300 <= answer.status < 400:
             raise NotDelivered(f"status {answer.status}: it points elsewhere, and redirects are not followed")
         raise NotDelivered(
