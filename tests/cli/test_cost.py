@@ -180,9 +180,11 @@ def test_g11_what_an_answer_costs_has_the_calls_that_failed_in_it(cli, tmp_path:
 
 
 @pytest.mark.parametrize("by", ["workflow", "model"])
-def test_a_request_that_only_fills_the_cache_is_no_answer(cli, tmp_path: Path, by: str):
-    """It costs, and what it costs is part of what the answers do: Headgate's own (`keep_alive`) and callers'."""
-    spent(tmp_path / "ledger.db", {"cost_pico": 10**12}, {"cost_pico": 10**12, "max_tokens": 0})
+@pytest.mark.parametrize("fields", [{"max_tokens": 0}, {"reason": "fallback_canned"}, {"reason": "fallback_queued"}])
+def test_what_is_no_answer_of_a_model_is_part_of_what_the_answers_cost(cli, tmp_path: Path, by: str, fields):
+    """A request that only fills the cache, Headgate's own (`keep_alive`) or a caller's; and words of ours in place of
+    an answer, after attempts that cost something."""
+    spent(tmp_path / "ledger.db", {"cost_pico": 10**12}, {"cost_pico": 10**12} | fields)
 
     total = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["total"]
 

@@ -36,10 +36,13 @@ GROUPS = {
 ledger, it reports by day and model; elsewhere that is `(corrected)`.  Of batches that callers made themselves it is
 known which workflow, user and session they are of; elsewhere they are `(batches)`."""
 
-# A request that answered several calls is shared among them; one for no answer, which only fills the cache, is none.
-_OF_CALLS = """
+# A request that only fills the cache is no answer, nor are words of ours in the place of one.
+_ANSWERED = """outcome = 'ok' AND max_tokens IS NOT 0
+               AND ifnull(reason, '') NOT IN ('fallback_canned', 'fallback_queued')"""
+# A request that answered several calls is shared among them.
+_OF_CALLS = f"""
     SELECT workflow, team, user, session, caller_key, lane, tags, started_ms AS at_ms, 1 AS calls,
-           outcome = 'ok' AND max_tokens IS NOT 0 AS answered,
+           {_ANSWERED} AS answered,
            iif(joined, (SELECT sum(1.0 / shared_by) FROM attempts AS a WHERE a.call_id = c.call_id), attempts)
                AS attempts,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
@@ -55,13 +58,13 @@ _OF_CALLS = """
            unixepoch(day) * 1000, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
            cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
-"""
+"""  # noqa: S608  # a condition of ours
 # A call counts with each of its tags.
 _EACH_TAG = """, json_each('["' || replace(coalesce(tags, '(none)'), ',', '","') || '"]') AS tag"""
 # A call counts with the model that answered it; tokens and money with the model that used them.
-_OF_MODELS = """
+_OF_MODELS = f"""
     SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls,
-           outcome = 'ok' AND max_tokens IS NOT 0 AS answered, 0 AS attempts,
+           {_ANSWERED} AS answered, 0 AS attempts,
            0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
            0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced
     FROM calls WHERE started_ms >= :since AND started_ms < :until
@@ -86,7 +89,7 @@ _OF_MODELS = """
     SELECT model, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
            cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
-"""
+"""  # noqa: S608  # a condition of ours
 # Money is summed in two halves: one sum of pico-dollars would pass 64 bits at nine million dollars.
 _SPEND = """
 WITH spent AS ({source})
