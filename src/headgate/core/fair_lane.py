@@ -91,7 +91,8 @@ class FairLane:
         self.ready = 0
         """Flows that compete."""
         self.tenants: dict[str, Tenant] = {}
-        self.tickets: OrderedDict[Ticket, None] = OrderedDict()
+        self.tickets: OrderedDict[int, Ticket] = OrderedDict()
+        """By place, as they came."""
         self.needs = NOTHING
         self.sweep_at = LEAST_SWEPT
         self._waiting: list[Tenant] = []
@@ -136,7 +137,7 @@ class FairLane:
         ticket.before = tenant.left if first else tenant.came
         tenant.came = _plus(tenant.came, needs)
         self.needs = _plus(self.needs, needs)
-        self.tickets[ticket] = None
+        self.tickets[ticket.place] = ticket
         flow.waiting += 1
         tenant.waiting += 1
         if tenant.seat < 0:
@@ -145,7 +146,7 @@ class FairLane:
 
     def left(self, ticket: Ticket, flow: Flow) -> None:
         tenant = flow.tenant
-        del self.tickets[ticket]
+        del self.tickets[ticket.place]
         self.needs = _minus(self.needs, ticket.counted) if self.tickets else NOTHING
         flow.waiting -= 1
         tenant.waiting -= 1
@@ -269,7 +270,7 @@ class FairLane:
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None:
             return NOTHING
-        return _minus(ticket.before if ticket in self.tickets else tenant.came, tenant.left)
+        return _minus(ticket.before if ticket.place in self.tickets else tenant.came, tenant.left)
 
     def ahead(self, ticket: Ticket, needs: Needs) -> list[float]:
         """Needs that go before `ticket` in this lane by right: see `FairQueue.ahead`."""

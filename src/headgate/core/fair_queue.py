@@ -97,7 +97,7 @@ class FairQueue:
     def discard(self, ticket: Ticket, now_s: float) -> None:
         """The caller of `ticket` has gone.  Nothing happens to one that does not wait."""
         lane = self._lanes[ticket.lane]
-        if ticket in lane.tickets:
+        if ticket.place in lane.tickets:
             self._remove(lane, ticket)
 
     def _remove(self, lane: FairLane, ticket: Ticket) -> None:
@@ -316,11 +316,11 @@ class FairQueue:
         share = most / lane.tenants_waiting
         if ticket.flow.tenant.waiting > share:
             return ticket
-        return next(each for each in reversed(lane.tickets) if each.flow.tenant.waiting > share)
+        return next(each for each in reversed(lane.tickets.values()) if each.flow.tenant.waiting > share)
 
     def oldest_wait_s(self, lane: str, now_s: float) -> float:
         tickets = self._lanes[lane].tickets
-        return now_s - next(iter(tickets)).asked_s if tickets else 0.0
+        return now_s - next(iter(tickets.values())).asked_s if tickets else 0.0
 
     def position(self, ticket: Ticket) -> int:
         """The how-manieth of the whole queue it is by right: 1 is next."""
@@ -333,7 +333,7 @@ class FairQueue:
         too, as much as their weight gives them, and not more than waits of them now.
         """
         lane = self._lanes[ticket.lane]
-        needs = ticket.counted if ticket in lane.tickets else ticket.needs
+        needs = ticket.counted if ticket.place in lane.tickets else ticket.needs
         ahead = lane.ahead(ticket, needs)
         others = [each for each in self._lanes.values() if each is not lane and each.ready]
         for index in range(3):

@@ -27,7 +27,7 @@ class Mix:
     __slots__ = ("_steps",)
 
     def __init__(self) -> None:
-        self._steps: dict[int, OrderedDict[Ticket, None]] = {}
+        self._steps: dict[int, OrderedDict[int, Ticket]] = {}
 
     def add(self, ticket: Ticket) -> None:
         _, inputs, outputs = ticket.needs
@@ -35,11 +35,11 @@ class Mix:
         alike = self._steps.get(step)
         if alike is None:
             alike = self._steps[step] = OrderedDict()
-        alike[ticket] = None
+        alike[ticket.place] = ticket
 
     def remove(self, ticket: Ticket) -> None:
         alike = self._steps[ticket.step]
-        del alike[ticket]
+        del alike[ticket.place]
         if not alike:
             del self._steps[ticket.step]
 
@@ -48,4 +48,4 @@ class Mix:
         steps = self._steps
         if len(steps) < 2:
             return None
-        return next(iter(steps[max(steps) if spare == "output" else min(steps)]))
+        return next(iter(steps[max(steps) if spare == "output" else min(steps)].values()))

@@ -9,22 +9,23 @@ uses the account with the same prompts, and then it errs on the cold side.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from headgate.core.prefix import Prefix
 
-__all__ = ["LEAST_SAVED_TOKENS", "LONGEST_WRITE_S", "PREFIXES_KEPT", "PrefixHeat"]
+__all__ = ["LEAST_SAVED_TOKENS", "LONGEST_WRITE_S", "PREFIXES_KEPT", "Entry", "PrefixHeat"]
 
 LEAST_SAVED_TOKENS = 1024
 """A write that saves a follower less is not worth waiting for."""
 LONGEST_WRITE_S = 60.0
 """A request that has not begun to answer by then is not waited for, nor is one whose end nobody told."""
 PREFIXES_KEPT = 20_000
+NOTHING_SEEN: tuple[Sequence[Prefix], float, float] = ((), -inf, 0.0)
 
 
-class _Entry:
-    """`until_s` is -inf until it has been written."""
+class Entry:
+    """Of a beginning that a request writes.  `until_s` is -inf until it has been written."""
 
     __slots__ = ("sent_s", "ttl_s", "until_s", "writers")
 
@@ -32,15 +33,18 @@ class _Entry:
         self.ttl_s = ttl_s
         self.sent_s = now_s
         self.until_s = -inf
-        self.writers = 0
+        self.writers = 1
 
 
 class PrefixHeat:
     """Remembers which beginnings were sent, and whether they can be read yet."""
 
     def __init__(self, *, kept: int = PREFIXES_KEPT) -> None:
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._kept = kept
+        self._seen = NOTHING_SEEN
+        """Whose prompt was looked at last, when, and what of it can be read: one that follows nobody is asked next for
+        its needs."""
         self._on_readable: Callable[[Sequence[Prefix]], None] = _nobody
         self._on_failed: Callable[[Sequence[Prefix]], None] = _nobody
 
@@ -48,8 +52,8 @@ class PrefixHeat:
         return len(self._entries)
 
     @property
-    def known(self) -> Container[int]:
-        """Digests of what is, is being or has been written."""
+    def entries(self) -> Mapping[int, Entry]:
+        """What is, is being or has been written, by digest."""
         return self._entries
 
     def watch(
@@ -64,44 +68,52 @@ class PrefixHeat:
 
     def sent(self, prefixes: Sequence[Prefix], now_s: float) -> None:
         """A request with these beginnings is on its way."""
+        self._seen = NOTHING_SEEN
         entries = self._entries
+        get = entries.get
         read = False
         for prefix in reversed(prefixes):
             digest = prefix[0]  # by number: there may be dozens, of which few are known
-            entry = entries.get(digest)
-            if entry is not None and entry.until_s > now_s:
+            entry = get(digest)
+            if entry is None:
+                if prefix[3] and not read:  # what it reads is not written in pieces
+                    entries[digest] = Entry(prefix[2], now_s)
+                    if len(entries) > self._kept:
+                        entries.popitem(last=False)
+                continue
+            if entry.until_s > now_s:
                 read = True
-            elif read or not prefix.marked:
-                continue  # what it reads is not written in pieces
-            elif entry is None:
-                entry = entries[digest] = _Entry(prefix.ttl_s, now_s)
-                entry.writers = 1
-                if len(entries) > self._kept:
-                    entries.popitem(last=False)
-            else:
+            elif prefix[3] and not read:
                 entry.writers += 1
+            else:
+                continue
             entry.sent_s = now_s
             entries.move_to_end(digest)
 
     def begun(self, prefixes: Sequence[Prefix], now_s: float) -> None:
         """Its answer begins: what it wrote can be read from now on, and what its markers found lives on."""
+        self._seen = NOTHING_SEEN
+        get = self._entries.get
         fresh: list[Prefix] = []
         read = looking = False
         for prefix in reversed(prefixes):
             marked = prefix[3]
-            looking = looking or marked
-            entry = self._entries.get(prefix[0])
+            if marked:
+                looking = True
+            entry = get(prefix[0])
             if entry is None:
                 continue
             if marked and entry.writers:
                 entry.writers -= 1
             if entry.until_s > now_s:
                 if looking:
-                    entry.until_s = max(entry.until_s, entry.sent_s + entry.ttl_s)
+                    lives_s = entry.sent_s + entry.ttl_s
+                    if lives_s > entry.until_s:
+                        entry.until_s = lives_s
                     looking = False
                 read = True
             elif marked and not read:
-                entry.ttl_s = prefix.ttl_s
+                entry.ttl_s = prefix[2]
                 entry.until_s = entry.sent_s + entry.ttl_s
                 fresh.append(prefix)
         if fresh:
@@ -109,6 +121,7 @@ class PrefixHeat:
 
     def failed(self, prefixes: Sequence[Prefix], now_s: float) -> None:
         """It came to nothing before its answer began: it has written nothing."""
+        self._seen = NOTHING_SEEN
         lost: list[Prefix] = []
         for prefix in prefixes:
             entry = self._entries.get(prefix.digest)
@@ -127,20 +140,16 @@ class PrefixHeat:
         entry = self._entries.get(digest)
         return entry is not None and entry.until_s > now_s
 
-    def readable_of(self, prefixes: Sequence[Prefix], now_s: float) -> list[Prefix]:
-        """Those of these beginnings that the cache holds."""
-        entries = self._entries
-        return [
-            prefix for prefix in prefixes if (found := entries.get(prefix[0])) is not None and found.until_s > now_s
-        ]
-
     def served(self, prefixes: Sequence[Prefix], now_s: float) -> float:
         """Tokens of a prompt with these beginnings that the cache will give."""
-        entries = self._entries
-        for digest, tokens, _, _ in reversed(prefixes):
-            entry = entries.get(digest)
+        seen = self._seen
+        if seen[0] is prefixes and seen[1] == now_s:
+            return seen[2]
+        get = self._entries.get
+        for prefix in reversed(prefixes):
+            entry = get(prefix[0])
             if entry is not None and entry.until_s > now_s:
-                return tokens
+                return prefix[1]
         return 0.0
 
     def being_written(self, prefixes: Sequence[Prefix], now_s: float) -> bool:
@@ -149,19 +158,21 @@ class PrefixHeat:
 
     def write_of(self, prefixes: Sequence[Prefix], now_s: float) -> Prefix | None:
         """The beginning that is being written and that saves enough against what can be read already."""
+        get = self._entries.get
         written: Prefix | None = None
-        entries = self._entries
         for prefix in reversed(prefixes):
-            if written is not None and written.tokens - prefix.tokens >= LEAST_SAVED_TOKENS:
-                return written
-            entry = entries.get(prefix[0])
+            entry = get(prefix[0])
             if entry is None:
                 continue
+            if written is not None and written[1] - prefix[1] >= LEAST_SAVED_TOKENS:
+                return written
             if entry.until_s > now_s:
+                self._seen = (prefixes, now_s, prefix[1])
                 return None
             if written is None and entry.writers and now_s - entry.sent_s < LONGEST_WRITE_S:
                 written = prefix
-        return written if written is not None and written.tokens >= LEAST_SAVED_TOKENS else None
+        self._seen = (prefixes, now_s, 0.0)
+        return written if written is not None and written[1] >= LEAST_SAVED_TOKENS else None
 
 
 def _nobody(prefixes: Sequence[Prefix]) -> None:

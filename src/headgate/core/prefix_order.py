@@ -24,6 +24,9 @@ LOOKED_AT = 64
 """Tickets that one decision puts aside or brings back at most, and entries that it drops; the rest with the next."""
 LEAST_REBUILT = 64
 
+Places = OrderedDict[int, Ticket]
+"""Tickets by their places, in an order of their own."""
+
 
 class Line:
     """Waiting tickets among which this order decides: one tenant's, of those that can go the same way."""
@@ -31,13 +34,13 @@ class Line:
     __slots__ = ("back", "head", "head_since_s", "hot", "hot_most", "mix", "order", "returned", "warm")
 
     def __init__(self) -> None:
-        self.order: OrderedDict[Ticket, None] = OrderedDict()
-        """As they came, and anybody can leave at once."""
+        self.order: Places = OrderedDict()
+        """By place: as they came, and anybody can leave at once."""
         self.mix = Mix()
         """Those in `order`."""
-        self.returned: OrderedDict[Ticket, None] = OrderedDict()
+        self.returned: Places = OrderedDict()
         """Were put aside, and are no longer: ahead of those in `order`."""
-        self.back: OrderedDict[Ticket, None] = OrderedDict()
+        self.back: Places = OrderedDict()
         """Had their turn and were sent back by the API: ahead of all."""
         self.hot: list[tuple[float, int, int]] = []
         """A heap of beginnings that the cache may hold: minus tokens, place of the first ticket with it, digest."""
@@ -64,20 +67,20 @@ class PrefixOrder:
         self._follow_s = follow_s
         self._longest_passed_s = longest_passed_s
         self._on_ready = on_ready
-        self._index: dict[int, Ticket | dict[Line, OrderedDict[Ticket, None]]] = {}
-        """By digest: the one ticket with such a beginning, or several by line.  Most have one."""
+        self._index: dict[int, Ticket | dict[Line, Ticket | Places]] = {}
+        """By digest: the one ticket with such a beginning, or several by line.  Most have one, and in a line too."""
         self.aside: list[tuple[float, int, Ticket]] = []
         """A heap of those that follow a write, by when their patience ends; some have gone since."""
         heat.watch(self._readable, self._failed)
 
     def add(self, line: Line, ticket: Ticket, now_s: float, *, first: bool) -> None:
         queue = line.back if first else line.order
-        queue[ticket] = None
+        queue[ticket.place] = ticket
         ticket.queue = queue
         if not first:
             line.mix.add(ticket)
-        if ticket.prefixes and not first:
-            self._put_in_index(line, ticket, now_s)
+            if ticket.prefixes:
+                self._put_in_index(line, ticket, now_s)
 
     def remove(self, line: Line, ticket: Ticket) -> None:
         self._leave(line, ticket)
@@ -90,7 +93,7 @@ class PrefixOrder:
         queue = ticket.queue
         if queue is None:
             return False
-        del queue[ticket]
+        del queue[ticket.place]
         ticket.queue = None
         if queue is line.order:
             line.mix.remove(ticket)
@@ -104,9 +107,9 @@ class PrefixOrder:
             spare: the limit of which there is room that would be lost.
         """
         if line.back:
-            return next(iter(line.back))
+            return next(iter(line.back.values()))
         for _ in range(LOOKED_AT):
-            head = next(iter(line.returned or line.order), None)
+            head = next(iter((line.returned or line.order).values()), None)
             ticket = head
             if line.hot or spare is not None:
                 if head is not line.head:
@@ -152,7 +155,7 @@ class PrefixOrder:
     def _release(self, ticket: Ticket, now_s: float) -> None:
         line: Line = ticket.flow
         ticket.follows = None
-        line.returned[ticket] = None
+        line.returned[ticket.place] = ticket
         ticket.queue = line.returned
         self._put_in_index(line, ticket, now_s)
         self._on_ready(line)
@@ -176,29 +179,34 @@ class PrefixOrder:
         """Under the beginnings that it may write itself, and those that another may write or has written.  There are
         dozens more at which the API would look, and nobody will ever ask for them here."""
         index = self._index
-        known = self._heat.known
+        entries = self._heat.entries
+        warm = line.warm
         under: list[Prefix] = []
-        for each in ticket.prefixes:
-            digest = each[0]
+        readable: list[Prefix] = []
+        for prefix in ticket.prefixes:
+            digest = prefix[0]
             found = index.get(digest)
             if found is None:
-                if each[3] or digest in known:
-                    index[digest] = ticket
-                    under.append(each)
-                continue
-            under.append(each)
-            if found is not ticket:
-                if isinstance(found, Ticket):
-                    index[digest] = found = {found.flow: OrderedDict(((found, None),))}
+                if not prefix[3] and digest not in entries:
+                    continue
+                index[digest] = ticket
+            elif isinstance(found, dict):
                 same = found.get(line)
                 if same is None:
-                    found[line] = OrderedDict(((ticket, None),))
-                else:
-                    same[ticket] = None
+                    found[line] = ticket
+                elif isinstance(same, OrderedDict):
+                    same[ticket.place] = ticket
+                elif same is not ticket:
+                    found[line] = _both(same, ticket)
+            elif found is not ticket:
+                other = found.flow
+                index[digest] = {line: _both(found, ticket)} if other is line else {other: found, line: ticket}
+            under.append(prefix)
+            if digest not in warm and (entry := entries.get(digest)) is not None and entry.until_s > now_s:
+                readable.append(prefix)
         ticket.under = under
-        for digest, tokens, _, _ in self._heat.readable_of(under, now_s):
-            if digest not in line.warm:
-                self._warm_up(line, digest, tokens, ticket.place)
+        for digest, tokens, _, _ in readable:
+            self._warm_up(line, digest, tokens, ticket.place)
 
     def _take_from_index(self, line: Line, ticket: Ticket, below_tokens: float) -> None:
         """Under its beginnings that are shorter than `below_tokens` it is no longer found."""
@@ -211,25 +219,28 @@ class PrefixOrder:
                 del index[digest]
             elif isinstance(found, dict):
                 same = found.get(line)
-                if same is not None and ticket in same:
-                    del same[ticket]
-                    if not same:
-                        del found[line]
-                        if not found:
-                            del index[digest]
+                if isinstance(same, OrderedDict):
+                    same.pop(ticket.place, None)
+                    if same:
+                        continue
+                elif same is not ticket:
+                    continue
+                del found[line]
+                if not found:
+                    del index[digest]
 
     def _firsts(self, digest: int) -> Iterable[tuple[Line, Ticket]]:
         """Each line with tickets that begin so, and the first of these."""
         found = self._index.get(digest)
         if isinstance(found, dict):
-            return [(line, next(iter(same))) for line, same in found.items()]
+            return [(line, _first(same)) for line, same in found.items()]
         return ((found.flow, found),) if found is not None else ()
 
     def _first(self, line: Line, digest: int) -> Ticket | None:
         found = self._index.get(digest)
         if isinstance(found, dict):
             same = found.get(line)
-            return next(iter(same)) if same is not None else None
+            return _first(same) if same is not None else None
         return found if found is not None and found.flow is line else None
 
     # -- heat -----------------------------------------------------------------------------------------------------
@@ -249,12 +260,14 @@ class PrefixOrder:
         """The first of those of whose prompt the cache holds most.  If much has expired since the last look there may
         be one, and it is not found yet."""
         hot = line.hot
+        entries = self._heat.entries
         for _ in range(LOOKED_AT):
             if not hot:
                 break
             tokens, place, digest = hot[0]
             first = self._first(line, digest)
-            if first is None or not self._heat.readable(digest, now_s):
+            entry = entries.get(digest)
+            if first is None or entry is None or entry.until_s <= now_s:
                 heappop(hot)
                 line.warm.discard(digest)
             elif first.place != place:
@@ -262,3 +275,11 @@ class PrefixOrder:
             else:
                 return first
         return None
+
+
+def _both(one: Ticket, other: Ticket) -> Places:
+    return OrderedDict(((one.place, one), (other.place, other)))
+
+
+def _first(same: Ticket | Places) -> Ticket:
+    return next(iter(same.values())) if isinstance(same, OrderedDict) else same
