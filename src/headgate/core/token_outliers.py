@@ -40,9 +40,7 @@ class TokenOutliers:
             week = self._weeks[workflow] = _Week()
         if now_ms >= week.step_ends_ms:
             week.move_to(now_ms // STEP_MS)
-        outlier = week.count >= LEAST_SAMPLES and tokens * week.count > TIMES * week.total
-        week.add(tokens)
-        return outlier
+        return week.add(tokens)
 
 
 class _Step:
@@ -61,16 +59,16 @@ class _Step:
 class _Week:
     """The calls of one workflow."""
 
-    __slots__ = ("_bins", "_cap", "_step", "_steps", "_until_cap", "count", "step_ends_ms", "total")
+    __slots__ = ("_bins", "_cap", "_count", "_step", "_steps", "_total", "_until_cap", "step_ends_ms")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.total = 0.0
+        self._count = 0
+        self._total = 0.0
         self._bins = [0] * BINS
         self._cap = inf
         self._until_cap = LEAST_SAMPLES
         self._step = _Step(0)
-        """The last of them."""
+        """The last of `_steps`."""
         self._steps = deque((self._step,))
         self.step_ends_ms = STEP_MS
         """A clock that was set back is not followed."""
@@ -80,14 +78,16 @@ class _Week:
         steps = self._steps
         while steps and steps[0].number <= number - STEPS:
             gone = steps.popleft()
-            self.count -= gone.count
-            self.total -= gone.total
+            self._count -= gone.count
+            self._total -= gone.total
             self._bins = [of_all - of_gone for of_all, of_gone in zip(self._bins, gone.bins, strict=True)]
         self._step = _Step(number)
         steps.append(self._step)
         self.step_ends_ms = (number + 1) * STEP_MS
 
-    def add(self, tokens: int) -> None:
+    def add(self, tokens: int) -> bool:
+        """Count a call; whether it is an outlier among those before it."""
+        count, total = self._count, self._total
         kept = tokens if tokens < self._cap else self._cap
         size = int(log2(tokens) * BINS_PER_DOUBLING) if tokens else 0
         if size >= BINS:
@@ -96,16 +96,17 @@ class _Week:
         step.count += 1
         step.total += kept
         step.bins[size] += 1
-        self.count += 1
-        self.total += kept
+        self._count = count + 1
+        self._total = total + kept
         self._bins[size] += 1
         self._until_cap -= 1
         if not self._until_cap:
             self._until_cap = CAP_EVERY
             self._cap = self._most_of_99_in_100()
+        return count >= LEAST_SAMPLES and tokens * count > TIMES * total
 
     def _most_of_99_in_100(self) -> float:
         """To about a tenth."""
         with_more = [*accumulate(reversed(self._bins))]
-        bins_above = bisect_right(with_more, ceil(self.count * KEPT_SHARE))
+        bins_above = bisect_right(with_more, ceil(self._count * KEPT_SHARE))
         return exp2((BINS - bins_above) / BINS_PER_DOUBLING)
