@@ -61,7 +61,7 @@ class TellSpent:
         except LedgerError as problem:
             log.warning("what users and sessions spent before this start is not told: %s", problem)
         else:
-            self._spent.recall(earlier, utc_day(midnight_ms))
+            self._spent.recall(earlier, utc_day(self._clock.unix_ms()))
 
     async def _add_up(self, call: Call, proceed: Proceed) -> Reply:
         try:
