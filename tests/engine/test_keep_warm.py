@@ -185,6 +185,18 @@ def test_a_budget_that_is_spent_keeps_nothing_warm():
     assert {(call.cost_pico, call.status, call.reason) for call in calls} == {(0, 429, "budget")}
 
 
+def test_no_answer_is_none_that_was_cut():
+    """The API says `max_tokens` of it, which reports and alerts would take for an answer that lacks its end."""
+
+    async def scene(world):
+        await ask(world, max_tokens=0)
+        return world.ledger.calls[-1], world.ledger.attempts[-1]
+
+    call, attempt = in_office(scene)
+
+    assert (call.stop_reason, attempt.stop_reason) == (None, "max_tokens")
+
+
 # -- asked for by the caller -------------------------------------------------------------------------------------------
 
 

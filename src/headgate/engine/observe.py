@@ -176,7 +176,8 @@ def _tell_of_last(record: CallRecord, attempt: Attempt) -> None:
     part = attempt.record
     record.upstream_request_id = part.upstream_request_id
     record.model_answered = part.model_answered
-    record.stop_reason = part.stop_reason
+    if record.max_tokens != 0:  # else it is no answer that was cut: none was asked for
+        record.stop_reason = part.stop_reason
     record.price_row = part.price_row
     if part.error is not None:
         record.error = part.error
