@@ -30,7 +30,7 @@ import bodies
 import processes
 import rivals
 import targets
-from report import Results, as_dict, render
+from results import Results, as_dict, render
 
 BENCH = Path(__file__).resolve().parent
 BIN = BENCH / "bin"
