@@ -134,6 +134,7 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[limits]\nper_user_rpm = 0", "limits.per_user_rpm must be a whole number above 0"),
         ("[workflows.a]\nper_session_rpm = -1", "workflows.a.per_session_rpm must be a whole number of 0 or more"),
         ("[workflows.a]\nmax_concurrency = 0", "workflows.a.max_concurrency must be a whole number of 1 or more"),
+        ("[workflows.a]\nkeep_samples = -1", "workflows.a.keep_samples must be a whole number of 0 or more"),
         ("[limits]\nshare_by = 'user'\n[workflows.a]\nmax_concurrency = 3", 'set limits.share_by = "workflow"'),
         ("[estimates]\ncount_from_tokens = -1", "estimates.count_from_tokens must be a number of 0 or more"),
         ("[limits]\nburst_s = 0", "limits.burst_s must be a number above 0"),

@@ -232,7 +232,7 @@ def _check_numbers(config: Config, place: Place) -> None:
             "could never grow"
         )
     for name, workflow in config.workflows.items():
-        for field, least in (("per_user_rpm", 0), ("per_session_rpm", 0), ("max_concurrency", 1)):
+        for field, least in (("per_user_rpm", 0), ("per_session_rpm", 0), ("max_concurrency", 1), ("keep_samples", 0)):
             value = getattr(workflow, field)
             if value is not None and value < least:
                 raise ConfigError(
