@@ -56,7 +56,7 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     error: str | None = None
     """Why the last attempt failed: see error classes in errors.md; NULL if it did not."""
     stop_reason: str | None = None
-    """Why the model stopped, as the API said."""
+    """Why the model stopped, as the API said; null also where no answer was asked for (`max_tokens: 0`)."""
     refusal_category: str | None = None
     """Of an answer with the stop reason `refusal`: the category the API gave."""
     attempts: int = 0
