@@ -172,6 +172,17 @@ def test_without_either_it_says_what_to_do(cli, nobody: Path):
     assert "start one with `headgate serve`" in ran.err
 
 
+def test_a_telemetry_file_that_is_none_is_said_and_no_traceback(cli, nobody: Path):
+    """It is observational and may be lost; the gateway's address is what is asked for then."""
+    (nobody / "telemetry.db").write_bytes(b"no database at all" * 1000)
+
+    ran = cli("alerts")
+
+    assert ran.code == 1
+    assert "telemetry.db cannot be read: file is not a database" in ran.err
+    assert "start one with `headgate serve`" in ran.err
+
+
 # -- what a rule is ----------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.records import FIRST_DAY_MS, spent
 
 CALL = {"workflow": "chat", "cost_pico": 1_500_000_000_000}
@@ -46,10 +48,12 @@ def test_a_file_that_cannot_be_written_is_said(cli, tmp_path: Path):
     assert "--out: cannot write nowhere/day.md: No such file or directory" in told.err
 
 
-def test_a_day_that_is_none_is_misuse(cli, tmp_path: Path):
+@pytest.mark.parametrize("day", ["16.02.2026", "2026-02-30", "9999-12-31", "0001-01-01"])
+def test_a_day_that_is_none_is_misuse(cli, tmp_path: Path, day: str):
+    """Nor is one that has no day after it or before it to compare with."""
     spent(tmp_path / "ledger.db", CALL)
 
-    assert cli("report", "--ledger", "ledger.db", "--day", "16.02.2026").code == 2
+    assert cli("report", "--ledger", "ledger.db", "--day", day).code == 2
 
 
 def test_a_day_without_calls_is_said(cli, tmp_path: Path):

@@ -36,6 +36,9 @@ def known_alerts(config: Path | None, admin: str | None) -> dict[str, Any]:
 
 def _written_down(file: Path | None) -> dict[str, Any] | None:
     import os
+    from contextlib import closing
+
+    import apsw
 
     from headgate.clock import SystemClock
     from headgate.config import load_config
@@ -50,13 +53,11 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
         return None
     now_ms = SystemClock().unix_ms()
     try:
-        db = open_telemetry(path)
-    except (TelemetryLost, OSError):
+        with closing(open_telemetry(path)) as db:
+            board, left = load_board(db, now_ms), waiting(db)
+    except (TelemetryLost, apsw.Error, OSError) as problem:
+        say(f"{path} cannot be read: {problem}")
         return None
-    try:
-        board, left = load_board(db, now_ms), waiting(db)
-    finally:
-        db.close()
     return alerts_told(_AsWritten(config, board, left), now_ms)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from contextlib import suppress
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -36,20 +37,18 @@ def end_of(day: str | None, option: str) -> int:
 
 
 def day_of(text: str, option: str) -> date:
-    """The day that an option names.
+    """The day that an option names; there are days before it and after it.
 
     Raises:
         BadParameter: it is no day.
     """
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
+    with suppress(ValueError):
+        day = date.fromisoformat(text)
+        if MINYEAR < day.year < MAXYEAR:
+            return day
+    raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option)
 
 
 def _midnight_ms(text: str, option: str, *, days: int = 0) -> int:
-    try:
-        day = day_of(text, option) + timedelta(days=days)
-    except OverflowError:
-        raise typer.BadParameter("must be a date like 2026-11-21", param_hint=option) from None
+    day = day_of(text, option) + timedelta(days=days)
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
