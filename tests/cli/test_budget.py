@@ -146,7 +146,8 @@ def test_unset_brings_back_the_settings_and_takes_nothing_out_of_the_audit(budge
     [
         (("nobody", "--usd", "1"), "there is no budget 'nobody'; there are all, person"),
         (("all", "--usd", "1,000.50"), 'must be US dollars without commas in quotes, such as "1000.50"'),
-        (("all", "--usd", "-5"), "must be US dollars"),
+        (("all", "--usd", "-5"), "budget all: usd must be US dollars"),
+        (("all", "--usd", "0"), "budget all: usd must be more than 0"),
         (("all", "--mode", "loose"), 'mode must be "strict" or "smooth"'),
         (("all", "--mode", "strict", "--refuse-at", "0"), "refuse_at is 0, so nothing is refused"),
         (("all", "--warn-at", "0.9", "--refuse-at", "0.6"), "warn_at is 0.9, and refuse_at is 0.6; set warn_at to 0.6"),

@@ -210,7 +210,7 @@ def changed(budget: Budget, configured: Mapping[str, float], changes: Iterable[C
     told = {setting: value for setting, value in newest.items() if value is not None}
     if not told:
         return budget
-    cap_pico = pico_of(told["usd"]) if "usd" in told else budget.cap_pico
+    cap_pico = _cap(told["usd"]) if "usd" in told else budget.cap_pico
     shares = {name: _share(name, told[name]) if name in told else share for name, share in configured.items()}
     mode = told.get("mode")
     if mode not in (None, "strict", "smooth"):
@@ -222,6 +222,13 @@ def changed(budget: Budget, configured: Mapping[str, float], changes: Iterable[C
         budget, cap_pico=cap_pico, strict=strict, warn_pico=warn_pico, slow_pico=slow_pico, slow=slow,
         refuse_pico=refuse_pico,
     )  # fmt: skip
+
+
+def _cap(text: str) -> int:
+    try:
+        return pico_of(text)
+    except ValueError as problem:
+        raise ValueError(f"usd {problem}") from None
 
 
 def _share(name: str, text: str) -> float:
