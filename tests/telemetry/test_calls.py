@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from itertools import pairwise
 
 import pytest
@@ -14,6 +13,7 @@ from headgate.events import Reason
 from headgate.records import AttemptRecord, CallRecord
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
+from support.exposed import series
 from support.world import World, play
 
 CATALOG = load_catalog()
@@ -39,13 +39,6 @@ def counted(*calls: tuple[CallRecord, list[AttemptRecord]]) -> Registry:
     for record, attempts in calls:
         tally.call_over(record, attempts)
     return registry
-
-
-def series(registry: Registry, name: str) -> dict[str, float]:
-    """The labels and values of one metric, without those that are 0."""
-    lines = registry.exposition().decode().splitlines()
-    found = (re.fullmatch(rf"{name}(?:\{{(.*)\}})? (\S+)", line) for line in lines)
-    return {(match[1] or "").replace('"', ""): float(match[2]) for match in found if match and float(match[2])}
 
 
 def test_a_call_is_counted_once_however_many_attempts_it_took():

@@ -10,8 +10,8 @@ from headgate.stores.sqlite import SqliteLedger
 from headgate.stores.sqlite.reconcile import add_corrections
 from headgate.telemetry.metrics.ledger_drift import LedgerDrift
 from headgate.telemetry.metrics.registry import Registry
+from support.exposed import series
 from support.records import DAY_MS, FIRST_DAY_MS, attempts_of, call
-from telemetry.test_calls import series
 
 
 class At:

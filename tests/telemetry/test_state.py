@@ -19,8 +19,8 @@ from headgate.telemetry.metrics.calls import MOST_SCOPES
 from headgate.telemetry.metrics.loop_lag import KEPT_S, LoopLag
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import budget_rows
+from support.exposed import series
 from support.world import World, lanes, play
-from telemetry.test_calls import series
 
 PICO = 10**12
 ONE_AT_A_TIME = Config(workflows={"test": WorkflowConfig(max_concurrency=1)})
