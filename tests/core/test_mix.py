@@ -11,6 +11,7 @@ from headgate.core.fair_queue import LONGEST_PASSED_S, FairQueue, Lane, Ticket
 from headgate.core.mix import Spare
 from headgate.core.prefix import Prefix
 from headgate.core.prefix_heat import PrefixHeat
+from headgate.core.prefix_order import LEAST_MIXED
 
 
 class World:
@@ -118,3 +119,13 @@ def test_one_that_leaves_is_not_found_again():
     world.queue.discard(tickets[1], 0.0)
 
     assert world.drain("output") == [tickets[2], tickets[0]]
+
+
+def test_many_go_in_the_same_order_as_few():
+    """They are kept apart beforehand, few only when somebody asks."""
+    world, chance = World(), Random(0)
+    tickets = [world.put(chance.choice((10, 9_000)), chance.choice((10, 9_000))) for _ in range(2 * LEAST_MIXED)]
+
+    by_output = sorted(tickets, key=lambda ticket: ticket.needs[1] / ticket.needs[2])
+
+    assert world.drain("output") == by_output

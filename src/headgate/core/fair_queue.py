@@ -73,6 +73,8 @@ class FairQueue:
         self._running: dict[str, int] = {}
         """Attempts under way by tenant, in all lanes."""
         self._caps: dict[str, int] = {}
+        self._closed: set[str] = set()
+        """Lanes that are closed, or whose time to open has come since anybody looked."""
 
     # -- coming and going -----------------------------------------------------------------------------------------
 
@@ -182,12 +184,11 @@ class FairQueue:
         return None, min(next_s, order.next_back_s(now_s))
 
     def _in_turn(self, now_s: float) -> list[FairLane]:
-        lanes = []
-        for lane in self._lanes.values():
-            if lane.ready:
-                if -inf < lane.closed_until_s <= now_s:
-                    self._open(lane)
-                lanes.append(lane)
+        if self._closed:
+            for name in list(self._closed):
+                if self._lanes[name].ready and self._lanes[name].closed_until_s <= now_s:
+                    self.open(name)
+        lanes = [lane for lane in self._lanes.values() if lane.ready]
         if len(lanes) > 1:
             lanes.sort(key=_turn)
         return lanes
@@ -253,18 +254,18 @@ class FairQueue:
     def close(self, lane: str, until_s: float) -> None:
         """Nothing of `lane` goes before `until_s`.  It is owed nothing for that time."""
         self._lanes[lane].closed_until_s = until_s
+        self._closed.add(lane)
 
     def closed_for_s(self, lane: str, now_s: float) -> float:
         """Seconds until `lane` opens; 0 if it is open."""
         return max(0.0, self._lanes[lane].closed_until_s - now_s)
 
     def open(self, lane: str) -> None:
-        self._open(self._lanes[lane])
-
-    def _open(self, lane: FairLane) -> None:
-        if lane.closed_until_s > -inf:
-            lane.closed_until_s = -inf
-            lane.turn = max(lane.turn, self._latest)
+        if lane in self._closed:
+            self._closed.remove(lane)
+            state = self._lanes[lane]
+            state.closed_until_s = -inf
+            state.turn = max(state.turn, self._latest)
 
     def is_full(self, tenant: str) -> bool:
         """Whether `tenant` has as many under way as it may."""

@@ -8,6 +8,7 @@ the ratio of what they need, in steps, and inside a step the first to come goes 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from math import log2
 from typing import Literal
 
@@ -22,15 +23,17 @@ STEPS = 2.0
 
 
 class Mix:
-    """Tickets by how much output they need for their input."""
+    """Tickets by how much output they needed for their input when they came."""
 
     __slots__ = ("_steps",)
 
-    def __init__(self) -> None:
+    def __init__(self, tickets: Iterable[Ticket]) -> None:
         self._steps: dict[int, OrderedDict[int, Ticket]] = {}
+        for ticket in tickets:
+            self.add(ticket)
 
     def add(self, ticket: Ticket) -> None:
-        _, inputs, outputs = ticket.needs
+        _, inputs, outputs = ticket.counted
         step = ticket.step = round(STEPS * log2((outputs + 1.0) / (inputs + 1.0)))
         alike = self._steps.get(step)
         if alike is None:

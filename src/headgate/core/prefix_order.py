@@ -23,6 +23,8 @@ __all__ = ["Line", "PrefixOrder"]
 LOOKED_AT = 64
 """Tickets that one decision puts aside or brings back at most, and entries that it drops; the rest with the next."""
 LEAST_REBUILT = 64
+LEAST_MIXED = 256
+"""Tickets of a line that are kept apart by what they need though nobody has asked for it: more would take long then."""
 
 Places = OrderedDict[int, Ticket]
 """Tickets by their places, in an order of their own."""
@@ -36,8 +38,8 @@ class Line:
     def __init__(self) -> None:
         self.order: Places = OrderedDict()
         """By place: as they came, and anybody can leave at once."""
-        self.mix = Mix()
-        """Those in `order`."""
+        self.mix: Mix | None = None
+        """Those in `order`, once somebody has asked for it or they are many."""
         self.returned: Places = OrderedDict()
         """Were put aside, and are no longer: ahead of those in `order`."""
         self.back: Places = OrderedDict()
@@ -54,7 +56,13 @@ class Line:
         """Nobody waits here: nothing is kept that only those who waited need."""
         self.hot.clear()
         self.warm.clear()
+        self.mix = None
         self.head = None
+
+    def mixed(self) -> Mix:
+        if self.mix is None:
+            self.mix = Mix(self.order.values())
+        return self.mix
 
 
 class PrefixOrder:
@@ -74,13 +82,16 @@ class PrefixOrder:
         heat.watch(self._readable, self._failed)
 
     def add(self, line: Line, ticket: Ticket, now_s: float, *, first: bool) -> None:
-        queue = line.back if first else line.order
+        ticket.queue = queue = line.back if first else line.order
         queue[ticket.place] = ticket
-        ticket.queue = queue
-        if not first:
+        if first:
+            return
+        if line.mix is not None:
             line.mix.add(ticket)
-            if ticket.prefixes:
-                self._put_in_index(line, ticket, now_s)
+        elif len(queue) >= LEAST_MIXED:
+            line.mixed()
+        if ticket.prefixes:
+            self._put_in_index(line, ticket, now_s)
 
     def remove(self, line: Line, ticket: Ticket) -> None:
         self._leave(line, ticket)
@@ -95,7 +106,7 @@ class PrefixOrder:
             return False
         del queue[ticket.place]
         ticket.queue = None
-        if queue is line.order:
+        if line.mix is not None and queue is line.order:
             line.mix.remove(ticket)
         return True
 
@@ -117,7 +128,7 @@ class PrefixOrder:
                 if head is None or now_s - line.head_since_s < self._longest_passed_s:
                     ticket = self._hottest(line, now_s)
                     if ticket is None:
-                        ticket = head if spare is None or line.returned else line.mix.first(spare) or head
+                        ticket = head if spare is None or line.returned else line.mixed().first(spare) or head
             if ticket is None or not ticket.prefixes or now_s >= ticket.follow_until_s:
                 return ticket
             write = self._heat.write_of(ticket.prefixes, now_s)
@@ -236,13 +247,6 @@ class PrefixOrder:
             return [(line, _first(same)) for line, same in found.items()]
         return ((found.flow, found),) if found is not None else ()
 
-    def _first(self, line: Line, digest: int) -> Ticket | None:
-        found = self._index.get(digest)
-        if isinstance(found, dict):
-            same = found.get(line)
-            return _first(same) if same is not None else None
-        return found if found is not None and found.flow is line else None
-
     # -- heat -----------------------------------------------------------------------------------------------------
 
     def _warm_up(self, line: Line, digest: int, tokens: float, place: int) -> None:
@@ -251,7 +255,7 @@ class PrefixOrder:
         line.warm.add(digest)
         heappush(line.hot, (-tokens, place, digest))
         if len(line.hot) > line.hot_most:
-            line.hot = [each for each in line.hot if self._first(line, each[2]) is not None]
+            line.hot = [each for each in line.hot if _first_in(line, self._index.get(each[2])) is not None]
             line.warm = {each[2] for each in line.hot}
             line.hot_most = max(LEAST_REBUILT, 2 * len(line.hot))
             heapify(line.hot)
@@ -260,16 +264,19 @@ class PrefixOrder:
         """The first of those of whose prompt the cache holds most.  If much has expired since the last look there may
         be one, and it is not found yet."""
         hot = line.hot
+        if not hot:
+            return None
+        index = self._index
         entries = self._heat.entries
         for _ in range(LOOKED_AT):
-            if not hot:
-                break
             tokens, place, digest = hot[0]
-            first = self._first(line, digest)
+            first = _first_in(line, index.get(digest))
             entry = entries.get(digest)
             if first is None or entry is None or entry.until_s <= now_s:
                 heappop(hot)
                 line.warm.discard(digest)
+                if not hot:
+                    break
             elif first.place != place:
                 heapreplace(hot, (tokens, first.place, digest))
             else:
@@ -283,3 +290,11 @@ def _both(one: Ticket, other: Ticket) -> Places:
 
 def _first(same: Ticket | Places) -> Ticket:
     return next(iter(same.values())) if isinstance(same, OrderedDict) else same
+
+
+def _first_in(line: Line, found: Ticket | dict[Line, Ticket | Places] | None) -> Ticket | None:
+    """Of what the index has under one digest."""
+    if isinstance(found, dict):
+        same = found.get(line)
+        return next(iter(same.values())) if isinstance(same, OrderedDict) else same
+    return found if found is not None and found.flow is line else None
