@@ -11,7 +11,7 @@ import pytest
 from alerts.cases import CASES, Case
 from headgate.alerts.machine import Board, Phase
 from headgate.alerts.prometheus import rules_file
-from headgate.alerts.rule import Watched, in_force, shown
+from headgate.alerts.rule import Watched, detail_line, in_force, shown
 from headgate.alerts.rules import RULES
 from headgate.config.schema import AlertRuleConfig, AlertsConfig
 from headgate.telemetry.metrics.catalogue import METRICS
@@ -210,3 +210,18 @@ def test_nothing_in_a_label_is_taken_for_a_format():
     rule = Watched(BY_ID["workflow_p95"])
 
     assert "{value.__class__}" in rule.text((("workflow", "{value.__class__}"),), 61.0)
+
+
+def test_spending_out_of_line_names_the_dearest_workflows():
+    """The first question of whoever is told is who spends it."""
+    detail = {rule.id: rule for rule in RULES}["cost_rise"].detail
+    assert detail is not None
+    cost = {f'headgate_cost_usd_total{{workflow="{name}"}}': f"0+{usd}x70" for name, usd in
+            (("chat", 2), ("nightly", 3), ("idle", 0), ("tags", 1))}  # fmt: skip
+    samples = samples_of(cost, 60)
+
+    told = [detail_line(detail, labels, value) for labels, value in detail.asks(()).at(samples, 4_200_000).items()]
+
+    assert sorted(told) == [
+        "$120.00 in the last hour: chat", "$180.00 in the last hour: nightly", "$60.00 in the last hour: tags",
+    ]  # fmt: skip

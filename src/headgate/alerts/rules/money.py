@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headgate.alerts.expr import Expr, Matcher
-from headgate.alerts.functions import increase, largest, ratio, total
-from headgate.alerts.rule import HOUR_S, Limits, Rule
+from headgate.alerts.expr import Expr, Matcher, metric
+from headgate.alerts.functions import Top, increase, largest, ratio, total
+from headgate.alerts.rule import HOUR_S, Detail, Limits, Rule
 from headgate.alerts.rules.questions import DAY_S, grown
 from headgate.telemetry.metrics import catalogue
 
@@ -169,6 +169,11 @@ COST_RISE = Rule(
     severity="ticket",
     threshold=1.0,
     per="scope",
+    detail=Detail(
+        "{value} in the last hour: {workflow}",
+        lambda labels: Top(3, total(increase(metric(catalogue.COST.name), 3600), "workflow")) > 0,
+        "usd",
+    ),
 )
 COST_RISE_STEEP = replace(
     COST_RISE,
