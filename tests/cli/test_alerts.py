@@ -179,7 +179,7 @@ def test_a_telemetry_file_that_is_none_is_said_and_no_traceback(cli, nobody: Pat
     ran = cli("alerts")
 
     assert ran.code == 1
-    assert "telemetry.db cannot be read: file is not a database" in ran.err
+    assert "telemetry.db is damaged (file is not a database)" in ran.err
     assert "start one with `headgate serve`" in ran.err
 
 

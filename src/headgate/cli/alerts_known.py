@@ -55,7 +55,10 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     try:
         with closing(open_telemetry(path)) as db:
             board, left = load_board(db, now_ms), waiting(db)
-    except (TelemetryLost, apsw.Error, OSError) as problem:
+    except TelemetryLost as problem:
+        say(str(problem))
+        return None
+    except (apsw.Error, OSError) as problem:
         say(f"{path} cannot be read: {problem}")
         return None
     return alerts_told(_AsWritten(config, board, left), now_ms)

@@ -20,13 +20,11 @@ from headgate.core.budget import AccountKey, Change, chained
 from headgate.core.corrected import Corrected
 from headgate.core.grants import WANTED_MS, Ask, Drawn, Report, State, grant_of
 from headgate.errors import LedgerError
-from headgate.stores.sqlite.ledger_file import use_wal
+from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
 
-__all__ = ["SCHEMA_VERSION", "SqliteBudgets"]
+__all__ = ["SqliteBudgets"]
 
-SCHEMA_VERSION = 2
-UPGRADES = {1: "ALTER TABLE accounts ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0"}
-"""What makes the next version of each."""
+SCHEMA = Schema("budgets.sql", 2, {1: "ALTER TABLE accounts ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0"})
 BUSY_TIMEOUT_MS = 5_000
 """A lock that somebody else holds is waited for so long; then calls are refused."""
 KEPT_MS = 400 * 86_400_000
@@ -218,14 +216,8 @@ class SqliteBudgets:
         """All of it or nothing, alone in the file."""
         with self._using() as db:
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(db):
                 yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
 
     @contextmanager
     def _using(self) -> Iterator[apsw.Connection]:
@@ -260,31 +252,10 @@ def _one(db: apsw.Connection, sql: str, bindings: Sequence[Any]) -> Any:
 
 
 def _open(path: Path) -> apsw.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(str(path))
     try:
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        version, tables = _one(
-            db, "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version", ()
-        )
-        if version > SCHEMA_VERSION or (tables and not version):
-            whose = "of a newer Headgate; upgrade" if version else "the database of another program; move it away"
-            raise LedgerError(f"the budgets {path} are {whose}, or set ledger.path to another place")
-        use_wal(db)
-        if version < SCHEMA_VERSION:
-            db.execute("BEGIN IMMEDIATE")
-            version = _one(db, "PRAGMA user_version", ())[0]
-            if not version:
-                db.execute(Path(__file__).with_name("budgets.sql").read_text(encoding="utf-8"))
-            for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
-                db.execute(UPGRADES[older])
-            db.pragma("user_version", SCHEMA_VERSION)
-            db.execute("COMMIT")
-    except BaseException:
-        db.close()
-        raise
-    return db
+        return open_database(path, SCHEMA, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    except NotOurs as problem:
+        raise LedgerError(f"budgets: {problem}") from None
 
 
 # A connection must not be carried across a fork: every store lets go of its file before, and takes it again when it is

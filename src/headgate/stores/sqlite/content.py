@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -15,11 +12,11 @@ import apsw
 
 from headgate.errors import LedgerError
 from headgate.safety.content.desk import Kept, Sample
-from headgate.stores.sqlite.ledger_file import use_wal
+from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
 
 __all__ = ["SqliteContent", "content_path"]
 
-SCHEMA_VERSION = 1
+SCHEMA = Schema("content.sql", 1)
 BUSY_TIMEOUT_MS = 5_000
 
 _SAMPLE = "call_id, started_ms, workflow, user, session, model, stop_reason, request, response"
@@ -43,7 +40,9 @@ class SqliteContent:
         """
         self.path = path
         try:
-            self._db = _open(path)
+            self._db = open_database(path, SCHEMA, busy_timeout_ms=BUSY_TIMEOUT_MS, secure_delete=True)
+        except NotOurs as problem:
+            raise LedgerError(f"the text of calls: {problem}") from None
         except (apsw.Error, OSError) as problem:
             raise LedgerError(
                 f"cannot open {path}, where the text of calls is kept: {problem}; make its folder writable, or set "
@@ -58,7 +57,7 @@ class SqliteContent:
 
         A slot that was emptied, by age or because a user was forgotten, takes the next call.
         """
-        with self._transaction():
+        with transaction(self._db):
             offered = self._db.execute(
                 "INSERT INTO offered VALUES (?, 1) ON CONFLICT DO UPDATE SET calls = calls + 1 RETURNING calls",
                 (sample.workflow,),
@@ -75,7 +74,7 @@ class SqliteContent:
                 )
 
     def purge(self, before_ms: int) -> None:
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM content WHERE started_ms < ?", (before_ms,))
             gone = self._db.changes()
             self._db.execute("DELETE FROM samples WHERE started_ms < ?", (before_ms,))
@@ -85,7 +84,7 @@ class SqliteContent:
 
     def forget(self, user: str) -> tuple[int, int]:
         """Delete the text of all calls of `user`; how many texts and samples that were."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM content WHERE user = ?", (user,))
             texts = self._db.changes()
             self._db.execute("DELETE FROM samples WHERE user = ?", (user,))
@@ -115,43 +114,3 @@ class SqliteContent:
 
     def _empty_wal(self) -> None:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-
-def _open(path: Path | None) -> apsw.Connection:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(":memory:" if path is None else str(path))
-    try:
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        db.execute("PRAGMA secure_delete = ON")
-        version, tables = db.execute(
-            "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
-        ).get
-        if version > SCHEMA_VERSION or (tables and not version):
-            whose = "of a newer Headgate" if version else "the database of another program"
-            raise LedgerError(f"{path} is {whose}; move it away, or set ledger.path to another place")
-        if path is not None:
-            use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")  # the last texts may be lost with the machine, and only they
-        if not version:
-            db.execute("BEGIN IMMEDIATE")
-            if not db.pragma("user_version"):  # another process may have been first
-                db.execute(Path(__file__).with_name("content.sql").read_text(encoding="utf-8"))
-                db.pragma("user_version", SCHEMA_VERSION)
-            db.execute("COMMIT")
-    except BaseException:
-        db.close()
-        raise
-    return db

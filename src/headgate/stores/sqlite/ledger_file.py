@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,11 @@ from pathlib import Path
 import apsw
 
 from headgate.errors import LedgerError
+from headgate.stores.sqlite.database import Schema, bring_up_to_date, use_wal
 
-__all__ = [
-    "SCHEMA_VERSION", "explained", "open_or_create", "open_reader", "open_writer", "reopen", "use_wal", "words_of",
-]  # fmt: skip
+__all__ = ["explained", "open_or_create", "open_reader", "open_writer", "reopen", "words_of"]
 
-SCHEMA_VERSION = 3
-UPGRADES = {
+_UPGRADES = {
     1: "ALTER TABLE attempts ADD COLUMN hops TEXT",
     2: """
         ALTER TABLE calls ADD COLUMN team TEXT;
@@ -49,8 +46,8 @@ UPGRADES = {
         CREATE INDEX calls_by_time ON calls (started_ms);
     """,
 }
-"""What makes the next version of each; its text stays when schema.sql goes on.  New columns stand last: rows are
-inserted by their order."""
+"""New columns stand last: rows are inserted by their order."""
+SCHEMA = Schema("schema.sql", 3, _UPGRADES)
 QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
 """A larger file is not read whole at every start."""
 BUSY_TIMEOUT_MS = 2_000
@@ -69,8 +66,7 @@ def open_or_create(path: Path) -> apsw.Connection:
         version = _check_ours(db, path)
         use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
-        if version < SCHEMA_VERSION:
-            _bring_up_to_date(db)
+        bring_up_to_date(db, SCHEMA)
         if version and path.stat().st_size <= QUICK_CHECK_UP_TO_BYTES:
             found = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != ("ok",):
@@ -108,9 +104,9 @@ def open_reader(path: Path) -> apsw.Connection:
             version = _check_ours(db, path)
             if not version:
                 raise LedgerError(f"{path} is no ledger of Headgate; name another one with --ledger")
-            if version < SCHEMA_VERSION:
+            if version < SCHEMA.version:
                 raise LedgerError(
-                    f"the ledger {path} is of an older Headgate (schema {version}, this one knows {SCHEMA_VERSION}); "
+                    f"the ledger {path} is of an older Headgate (schema {version}, this one knows {SCHEMA.version}); "
                     "start `headgate serve` with it once, which brings it up to date"
                 )
         except BaseException:
@@ -129,29 +125,14 @@ def open_writer(path: Path) -> apsw.Connection:
     return reopen(path.expanduser())
 
 
-def use_wal(db: apsw.Connection) -> None:
-    """Changing the mode takes a lock for which SQLite does not wait, whatever the busy timeout: of several first starts
-    at once, some have to ask again."""
-    until_s = time.monotonic() + BUSY_TIMEOUT_MS * 5 / 1000
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except apsw.BusyError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
 def _check_ours(db: apsw.Connection, path: Path) -> int:
     """The version of the ledger that it is; 0 if it is empty.  Changes nothing."""
     version, tables = db.execute(
         "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
     ).get
-    if version > SCHEMA_VERSION:
+    if version > SCHEMA.version:
         raise LedgerError(
-            f"the ledger {path} comes from a newer Headgate (schema {version}, this one knows {SCHEMA_VERSION}); "
+            f"the ledger {path} comes from a newer Headgate (schema {version}, this one knows {SCHEMA.version}); "
             "upgrade Headgate, or set ledger.path to another file.  Nothing was changed"
         )
     if tables and not version:
@@ -159,24 +140,6 @@ def _check_ours(db: apsw.Connection, path: Path) -> int:
             f"{path} is the database of another program; set ledger.path to another file.  Nothing was changed"
         )
     return int(version)
-
-
-def _bring_up_to_date(db: apsw.Connection) -> None:
-    """Make the tables, or change those of an older version.  All or nothing; several starts at once wait here, and the
-    later ones find it done."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = db.pragma("user_version")
-        if not version:
-            db.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
-        for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
-            db.execute(UPGRADES[older])
-        db.pragma("user_version", SCHEMA_VERSION)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import apsw
 import msgspec
 
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
+from headgate.stores.sqlite.database import transaction
 
 __all__ = ["Row", "insert"]
 
@@ -32,8 +33,7 @@ to come back; more rows than this fall out of the processor's cache between bein
 def insert(db: apsw.Connection, rows: Iterable[Row]) -> None:
     """Write rows in one transaction.  One that is there already stays as it is."""
     pending: dict[str, list[Sequence[Any]]] = {}
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for table, values in rows:
             group = pending.setdefault(table, [])
             group.append(values)
@@ -45,11 +45,6 @@ def insert(db: apsw.Connection, rows: Iterable[Row]) -> None:
                 while len(group) >= size:
                     db.execute(_insert_statement(table, size), tuple(chain.from_iterable(group[:size])))
                     del group[:size]
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # SQLite itself has rolled back after some errors, a full disk for one
-            db.execute("ROLLBACK")
-        raise
 
 
 @lru_cache

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from headgate.stores.sqlite.ledger_file import use_wal
+from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
 
-__all__ = ["Telemetry", "TelemetryLost", "Work", "open_telemetry", "transaction"]
+__all__ = ["Telemetry", "TelemetryLost", "Work", "open_telemetry"]
 
 log = logging.getLogger("headgate.telemetry")
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], object]
 
-SCHEMA_VERSION = 1
+SCHEMA = Schema("telemetry.sql", 1)
 QUEUE_LENGTH = 1_000
 BUSY_TIMEOUT_MS = 2_000
 REOPEN_S = 30.0
@@ -155,42 +154,10 @@ def open_telemetry(path: Path | None) -> apsw.Connection:
         TelemetryLost: it is not ours to use.
         apsw.Error, OSError: it cannot be used.
     """
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(":memory:" if path is None else str(path))
     try:
-        db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        version, tables = db.execute(
-            "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
-        ).get
-        if version > SCHEMA_VERSION or (tables and not version):
-            whose = "of a newer Headgate" if version else "the database of another program"
-            raise TelemetryLost(f"{path} is {whose}; move it away, or set ledger.path to another place")
-        if path is not None:
-            use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")
-        if not version:
-            with transaction(db):
-                db.execute(Path(__file__).with_name("telemetry.sql").read_text(encoding="utf-8"))
-                db.pragma("user_version", SCHEMA_VERSION)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-@contextmanager
-def transaction(db: apsw.Connection) -> Iterator[None]:
-    """All of it or nothing, alone in the file."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+        return open_database(path, SCHEMA, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    except NotOurs as problem:
+        raise TelemetryLost(str(problem)) from None
 
 
 class _Answer:
