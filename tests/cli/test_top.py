@@ -42,6 +42,11 @@ def test_one_frame_has_health_limits_lanes_and_workflows(cli, served: Served):
     assert ran.last.startswith("Next: ")
 
 
+def test_nothing_is_cut_off_in_a_pipe(cli, served: Served):
+    """There is no width to keep to."""
+    assert "…" not in cli("top", "--admin", served.admin_url).out
+
+
 def test_names_that_callers_chose_do_not_steer_the_terminal(cli, served: Served):
     """No escape sequence of theirs, no line of theirs, no markup."""
     out = cli("top", "--once", "--admin", served.admin_url, COLUMNS="160").out

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from headgate.alerts.expr import Expr, Matcher, Selector, Source, metric, not_one_of
 from headgate.alerts.machine import Terms
 from headgate.alerts.samples import Labels
+from headgate.core.shown import dollars
 from headgate.telemetry.metrics.catalogue import Metric
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def shown(value: float, unit: Unit) -> str:
             f"{value:.3g} s" if value < 1000 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.3g} h"
         )
     if unit == "usd":
-        return f"${value:,.2f}"
+        return dollars(value)
     return f"{value:,.4g}" if unit == "times" else f"{value:,.0f}"
 
 

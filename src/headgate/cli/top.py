@@ -18,6 +18,9 @@ from headgate.errors import HeadgateError
 
 __all__ = ["top"]
 
+PIPE_COLUMNS = 200
+"""Where there is no terminal nothing is cut to its width."""
+
 
 def top(
     config: Settings = None,
@@ -39,7 +42,7 @@ def top(
 
     from headgate.cli.top_frame import frame
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     if once or not console.is_terminal:
         console.print(frame(told["now"], told["workflows"]))
         say_next("headgate limits, headgate cost, or the same in a browser: headgate serve says where")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from headgate.cli.output import age
 from headgate.core.printable import printable
+from headgate.core.shown import dollars, took
 
 __all__ = ["frame"]
 
@@ -63,12 +65,12 @@ def _figures(now: dict[str, Any]) -> Text:
     hour = now["hour"]
     if hour is not None:
         lately = hour["minutes"]["calls"][-16:-1]
-        quarter, took, spent = hour["quarter"], hour["durations"], hour["spent"]
+        quarter, paces, spent = hour["quarter"], hour["durations"], hour["spent"]
         told += [
             f"{sum(lately) / max(1, len(lately)):,.1f} calls/min",
             f"errors {_share(quarter['failed'], quarter['counted'])}",
-            f"p50 {_ms(took['p50_ms'])}  p95 {_ms(took['p95_ms'])}  p99 {_ms(took['p99_ms'])}",
-            f"{_dollars(spent['cost_usd'])} in the hour",
+            f"p50 {_ms(paces['p50_ms'])}  p95 {_ms(paces['p95_ms'])}  p99 {_ms(paces['p99_ms'])}",
+            f"{dollars(Decimal(spent['cost_usd']))} in the hour",
             f"{_share(spent['cache_read_tokens'], _prompt(spent))} from cache",
         ]
     return Text("   ".join(told))
@@ -138,11 +140,11 @@ def _workflows(workflows: dict[str, Any]) -> Table:
             _share(row["cache_read_tokens"], _prompt(row)),
             f"{pace.get('retries', 0):,}",
             f"{pace.get('fallbacks', 0):,}",
-            _dollars(row["cost_usd"]),
+            dollars(Decimal(row["cost_usd"])),
         )
     total = workflows["total"]
     table.add_section()
-    table.add_row("all", f"{total['calls']:,}", *[""] * 7, _dollars(total["cost_usd"]), style="bold")
+    table.add_row("all", f"{total['calls']:,}", *[""] * 7, dollars(Decimal(total["cost_usd"])), style="bold")
     return table
 
 
@@ -167,10 +169,4 @@ def _share(part: int, whole: int) -> str:
 
 
 def _ms(ms: float | None) -> str:
-    if ms is None:
-        return "-"
-    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
-
-
-def _dollars(exact: str) -> str:
-    return f"${float(exact):,.2f}"
+    return "-" if ms is None else took(ms)

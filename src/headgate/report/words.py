@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 
 from headgate.core.cost_change import Change
 from headgate.core.price import usd
+from headgate.core.shown import dollars, took
 from headgate.report.facts import DayReport, Hour, WorkflowDay
 from headgate.report.next_steps import Step, next_steps
 from headgate.stores.sqlite.day import Ended, Single
@@ -16,8 +17,6 @@ from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["Bar", "Page", "Section", "page_of"]
 
-DOLLAR = 10**12
-"""In pico-dollars."""
 _FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
 
 
@@ -83,9 +82,8 @@ def page_of(report: DayReport) -> Page:
 
 def _summary(report: DayReport) -> list[str]:
     total = report.total
-    lines = [
-        f"{_usd(total.cost_pico)} for {_calls(total.calls)}, {_share(total.answered, total.calls)} of them answered."
-    ]
+    answered = f", {_share(total.answered, total.calls)} of them answered" if total.calls else ""
+    lines = [f"{_usd(total.cost_pico)} for {_calls(total.calls)}{answered}."]
     if total.answered:
         lines[0] += f"  {_usd(total.cost_pico / total.answered)} an answer."
     if report.expected_pico is not None:
@@ -94,8 +92,8 @@ def _summary(report: DayReport) -> list[str]:
     else:
         lines.append(f"What a {report.kind} should cost is not known yet.")
     if report.p95_ms is not None:
-        took = ", ".join(f"{name} {_s(ms)}" for name, ms in _percentiles(report.p50_ms, report.p95_ms, report.p99_ms))
-        lines.append(f"Answers took, waits included: {took}.")
+        paces = ", ".join(f"{name} {_s(ms)}" for name, ms in _percentiles(report.p50_ms, report.p95_ms, report.p99_ms))
+        lines.append(f"Answers took, waits included: {paces}.")
     prompt = _prompt_tokens(total)
     if prompt:
         cached = _share(total.cache_read_tokens, prompt)
@@ -158,9 +156,9 @@ def _workflow_row(each: WorkflowDay) -> tuple[str, ...]:
     money = (_usd(row.cost_pico), "-" if each.before_pico is None else _against(row.cost_pico, each.before_pico))
     if pace is None:
         return (row.name, *["-"] * 5, *tokens, *money, *["-"] * 5)
-    took = (_s(ms) for _, ms in _percentiles(pace.p50_ms, pace.p95_ms, pace.p99_ms))
+    times = (_s(ms) for _, ms in _percentiles(pace.p50_ms, pace.p95_ms, pace.p99_ms))
     counts = (pace.retries, pace.shed, pace.fallbacks, each.truncated, each.refused)
-    went = (f"{pace.calls:,}", _share(pace.failed, pace.counted), *took)
+    went = (f"{pace.calls:,}", _share(pace.failed, pace.counted), *times)
     return (row.name, *went, *tokens, *money, *(f"{count:,}" for count in counts))
 
 
@@ -237,11 +235,7 @@ def _percentiles(*values: float | None) -> list[tuple[str, float | None]]:
 
 
 def _usd(pico: float | None) -> str:
-    """In cents; of less than a dollar also hundredths of them."""
-    if pico is None:
-        return "unknown"
-    digits = 4 if 0 < abs(pico) < DOLLAR else 2
-    return f"${usd(round(pico)):,.{digits}f}"
+    return "unknown" if pico is None else dollars(usd(round(pico)))
 
 
 def _calls(count: int) -> str:
@@ -261,9 +255,7 @@ def _share(part: float, whole: float) -> str:
 
 
 def _s(ms: float | None) -> str:
-    if ms is None:
-        return "-"
-    return f"{ms / 1000:.1f} s" if ms < 120_000 else f"{ms / 60_000:.0f} min"
+    return "-" if ms is None else took(ms)
 
 
 def _clock(unix_ms: int, zone: tzinfo) -> datetime:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
+
+from headgate.core.shown import dollars
 
 __all__ = ["Concern", "Recent", "concerns", "level_of"]
 
@@ -131,7 +134,7 @@ def _of_budgets(budgets: Iterable[dict[str, Any]]) -> Iterator[Concern]:
         yield Concern(
             "bad" if refuses else "watch",
             f"Budget {name}{whose} {'refuses calls' if refuses else 'runs low'}{others}",
-            f"{fullest['share']:.0%} of ${float(fullest['cap_usd']):,.2f} used in this {fullest['window']}.",
+            f"{fullest['share']:.0%} of {dollars(Decimal(fullest['cap_usd']))} used in this {fullest['window']}.",
             "spend",
         )
 
