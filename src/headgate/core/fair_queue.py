@@ -298,8 +298,10 @@ class FairQueue:
         requests, inputs, outputs = NOTHING
         for lane in self._lanes.values():
             if lane.tickets and lane.closed_until_s <= now_s:
-                needs = lane.needs
-                requests, inputs, outputs = requests + needs[0], inputs + needs[1], outputs + needs[2]
+                lane_requests, lane_inputs, lane_outputs = lane.needs
+                requests += lane_requests
+                inputs += lane_inputs
+                outputs += lane_outputs
         return (requests, inputs, outputs)
 
     def waiting_in(self, lane: str) -> int:

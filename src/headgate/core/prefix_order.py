@@ -40,10 +40,10 @@ class Line:
         """By place: as they came, and anybody can leave at once."""
         self.mix: Mix | None = None
         """Those in `order`, once somebody has asked for it or they are many."""
-        self.returned: Places = OrderedDict()
-        """Were put aside, and are no longer: ahead of those in `order`."""
-        self.back: Places = OrderedDict()
-        """Had their turn and were sent back by the API: ahead of all."""
+        self.returned: Places | None = None
+        """Were put aside, and are no longer: ahead of those in `order`.  Most lines never have any."""
+        self.back: Places | None = None
+        """Had their turn and were sent back by the API: ahead of all.  Most lines never have any."""
         self.hot: list[tuple[float, int, int]] = []
         """A heap of beginnings that the cache may hold: minus tokens, place of the first ticket with it, digest."""
         self.warm: set[int] = set()
@@ -82,10 +82,14 @@ class PrefixOrder:
         heat.watch(self._readable, self._failed)
 
     def add(self, line: Line, ticket: Ticket, now_s: float, *, first: bool) -> None:
-        ticket.queue = queue = line.back if first else line.order
-        queue[ticket.place] = ticket
         if first:
+            if line.back is None:
+                line.back = OrderedDict()
+            line.back[ticket.place] = ticket
+            ticket.queue = line.back
             return
+        ticket.queue = queue = line.order
+        queue[ticket.place] = ticket
         if line.mix is not None:
             line.mix.add(ticket)
         elif len(queue) >= LEAST_MIXED:
@@ -166,6 +170,8 @@ class PrefixOrder:
     def _release(self, ticket: Ticket, now_s: float) -> None:
         line: Line = ticket.flow
         ticket.follows = None
+        if line.returned is None:
+            line.returned = OrderedDict()
         line.returned[ticket.place] = ticket
         ticket.queue = line.returned
         self._put_in_index(line, ticket, now_s)
