@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from headgate.alerts.expr import Matcher, Number, duration, metric, not_one_of, one_of
-from headgate.alerts.functions import Absent, Quantile, Rounded, Top, increase, largest, quantile, rate, ratio, total
+from headgate.alerts.functions import Quantile, Rounded, Top, increase, largest, quantile, rate, ratio, total
 from support.promtool import answers, needs_promtool, samples_of
 
 A, B = metric("a"), metric("b")
@@ -42,8 +42,6 @@ EXPRESSIONS = (
     total(A, "x").when(total(B) > 5),
     total(A, "x").when(total(B, "x") > 5, "x"),
     Top(1, A),
-    Absent(metric("none", x="1")),
-    Absent(A),
     Number(1),
     Rounded(rate(A, 60), 0.01),
     ratio(total(increase(A, 60)), total(increase(B, 60))),

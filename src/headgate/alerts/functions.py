@@ -12,7 +12,6 @@ from headgate.alerts.expr import Expr, Reach, Selector, Source, Vector, duration
 from headgate.alerts.samples import Labels
 
 __all__ = [
-    "Absent",
     "Growth",
     "Quantile",
     "Rounded",
@@ -168,21 +167,3 @@ class Top(Expr):
 
     def parts(self) -> Sequence[Expr]:
         return (self.value,)
-
-
-@dataclass(frozen=True)
-class Absent(Expr):
-    """1 if there is no such series."""
-
-    selector: Selector
-
-    def promql(self) -> str:
-        return f"absent({self.selector.promql()})"
-
-    def at(self, source: Source, at_ms: int) -> Vector:
-        if self.selector.at(source, at_ms):
-            return {}
-        return {tuple(sorted((label, m.value) for label, m in self.selector.matchers if m.op == "=")): 1.0}
-
-    def parts(self) -> Sequence[Expr]:
-        return (self.selector,)

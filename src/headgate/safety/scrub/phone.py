@@ -47,7 +47,6 @@ _COUNTRY = re.compile(
 )
 _DATE = re.compile(r"\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d\d|(?:19|20)\d\d[-./ ]\d{1,2}(?:[-./ ]\d{1,2})?(?!\d)")
 _DECIMAL = re.compile(r"\d{1,3}\.\d+(?![-.\d])")
-_MONEY = re.compile(r"[.,]\d{2}(?: ?[$€£¥]| ?(?:usd|eur|gbp))")
 
 
 def find_phones(window: Window) -> Iterator[Finding]:
