@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
@@ -78,3 +81,26 @@ def test_what_stands_in_the_address_is_text_too(open_page: OpenPage, hostile: Se
 
     assert page.evaluate("window.pwned") is None
     assert page.locator("main img").count() == 0
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("many")
+    past_calls(folder / "ledger.db", 1_200, days=0.5, workflows=[f"job-{number}" for number in range(400)])
+    with serving(folder) as gateway:
+        yield gateway
+
+
+def test_j02_names_without_end_are_a_hundred_rows_and_their_sum(open_page: OpenPage, many: Served):
+    """The page stays a page, and its total is the ledger's."""
+    page = open_page(f"{many.admin_url}/#/workflows")
+    expect(page.get_by_text("Asking the")).to_have_count(0)
+
+    with urllib.request.urlopen(f"{many.admin_url}/api/workflows?span=24h", timeout=10) as reply:
+        told = json.loads(reply.read())
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(101)
+    expect(rows.filter(has_text="others")).to_contain_text(f"{told['others']['groups']} others")
+    assert sum(row["calls"] for row in [*told["rows"], told["others"]]) == told["total"]["calls"] == 1_200
+    picos = [Decimal(row["cost_usd"]) for row in (*told["rows"], told["others"])]
+    assert sum(picos) == Decimal(told["total"]["cost_usd"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
@@ -27,7 +27,7 @@ __all__ = ["NoLedger", "Panels"]
 
 BUCKETS = 48
 MOST_ROWS = 100
-"""Of users or sessions there may be any number; those that cost less are summed."""
+"""Of whatever callers name (workflows, users, sessions) there may be any number; those that cost less are summed."""
 MOST_BUDGETS = 200
 OUTCOMES = ("failed", *Outcome)
 DAYS = ("today", "7d", "30d", "month", "all")
@@ -195,12 +195,24 @@ def _workflows(path: Path, span: Span) -> dict[str, Any]:
     spent = spend(path, "workflow", **told)
     went = {pace.workflow: pace for pace in panels.paces(path, **told)}
     lines = panels.timeline(path, **told, buckets=BUCKETS)
+    dearest = sorted(spent, key=lambda row: (-row.cost_pico, row.name))
+    shown, rest = dearest[:MOST_ROWS], dearest[MOST_ROWS:]
     rows = [
         {**row.facts(), **_cached(row), "pace": went.get(row.name), "line": _line(lines.get(row.name, ()))}
-        for row in sorted(spent, key=lambda row: (-row.cost_pico, row.name))
+        for row in shown
     ]
-    total = total_of(spent)
-    return {**told, "rows": rows, "total": {**total.facts(), **_cached(total), "pace": _summed(went.values())}}
+    return {
+        **told,
+        "rows": rows,
+        "others": {"groups": len(rest), **_all_of(rest, went)} if rest else None,
+        "total": _all_of(spent, went),
+    }
+
+
+def _all_of(rows: Sequence[Spend], went: Mapping[str, Pace]) -> dict[str, Any]:
+    total = total_of(rows)
+    paces = (went[row.name] for row in rows if row.name in went)
+    return {**total.facts(), **_cached(total), "pace": _summed(paces)}
 
 
 def _cached(row: Spend) -> dict[str, float | None]:

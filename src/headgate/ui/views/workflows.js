@@ -18,18 +18,19 @@ export function draw(news, { workflows }, { told }) {
   ];
 }
 
-export function tableOf({ rows, total }, span) {
+export function tableOf({ rows, others, total }, span) {
+  const all = others === null ? rows : [...rows, { ...others, name: `${count(others.groups)} others` }];
   const pace = (row, name) => row.pace?.[name] ?? null;
   const failing = (of) => of && of.counted && of.failed / of.counted > 0.01;
   const errors = (of) => of && h("span", { class: failing(of) ? "mark bad" : null }, share(of.failed, of.counted));
   return table({
     caption: "Workflows",
     empty: "No call began in this time. Send one through the gateway, and it shows here.",
-    rows,
+    rows: all,
     sort: "-cost",
     columns: [
-      { head: "workflow", cell: (row) => named(row.name, address("calls", { workflow: row.name, span })) },
-      { head: "calls over time", minor: true, cell: (row) => spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` }) },
+      { head: "workflow", cell: (row) => (row.groups ? row.name : named(row.name, address("calls", { workflow: row.name, span }))) },
+      { head: "calls over time", minor: true, cell: (row) => (row.groups ? "" : spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` })) },
       { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls) },
       { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: (row) => errors(row.pace) },
       { head: "p50", num: true, by: (row) => pace(row, "p50_ms"), cell: (row) => duration(pace(row, "p50_ms")) },
