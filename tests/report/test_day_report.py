@@ -76,6 +76,22 @@ def test_its_totals_are_those_of_the_ledger(tmp_path: Path):
     assert sum(hour.cost_pico for hour in told.hours) == 5 * USD
 
 
+def test_j02_names_without_end_are_a_page_and_their_sum(tmp_path: Path):
+    """Callers name workflows as they like; who gets the report by mail can still read it, and no cent is lost."""
+    names = [f"job-{number}" for number in range(400)]
+    calls = [
+        {"workflow": name, "cost_pico": USD, "outcome": "upstream_error", "stop_reason": "max_tokens"} for name in names
+    ]
+    told = report_of(ledger_of(tmp_path, *calls))
+
+    facts = facts_of(told)
+
+    shown = [*told.workflows, told.others]
+    assert sum(each.spend.cost_pico for each in shown if each is not None) == told.total.cost_pico == 400 * USD
+    assert (facts["others"]["name"], facts["others"]["calls"]) == ("300 others", 300)
+    assert len(markdown_of(page_of(told)).splitlines()) < 250
+
+
 def test_a_day_is_that_of_the_calendars_zone(tmp_path: Path):
     """A call at half past midnight in Kiritimati is of the 17th there and of the 16th in UTC."""
     from zoneinfo import ZoneInfo

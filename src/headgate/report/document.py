@@ -12,6 +12,9 @@ from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["facts_of"]
 
+MOST = 1_000
+"""Of lists whose length callers decide."""
+
 
 def facts_of(report: DayReport) -> dict[str, Any]:
     """Everything the report knows."""
@@ -31,6 +34,7 @@ def facts_of(report: DayReport) -> dict[str, Any]:
         "compared": None if report.compared is None else report.compared.isoformat(),
         "budgets": [line.facts() for line in report.budgets],
         "workflows": [_workflow(each) for each in report.workflows],
+        "others": None if report.others is None else _workflow(report.others),
         "hours": [_hour(each) for each in report.hours],
         "changes": [
             {
@@ -41,10 +45,10 @@ def facts_of(report: DayReport) -> dict[str, Any]:
             }
             for each in report.changes
         ],
-        "hidden_by_retries": [each._asdict() for each in report.hidden],
-        "refused_by_headgate": [each._asdict() for each in report.turned_away],
-        "answered_otherwise": [each._asdict() for each in report.answered_otherwise],
-        "cut_or_refused": [each._asdict() for each in report.cut_or_refused],
+        "hidden_by_retries": [each._asdict() for each in report.hidden[:MOST]],
+        "refused_by_headgate": [each._asdict() for each in report.turned_away[:MOST]],
+        "answered_otherwise": [each._asdict() for each in report.answered_otherwise[:MOST]],
+        "cut_or_refused": [each._asdict() for each in report.cut_or_refused[:MOST]],
         "slowest": [asdict(each) for each in report.slowest],
         "dearest": [asdict(each) for each in report.dearest],
         "alerts": [each._asdict() for each in report.alerts],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ __all__ = ["AlertSpan", "DayReport", "Hour", "Sources", "WorkflowDay", "gather"]
 
 MOST = 5
 """Of what stands out: calls, changes."""
+MOST_WORKFLOWS = 100
 LOOK_BACK_MS = 400 * 24 * HOUR_MS
 """So far back hours are read to tell what such a day should cost."""
 
@@ -92,7 +93,9 @@ class DayReport:
     """The last day before of the same kind."""
     budgets: list[BudgetLine]
     workflows: list[WorkflowDay]
-    """The dearest first."""
+    """The dearest first, and no more than a hundred: callers name them as they like."""
+    others: WorkflowDay | None
+    """The rest of them, added up; None: there is none."""
     hours: list[Hour]
     changes: list[Change]
     hidden: list[Hidden]
@@ -141,6 +144,7 @@ def gather(sources: Sources, day: date, now_ms: int) -> DayReport:
     before = _span_of(compared, classes) if compared is not None else None
     ways = ended(ledger, since_ms, until_ms)
     took = durations(ledger, since_ms=since_ms, until_ms=until_ms)
+    workflows = _workflows(ledger, by_workflow, before, since_ms, until_ms, ways)
     by_hour = _hours(sources, span, until_ms)
     expected = [(hour.expected_pico, hour.band_pico) for hour in by_hour if hour.start_ms < until_ms]
     known = bool(expected) and all(pico is not None for pico, _ in expected)
@@ -158,7 +162,8 @@ def gather(sources: Sources, day: date, now_ms: int) -> DayReport:
         band_pico=max(band or 0 for _, band in expected) if known else None,
         compared=compared,
         budgets=_budgets(sources, until_ms),
-        workflows=_workflows(ledger, by_workflow, before, since_ms, until_ms, ways),
+        workflows=workflows[:MOST_WORKFLOWS],
+        others=_added_up(workflows[MOST_WORKFLOWS:]),
         hours=by_hour,
         changes=[] if before is None else changes(used(ledger, *before[1:]), used(ledger, since_ms, until_ms))[:MOST],
         hidden=hidden(ledger, since_ms, until_ms),
@@ -228,6 +233,24 @@ def _workflows(
         for row in by_workflow
     ]
     return sorted(days, key=lambda each: (-each.spend.cost_pico, each.spend.name))
+
+
+def _added_up(days: Sequence[WorkflowDay]) -> WorkflowDay | None:
+    """As of one workflow; of percentiles there is no sum."""
+    if not days:
+        return None
+    name = f"{len(days):,} others"
+    went = [each.pace for each in days if each.pace is not None]
+    names = ("calls", "counted", "failed", "shed", "fallbacks", "retries", "retried_answers")
+    sums = {of: sum(getattr(pace, of) for pace in went) for of in names}
+    before = [each.before_pico for each in days if each.before_pico is not None]
+    return WorkflowDay(
+        replace(total_of(each.spend for each in days), name=name),
+        Pace(workflow=name, **sums, p50_ms=None, p95_ms=None, p99_ms=None, first_byte_p95_ms=None),
+        sum(before) if before else None,
+        sum(each.truncated for each in days),
+        sum(each.refused for each in days),
+    )
 
 
 def _hours(sources: Sources, span: Span, until_ms: int) -> list[Hour]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from headgate.events import Reason
@@ -19,6 +20,8 @@ CACHED = 0.55
 RETRIED = 0.10
 ODD = 0.01
 """Of answers that are cut, refused, or of calls that fail."""
+MOST_OF_WORKFLOWS = 20
+"""Those of the dearest; nobody does more in a day."""
 
 
 class Step(NamedTuple):
@@ -30,7 +33,8 @@ class Step(NamedTuple):
 
 def next_steps(report: DayReport) -> list[Step]:
     """What follows from the day, the most pressing first."""
-    return [*_money(report), *_refusals(report), *(step for each in report.workflows for step in _workflow(each))]
+    of_workflows = (step for each in report.workflows for step in _workflow(each))
+    return [*_money(report), *_refusals(report), *islice(of_workflows, MOST_OF_WORKFLOWS)]
 
 
 def _money(report: DayReport) -> Iterator[Step]:

@@ -17,6 +17,8 @@ from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["Bar", "Page", "Section", "page_of"]
 
+MOST_ROWS = 50
+"""Of what callers name there may be any number."""
 _FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
 
 
@@ -145,7 +147,7 @@ def _workflows(report: DayReport) -> Section:
     compared = "change" if report.compared is None else f"since {report.compared.isoformat()}"
     head = ("workflow", "calls", "errors", "p50", "p95", "p99", "tokens in", "cached", "tokens out", "cost", compared,
             "retries", "refused by us", "fallbacks", "cut", "refusals")  # fmt: skip
-    rows = [_workflow_row(each) for each in report.workflows]
+    rows = [_workflow_row(each) for each in (*report.workflows, report.others) if each is not None]
     return Section("Workflows", head=head, rows=rows, right=range(1, len(head)))
 
 
@@ -184,7 +186,7 @@ def _cached(change: Change) -> str:
 
 
 def _hidden(report: DayReport) -> Section:
-    rows = [(each.error, each.workflow, each.model, f"{each.calls:,}") for each in report.hidden]
+    rows = [(each.error, each.workflow, each.model, f"{each.calls:,}") for each in report.hidden[:MOST_ROWS]]
     note = "Failures that nobody saw, because a later attempt was answered."
     return Section("What retries hid", note, ("error", "workflow", "model", "answers"), rows, (3,))
 
@@ -193,7 +195,9 @@ def _endings(title: str, note: str, ways: Sequence[Ended], cause: Callable[[Ende
     counts = Counter[tuple[str, str]]()
     for each in ways:
         counts[cause(each), each.workflow] += each.calls
-    rows = [(name, workflow, f"{calls:,}") for (name, workflow), calls in counts.most_common()]
+    rows = [(name, workflow, f"{calls:,}") for (name, workflow), calls in counts.most_common(MOST_ROWS)]
+    if len(counts) > MOST_ROWS:
+        note = f"{note}  The {MOST_ROWS} of {len(counts):,} with most calls."
     return Section(title, note, ("why", "workflow", "calls"), rows, (2,))
 
 
