@@ -63,6 +63,7 @@ from headgate.sim.scenario import shipped
 from headgate.sim.settings import Speed, Workspace
 from headgate.sim.vocabulary import DIRECTIVES
 from headgate.telemetry import call_log
+from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import METRICS, OTHER, Label
 
 __all__ = ["main", "pages"]
@@ -981,6 +982,7 @@ def _metrics() -> str:
         "Counters begin anew with the process, as Prometheus expects it. A series of a counter with closed values "
         "comes into being at zero together with those of the other values, so that a rate sees the first event. Money "
         "is added up in whole pico-dollars and told in dollars.",
+        _line((catalogue.__doc__ or "").rpartition("\n\n")[2]) + ".",
         "## Buckets",
         _table(
             ("metric", "upper bounds, each inclusive"),
@@ -1041,6 +1043,7 @@ def _alerts() -> str:
         "`page`: somebody is woken. `ticket`: somebody has something to do tomorrow. `info`: it is only told. Words in "
         "braces are the alert's own.",
         _table(("alert and runbook", "severity", "says", "threshold", "number"), rows),
+        _line((headgate.alerts.rules.__doc__ or "").partition("\n\n")[2]) + ".",
         "## What a webhook gets",
         f"JSON by POST: `version` ({webhook.VERSION}) and these. More may come; none changes its meaning. "
         "`idempotency-key` is the same for all tries of one notification.",

@@ -2,6 +2,9 @@
 
 No label holds what callers make up without a bound: its values are a closed list, or those that are configured and, of
 some, the first so many that come; whatever else comes is `other`.  Never a user, a session, a key or an id.
+
+Not here is what Headgate does not do yet, because a metric without a source stays at zero and would be taken for good
+news: jobs of its own, webhooks for results, validation of output, signals of injection, settings that are loaded again.
 """
 
 from __future__ import annotations
