@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headgate.stores.sqlite import open_reader, panels
-from headgate.stores.sqlite.panels import Search, find_calls, lane_waits, one_call, paces, timeline
+from headgate.stores.sqlite.panels import Search, find_calls, lane_waits, one_call, paces, timeline, timelines
 from support.records import FIRST_DAY_MS, spent
 
 DAY = {"since_ms": FIRST_DAY_MS, "until_ms": FIRST_DAY_MS + 86_400_000}
@@ -96,17 +96,27 @@ def test_a_time_line_has_every_stretch_also_an_empty_one(tmp_path: Path):
     hour_ms = 3_600_000
     path = ledger(tmp_path, {"cost_pico": 5}, {"started_ms": FIRST_DAY_MS + 23 * hour_ms, "outcome": "timeout"})
 
-    line = timeline(path, **DAY, buckets=24)["triage"]
+    line = timelines(path, ["triage"], **DAY, buckets=24)["triage"]
 
     assert [bucket.calls for bucket in line] == [1, *[0] * 22, 1]
     assert (line[0].cost_pico, line[23].failed) == (5, 1)
+
+
+def test_the_time_line_of_all_is_one_however_many_workflows_there_are(tmp_path: Path):
+    """The dashboard asks for it every two seconds."""
+    path = ledger(tmp_path, *[{"workflow": f"job-{number}", "cost_pico": 1} for number in range(100)])
+
+    line = timeline(path, **DAY, buckets=24)
+
+    assert [bucket.calls for bucket in line] == [100, *[0] * 23]
+    assert sum(bucket.cost_pico for bucket in line) == 100
 
 
 def test_money_that_passes_64_bits_is_summed_all_the_same(tmp_path: Path):
     """Nine million dollars are 2^63 pico-dollars."""
     path = ledger(tmp_path, *[{"cost_pico": (1 << 62) + 1}] * 4)
 
-    (bucket,) = timeline(path, **DAY, buckets=1)["triage"]
+    (bucket,) = timelines(path, ["triage"], **DAY, buckets=1)["triage"]
 
     assert bucket.cost_pico == (1 << 64) + 4
 

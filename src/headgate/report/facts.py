@@ -262,18 +262,18 @@ def _hours(sources: Sources, span: Span, until_ms: int) -> list[Hour]:
     if known_ms is not None:
         its = Baseline(spent, sources.classes, known_ms=known_ms, floor=0)
     count = (span.end_ms - span.start_ms) // HOUR_MS
-    lines = timeline(sources.ledger, since_ms=span.start_ms, until_ms=span.start_ms + count * HOUR_MS, buckets=count)
+    line = timeline(sources.ledger, since_ms=span.start_ms, until_ms=span.start_ms + count * HOUR_MS, buckets=count)
     found = []
     for number in range(count):
         start_ms = span.start_ms + number * HOUR_MS
-        buckets = [line[number] for line in lines.values()]
+        bucket = line[number]
         expected = its.expected(start_ms // HOUR_MS) if its is not None and start_ms < until_ms else None
         found.append(
             Hour(
                 start_ms,
-                sum(bucket.calls for bucket in buckets),
-                sum(bucket.failed for bucket in buckets),
-                sum(bucket.cost_pico for bucket in buckets),
+                bucket.calls,
+                bucket.failed,
+                bucket.cost_pico,
                 expected.baseline if expected is not None else None,
                 expected.band if expected is not None else None,
             )

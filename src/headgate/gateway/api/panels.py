@@ -194,12 +194,11 @@ def _workflows(path: Path, span: Span) -> dict[str, Any]:
     told = span._asdict()
     spent = spend(path, "workflow", **told)
     went = {pace.workflow: pace for pace in panels.paces(path, **told)}
-    lines = panels.timeline(path, **told, buckets=BUCKETS)
     dearest = sorted(spent, key=lambda row: (-row.cost_pico, row.name))
     shown, rest = dearest[:MOST_ROWS], dearest[MOST_ROWS:]
+    lines = panels.timelines(path, [row.name for row in shown], **told, buckets=BUCKETS)
     rows = [
-        {**row.facts(), **_cached(row), "pace": went.get(row.name), "line": _line(lines.get(row.name, ()))}
-        for row in shown
+        {**row.facts(), **_cached(row), "pace": went.get(row.name), "line": _line(lines[row.name])} for row in shown
     ]
     return {
         **told,
@@ -274,9 +273,7 @@ def _advice_facts(advice: Advice) -> dict[str, Any]:
 
 
 def _last_hour(path: Path, span: Span, quarter: Span) -> dict[str, Any]:
-    minutes = [Bucket(span.since_ms + number * MINUTE_MS) for number in range(60)]
-    for line in panels.timeline(path, **span._asdict(), buckets=60).values():
-        minutes = [one.and_(other) for one, other in zip(minutes, line, strict=True)]
+    minutes = panels.timeline(path, **span._asdict(), buckets=60)
     spent = total_of(spend(path, "workflow", **span._asdict()))
     lately = panels.paces(path, **quarter._asdict())
     return {

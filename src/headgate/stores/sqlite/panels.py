@@ -6,9 +6,9 @@ Each is of a span of time and finds it by an index.  They block: ask them from a
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = [
     "FAILED", "NOT_COUNTED", "Bucket", "Durations", "FoundCall", "FoundCalls", "LaneWaits", "Pace", "Search",
-    "durations", "find_calls", "lane_waits", "one_call", "paces", "timeline",
+    "durations", "find_calls", "lane_waits", "one_call", "paces", "timeline", "timelines",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -199,39 +199,45 @@ class Bucket:
     """The longest wait for the account's limits."""
     cost_pico: int = 0
 
-    def and_(self, other: Bucket) -> Bucket:
-        """What began in the same stretch, here or there."""
-        return Bucket(
-            self.start_ms,
-            self.calls + other.calls,
-            self.failed + other.failed,
-            max(self.waited_ms, other.waited_ms),
-            self.cost_pico + other.cost_pico,
-        )
-
 
 _TIMELINE = f"""
-SELECT workflow, (started_ms - :since) / :width, count(*), sum({_IS_FAILED}), max(queue_ms),
+SELECT {{group}}, (started_ms - :since) / :width, count(*), sum({_IS_FAILED}), max(queue_ms),
        ifnull(sum(cost_pico / 1000000), 0), ifnull(sum(cost_pico % 1000000), 0)
 FROM calls WHERE {_IN_SPAN} GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608  # words of ours
 
 
-def timeline(ledger: Path, *, since_ms: int, until_ms: int, buckets: int) -> dict[str, list[Bucket]]:
-    """Of each workflow `buckets` equal stretches of the span, empty ones included.
+def timeline(ledger: Path, *, since_ms: int, until_ms: int, buckets: int) -> list[Bucket]:
+    """Of all calls together `buckets` equal stretches of the span, empty ones included.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
+    return _lines(ledger, "''", ("",), since_ms, until_ms, buckets)[""]
+
+
+def timelines(
+    ledger: Path, workflows: Iterable[str], *, since_ms: int, until_ms: int, buckets: int
+) -> dict[str, list[Bucket]]:
+    """As `timeline`, of each of some workflows.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    return _lines(ledger, "workflow", workflows, since_ms, until_ms, buckets)
+
+
+def _lines(
+    ledger: Path, group: str, names: Iterable[str], since_ms: int, until_ms: int, buckets: int
+) -> dict[str, list[Bucket]]:
     width = -(-(until_ms - since_ms) // buckets)
+    lines = {name: [Bucket(since_ms + number * width) for number in range(buckets)] for name in names}
+    span = {"since": since_ms, "until": until_ms, "width": width}
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        rows: list[Any] = db.execute(_TIMELINE, {"since": since_ms, "until": until_ms, "width": width}).fetchall()
-    lines: dict[str, list[Bucket]] = {}
-    for workflow, group in groupby(rows, key=lambda row: row[0]):
-        line = [Bucket(since_ms + number * width) for number in range(buckets)]
-        for _, number, calls, failed, waited_ms, millions, rest in group:
-            line[number] = Bucket(since_ms + number * width, calls, failed, waited_ms, millions * 1_000_000 + rest)
-        lines[workflow] = line
+        for name, number, calls, failed, waited_ms, millions, rest in db.execute(_TIMELINE.format(group=group), span):
+            if name in lines:
+                start_ms, cost_pico = since_ms + number * width, millions * 1_000_000 + rest
+                lines[name][number] = Bucket(start_ms, calls, failed, waited_ms, cost_pico)
     return lines
 
 
