@@ -101,6 +101,9 @@ def test_j02_names_without_end_are_a_hundred_rows_and_their_sum(open_page: OpenP
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(101)
     expect(rows.filter(has_text="others")).to_contain_text(f"{told['others']['groups']} others")
+    with urllib.request.urlopen(f"{many.admin_url}/api/advice?span=7d", timeout=10) as reply:
+        advice = json.loads(reply.read())
+    assert (len(advice["workflows"]), advice["more_workflows"] > 0) == (100, True)
     assert sum(row["calls"] for row in [*told["rows"], told["others"]]) == told["total"]["calls"] == 1_200
     picos = [Decimal(row["cost_usd"]) for row in (*told["rows"], told["others"])]
     assert sum(picos) == Decimal(told["total"]["cost_usd"])

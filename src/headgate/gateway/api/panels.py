@@ -165,13 +165,14 @@ class Panels:
     # -- the prompt cache ---------------------------------------------------------------------------------------
 
     async def advice(self, query: str) -> dict[str, Any]:
-        """What caching saved and could save, as `headgate cache advise --json` prints it."""
+        """What caching saved and could save, as `headgate cache advise --json` prints it, where most can be gained."""
         span = span_of(read_query(query, ("span",)), self._now_ms, "7d")
         prices = self._engine.prices
         found = await self.ask(
             ("advice", span), lambda path: advise(cache_use(path, **span._asdict()), prices, self._least_cacheable)
         )
-        return {**span._asdict(), "workflows": [_advice_facts(advice) for advice in found]}
+        shown = [_advice_facts(advice) for advice in found[:MOST_ROWS]]
+        return {**span._asdict(), "workflows": shown, "more_workflows": len(found) - len(shown)}
 
     # -- the last hour ------------------------------------------------------------------------------------------
 

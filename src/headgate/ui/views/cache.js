@@ -12,13 +12,13 @@ export function draw(news, { advice, lint }) {
   return [
     section("Savings",
       controls(choice("Calls begun within", "span", SPANS, "7d")),
-      advice === null ? h("p", { class: "soft" }, "Asking the ledger …") : savings(advice.workflows)),
+      advice === null ? h("p", { class: "soft" }, "Asking the ledger …") : savings(advice)),
     section("What changes in prompts", lint === null ? h("p", { class: "soft" }, "Asking the gateway …") : findings(lint.findings)),
     section("What the API says", lint === null ? null : misses(lint.misses)),
   ];
 }
 
-function savings(rows) {
+function savings({ workflows: rows, more_workflows: more }) {
   return [
     table({
       caption: "What caching saved and could save",
@@ -35,6 +35,7 @@ function savings(rows) {
         { head: "what to do", minor: true, wordy: true, cell: advise },
       ],
     }),
+    more ? h("p", { class: "note" }, `And ${count(more)} others with less to gain: `, h("code", null, "headgate cache advise")) : null,
     h("p", { class: "note" }, "What could be saved is a bound: as if all that the calls of a system prompt have in common were cached for five minutes."),
   ];
 }
