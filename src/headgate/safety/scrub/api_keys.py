@@ -63,8 +63,7 @@ FORMS: tuple[Form, ...] = (
           r"discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{40,100}|"
           r"webhook\.office\.com/webhookb2/[\w@/-]{40,300}|hooks\.zapier\.com/hooks/catch/\w{4,12}/\w{4,12}"),
     _form("Stripe", "sk_ rk_ whsec_", r"(?:sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{10,247}|whsec_[A-Za-z0-9+/=]{24,80}"),
-    _form("npm", "npm_ //registry.npmjs.org",
-          r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])|//registry\.npmjs\.org/:_authToken=[\w-]{10,80}"),
+    _form("npm", "npm_ _authToken=", r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])|_authToken=\"?[\w-]{10,80}"),
     _form("PyPI", "pypi-", r"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{70,400}"),
     _form("Hugging Face", "hf_ api_org_",
           r"hf_[A-Za-z]{34}(?![A-Za-z])|hf_[A-Za-z0-9]{30,40}(?![\w])|api_org_[A-Za-z]{34}"),
