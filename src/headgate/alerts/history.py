@@ -7,6 +7,7 @@ hour, so that rules go on where they were.  Processes that share the file see ea
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -54,15 +55,8 @@ class History:
 
     async def load(self, now_ms: int) -> None:
         """Read back what was there before a restart."""
-        work = partial(_fine_rows, from_ms=now_ms - MEMORY_MS, to_ms=now_ms, names=self.names, but="")
-        try:
-            rows = await self._telemetry.ask("history", work)
-        except TelemetryLost:
-            return
-        for at_ms, instance, samples in rows:
-            self.samples.take(at_ms, samples, instance)
-            self._last_ms = max(self._last_ms, at_ms)
-        self._others_ms = self._last_ms
+        with suppress(TelemetryLost):
+            self._last_ms = self._others_ms = await self._read(now_ms - MEMORY_MS, now_ms, but="")
 
     def take(self, now_ms: int, snapshot: Iterable[_Row]) -> bool:
         """What this process has now.  Returns whether five minutes have begun, and a coarse sample was written too."""
@@ -85,14 +79,18 @@ class History:
 
     async def follow(self, now_ms: int) -> None:
         """Take in what other processes have written since."""
-        work = partial(_fine_rows, from_ms=self._others_ms + 1, to_ms=now_ms - 1, names=self.names, but=self._instance)
-        try:
-            rows = await self._telemetry.ask("history", work)
-        except TelemetryLost:
-            return
-        for at_ms, instance, samples in rows:
+        with suppress(TelemetryLost):
+            await self._read(self._others_ms + 1, now_ms - 1, but=self._instance)
+            self._others_ms = now_ms - 1
+
+    async def _read(self, from_ms: int, to_ms: int, *, but: str) -> int:
+        """Take samples out of the file; when the last of them was taken, 0 of none."""
+        work = partial(_fine_rows, from_ms=from_ms, to_ms=to_ms, names=self.names, but=but)
+        last_ms = 0
+        for at_ms, instance, samples in await self._telemetry.ask("history", work):
             self.samples.take(at_ms, samples, instance)
-        self._others_ms = now_ms - 1
+            last_ms = max(last_ms, at_ms)
+        return last_ms
 
     async def over(self, reaches: Collection[Reach], at_ms: int, look: Callable[[Samples], T]) -> T:
         """What `look` makes of samples every five minutes: of what an expression reaches that is asked at that time.
