@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.metrics.registry import Registry
 from support.http_receiver import HttpReceiver, http_receiver
 from support.notifications import notification
+from support.ports import free_port
 
 CANARY = "CANARY-webhook-0001"
 KEYS = ["a-1", "b-2", "c-3"]
@@ -28,12 +28,6 @@ KEYS = ["a-1", "b-2", "c-3"]
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(sending, "LONGEST_WAIT_S", 0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def made(port: int, folder: Path) -> Outbox:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from headgate.stores.sqlite.telemetry import open_telemetry
 from support.dashboard import Served, serving
 from support.http_receiver import http_receiver
 from support.notifications import notification
+from support.ports import free_port
 from support.promtool import needs_promtool, promtool
 from support.watching import Watcher, alert
 
@@ -50,10 +50,7 @@ def told(cli, served: Served) -> Callable[..., Any]:
 @pytest.fixture
 def nobody(tmp_path: Path) -> Path:
     """Settings of a gateway that does not run; its ledger would be in this folder."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    (tmp_path / "headgate.toml").write_text(f'[admin]\nport = {port}\n[ledger]\npath = "{tmp_path}/ledger.db"\n')
+    (tmp_path / "headgate.toml").write_text(f'[admin]\nport = {free_port()}\n[ledger]\npath = "{tmp_path}/ledger.db"\n')
     return tmp_path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+
+from support.ports import free_port
 
 __all__ = ["Alertmanager", "alertmanager", "needs_alertmanager"]
 
@@ -53,9 +54,7 @@ def alertmanager(folder: Path) -> Iterator[Alertmanager]:
     config = {"route": {"receiver": "nobody", "group_wait": "0s"}, "receivers": [{"name": "nobody"}]}
     file = folder / "alertmanager.yml"
     file.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (folder / "alertmanager.log").open("wb") as said:
         process = subprocess.Popen(
             [PROGRAM, f"--config.file={file}", f"--storage.path={folder / 'data'}", "--cluster.listen-address=",

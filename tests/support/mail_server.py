@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
+from support.ports import free_port
+
 __all__ = ["CA", "MailServer", "mail_server"]
 
 TLS = Path(__file__).parents[1] / "engine" / "tls"
@@ -24,7 +25,7 @@ USER, PASSWORD = "headgate", "CANARY-password-0001"
 
 @dataclass
 class MailServer:
-    port: int = 0
+    port: int = field(default_factory=free_port)
     envelopes: list[Envelope] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     """What it says to the next mails; then it takes them."""
@@ -54,9 +55,6 @@ def mail_server(tls: str = "off", certificate: str = "good") -> Iterator[MailSer
     if tls != "off":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(TLS / f"{certificate}.pem", TLS / "key.pem")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        found.port = free.getsockname()[1]
     controller = Controller(
         found,
         hostname="127.0.0.1",

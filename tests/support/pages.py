@@ -30,7 +30,6 @@ import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +37,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from support.ports import free_port
 
 __all__ = ["Block", "Session", "blocks_of", "needs_of", "run"]
 
@@ -136,7 +137,7 @@ class Session:
     _terminals: dict[str, _Process] = field(default_factory=dict)
 
     def __enter__(self) -> Session:
-        self._ports = {known: str(free) for known, free in zip(("8787", "8788", "8789"), _free_ports(3), strict=True)}
+        self._ports = {known: str(free_port()) for known in ("8787", "8788", "8789")}
         self._shell = _Process("exec bash --norc --noprofile", self.folder, self._environ())
         return self
 
@@ -354,11 +355,3 @@ def _pattern(shown: str) -> str:
         else:
             parts.append(re.escape(line).replace(re.escape("..."), r"[^\n]*") + r"\n")
     return "".join(parts)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,8 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+
+from support.ports import free_port
 
 __all__ = ["Prometheus", "needs_prometheus", "scraping"]
 
@@ -71,9 +72,7 @@ async def scraping(port: int, folder: Path) -> AsyncIterator[Prometheus]:
     }
     file = folder / "prometheus.yml"
     file.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        own_port = free.getsockname()[1]
+    own_port = free_port()
     with (folder / "prometheus.log").open("wb") as said:
         process = await asyncio.create_subprocess_exec(
             "prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}",
