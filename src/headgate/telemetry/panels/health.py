@@ -1,0 +1,89 @@
+"""What is refused, found and lost, and how Headgate itself does."""
+
+from __future__ import annotations
+
+from headgate.alerts.functions import largest, total
+from headgate.telemetry.metrics import catalogue
+from headgate.telemetry.panels.asks import grew, of, per_second
+from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+
+__all__ = ["HEALTH"]
+
+HEALTH = Dashboard(
+    "health",
+    "Safety and health",
+    (
+        Panel(
+            "Alerts",
+            "What is wrong?  1 pending, 2 firing.",
+            "state",
+            (Line(largest(of(catalogue.ALERT_STATE), "alert").equals(2), "{alert}"),),
+        ),
+        Panel(
+            "Why models stop",
+            "Are answers cut?",
+            "per_second",
+            (Line(per_second(catalogue.STOP_REASONS, "stop_reason"), "{stop_reason}"),),
+        ),
+        Panel(
+            "Refusals",
+            "What do models decline?",
+            "per_second",
+            (Line(per_second(catalogue.REFUSALS, "workflow", "category"), "{workflow}: {category}"),),
+            rare=True,
+        ),
+        Panel(
+            "Personal data",
+            "What was found in text that is kept?",
+            "per_second",
+            (Line(per_second(catalogue.PII_FINDINGS, "type", "action"), "{type} {action}"),),
+            rare=True,
+        ),
+        Panel(
+            "Wrong keys",
+            "Does somebody try keys?",
+            "per_second",
+            (Line(per_second(catalogue.AUTH_FAILURES, "reason"), "{reason}"),),
+            rare=True,
+        ),
+        Panel(
+            "Writes that failed",
+            "Can the ledger be written?",
+            "count",
+            (Line(grew(catalogue.STORE_ERRORS, "op"), "{op}"),),
+        ),
+        Panel(
+            "Not in the database yet",
+            "Does the ledger's disk keep up?",
+            "bytes",
+            (Line(largest(of(catalogue.LEDGER_BACKLOG)), "journal"),),
+        ),
+        Panel(
+            "Telemetry that was lost",
+            "Has what is shown here gaps?",
+            "count",
+            (Line(grew(catalogue.TELEMETRY_DROPPED, "signal"), "{signal}"),),
+        ),
+        Panel(
+            "Lag",
+            "Is the process itself slow?",
+            "seconds",
+            (Line(largest(of(catalogue.LOOP_LAG)), "event loop"),),
+            threshold=0.5,
+        ),
+        Panel(
+            "Disk",
+            "How full is the disk that the ledger is on?",
+            "share",
+            (Line(largest(of(catalogue.DISK_USED)), "used"),),
+            threshold=0.9,
+            rare=True,
+        ),
+        Panel(
+            "Settings",
+            "Do all processes run the same?",
+            "count",
+            (Line(total(of(catalogue.CONFIG_INFO), "version_short"), "{version_short}"),),
+        ),
+    ),
+)

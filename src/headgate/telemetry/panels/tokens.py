@@ -1,0 +1,73 @@
+"""The prompt cache, and how large calls are."""
+
+from __future__ import annotations
+
+from headgate.alerts.expr import Matcher
+from headgate.alerts.functions import ratio
+from headgate.telemetry.metrics import catalogue
+from headgate.telemetry.panels.asks import HOUR_S, grew, per_second, quantile_by
+from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+
+__all__ = ["TOKENS"]
+
+PROMPT = Matcher("!=", "output")
+
+TOKENS = Dashboard(
+    "tokens",
+    "Cache and tokens",
+    (
+        Panel(
+            "Cached share",
+            "How much of a workflow's prompts comes from the cache?",
+            "share",
+            (
+                Line(
+                    ratio(
+                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, kind="cache_read"),
+                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, kind=PROMPT),
+                    ),
+                    "{workflow}",
+                ),
+            ),
+            threshold=0.55,
+        ),
+        Panel(
+            "Tokens",
+            "Of which kind are they?",
+            "per_second",
+            (Line(per_second(catalogue.TOKENS, "kind"), "{kind}"),),
+        ),
+        Panel(
+            "Tokens a call",
+            "Have calls grown?",
+            "count",
+            (
+                Line(
+                    grew(catalogue.TOKENS, "workflow", window_s=HOUR_S)
+                    / grew(catalogue.REQUESTS, "workflow", window_s=HOUR_S),
+                    "{workflow}",
+                ),
+            ),
+        ),
+        Panel(
+            "Outliers",
+            "Which calls took over twice the tokens of their workflow?",
+            "count",
+            (Line(grew(catalogue.TOKEN_OUTLIERS, "workflow", window_s=HOUR_S), "{workflow}"),),
+            rare=True,
+        ),
+        Panel(
+            "Estimates",
+            "How far is what calls were admitted for from what they took?",
+            "share",
+            (Line(quantile_by(0.5, catalogue.ESTIMATE_ERROR, "kind"), "median {kind}"),),
+        ),
+        Panel(
+            "Cache markers",
+            "Where does Headgate mark prompts for the cache?",
+            "per_second",
+            (Line(per_second(catalogue.CACHE_BREAKPOINTS, "workflow"), "{workflow}"),),
+            rare=True,
+        ),
+    ),
+)
