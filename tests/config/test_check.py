@@ -12,6 +12,7 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
     ("toml", "words"),
     [
         ("[telemetry]\notlp_endpoint = 'collector:4318'", "telemetry.otlp_endpoint must look like http://127.0.0.1:4318"),
+        ("[telemetry]\notlp_endpoint = 'http://b\u00fccher:4318'", "telemetry.otlp_endpoint must look like http://"),
         ("[telemetry]\nmax_series = 0", "telemetry.max_series"),
         # the upstream
         ("[upstream]\nbase_url = 'api.anthropic.com'", "upstream.base_url must look like https://api.anthropic.com"),

@@ -283,8 +283,8 @@ def test_what_is_sent_can_be_compressed_and_carries_the_operators_headers():
         assert asyncio.run(send(target))
 
     assert attributes_of(found.traces[0].resource_spans[0].resource) == {"service.name": "x" * 1000}
-    assert (found.headers[0]["x-tenant"], found.headers[0]["content-encoding"]) == ("a", "gzip")
-    assert int(found.headers[0]["content-length"]) < 200
+    assert (found.got[0].headers["x-tenant"], found.got[0].headers["content-encoding"]) == ("a", "gzip")
+    assert int(found.got[0].headers["content-length"]) < 200
 
 
 # -- a collector in trouble --------------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ def test_a_collector_that_asks_for_time_gets_the_same_again(monkeypatch):
             await asyncio.sleep(0.01)
 
     with collector() as found:
-        found.statuses = [503, 429]
+        found.answers = [(503, {}), (429, {})]
         play(scene, sim=SimSettings(), config=Config(telemetry=TelemetryConfig(otlp_endpoint=found.url)))
 
     assert len(found.spans) == 2
@@ -333,14 +333,14 @@ def test_what_a_collector_refuses_for_good_is_not_sent_again(monkeypatch):
 
     async def scene(edge: Edge) -> list[str]:
         await edge.ask()
-        while found.statuses:  # noqa: ASYNC110 - another thread's
+        while found.answers:  # noqa: ASYNC110 - another thread's
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         told = edge.engine.metrics.exposition().decode().splitlines()
         return [line for line in told if 'dropped_total{signal="spans"}' in line]
 
     with collector() as found:
-        found.statuses = [400]
+        found.answers = [(400, {})]
         (dropped,) = play(scene, sim=SimSettings(), config=Config(telemetry=TelemetryConfig(otlp_endpoint=found.url)))
 
     assert found.traces == []
@@ -354,4 +354,4 @@ def test_spans_come_from_where_the_resource_says():
     told = attributes_of(found.traces[0].resource_spans[0].resource)
     assert told["service.name"] == "headgate"
     assert found.traces[0].resource_spans[0].scope_spans[0].scope.name == "headgate"
-    assert found.headers[0]["content-type"] == "application/x-protobuf"
+    assert found.got[0].headers["content-type"] == "application/x-protobuf"

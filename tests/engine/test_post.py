@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
 from headgate.net.client import WireError
-from headgate.net.post import MOST_ANSWER_BYTES, Posted, post
+from headgate.net.post import MOST_ANSWER_BYTES, Posted, Poster, post
 from headgate.upstream.dial import TcpDial
 from support.http_receiver import http_receiver
 
@@ -32,7 +33,45 @@ def test_a_body_arrives_whole_with_path_query_and_headers():
     assert (got.path, got.headers["x-one"], got.body == body) == ("/a/b?c=d", "1", True)
 
 
-@pytest.mark.parametrize("header", [("x-a", "1\r\nx-b: 2"), ("x-a\r\nx-b", "1"), ("x-a", "\u2028"), ("x-a", "\x00")])
+def all_posted(url: str, bodies: Sequence[bytes]) -> list[Posted]:
+    """One after the other."""
+
+    async def scene() -> list[Posted]:
+        poster = Poster(url, DIAL, keepalive_s=5.0)
+        answers = [await poster.post((), body, within_s=5.0) for body in bodies]
+        poster.close()
+        return answers
+
+    return asyncio.run(scene())
+
+
+def test_what_is_posted_to_one_address_goes_over_one_connection():
+    """Shaking hands anew for each would cost more than the rest; a single post keeps none."""
+    with http_receiver() as listener:
+        all_posted(listener.url, [b"1", b"2"])
+        posted(listener.url)
+
+    first, second, single = listener.got
+    assert first.port == second.port != single.port
+    assert "connection" not in first.headers
+    assert single.headers["connection"] == "close"
+
+
+def test_a_connection_whose_answer_was_cut_off_is_not_used_again():
+    """What is left of the answer would be taken for the next."""
+    with http_receiver() as listener:
+        listener.body = b"x" * 4 * 1024 * 1024
+        answers = all_posted(listener.url, [b"1", b"2"])
+
+    first, second = listener.got
+    assert [len(answer.body) for answer in answers] == [MOST_ANSWER_BYTES] * 2
+    assert first.port != second.port
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("x a", "1"), ("x-a:", "1"), ("x-a", "1\r\nx-b: 2"), ("x-a\r\nx-b", "1"), ("x-a", "\u2028"), ("x-a", "\x00")],
+)
 def test_a_header_that_would_not_end_where_it_should_is_not_sent(header: tuple[str, str]):
     """Nor anything with it."""
     with http_receiver() as listener:

@@ -60,10 +60,23 @@ def test_headers_time_compression_and_certificates():
     assert found.metrics.headers == (("c", "3"),)
 
 
+@pytest.mark.parametrize("told", ["a=1%0d%0ax-b: 2", "a b=1", "a=%E2%80%A8"])
+def test_a_header_that_cannot_be_sent_is_left_out_and_not_told(told, caplog):
+    """It may be a secret."""
+    found = of(OTEL_EXPORTER_OTLP_ENDPOINT=HERE, OTEL_EXPORTER_OTLP_HEADERS=f"{told},c=3")
+
+    assert found.traces is not None
+    assert found.traces.headers == (("c", "3"),)
+    assert {record.getMessage() for record in caplog.records} == {
+        "OTEL_EXPORTER_OTLP_HEADERS holds what is no header: it is left out"
+    }
+
+
 @pytest.mark.parametrize(
     "environ",
     [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, {"OTEL_TRACES_EXPORTER": "none"},
-     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "no address"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://[::1"}],
+     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "no address"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://[::1"},
+     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b\u00fccher"}],
     ids=str,
 )  # fmt: skip
 def test_traces_can_be_switched_off_and_what_cannot_be_followed_stops_nothing(environ):

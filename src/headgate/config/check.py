@@ -141,7 +141,9 @@ def _url(text: str) -> SplitResult | None:
 
 def _check_telemetry(config: Config, place: Place) -> None:
     endpoint = config.telemetry.otlp_endpoint
-    if endpoint is not None and (_url(endpoint) is None or not endpoint.isprintable() or "?" in endpoint):
+    if endpoint is None:
+        return
+    if _url(endpoint) is None or not endpoint.isascii() or not endpoint.isprintable() or "?" in endpoint:
         raise ConfigError(
             f"{place('telemetry', 'otlp_endpoint')}: telemetry.otlp_endpoint must look like http://127.0.0.1:4318; "
             "/v1/traces and /v1/metrics are added to it"

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from headgate._version import __version__
 from headgate.config.schema import TelemetryConfig
+from headgate.net.post import is_sendable
 from headgate.telemetry.otel.conventions import OPT_IN, Semconv
 
 __all__ = ["OtelSettings", "Target", "read_settings"]
@@ -103,7 +104,7 @@ def _target(signal: str, config: TelemetryConfig, env: Mapping[str, str]) -> Tar
         return None
     return Target(
         url=url,
-        headers=_pairs(told("HEADERS") or ""),
+        headers=_headers(told("HEADERS") or ""),
         timeout_s=_number(env, "OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT_MS, told("TIMEOUT")) / 1000,
         gzip=told("COMPRESSION") == "gzip",
         ca_file=told("CERTIFICATE"),
@@ -114,7 +115,13 @@ def is_address(url: str) -> bool:
     """Whether it can be sent to."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isascii()
+            and url.isprintable()
+        )
     except ValueError:
         return False
 
@@ -146,6 +153,14 @@ def _resource(env: Mapping[str, str]) -> dict[str, str]:
     return (
         {"service.name": "headgate", "service.version": __version__} | told | ({"service.name": name} if name else {})
     )
+
+
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    told = _pairs(text)
+    sound = tuple([pair for pair in told if is_sendable(*pair)])
+    if sound != told:
+        log.warning("OTEL_EXPORTER_OTLP_HEADERS holds what is no header: it is left out")  # what it is may be a secret
+    return sound
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
