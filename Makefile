@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
 
-.PHONY: help demo test lint types bench traffic money docs screenshots wheel lock clean
+.PHONY: help demo test pii lint types bench traffic money docs screenshots wheel lock clean
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
@@ -29,6 +29,10 @@ demo: $(VENV)/.installed
 
 test: lint types $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# The extra with Presidio and spaCy (400 MB), for the tests that use it.
+pii: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pii.txt
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -62,6 +66,8 @@ lock:
 	    --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header pyproject.toml --group dev --constraint requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml --extra pii --constraint requirements/dev.txt -o requirements/pii.txt
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache

@@ -151,7 +151,8 @@ EVENT = {
     "else": {"required": ["dedup_key"]},
     "additionalProperties": False,
 }
-"""As the documentation of the Events API v2 has it."""
+"""PagerDuty's own description (reference/events-v2 of its api-schema on GitHub), nothing more than it names, and the
+limits of lengths that its documentation adds."""
 
 
 def events(listener: HttpReceiver) -> list[dict[str, Any]]:

@@ -299,8 +299,9 @@ class PromptCacheConfig:
     that has markers of its own, or comes from Claude Code, is never touched."""
     keep_alive: bool = True
     """Whether a prompt that Headgate marked is asked once more, for no answer, shortly before it would be dropped: only
-    where enough of those like it came again in the minutes after.  Such a request has the reason `keep_alive`, counts
-    against the limits as a request with hardly any input, and waits behind all others, in lane `bulk`."""
+    where enough of those like it came again in the minutes after.  Such a request is no call of anybody's (`own`
+    in the ledger), counts against the limits as a request with hardly any input, and waits behind all others, in lane
+    `bulk`."""
     diagnostics: bool = False
     """Whether the API is asked to compare each call of a session with the one before and to say what changed, for
     `headgate cache lint`.  It adds the field `diagnostics` to requests and to their answers; not in workflows with
@@ -357,8 +358,9 @@ class LogConfig:
     keep_days: float = 30.0
     """After so many days kept text and samples are deleted, for good.  `headgate forget` deletes a user's at once."""
     presidio: str | None = None
-    """A language, such as `en`: text that is kept is also scrubbed of what Microsoft Presidio finds in it, which knows
-    names and places where no word announces them.  Needs `pip install "headgate[pii]"` and is slow."""
+    """A spaCy model (`en_core_web_lg`, `de_core_news_lg`) or its folder: text that is kept is also scrubbed of what
+    Microsoft Presidio finds with it, which knows names and places where no word announces them.  Needs `pip install
+    "headgate[pii]"` and the model (`python -m spacy download en_core_web_lg`), and is slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -577,7 +579,7 @@ class WorkflowConfig:
     """Hours in which the cache holds the workflow's tools and system prompt, whether anybody asks or not, such as
     `["Mon-Fri 08:00-18:00"]`, on the clock of `keep_warm_time_zone`.  When they begin, what two calls had in common is
     written for an hour, at twice its price, and before it would be dropped unused it is read once more, at a tenth, by
-    requests with the reason `keep_warm`; after twelve of these without a call it is let go.  In the hours of an office
+    requests of Headgate's own; after twelve of these without a call it is let go.  In the hours of an office
     it pays from four calls a day on, and the first of them waits less."""
     keep_warm_time_zone: str = "UTC"
     """Whose clock `keep_warm` goes by: `Europe/Amsterdam`."""
