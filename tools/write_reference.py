@@ -51,7 +51,7 @@ from headgate.edge import headers as edge_headers
 from headgate.engine import engine as engine_module
 from headgate.engine import observe
 from headgate.engine import retry as engine_retry
-from headgate.events import FALLBACKS, ErrorClass, Outcome, Reason, UsageSource
+from headgate.events import FALLBACKS, ErrorClass, Outcome, OwnRequest, Reason, UsageSource
 from headgate.gateway import app
 from headgate.gateway import paths as gateway_paths
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
@@ -552,7 +552,7 @@ def _errors() -> str:
         "in the ledger has both.",
         "```json\n" + answers.envelope(429, "…", "req_…").decode() + "\n```",
         "Contents: [reasons](#reasons) · [error classes](#error-classes) · [outcomes](#outcomes) · "
-        "[usage sources](#usage-sources) · [exceptions](#exceptions)",
+        "[own requests](#own-requests) · [usage sources](#usage-sources) · [exceptions](#exceptions)",
         "## Reasons",
         _prose((Reason.__doc__ or "").partition(" A docstring's")[0].partition("  A docstring's")[0]),
     ]
@@ -587,6 +587,9 @@ def _errors() -> str:
         "## Outcomes",
         _line(Outcome.__doc__ or "") + " The column `calls.outcome`.",
         _table(("outcome", "meaning"), [(_code(outcome), _line(_doc(Outcome, outcome.name))) for outcome in Outcome]),
+        "## Own requests",
+        _prose(OwnRequest.__doc__ or "") + " The column `calls.own`.",
+        _table(("request", "meaning"), [(_code(own), _line(_doc(OwnRequest, own.name))) for own in OwnRequest]),
         "## Usage sources",
         _line(UsageSource.__doc__ or "") + " The column `usage_source`.",
         _table(

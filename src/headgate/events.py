@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["FALLBACKS", "ErrorClass", "Outcome", "Reason", "UsageSource"]
+__all__ = ["FALLBACKS", "OWN_REQUESTS", "ErrorClass", "Outcome", "OwnRequest", "Reason", "UsageSource", "Validation"]
 
 
 class ErrorClass(StrEnum):
@@ -182,6 +182,8 @@ class Outcome(StrEnum):
     """The model declined (`stop_reason: refusal`)."""
     TRUNCATED = "truncated"
     """A stream ended without its closing events."""
+    INVALID_OUTPUT = "invalid_output"
+    """Answered, but not with JSON that fits the schema of a request for structured output."""
     RATE = "rate"
     """The upstream's rate or spend limit, after all that we tried."""
     SHED = "shed"
@@ -215,14 +217,6 @@ class Reason(StrEnum):
     """It was answered in a Message Batch, at half the price (`batch`).
 
     Nothing.  An answer that is wanted sooner says so by its deadline."""
-    KEEP_ALIVE = "keep_alive"
-    """Headgate made it itself: it has the API read a prompt that would be dropped from the cache, and answer nothing.
-
-    Nothing.  `prompt_cache.keep_alive = false` turns it off."""
-    KEEP_WARM = "keep_warm"
-    """Headgate made it itself: it has the API keep the instructions of a workflow in the cache, and answer nothing.
-
-    Nothing.  It does so only in the hours of `keep_warm` of that workflow."""
     RETRIED = "retried"
     """An attempt failed and was repeated.
 
@@ -416,3 +410,33 @@ class UsageSource(StrEnum):
     """Sent, and nothing came back that says what it cost: only `unconfirmed` money until reconciled."""
     NONE = "none"
     """Never sent, or answered by an error, which is not billed."""
+
+
+class Validation(StrEnum):
+    """Whether an answer was the structured output that was asked for (`output_config.format`, `strict` tools)."""
+
+    VALID = "valid"
+    """JSON that fits the schema."""
+    INVALID = "invalid"
+    """No JSON, or JSON that does not fit the schema."""
+    TRUNCATED = "truncated"
+    """Cut at `max_tokens`, or at the end of the model's context window: half a document."""
+    SKIPPED = "skipped"
+    """The model declined, paused, or called a tool that is not `strict`; or it was too much to be looked at."""
+
+
+class OwnRequest(StrEnum):
+    """What Headgate asks the API for of its own accord, and why.  Such a request belongs to the workflow that it is
+    made for and is charged to its budgets, but it is nobody's call: figures of how calls go leave it out, and its money
+    is in a line of its own."""
+
+    KEEP_ALIVE = "keep_alive"
+    """It has the API read a prompt that would be dropped from the cache, and answer nothing.
+    `prompt_cache.keep_alive = false` turns it off."""
+    KEEP_WARM = "keep_warm"
+    """It has the API keep the instructions of a workflow in the cache, and answer nothing: only in the hours of
+    `keep_warm` of that workflow."""
+
+
+OWN_REQUESTS = "(headgate)"
+"""As which sums and metrics have them, where they are told by workflow.  No caller's workflow can be called that."""

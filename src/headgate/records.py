@@ -122,6 +122,8 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     """How many calls, this one among them, shared its request; 0 if it had one of its own."""
     batch_id: str | None = None
     """The Message Batch in which it was answered; NULL if it was not."""
+    own: str | None = None
+    """What Headgate made it for, of its own accord: see own requests in errors.md; NULL if it is a caller's."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -305,6 +307,7 @@ class OpenAttempt(msgspec.Struct, gc=False, array_like=True):
     us: bool = False
     team: str | None = None
     tags: str | None = None
+    own: str | None = None
 
 
 class Resource(msgspec.Struct, kw_only=True, gc=False):

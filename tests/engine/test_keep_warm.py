@@ -10,6 +10,7 @@ import pytest
 
 from headgate.config.schema import BudgetConfig, Config, WorkflowConfig
 from headgate.sim import SimSettings
+from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.settings import TYPICAL_LATENCY
 from support.world import lanes, play
 
@@ -46,7 +47,7 @@ async def a_week(world):
 
 def own(world):
     """Requests that Headgate made."""
-    return [call for call in world.ledger.calls if call.reason == "keep_warm"]
+    return [call for call in world.ledger.calls if call.own == "keep_warm"]
 
 
 def in_office(scene, config=OFFICE, **options):
@@ -182,7 +183,24 @@ def test_a_budget_that_is_spent_keeps_nothing_warm():
 
     calls = in_office(scene, config=config)
 
-    assert {(call.cost_pico, call.status, call.reason) for call in calls} == {(0, 429, "budget")}
+    assert {(call.own, call.cost_pico, call.status, call.reason) for call in calls} == {("keep_warm", 0, 429, "budget")}
+
+
+def test_a_request_that_was_tried_again_says_so_and_is_still_headgates_own():
+    """Whose request it is, and what was decided of it, are two things."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 + 8.5)
+        return own(world)
+
+    eight_s = 32 * HOUR_S
+    fails = Phase(begin=eight_s - 1, end=eight_s + 0.2, cues=(Cue(do=("error=529",), model=MODEL),))
+    call, *_ = in_office(scene, scenario=Scenario(name="", about="", phases=(fails,)))
+
+    assert (call.own, call.reason, call.outcome) == ("keep_warm", "retried", "ok")
+    assert call.attempts > 1
 
 
 def test_no_answer_is_none_that_was_cut():

@@ -296,7 +296,7 @@ def test_a_prompt_that_comes_again_after_seven_minutes_is_kept_alive_for_it():
     """One request that reads it, before the five minutes are over, is cheaper than to write it again."""
     calls = play(talks)
 
-    kept = [call for call in calls if call.reason == "keep_alive"]
+    kept = [call for call in calls if call.own == "keep_alive"]
     assert kept
     assert {(call.lane, call.workflow, call.output_tokens, call.max_tokens) for call in kept} == {("bulk", "w", 0, 0)}
     assert all(call.cache_read_tokens and not call.cache_write_5m_tokens for call in kept)
@@ -306,7 +306,7 @@ def test_what_is_kept_alive_is_read_by_whom_it_was_kept_for():
     """After more than the cache's own lifetime."""
     calls = play(talks)
 
-    late = [call for call in calls if call.reason != "keep_alive" and call.started_ms > calls[0].started_ms + 1_400_000]
+    late = [call for call in calls if call.own is None and call.started_ms > calls[0].started_ms + 1_400_000]
     assert sum(call.cache_read_tokens > 0 for call in late) > 0.4 * len(late)
 
 
@@ -319,7 +319,7 @@ def test_who_used_a_prompt_last_bears_what_keeping_it_alive_costs():
 
     calls, accounts = play(scene, config=Config(budgets={"person": BudgetConfig(usd="100.00", per=("user",))}))
 
-    assert {(call.user, call.session) for call in calls if call.reason == "keep_alive"} == {("ada", "ada's")}
+    assert {(call.user, call.session) for call in calls if call.own == "keep_alive"} == {("ada", "ada's")}
     assert accounts == ["ada"]
 
 

@@ -505,7 +505,7 @@ def test_f07_a_ledger_of_a_newer_version_is_refused_and_not_touched(path: Path, 
     before = path.read_bytes()
 
     for opening in (lambda: SqliteLedger(path, lambda attempt: 0), lambda: open_reader(path)):
-        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 3\).*Nothing was changed"):
+        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 4\).*Nothing was changed"):
             opening()
     assert path.read_bytes() == before
 
@@ -539,6 +539,37 @@ def test_f07_a_ledger_of_an_older_version_is_brought_up_to_date_with_all_its_row
     assert tables(path) == tables(new)
     rows = open_reader(path).execute("SELECT call_id, attempt, hops, shared_by FROM attempts").fetchall()
     assert rows == [("call_old", 1, None, 1)]
+
+
+def test_f07_requests_of_headgates_own_are_told_apart_in_an_older_ledger_too(path: Path):
+    """Version 3 had it in the reason, which is free for what was decided of them."""
+    asyncio.run(SqliteLedger(path, lambda attempt: 0).close())
+    db = apsw.Connection(str(path))
+    for name, reason in (("call_1", "keep_alive"), ("call_2", "retried")):
+        values = msgspec.structs.astuple(call(name, reason=reason))[:-1]
+        db.execute(f"INSERT INTO calls VALUES ({', '.join('?' * (len(values) + 1))})", [*values, None])
+    db.execute("ALTER TABLE calls DROP COLUMN own")
+    db.pragma("user_version", 3)
+    db.close()
+
+    asyncio.run(SqliteLedger(path, lambda attempt: 0).close())
+
+    assert [(row["own"], row["reason"]) for row in rows(path, "calls")] == [("keep_alive", None), (None, "retried")]
+
+
+def test_f07_a_crash_of_an_older_version_is_brought_in_whole(path: Path):
+    """Its journal has rows without the columns that were added since."""
+    left = journal.Journal(path.with_name(path.name + ".journal"), "1-dead")
+    left.append(journal.Frame.ROWS, [("calls", msgspec.structs.astuple(call("call_old"))[:-1])])
+    left.append(journal.Frame.ROWS, [("calls", msgspec.structs.astuple(call("call_new", own="keep_warm")))])
+    left.close(remove=False)
+
+    run(path, lambda store: asyncio.sleep(0))
+
+    assert [(row["call_id"], row["own"]) for row in rows(path, "calls")] == [
+        ("call_new", "keep_warm"),
+        ("call_old", None),
+    ]
 
 
 def test_the_database_of_another_program_is_not_written_into(path: Path):
@@ -627,6 +658,7 @@ def test_a_crashed_call_carries_what_was_known_of_it(path: Path):
         "caller_key",
         "correlation_id",
         "model",
+        "own",
     ):
         assert row[name] == getattr(lost, name), name
     (row,) = rows(path, "attempts")

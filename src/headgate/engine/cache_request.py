@@ -12,7 +12,7 @@ from headgate.clock import Clock
 from headgate.core.body import REMOVED, with_fields
 from headgate.core.prefix import Border
 from headgate.engine.own_call import Access, own_call
-from headgate.events import Reason
+from headgate.events import OwnRequest
 from headgate.records import CallRecord
 
 __all__ = ["LANE", "Original", "request_for"]
@@ -37,7 +37,7 @@ class Original(NamedTuple):
         return cls(call.record, call.target, Access.of(call))
 
     def again(
-        self, body: bytes, reason: Reason, *, call_id: str, clock: Clock, within_s: float, for_its_user: bool
+        self, body: bytes, own: OwnRequest, *, call_id: str, clock: Clock, within_s: float, for_its_user: bool
     ) -> Call:
         """A call of the same workflow, given up if it cannot go within `within_s`.
 
@@ -57,8 +57,8 @@ class Original(NamedTuple):
             caller_key=told.caller_key,
             team=told.team,
             tags=told.tags,
-            reason=reason,
             bytes_in=len(body),
+            own=own,
         )
         return own_call(record, self.access, self.target, body, arrived_s=now_s, deadline_s=now_s + within_s)
 

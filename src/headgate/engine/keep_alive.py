@@ -15,7 +15,7 @@ from headgate.core.prompt_cache import Planner
 from headgate.engine.cache_request import Original, request_for
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
-from headgate.events import Reason
+from headgate.events import OwnRequest
 
 __all__ = ["KeepAlive"]
 
@@ -37,9 +37,9 @@ class _Held:
 
 class KeepAlive:
     """Asks for no answer (`max_tokens: 0`, claude-api.md §9.7) shortly before a prompt would be dropped, once after
-    each use, where enough of those like it came again in the minutes after.  Such a request is a call of its workflow
-    like any other, in lane `bulk`: it waits for room, is charged to the budgets of who used the prompt last and has a
-    record; and is given up if it cannot go in time.
+    each use, where enough of those like it came again in the minutes after.  Such a request runs in lane `bulk`:
+    it waits for room, is charged to the budgets of who used the prompt last, has a record, and is given up if it cannot
+    go in time.
     """
 
     def __init__(self, clock: Clock, new_call_id: Callable[[int], str]) -> None:
@@ -107,7 +107,7 @@ class KeepAlive:
             return
         call_id = self._new_call_id(self._clock.unix_ms())
         call = held.original.again(
-            body, Reason.KEEP_ALIVE, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=True
+            body, OwnRequest.KEEP_ALIVE, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=True
         )
         try:
             reply = await self._ask(call)

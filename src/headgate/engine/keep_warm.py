@@ -16,7 +16,7 @@ from headgate.core.prompt_cache import Planner
 from headgate.engine.cache_request import Original, request_for
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
-from headgate.events import Reason
+from headgate.events import OwnRequest
 
 __all__ = ["KeepWarm"]
 
@@ -51,8 +51,8 @@ class _Kept:
 class KeepWarm:
     """Asks for no answer (`max_tokens: 0`, claude-api.md §9.7) when the hours of a workflow begin, and again before
     what that wrote would be dropped unused, with the tools and the system prompt that two of its calls had in common.
-    PromptCache marks such a request for an hour.  It is a call of its workflow like any other, of no user, in lane
-    `bulk`: it waits for room, is charged to budgets and has a record.
+    PromptCache marks such a request for an hour.  It runs for its workflow, for no user, in lane `bulk`: it waits
+    for room, is charged to budgets and has a record.
     """
 
     def __init__(self, hours: Mapping[str, OpeningHours], clock: Clock, new_call_id: Callable[[int], str]) -> None:
@@ -135,7 +135,7 @@ class KeepWarm:
             return
         call_id = self._new_call_id(self._clock.unix_ms())
         call = kept.original.again(
-            kept.body, Reason.KEEP_WARM, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=False
+            kept.body, OwnRequest.KEEP_WARM, call_id=call_id, clock=self._clock, within_s=LEAD_S, for_its_user=False
         )
         try:
             await self._ask(call)

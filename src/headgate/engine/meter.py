@@ -100,7 +100,7 @@ class Meter:
                 record.call_id, attempt.attempt, attempt.started_ms, record.kind, record.workflow, record.user,
                 record.session, record.lane, record.caller_key, record.correlation_id, record.model, record.stream,
                 attempt.credential, attempt.pool, attempt.estimated_input_tokens, attempt.estimated_output_tokens,
-                call.fast, call.geo == "us", record.team, record.tags,
+                call.fast, call.geo == "us", record.team, record.tags, record.own,
             )
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from headgate.events import Outcome, UsageSource
 from headgate.records import AttemptRecord, CallRecord, OpenAttempt
 from headgate.stores.sqlite.journal import Frame, Orphan
-from headgate.stores.sqlite.rows import Row, insert
+from headgate.stores.sqlite.rows import Row, completed, insert
 
 __all__ = ["crashed", "recover"]
 
@@ -29,7 +29,7 @@ def recover(db: apsw.Connection, orphan: Orphan, estimate: Callable[[OpenAttempt
                 under_way[attempt.call_id, attempt.attempt] = attempt
                 continue
             for table, values in content:
-                rows.append((table, values))
+                rows.append((table, completed(table, values)))
                 if table == "attempts":
                     under_way.pop((values[0], values[1]), None)
         insert(db, rows)
@@ -65,7 +65,7 @@ def crashed(attempts: Iterable[OpenAttempt], estimate: Callable[[OpenAttempt], i
                 call_id=attempt.call_id, started_ms=attempt.started_ms, kind=attempt.kind, workflow=attempt.workflow,
                 user=attempt.user, session=attempt.session, lane=attempt.lane, caller_key=attempt.caller_key,
                 team=attempt.team, tags=attempt.tags, correlation_id=attempt.correlation_id, model=attempt.model,
-                stream=attempt.stream,
+                stream=attempt.stream, own=attempt.own,
                 outcome=Outcome.CRASHED, usage_source=UsageSource.UNKNOWN, cost_pico=cost_pico, cost_problem=problem,
             )  # fmt: skip
         call.attempts = max(call.attempts, attempt.attempt)

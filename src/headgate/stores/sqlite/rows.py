@@ -13,7 +13,7 @@ import msgspec
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
 from headgate.stores.sqlite.database import transaction
 
-__all__ = ["Row", "insert"]
+__all__ = ["Row", "completed", "insert"]
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "calls": CallRecord,
@@ -45,6 +45,16 @@ def insert(db: apsw.Connection, rows: Iterable[Row]) -> None:
                 while len(group) >= size:
                     db.execute(_insert_statement(table, size), tuple(chain.from_iterable(group[:size])))
                     del group[:size]
+
+
+def completed(table: str, values: Sequence[Any]) -> Sequence[Any]:
+    """A row that an older Headgate left behind, with what it did not have yet: new columns stand last."""
+    return (*values, *_defaults(table)[len(values) :])
+
+
+@lru_cache
+def _defaults(table: str) -> Sequence[Any]:
+    return [field.default for field in msgspec.structs.fields(_TABLES[table])]
 
 
 @lru_cache

@@ -53,7 +53,8 @@ CREATE TABLE calls (
     dropped_tokens        INTEGER NOT NULL DEFAULT 0,
     cache_plan            TEXT,
     joined                INTEGER NOT NULL DEFAULT 0,
-    batch_id              TEXT
+    batch_id              TEXT,
+    own                   TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (
