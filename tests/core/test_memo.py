@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from headgate.core.memo import ENTRY_BYTES, Memo, request_key
 
 
@@ -95,7 +98,7 @@ def test_the_order_of_fields_and_how_it_is_delivered_do_not_make_another_request
     assert one == two
 
 
-def test_whatever_else_differs_makes_another_request():
+def test_j12_whatever_else_differs_makes_another_request():
     document = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
     others = [
         document | {"model": "n"},
@@ -107,8 +110,24 @@ def test_whatever_else_differs_makes_another_request():
     assert len({request_key(["a"], each) for each in [document, *others]}) == 5
 
 
-def test_inv_24_callers_never_share_an_answer():
+def test_j12_inv_24_callers_never_share_an_answer():
     """Nor can a part of one's scope be mistaken for a part of another's."""
     scopes = [["a"], ["b"], ["a", None], ["a", ""], ["", "a"], [None, "a"], ["a\x00"], ["a", "b"], ["ab", ""]]
 
     assert len({request_key(scope, {"model": "m"}) for scope in scopes}) == len(scopes)
+
+
+_NAMES = st.sampled_from(["", "a", "b", "ab", "a" * 20, "a" * 20 + "b", '","', "\x00", "null", "[]"])
+_SCOPES = st.lists(st.none() | _NAMES, min_size=3, max_size=3)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | _NAMES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_NAMES, inner)
+)
+_DOCUMENTS = st.dictionaries(st.sampled_from(["model", "max_tokens", "messages", "system"]), _VALUES)
+
+
+@given(_SCOPES, _DOCUMENTS, _SCOPES, _DOCUMENTS)
+def test_j12_two_keys_are_equal_only_if_scope_and_request_are(scope, document, other_scope, other_document):
+    """Nothing is cut off, and no part of one value can pass for a part of the next."""
+    same = (scope, document) == (other_scope, other_document)
+
+    assert (request_key(scope, document) == request_key(other_scope, other_document)) is same

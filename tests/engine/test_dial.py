@@ -20,6 +20,7 @@ from headgate.net.http import Origin
 from headgate.sim.virtual_time import run
 from headgate.upstream import dial as dialling
 from headgate.upstream.dial import TcpDial, is_public
+from support.ports import free_port
 from support.world import Answer, World, lanes, play
 
 TLS = Path(__file__).parent / "tls"
@@ -86,12 +87,6 @@ async def listening(tls: ssl.SSLContext | None = None, answer: bytes = b"") -> A
                 peer.transport.abort()
         server.close()
         await asyncio.sleep(0.01)  # transports end in a later turn
-
-
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 # -- what the engine makes of it ---------------------------------------------------------------------------------------
@@ -166,9 +161,16 @@ def test_a01_a_resolver_that_takes_half_a_minute_is_not_waited_for():
     assert run(scene()) == ("dns", 5)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0",
-                                     "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1"])  # fmt: skip
-def test_a02_a_name_that_comes_to_point_inside_is_not_connected_to(address):
+INSIDE = (
+    "127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "192.0.0.192",
+    "::1", "::", "fe80::1%eth0", "fd00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::7f00:1",
+    "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1", "2002:7f00:1::",
+)  # fmt: skip
+"""Addresses of this machine, its networks and its cloud, in every way to write them."""
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_a02_j09_a_name_that_comes_to_point_inside_is_not_connected_to(address):
     """Checked after the name was resolved, at every connection: rebinding is how a key is stolen."""
 
     async def scene():
@@ -177,6 +179,33 @@ def test_a02_a_name_that_comes_to_point_inside_is_not_connected_to(address):
 
     assert run(scene()) == "egress_denied"
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::6810:84e5", "64:ff9b::808:808", "2002:808:808::1"])
+def test_j09_an_address_outside_is_taken_however_it_is_written(address):
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "017700000001", "127.1", "0", "0x7f000001"], ids=lambda host: f"host-{host}"
+)
+def test_j09_a_number_that_a_resolver_reads_as_an_address_is_a_name(host):
+    """The C library takes these for 127.0.0.1 or 0.0.0.0; they were hardly written down on purpose."""
+
+    async def scene():
+        return (await failure_of(TcpDial(), Origin("https", host, 443))).kind
+
+    assert asyncio.run(scene()) == "egress_denied"
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "64:ff9b::a9fe:a9fe"])
+def test_j09_where_a_cloud_tells_its_secrets_nothing_is_sent_even_if_it_is_written_down(host):
+    """Link-local: of all that is private the one address that answers whoever asks."""
+
+    async def scene():
+        return (await failure_of(TcpDial(), Origin("http", host, 80))).kind
+
+    assert asyncio.run(scene()) == "egress_denied"
 
 
 def test_a02_what_was_checked_is_what_is_connected_to(monkeypatch):
@@ -220,7 +249,7 @@ def test_a02_a_private_address_that_was_allowed_or_written_down_is_taken():
 
 def test_a03_a_closed_port_is_a_connect_failure():
     """Nothing was sent."""
-    problem = asyncio.run(failure_of(TcpDial(), Origin("http", "127.0.0.1", closed_port())))
+    problem = asyncio.run(failure_of(TcpDial(), Origin("http", "127.0.0.1", free_port())))
 
     assert (problem.kind, problem.sent) == ("connect", False)
 
@@ -231,7 +260,7 @@ def test_a17_a_dead_address_beside_a_live_one_is_no_failure(dead):
 
     async def scene():
         async with listening() as (port, _):
-            asyncio.get_running_loop().getaddrinfo = resolves_to((dead, closed_port()), ("127.0.0.1", port))
+            asyncio.get_running_loop().getaddrinfo = resolves_to((dead, free_port()), ("127.0.0.1", port))
             connection = await take(TcpDial(allow_private=True), Origin("http", "two.example", port))
             good = connection.is_open
             connection.abort()

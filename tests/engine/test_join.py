@@ -240,7 +240,7 @@ def test_waiting_for_others_is_no_work_of_headgates():
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_inv_24_only_calls_of_one_caller_and_user_are_joined(other):
+def test_j12_inv_24_only_calls_of_one_caller_and_user_are_joined(other):
     """No text crosses a tenant; and what goes with a request goes with all of it."""
     config = Config(workflows=dict.fromkeys(("test", "other"), WorkflowConfig(join_max=8)))
 
@@ -254,7 +254,7 @@ def test_inv_24_only_calls_of_one_caller_and_user_are_joined(other):
     assert run(scene, config) == 2
 
 
-def test_what_goes_with_a_request_must_be_the_same():
+def test_j12_what_goes_with_a_request_must_be_the_same():
     """It goes with all of it; what an SDK says of itself may differ."""
 
     async def scene(world: World) -> int:

@@ -116,7 +116,7 @@ def test_an_answer_that_was_given_again_does_not_get_younger():
 @pytest.mark.parametrize(
     "then", [{"text": "hallo"}, {"max_tokens": 65}, {"model": "claude-haiku-5-5"}, {"body": {"system": "Be kind."}}]
 )
-def test_another_request_is_asked(then):
+def test_j12_another_request_is_asked(then):
     assert not again({}, then)[1]
 
 
@@ -125,7 +125,7 @@ def test_another_request_is_asked(then):
 
 @pytest.mark.parametrize("whose", ["caller_key", "team", "user", "workflow"])
 @pytest.mark.parametrize("first", ["other", None])
-def test_inv_24_nobody_gets_the_answer_of_another(whose, first):
+def test_j12_inv_24_nobody_gets_the_answer_of_another(whose, first):
     """Nor does one who is nobody in particular."""
     first = first or ("test" if whose == "workflow" else None)
     second = "other" if first != "other" else "test"
@@ -134,9 +134,24 @@ def test_inv_24_nobody_gets_the_answer_of_another(whose, first):
     assert again({whose: first}, {whose: first})[1]
 
 
-def test_inv_24_each_api_key_has_answers_of_its_own():
-    """Callers in one process may bring their own."""
+def test_j12_inv_24_each_api_key_has_answers_of_its_own():
+    """Callers in one process may bring their own; that they begin alike does not make them one."""
     assert not again({"own_key": KEY}, {"own_key": KEY + "2"}, credentials=(KEY, KEY + "2"))[1]
+
+
+@pytest.mark.parametrize("name", [b"anthropic-version", b"anthropic-beta"])
+def test_j12_an_answer_is_of_the_version_it_was_asked_of(name):
+    """What a version or a beta changes in an answer is not known here."""
+
+    async def scene(world: World) -> list[str | None]:
+        reasons = []
+        for value in (b"2023-06-01", b"2023-06-02", b"2023-06-01"):
+            call = world.make(max_tokens=2_000)
+            call.headers.append((name, value))
+            reasons.append((await world.send(call)).record.reason)
+        return reasons
+
+    assert run(scene) == [None, None, Reason.MEMO]
 
 
 @pytest.mark.parametrize(("whose", "given"), [("user", True), ("caller_key", False), ("team", False)])

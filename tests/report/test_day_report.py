@@ -15,7 +15,7 @@ from headgate.config.schema import BudgetConfig
 from headgate.core.budget import AccountKey
 from headgate.core.day_class import DayClasses, DaySpan
 from headgate.core.grants import State
-from headgate.core.printable import printable
+from headgate.core.printable import no_formula, printable
 from headgate.report.document import facts_of
 from headgate.report.facts import AlertSpan, DayReport, Sources, gather
 from headgate.report.html import html_of
@@ -245,9 +245,28 @@ def test_j05_j07_what_callers_named_stays_text(tmp_path: Path, name: str):
 
     assert html.tags.isdisjoint(NOTHING_ACTIVE)
     assert rendered.tags.isdisjoint(NOTHING_ACTIVE)
-    assert name in html.words
-    assert rendered.words.count(printable(name)) == html.words.count(name)
+    assert no_formula(name) in html.words
+    assert rendered.words.count(printable(no_formula(name))) == html.words.count(no_formula(name))
     assert "s://" not in markdown
+
+
+FORMULAS = ("=1+1", "=HYPERLINK(1)", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "=", "+x", "-x")
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_j07_no_cell_of_a_report_is_a_formula(tmp_path: Path, name: str):
+    """A spreadsheet opens HTML, and takes a table that is pasted; figures stay figures."""
+    page = page_of(report_of(ledger_of(tmp_path, {"workflow": name, "cost_pico": USD}, {"cost_pico": USD})))
+    of_markdown = MarkdownIt("commonmark").enable("table").render(markdown_of(page))
+
+    assert f"'{name}" in Tags(html_of(page)).words
+    assert f"'{printable(name)}" in Tags(of_markdown).words
+    assert {name, printable(name)}.isdisjoint((*Tags(html_of(page)).words, *Tags(of_markdown).words))
+
+
+@pytest.mark.parametrize("figure", ["-", "+12%", "-3.5 %", "-$1,200.50", "+4 min", "$3", "12", "a=b", ""])
+def test_j07_a_figure_is_no_formula(figure: str):
+    assert no_formula(figure) == figure
 
 
 def test_one_html_file_asks_nobody_for_anything(tmp_path: Path):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import astuple
 from playwright.sync_api import expect
 
+from headgate.records import BatchItemRecord, CallRecord
+from headgate.stores.sqlite.ledger_file import open_or_create
+from headgate.stores.sqlite.rows import Row, insert
 from support.dashboard import Served, past_calls, serving
+from support.records import attempts_of, call
 from ui.conftest import OpenPage
 
 HOSTILE = (
@@ -40,7 +47,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield gateway
 
 
-def test_no_name_becomes_markup_or_a_script(open_page: OpenPage, hostile: Served):
+def test_j05_no_name_becomes_markup_or_a_script(open_page: OpenPage, hostile: Served):
     """Nothing runs, nothing is fetched from elsewhere, and every name can be read."""
     page = open_page(hostile.admin_url)
     fetched: list[str] = []
@@ -59,7 +66,7 @@ def test_no_name_becomes_markup_or_a_script(open_page: OpenPage, hostile: Served
     assert sorted(shown) == sorted(HOSTILE)
 
 
-def test_a_link_made_of_a_name_leads_to_its_calls(open_page: OpenPage, hostile: Served):
+def test_j05_a_link_made_of_a_name_leads_to_its_calls(open_page: OpenPage, hostile: Served):
     """And nowhere else."""
     page = open_page(f"{hostile.admin_url}/#/workflows")
     expect(page.get_by_text("Asking the")).to_have_count(0)
@@ -71,7 +78,7 @@ def test_a_link_made_of_a_name_leads_to_its_calls(open_page: OpenPage, hostile: 
     expect(page.locator("main tbody tr").first).to_contain_text("javascript:window.pwned=1")
 
 
-def test_what_stands_in_the_address_is_text_too(open_page: OpenPage, hostile: Served):
+def test_j05_what_stands_in_the_address_is_text_too(open_page: OpenPage, hostile: Served):
     """A link that somebody sends must not run anything either."""
     page = open_page(
         f"{hostile.admin_url}/#/calls/{quote('<img src=x onerror=window.pwned=1>', safe='')}", missing=True
@@ -81,6 +88,48 @@ def test_what_stands_in_the_address_is_text_too(open_page: OpenPage, hostile: Se
 
     assert page.evaluate("window.pwned") is None
     assert page.locator("main img").count() == 0
+
+
+TEXTS = [name for name, hint in CallRecord.__annotations__.items() if hint.startswith("str")]
+OURS = ("call_id", "outcome", "kind", "usage_source")
+"""Fields that no caller and no answer has a word in."""
+
+
+@pytest.fixture(scope="module")
+def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A ledger whose every text is hostile: model, error, stop reason, ids, tags, and the items of batches."""
+    folder = tmp_path_factory.mktemp("poisoned")
+    now_ms = time.time_ns() // 1_000_000
+    written: list[Row] = []
+    for number, text in enumerate(HOSTILE):
+        told = {name: text for name in TEXTS if name not in OURS}
+        told["shaped"] = json.dumps({"model": {"from": text, "to": text}})
+        record = call(f"call_{number:027x}", started_ms=now_ms - 60_000, attempts=2, **told)
+        failed = dict.fromkeys(("error", "error_type", "error_code", "decision", "service_tier"), text)
+        written += [("attempts", astuple(each)) for each in attempts_of(record, **failed)]
+        item = {"batch_id": text, "custom_id": text, "workflow": text, "result": text, "model_answered": text}
+        written += [("calls", astuple(record)), ("batch_items", astuple(BatchItemRecord(seen_ms=now_ms, **item)))]
+    with closing(open_or_create(folder / "ledger.db")) as db:
+        insert(db, written)
+    with serving(folder) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize(
+    "view", [*(f"calls/call_{number:027x}" for number in range(len(HOSTILE))), "calls", "spend?by=model&days=all",
+             "spend?by=tag&days=all", "spend?by=key&days=all", "spend?by=team&days=all", "spend?by=session&days=all",
+             "workflows", "cache"],
+)  # fmt: skip
+def test_j05_nothing_that_is_written_down_becomes_markup_or_a_script(open_page: OpenPage, poisoned: Served, view: str):
+    """Prompts and answers are no part of any page; whatever else others wrote is text there."""
+    page = open_page(f"{poisoned.admin_url}/#/{view}")
+    expect(page.get_by_text("Asking the")).to_have_count(0)
+    page.locator("main details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
+
+    assert page.locator("main :is(img, script, iframe, object, embed, form[action])").count() == 0
+    assert page.evaluate("window.pwned") is None
+    if view.startswith("calls/"):
+        expect(page.locator("main")).to_contain_text("Everything that is written down")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Text of others that cannot steer a terminal.  Pure.
+"""Text of others that cannot steer a terminal, and calculates nothing in a spreadsheet.  Pure.
 
 JSON escapes the control characters below 0x20 and lets the others through: DEL, the C1 controls (0x9b begins a command
 to the terminal as ESC [ does), line separators, and the marks that turn the direction of what follows.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["printable", "printable_json"]
+__all__ = ["no_formula", "printable", "printable_json"]
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _DEL = 0x7F
@@ -25,3 +25,13 @@ def printable_json(document: bytes) -> bytes:
     if document.isascii() and _DEL not in document:
         return document
     return _UNSAFE_IN_JSON.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), document)
+
+
+_FORMULA = re.compile("[=@\t\r\uff1d\uff20\uff0b\uff0d]|[+-].")
+"""How one begins; East Asian spreadsheets take wide signs too."""
+_FIGURE = re.compile(r"[+-]\$?[0-9][0-9.,]*(?: ?%| [a-z]+)?")
+
+
+def no_formula(cell: str) -> str:
+    """A cell of a table as text: where a spreadsheet would read a formula, it reads an apostrophe first."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _FIGURE.fullmatch(cell) else cell

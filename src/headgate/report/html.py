@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from headgate.core.printable import no_formula
 from headgate.report.words import Bar, Page, Section
 
 __all__ = ["html_of"]
@@ -76,7 +77,9 @@ def _table(section: Section) -> Iterator[str]:
 def _row(tag: str, cells: Sequence[str], section: Section) -> str:
     kind = ' scope="col"' if tag == "th" else ""
     numbers = (' class="n"' if column in section.right else "" for column in range(len(cells)))
-    told = (f"<{tag}{kind}{number}>{escape(cell)}</{tag}>" for number, cell in zip(numbers, cells, strict=True))
+    told = (
+        f"<{tag}{kind}{number}>{escape(no_formula(cell))}</{tag}>" for number, cell in zip(numbers, cells, strict=True)
+    )
     return f"<tr>{''.join(told)}</tr>"
 
 

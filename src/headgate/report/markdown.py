@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from headgate.core.printable import printable
+from headgate.core.printable import no_formula, printable
 from headgate.report.words import Bar, Page, Section
 
 __all__ = ["markdown_of"]
@@ -42,7 +42,7 @@ def _table(section: Section) -> Iterator[str]:
     yield _row([_text(cell) for cell in section.head])
     yield _row(["---:" if column in section.right else "---" for column in range(len(section.head))])
     for row in section.rows:
-        yield _row([_text(cell) for cell in row])
+        yield _row([_text(no_formula(cell)) for cell in row])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -117,19 +117,36 @@ def verified_tls(ca_file: str | None) -> ssl.SSLContext:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to the open internet."""
-    ip = _ip(address)
-    return ip.is_global and not ip.is_multicast
+    """Whether an address belongs to the open internet, however it is written."""
+    return all(ip.is_global and not ip.is_multicast and not _is_reserved(ip) for ip in _meant(address))
 
 
 def _is_not_link_local(address: str) -> bool:
-    return not _ip(address).is_link_local
+    return not any(ip.is_link_local for ip in _meant(address))
 
 
-def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Of an IPv4 address that is written as one of IPv6, the former."""
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_RESERVED = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("fec0::/10"))
+"""Of protocols, among them one cloud's secrets; and of sites, as they once were."""
+_HOLD_IPV4 = (ipaddress.ip_network("::/96"), ipaddress.ip_network("64:ff9b::/96"))
+"""End in an address of IPv4: of the same host (RFC 4291), or for a translator on the way to it (RFC 6052)."""
+
+
+def _is_reserved(ip: _Ip) -> bool:
+    return any(ip in network for network in _RESERVED)
+
+
+def _meant(address: str) -> tuple[_Ip, ...]:
+    """The address, and the one of IPv4 that it holds; of an IPv4 address that is written as one of IPv6 only that."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    return getattr(ip, "ipv4_mapped", None) or ip
+    if isinstance(ip, ipaddress.IPv4Address):
+        return (ip,)
+    if ip.ipv4_mapped is not None:
+        return (ip.ipv4_mapped,)
+    if int(ip) > 1 and any(ip in network for network in _HOLD_IPV4):
+        return ip, ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return (ip,) if ip.sixtofour is None else (ip, ip.sixtofour)
 
 
 def _is_literal(host: str) -> bool:

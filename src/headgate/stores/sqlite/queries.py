@@ -60,7 +60,7 @@ _OF_CALLS = f"""
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
 """  # noqa: S608  # a condition of ours
 # A call counts with each of its tags.
-_EACH_TAG = """, json_each('["' || replace(coalesce(tags, '(none)'), ',', '","') || '"]') AS tag"""
+_EACH_TAG = """, json_each('[' || replace(json_quote(coalesce(tags, '(none)')), ',', '","') || ']') AS tag"""
 # A call counts with the model that answered it; tokens and money with the model that used them.
 _OF_MODELS = f"""
     SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls,
