@@ -23,13 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
     there would ignore it too and have to be killed after a while."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.stash[LEASH] = Leash()
+    if not hasattr(config, "workerinput"):  # who is told what to run, with pytest-xdist, is started by this
+        config.stash[LEASH] = Leash()
 
 
+@pytest.hookimpl(trylast=True)  # when the workers have ended
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A test that leaves a process behind fails the run."""
-    left = session.config.stash[LEASH].left()
-    if left:
+    if LEASH in session.config.stash and (left := session.config.stash[LEASH].left()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         session.config.stash[LEFT] = left
 
@@ -43,4 +44,5 @@ LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[LEASH].pull()
+    if LEASH in config.stash:
+        config.stash[LEASH].pull()

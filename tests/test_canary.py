@@ -29,6 +29,7 @@ from headgate.stores.sqlite import open_reader
 from support.commands import Command, fetch
 from support.commands import headgate as run_headgate
 from support.edge import MESSAGE, Broken, Exchange, RawUpstream, Reply, Wire, body_of, request_of, sse
+from support.patience import HANG_S
 from support.records import rows
 
 UPSTREAM_KEY = "sk-ant-api03-UPSTREAMCORE7f3a9c51"
@@ -246,7 +247,7 @@ def told_to_operators(serve: Command) -> dict[str, bytes]:
         calls = [f"/api/calls/{call_id}" for (call_id,) in db.execute("SELECT call_id FROM calls")]
     for path in ("/metrics", *OPERATORS_PATHS, *calls):
         request = urllib.request.Request(serve.admin_url + path, headers={"authorization": f"Bearer {ADMIN_TOKEN}"})
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=HANG_S) as response:
             told[path] = response.read()
     return told
 

@@ -16,6 +16,7 @@ import pytest
 
 from support.commands import Command, fetch, headgate
 from support.edge import Reply, Wire, body_of, request_of
+from support.patience import HANG_S
 from support.records import rows
 
 
@@ -188,7 +189,7 @@ def test_told_to_stop_it_lets_calls_under_way_finish(tmp_path: Path, sim: Comman
 
         reply = asyncio.run(scene())
         assert reply.status == 200
-        assert serve.process.wait(20) == 0
+        assert serve.process.wait(HANG_S) == 0
         assert "stopping: 1 calls may finish; again to stop at once" in serve.said
 
     assert [row["outcome"] for row in rows(tmp_path / ".local/state/headgate/ledger.db", "calls")] == ["ok"]

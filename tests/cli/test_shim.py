@@ -12,6 +12,8 @@ from contextlib import suppress
 
 import pytest
 
+from support.patience import HANG_S
+
 MAIN = "import typer; from headgate.cli.shim import shim; typer.run(shim)"
 
 
@@ -53,7 +55,7 @@ def test_the_command_passes_bytes_on_and_is_changed_while_it_runs(echo):
         assert run.stdout is not None
         assert run.stdin is not None
         port = int(json.loads(run.stdout.readline())["url"].rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as line:
             line.sendall(b"hello")
             back = b""
             while len(back) < 5:
@@ -63,7 +65,7 @@ def test_the_command_passes_bytes_on_and_is_changed_while_it_runs(echo):
             with pytest.raises(ConnectionResetError):
                 line.recv(1)
         run.terminate()
-        _, said = run.communicate(timeout=10)
+        _, said = run.communicate(timeout=HANG_S)
 
     assert back == b"hello"
     for told in (
@@ -92,7 +94,7 @@ def test_the_command_passes_bytes_on_and_is_changed_while_it_runs(echo):
 def test_misuse_exits_with_what_is_wrong(arguments, code, words):
     """2 for a target or a certificate that cannot be, 1 for a port that cannot be had."""
     with start(*arguments) as run:
-        _, said = run.communicate(timeout=10)
+        _, said = run.communicate(timeout=HANG_S)
 
     assert run.returncode == code
     assert words in said

@@ -16,6 +16,7 @@ from headgate.sim import SimSettings
 from headgate.sim.settings import Latency, Limits
 from headgate.stores.sqlite.queries import spend
 from support.dashboard import Served, past_calls, serving
+from support.patience import HANG_S
 
 HOSTILE = "\x1b[31mred\r\n[bold]markup[/bold]"
 
@@ -79,7 +80,7 @@ def test_q_ends_it_and_leaves_the_terminal_as_it_was(served: Served):
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
     drawn = b""
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + HANG_S
     while drawn.count(b"calls/min") < 2 and time.monotonic() < until_s:
         if select.select([ours], [], [], 0.5)[0]:
             drawn += os.read(ours, 65_536)
@@ -87,7 +88,7 @@ def test_q_ends_it_and_leaves_the_terminal_as_it_was(served: Served):
     while process.poll() is None and time.monotonic() < until_s:
         if select.select([ours], [], [], 0.1)[0]:
             drawn += os.read(ours, 65_536)
-    process.wait(timeout=5)
+    process.wait(timeout=HANG_S)
     os.close(theirs)
     os.close(ours)
 

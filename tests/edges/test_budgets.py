@@ -15,7 +15,8 @@ from headgate.sim.settings import TYPICAL_LATENCY
 from headgate.testing import SimSettings, VirtualWorld, simulated_claude, virtual
 from support import budget_racer
 from support.commands import headgate
-from support.edge import HANG_S, play
+from support.edge import play
+from support.patience import HANG_S
 
 MODEL = "claude-sonnet-5-5"
 KEY, DIGEST = make_key("a" * 43)

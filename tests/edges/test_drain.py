@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from anthropic import Anthropic
 
-from support.commands import PATIENCE_S, Command, fetch
+from support.commands import Command, fetch
+from support.patience import HANG_S
 from support.sdk import asking
 
 STREAM = asking("[[sim: drip=20:50]]")
@@ -57,7 +58,7 @@ def test_sigterm_lets_a_stream_finish_and_takes_no_new_call(gateway, sim):
         gateway.wait_for("stopping: 1 calls may finish")
         refused = refuses(gateway.url)
         final = stream.get_final_message()
-    code = gateway.process.wait(PATIENCE_S)
+    code = gateway.process.wait(HANG_S)
 
     assert (refused, final.stop_reason, code) == (True, "end_turn", 0)
     assert fetch(f"{sim.url}/sim/stats")["streams_finished"] == 1

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from headgate.net.outbox import Outbox, Writer
+from support.patience import HANG_S
 
 
 def sent(act: Callable[[Writer], None]) -> bytes:
@@ -22,7 +23,7 @@ def sent(act: Callable[[Writer], None]) -> bytes:
         act(Writer(transport, Outbox(loop)))
         theirs.setblocking(False)
         got = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             while data := await loop.sock_recv(theirs, 1 << 16):
                 got += data
                 if got.endswith(b"."):

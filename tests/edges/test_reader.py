@@ -12,6 +12,7 @@ import pytest
 from headgate.clock import SystemClock
 from headgate.gateway.api import reader
 from headgate.gateway.api.reader import Reader
+from support.patience import HANG_S
 
 
 def play(scene: Callable[[Reader], Awaitable[Any]]) -> Any:
@@ -74,7 +75,7 @@ def test_who_leaves_does_not_take_the_answer_from_the_others():
     gone = threading.Event()
 
     async def scene(reader: Reader) -> int:
-        first = asyncio.ensure_future(reader.read("spend", lambda: gone.wait(5) and 7))
+        first = asyncio.ensure_future(reader.read("spend", lambda: gone.wait(HANG_S) and 7))
         second = asyncio.ensure_future(reader.read("spend", lambda: 0))
         await asyncio.sleep(0)
         first.cancel()

@@ -25,6 +25,7 @@ from headgate.stores.sqlite.content import SqliteContent
 from headgate.telemetry.call_log import MemoryCallLog
 from support.edge import Edge, body_of, play
 from support.kept import store_of
+from support.patience import HANG_S
 from support.records import call
 
 PERSONAL = "I am at ada@example.org, card 4111 1111 1111 1111"
@@ -134,7 +135,7 @@ class Slow(SqliteContent):
         self._gate = gate
 
     def keep(self, kept: Kept) -> None:
-        self._gate.wait(5)
+        self._gate.wait(HANG_S)
         super().keep(kept)
 
 
@@ -260,7 +261,7 @@ def test_s18_the_desk_deletes_on_time_by_itself(monkeypatch: pytest.MonkeyPatch)
     store.keep(kept(2, at_ms=now_ms - 29 * 86_400_000))
 
     desk = a_desk(store)
-    assert purged.wait(10)
+    assert purged.wait(HANG_S)
 
     assert store.text_of("call_2") is not None
     desk.close()
@@ -367,7 +368,7 @@ def test_the_desk_tells_findings_on_the_loop(tmp_path: Path):
 
         desk.on_findings = on_findings
         desk.take(call(workflow="chat"), PERSONAL.encode(), b"", streamed=False)
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), HANG_S)
         await asyncio.to_thread(desk.close)
         return threads
 

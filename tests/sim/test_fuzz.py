@@ -18,6 +18,7 @@ from headgate.sim import SimSettings, serve
 from headgate.sim.request.parsing import MOST_DEPTH
 from headgate.sim.settings import Thinking
 from headgate.sim.vocabulary import DIRECTIVES
+from support.patience import HANG_S
 
 EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 NEVER_ENDING = {"hang", "pings", "stall"}
@@ -266,7 +267,7 @@ def test_what_is_no_http_is_refused_in_the_envelope(raw, status, caplog):
         running = await serve(port=0)
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(raw)
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), HANG_S)
         writer.close()
         await writer.wait_closed()
         await running.stop()

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from headgate.sim import RunningSim, SimSettings, serve
 from headgate.sim.settings import Batches
+from support.patience import HANG_S
 from support.sim_answers import MESSAGES, TYPED_CODES
 
 MODEL = "claude-haiku-5-5"
@@ -34,7 +35,7 @@ def running() -> Iterator[RunningSim]:
     thread.start()
 
     def on_loop(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(HANG_S)
 
     sim = on_loop(serve(SimSettings(batches=Batches(processing_s=0)), port=0))
     yield sim

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from headgate.cli.sim import sim as command
 from headgate.sim import SimSettings, serve
+from support.patience import HANG_S
 
 MAIN = "import typer; from headgate.cli.sim import sim; typer.run(sim)"
 
@@ -66,7 +67,7 @@ def test_a_client_that_leaves_a_socket_ends_its_stream_at_once():
         under_way = stats.told()["streams_open"]
         writer.close()
         await writer.wait_closed()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANG_S):
             while stats.streams_aborted == 0:  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.001)
         await sim.stop()
@@ -97,7 +98,7 @@ def test_the_command_runs_until_it_is_told_to_stop(number):
         assert run.stderr is not None
         said = [run.stderr.readline() for _ in range(3)]
         run.send_signal(number)
-        out, rest = run.communicate(timeout=10)
+        out, rest = run.communicate(timeout=HANG_S)
 
     assert re.search(r"listens on http://127\.0\.0\.1:\d+", said[0])
     assert said[-1].startswith("Next, ")

@@ -15,6 +15,7 @@ from headgate.clock import LoopClock
 from headgate.sim import SimSettings, serve
 from headgate.sim.shim import Faults, start_shim
 from headgate.sim.virtual_time import EPOCH, run
+from support.patience import HANG_S
 
 TLS = Path(__file__).parents[1] / "engine" / "tls"
 TEXT = bytes(range(256)) * 40
@@ -73,7 +74,7 @@ async def sent_back(line, data=TEXT):
 def through(data=TEXT, **faults):
     async def main():
         async with echo(**faults) as line:
-            return await asyncio.wait_for(sent_back(line, data), 10)
+            return await asyncio.wait_for(sent_back(line, data), HANG_S)
 
     return asyncio.run(main())
 

@@ -13,6 +13,7 @@ from msgspec.json import decode
 
 from headgate.sim import SimSettings, serve
 from headgate.sim.settings import Batches
+from support.patience import HANG_S
 
 
 def request_bytes(sim: str) -> bytes:
@@ -29,7 +30,7 @@ async def connected(sim: str) -> AsyncIterator[tuple[asyncio.StreamReader, async
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     try:
         writer.write(request_bytes(sim))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             yield reader, writer
     finally:
         writer.close()

@@ -12,6 +12,7 @@ import pytest
 
 from support.commands import Command, fetch, headgate, limit_files
 from support.edge import Broken, Reply, Wire, body_of, request_of
+from support.patience import HANG_S
 from support.records import rows
 
 
@@ -41,7 +42,7 @@ async def load_until_killed(serve: Command, wanted: int) -> list[str]:
     """Call ids of the answers that arrived before the gateway was killed under sixteen callers."""
     load = Load()
     callers = [asyncio.ensure_future(load.caller(serve, number, wanted)) for number in range(16)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         await load.enough.wait()
         serve.kill()
         await asyncio.gather(*callers)

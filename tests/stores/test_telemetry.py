@@ -11,6 +11,7 @@ import pytest
 
 from headgate.stores.sqlite.sample_rows import forget_samples, read_samples, write_samples
 from headgate.stores.sqlite.telemetry import QUEUE_LENGTH, Telemetry, TelemetryLost, open_telemetry
+from support.patience import HANG_S
 
 KEYS = (("a", (("x", "1"),)), ("b", ()))
 
@@ -76,8 +77,8 @@ def test_a_queue_that_is_full_drops_and_counts(tmp_path):
     """A disk that stands still costs no memory."""
     store, go = Telemetry(tmp_path / "telemetry.db"), threading.Event()
     begun = threading.Event()
-    store.post("slow", lambda db: (begun.set(), go.wait(10)))
-    begun.wait(10)
+    store.post("slow", lambda db: (begun.set(), go.wait(HANG_S)))
+    begun.wait(HANG_S)
     for _ in range(QUEUE_LENGTH + 5):
         store.post("many", add)
 

@@ -14,6 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from support.patience import HANG_S
 from support.ports import free_port
 
 __all__ = ["Alertmanager", "alertmanager", "needs_alertmanager"]
@@ -23,8 +24,6 @@ needs_alertmanager = pytest.mark.skipif(
     PROGRAM is None, reason="no alertmanager on the PATH: apt-get install prometheus-alertmanager"
 )
 
-PATIENCE_S = 20.0
-"""A hang guard."""
 LOOK_EVERY_S = 0.02
 
 
@@ -35,12 +34,12 @@ class Alertmanager:
 
     def active(self) -> list[dict[str, Any]]:
         """Alerts that it holds for firing."""
-        with self._open(f"{self.url}/api/v2/alerts?active=true", timeout=5) as answer:
+        with self._open(f"{self.url}/api/v2/alerts?active=true", timeout=HANG_S) as answer:
             found: list[dict[str, Any]] = json.load(answer)
         return found
 
     def until_active(self, count: int) -> list[dict[str, Any]]:
-        by_s = time.monotonic() + PATIENCE_S
+        by_s = time.monotonic() + HANG_S
         while len(found := self.active()) != count:
             assert time.monotonic() < by_s, found
             time.sleep(LOOK_EVERY_S)
@@ -62,7 +61,7 @@ def alertmanager(folder: Path) -> Iterator[Alertmanager]:
         )  # fmt: skip
     found = Alertmanager(f"http://127.0.0.1:{port}")
     try:
-        by_s = time.monotonic() + PATIENCE_S
+        by_s = time.monotonic() + HANG_S
         while True:
             try:
                 found.active()

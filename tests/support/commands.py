@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from support.patience import HANG_S
+
 __all__ = ["Command", "fetch", "headgate", "limit_files"]
 
-PATIENCE_S = 30.0
-"""A hang guard: nothing takes this long unless something is broken."""
 _TYPED_BY_THE_USER = ("HEADGATE_", "ANTHROPIC_")
 
 
@@ -35,7 +35,7 @@ def headgate(*arguments: str, folder: Path, **environ: str) -> subprocess.Comple
     """Run `headgate ARGUMENTS` in `folder` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "headgate", *arguments],
-        cwd=folder, env=_environ(folder, environ), capture_output=True, text=True, timeout=PATIENCE_S,
+        cwd=folder, env=_environ(folder, environ), capture_output=True, text=True, timeout=HANG_S,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ class Command:
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Wait until it says something that matches."""
-        by = time.monotonic() + PATIENCE_S
+        by = time.monotonic() + HANG_S
         while not (found := re.search(pattern, self.said)):
             assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.said}"
             assert time.monotonic() < by, f"it never said {pattern!r}: {self.said}"
@@ -89,7 +89,7 @@ class Command:
     def stop(self) -> int:
         """SIGTERM, and wait; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(HANG_S)
 
     def __enter__(self) -> Command:
         return self
@@ -110,7 +110,7 @@ def fetch(url: str, *, token: str | None = None) -> Any:
     """The JSON at `url`, whatever the status."""
     request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+        with urllib.request.urlopen(request, timeout=HANG_S) as response:
             return json.loads(response.read())
     except urllib.error.HTTPError as problem:
         with problem:

@@ -27,6 +27,7 @@ from headgate.records import AttemptRecord, CallRecord
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.stores.sqlite.ledger_file import open_or_create
 from headgate.stores.sqlite.rows import insert
+from support.patience import HANG_S
 
 __all__ = ["Served", "past_calls", "serving"]
 
@@ -120,11 +121,11 @@ class Served:
     def traffic(self, calls: int, *, at_once: int = 16, seed: int = 1, **headers: str) -> list[int]:
         """Send `calls` small messages, so many at once; their statuses."""
         done = asyncio.run_coroutine_threadsafe(_traffic(self.url, calls, at_once, seed, headers), self.loop)
-        return done.result(timeout=60)
+        return done.result(timeout=HANG_S)
 
     def flush(self) -> None:
         """Have every call that is over in the ledger's file."""
-        asyncio.run_coroutine_threadsafe(self.gateway.engine.ledger.flush(), self.loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(self.gateway.engine.ledger.flush(), self.loop).result(timeout=HANG_S)
 
 
 @contextmanager
@@ -177,12 +178,12 @@ def serving(
 
     thread = threading.Thread(target=lambda: uvloop.run(live()), name="dashboard", daemon=True)
     thread.start()
-    served = started.result(timeout=20)
+    served = started.result(timeout=HANG_S)
     try:
         yield served
     finally:
         served.loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=20)
+        thread.join(timeout=HANG_S)
 
 
 async def _traffic(url: str, calls: int, at_once: int, seed: int, headers: dict[str, str]) -> list[int]:

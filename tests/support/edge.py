@@ -31,6 +31,7 @@ from headgate.stores.memory import MemoryLedger
 from headgate.telemetry.call_log import MemoryCallLog
 from headgate.upstream.dial import TcpDial
 from support.engines import check_nothing_is_held, engine_in_memory
+from support.patience import HANG_S
 
 __all__ = [
     "CALLER_KEY",
@@ -54,9 +55,8 @@ __all__ = [
 MODEL = "claude-haiku-5-5"
 CALLER_KEY = "sk-ant-caller-canary-0001"
 OUR_KEY = "sk-ant-ours-canary-0001"
-HANG_S = 20.0
 VIRTUAL_HANG_S = 3600.0
-"""Hang guards: no test waits this long unless something is broken."""
+"""As `HANG_S`, in virtual time."""
 
 T = TypeVar("T")
 
@@ -527,10 +527,10 @@ def gateway_to(base_url: str, **changes: Any) -> Iterator[str]:
     thread = threading.Thread(target=lambda: uvloop.run(live()), name="gateway", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{started.result(timeout=10)}"
+        yield f"http://127.0.0.1:{started.result(timeout=HANG_S)}"
     finally:
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=HANG_S)
 
 
 def _check_nothing_is_held(edge: Edge) -> None:

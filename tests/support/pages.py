@@ -38,6 +38,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.patience import HANG_S
 from support.ports import free_port
 
 __all__ = ["Block", "Session", "blocks_of", "needs_of", "run"]
@@ -288,12 +289,12 @@ class _Process:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, number)
                 try:
-                    self._process.wait(10)
+                    self._process.wait(HANG_S)
                 except subprocess.TimeoutExpired:
                     continue
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._listener.join(timeout=5)
+        self._listener.join(timeout=HANG_S)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -15,6 +15,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from support.patience import HANG_S
 from support.ports import free_port
 
 __all__ = ["Prometheus", "needs_prometheus", "scraping"]
@@ -39,7 +40,7 @@ class Prometheus:
 
         def ask() -> Any:
             try:
-                with self._open(f"{self._url}/{path}?{urlencode(query)}", timeout=5) as answer:
+                with self._open(f"{self._url}/{path}?{urlencode(query)}", timeout=HANG_S) as answer:
                     return json.load(answer)["data"]
             except OSError:
                 return None

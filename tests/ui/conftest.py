@@ -14,6 +14,7 @@ from headgate.config.schema import BudgetConfig
 from headgate.sim import SimSettings
 from headgate.sim.settings import Conditions, Latency, Limits
 from support.dashboard import Served, past_calls, serving
+from support.patience import HANG_S
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 NONE = "no Chromium: get one with `apt-get install chromium`, or with `.venv/bin/playwright install chromium`"
@@ -21,7 +22,7 @@ CALLS = 50_000
 
 OpenPage = Callable[..., Page]
 
-expect.set_options(timeout=20_000)  # a hang guard: what is waited for comes when the machine gets to it
+expect.set_options(timeout=HANG_S * 1000)
 
 
 def executable(playwright: Playwright) -> str | None:

@@ -52,5 +52,5 @@ def test_a_page_whose_session_ends_asks_for_the_token_again(browser: Browser, lo
 
     locked.gateway._operators._access._sessions.clear()
 
-    expect(page.get_by_label("Token")).to_be_visible(timeout=20_000)
+    expect(page.get_by_label("Token")).to_be_visible()
     page.context.close()
