@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
+WORKERS ?= auto
 
 .PHONY: help demo test pii lint types bench traffic money docs screenshots wheel lock clean
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
-	@echo "make test    lint, types and all tests"
+	@echo "make test    lint, types and all tests, in $(WORKERS) processes"
 	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
 	@echo "make traffic measure admission in virtual time beside its rivals, and write the tables of docs/explanation/traffic.md"
 	@echo "make money   measure what is saved and whether the books are right, and write the tables of docs/explanation/money.md"
@@ -28,7 +29,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/headgate demo --seconds $(SECONDS)
 
 test: lint types $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile
 
 # The extra with Presidio and spaCy (400 MB), for the tests that use it.
 pii: $(VENV)/.installed
