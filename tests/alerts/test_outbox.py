@@ -9,9 +9,8 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from headgate.alerts.notification import NotDelivered, Notification
+from headgate.alerts.notification import NotDelivered, Notification, trial_notification
 from headgate.alerts.outbox import GIVEN_UP_AFTER_S, MOST_WAITING, Outbox
-from headgate.alerts.watch import trial_notification
 from headgate.clock import LoopClock
 from headgate.sim.virtual_time import EPOCH, run
 from headgate.stores.sqlite.telemetry import Telemetry

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from alerts.cases import CASES, Case
-from headgate.alerts.machine import Board, Phase
+from headgate.alerts.machine import Alert, Board, Phase, Terms
 from headgate.alerts.prometheus import rules_file
 from headgate.alerts.rule import Watched, detail_line, in_force, shown
 from headgate.alerts.rules import RULES
@@ -225,3 +226,30 @@ def test_spending_out_of_line_names_the_dearest_workflows():
     assert sorted(told) == [
         "$120.00 in the last hour: chat", "$180.00 in the last hour: nightly", "$60.00 in the last hour: tags",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "said"),
+    [
+        ("error_rate", (0.02, 0.032, 0.011), "Was 3.2 % at worst; limit 1 %; fired 14:03–14:20 UTC."),
+        ("cached_share", (0.4, 0.12, 0.54), "Was 12 % at worst; limit 55 %; fired 14:03–14:20 UTC."),
+        ("credential", (1, 3, 1), "Was 3 at worst; fired 14:03–14:20 UTC."),
+        ("breaker_open", (2, 2), "Fired 14:03–14:20 UTC."),
+    ],
+)
+def test_an_alert_that_is_over_is_told_in_the_past(rule, values, said):
+    """How bad it was, how much is tolerated, and when."""
+    watched, board = Watched(BY_ID[rule]), Board()
+    fires_ms, ends_ms = (round(datetime(2026, 11, 22, 14, minute, tzinfo=UTC).timestamp() * 1000) for minute in (3, 20))
+    for number, value in enumerate(values):
+        board.judge(Terms(rule, 0, None), {(): value}, fires_ms + number)
+    (alert,) = board
+
+    assert watched.past_text(alert, ends_ms) == said
+
+
+def test_an_alert_that_went_past_midnight_is_told_with_its_days():
+    evening_ms = round(datetime(2026, 11, 21, 23, 50, tzinfo=UTC).timestamp() * 1000)
+    told = Watched(BY_ID["breaker_open"]).past_text(Alert("breaker_open", (), 2, 0, evening_ms), evening_ms + 1_200_000)
+
+    assert told == "Fired 2026-11-21 23:50–2026-11-22 00:10 UTC."

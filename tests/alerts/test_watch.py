@@ -197,12 +197,49 @@ def test_another_process_takes_over_when_the_first_is_gone():
         await asyncio.sleep((LEASE_MS + FINE_MS) / 1000)
         town.watch = other
         await town.minutes(2, "error=529")
-        assert other.evaluated_ms is not None
+        assert other.asked.here
         await town.minutes(40)
 
     town = watched(scene)
 
     assert [kind for _, kind in town.told("error_rate")] == ["firing", "resolved"]
+
+
+def test_whoever_does_not_ask_the_rules_knows_who_does():
+    """And when they were last asked."""
+    told = []
+
+    async def scene(town: Town) -> None:
+        other = town.make("two", port=8788)
+        await other.start()
+        await town.minutes(2)
+        now_ms = town.world.engine.clock.unix_ms()
+        told.extend([(watch.asked.here, watch.asked.by, watch.asked.is_stale(now_ms)) for watch in (town.watch, other)])
+        await other.stop()
+
+    watched(scene)
+
+    assert told == [(True, "127.0.0.1:8787", False), (False, "127.0.0.1:8787", False)]
+
+
+def test_rules_that_nobody_asks_are_told_as_such_until_another_process_does():
+    """The one that asked them was killed: its lease runs out after 50 seconds, and the others do not look well
+    meanwhile."""
+    told = []
+
+    async def scene(town: Town) -> None:
+        other = town.make("two", port=8788)
+        await other.start()
+        await town.minutes(2)
+        await town.dies()
+        for _ in range(3):
+            await asyncio.sleep(25)
+            told.append((other.asked.here, other.asked.is_stale(town.world.engine.clock.unix_ms())))
+        await other.stop()
+
+    watched(scene)
+
+    assert told == [(False, False), (False, True), (True, False)]
 
 
 def test_a_silence_holds_until_it_is_over():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from headgate.alerts.asked import Asked
 from headgate.alerts.machine import Alert
 from headgate.alerts.prometheus import rules_file
 from headgate.alerts.rule import in_force
@@ -148,10 +149,41 @@ def test_without_a_gateway_what_was_last_written_down_is_shown(cli, nobody: Path
 
     ran = cli("alerts")
 
-    assert ran.code == 0
-    assert "oncall has not taken 1 notifications: status 503" in ran.err
+    assert ran.code == 1
+    assert "oncall has not taken 1 notification: status 503" in ran.err
     assert "no gateway answers" in ran.err
     assert "error_rate_high" in ran.out
+
+
+def test_rules_that_nobody_asks_are_not_well(told):
+    """Who asked them is gone: what is shown is old, and nobody is told of anything new."""
+    watcher = Watcher()
+    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
+
+    plain, check, facts = told(watcher=watcher), told("--check", watcher=watcher), told("--json", watcher=watcher)
+
+    assert (plain.code, check.code, facts.code) == (1, 1, 1)
+    assert "asked by nobody; last asked 3 days ago, by 127.0.0.1:8787" in plain.out
+    assert plain.last.startswith("headgate: the rules are asked by nobody; last asked 3 days ago")
+
+
+def test_rules_that_another_process_asks_are_well(told):
+    """It holds the lease, and it is alive."""
+    watcher = Watcher()
+    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=time.time_ns() // 1_000_000 - 34_000)
+
+    ran = told(watcher=watcher)
+
+    assert ran.code == 0
+    assert "asked by another process, 127.0.0.1:8787; last asked 34 s ago" in ran.out
+
+
+def test_a_rule_that_nobody_asks_is_explained_as_such(told):
+    """A state that is three days old is none."""
+    watcher = Watcher()
+    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
+
+    assert "state: ok (asked by nobody; last asked 3 days ago" in told("explain", "headroom", watcher=watcher).out
 
 
 def test_without_a_gateway_a_check_fails(cli, nobody: Path):

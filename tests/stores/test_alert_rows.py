@@ -11,7 +11,8 @@ import apsw
 import pytest
 
 from headgate.alerts.machine import Acknowledgement, Alert, Silence
-from headgate.alerts.watch import Watch, trial_notification
+from headgate.alerts.notification import trial_notification
+from headgate.alerts.watch import Watch
 from headgate.config.schema import Config
 from headgate.stores.sqlite import alert_rows
 from headgate.stores.sqlite.telemetry import Telemetry, open_telemetry

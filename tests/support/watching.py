@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from headgate.alerts.asked import Asked
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
 from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
 from headgate.alerts.rules import RULES
-from headgate.alerts.watch import ReceiverState
+from headgate.alerts.states import ReceiverState
 
 __all__ = ["Watcher", "alert"]
 
@@ -28,7 +29,7 @@ class Watcher:
 
     def __init__(self, *alerts: Alert) -> None:
         self.board = Board(alerts)
-        self.evaluated_ms: int | None = 1
+        self.asked = Asked(here=True, by="127.0.0.1:8787", at_ms=1 << 50)
         self.refuses: str | None = None
         """Why the receiver does not take what it is told."""
         self._rules = [Watched(rule) for rule in RULES]

@@ -76,7 +76,7 @@ class Evaluator:
 
     def notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
         """What is told of an event, in words."""
-        rule, alert = watched.rule, event.alert
+        rule, alert, is_over = watched.rule, event.alert, event.kind == "resolved"
         details = self._details(rule, alert.labels, now_ms) if event.kind in ("firing", "repeat") else ()
         return Notification(
             kind=event.kind,
@@ -85,7 +85,7 @@ class Evaluator:
             alert=rule.alert,
             severity=watched.severity,
             title=rule.title,
-            text=watched.text(alert.labels, alert.value),
+            text=watched.past_text(alert, now_ms) if is_over else watched.text(alert.labels, alert.value),
             means=rule.means,
             details=details,
             next=rule.next,

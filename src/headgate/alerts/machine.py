@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
+from math import inf
 from typing import Literal, NamedTuple
 
 from headgate.alerts.samples import Labels
@@ -52,10 +53,17 @@ class Alert:
     """It has held for long enough since then."""
     told_ms: int | None = None
     """Somebody was last told then that it fires."""
+    low: float = inf
+    high: float = -inf
+    """The least and the most that was measured while it held."""
 
     @property
     def phase(self) -> Phase:
         return Phase.PENDING if self.fired_ms is None else Phase.FIRING
+
+    def worst(self, threshold: float) -> float:
+        """What was measured when it was at its worst, on whichever side of the threshold that is."""
+        return min(self.low, self.value) if self.value < threshold else max(self.high, self.value)
 
     @property
     def key(self) -> str:
@@ -116,7 +124,8 @@ class Board:
         events = []
         for labels, value in found.items():
             before = self._alerts.get((terms.rule, labels)) or Alert(terms.rule, labels, value, now_ms)
-            after, kind = self._held(replace(before, value=value), terms, now_ms)
+            held = replace(before, value=value, low=min(before.low, value), high=max(before.high, value))
+            after, kind = self._held(held, terms, now_ms)
             self._alerts[terms.rule, labels] = after
             if kind is not None:
                 events.append(Event(kind, after))

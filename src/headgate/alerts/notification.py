@@ -9,7 +9,7 @@ import msgspec
 
 from headgate.alerts.rule import Severity
 
-__all__ = ["NotDelivered", "Notification", "Sender"]
+__all__ = ["NotDelivered", "Notification", "Sender", "trial_notification"]
 
 
 class Notification(msgspec.Struct, kw_only=True, frozen=True):
@@ -50,6 +50,29 @@ class Notification(msgspec.Struct, kw_only=True, frozen=True):
     """When this was made."""
     instance: str
     """The gateway that saw it: host and port."""
+
+
+def trial_notification(now_ms: int, instance: str) -> Notification:
+    """What a receiver gets to see whether it comes."""
+    return Notification(
+        kind="test",
+        key=f"test-{now_ms}",
+        rule="test",
+        alert="HeadgateTest",
+        severity="info",
+        title="A test of Headgate's alerts",
+        text="Somebody asked for it; nothing is wrong.",
+        means="Alerts reach you here.",
+        details=(),
+        next="headgate alerts",
+        runbook="",
+        labels={},
+        value=0.0,
+        threshold=0.0,
+        started_ms=now_ms,
+        at_ms=now_ms,
+        instance=instance,
+    )
 
 
 class NotDelivered(Exception):

@@ -11,9 +11,10 @@ from string import Formatter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from headgate.alerts.expr import Expr, Matcher, Selector, Source, metric, not_one_of
-from headgate.alerts.machine import Terms
+from headgate.alerts.machine import Alert, Terms
 from headgate.alerts.samples import Labels
-from headgate.core.shown import dollars
+from headgate.clock import utc
+from headgate.core.shown import dollars, percent
 from headgate.telemetry.metrics.catalogue import Metric
 
 if TYPE_CHECKING:
@@ -129,6 +130,15 @@ class Watched:
         words = {"value": shown(value, unit), "threshold": shown(self.threshold_of(labels), unit)}
         return _filled(self.rule.says, {**words, **dict(labels)})
 
+    def past_text(self, alert: Alert, now_ms: int) -> str:
+        """What is told of an alert that is over, in one sentence."""
+        unit, threshold = self.rule.unit, self.threshold_of(alert.labels)
+        span = f"{_span(alert.fired_ms or alert.since_ms, now_ms)} UTC."
+        if "{value" not in self.rule.says:
+            return f"Fired {span}"
+        limit = f"limit {shown(threshold, unit)}; " if threshold else ""
+        return f"Was {shown(alert.worst(threshold), unit)} at worst; {limit}fired {span}"
+
     def _change(self, settings: AlertRuleConfig) -> None:
         if settings.threshold is not None:
             self.threshold, self.thresholds = settings.threshold, {}  # one for all, until others are named
@@ -161,7 +171,7 @@ def detail_line(detail: Detail, labels: Labels, value: float) -> str:
 def shown(value: float, unit: Unit) -> str:
     """A value in words: `4.2 %`, `21.5 s`, `$12.30`."""
     if unit == "share":
-        return f"{value * 100:.3g} %" if abs(value) < 10 else f"{value * 100:.0f} %"
+        return percent(value)
     if unit == "seconds":
         return (
             f"{value:.3g} s" if value < 1000 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.3g} h"
@@ -169,6 +179,13 @@ def shown(value: float, unit: Unit) -> str:
     if unit == "usd":
         return dollars(value)
     return f"{value:,.4g}" if unit == "times" else f"{value:,.0f}"
+
+
+def _span(from_ms: int, to_ms: int) -> str:
+    """`14:03–14:20`; with dates where it went past midnight."""
+    begins, ends = utc(from_ms), utc(to_ms)
+    form = "%H:%M" if begins.date() == ends.date() else "%Y-%m-%d %H:%M"
+    return f"{begins:{form}}–{ends:{form}}"
 
 
 def _filled(words: str, values: Mapping[str, str]) -> str:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 import apsw
 from msgspec.structs import replace
 
+from headgate.alerts.asked import Asked
 from headgate.alerts.evaluator import Evaluator
 from headgate.alerts.history import FINE_MS, History
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Event, Phase, Silence
-from headgate.alerts.notification import NotDelivered, Notification, Sender
+from headgate.alerts.notification import NotDelivered, Notification, Sender, trial_notification
 from headgate.alerts.outbox import Outbox
 from headgate.alerts.repeated import Repeated
 from headgate.alerts.rule import Watched, in_force
 from headgate.alerts.rules import RULES
 from headgate.alerts.samples import Labels
+from headgate.alerts.states import ReceiverState, RuleState, receiver_states
 from headgate.clock import Clock
 from headgate.config.schema import Config
 from headgate.stores.sqlite import alert_rows
@@ -34,7 +34,7 @@ from headgate.stores.sqlite.telemetry import Telemetry, TelemetryLost
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.registry import Registry
 
-__all__ = ["ReceiverState", "RuleState", "Watch", "receiver_states"]
+__all__ = ["Watch"]
 
 log = logging.getLogger("headgate.alerts")
 
@@ -43,25 +43,6 @@ LEASE_MS = 50_000
 """Three rounds, and a little."""
 _STATES = {Phase.OK: 0, Phase.PENDING: 1, Phase.FIRING: 2, Phase.NO_DATA: 3}
 _SUFFIXES = ("_bucket", "_count", "_sum")
-
-
-class RuleState(NamedTuple):
-    """How it stands with a rule."""
-
-    watched: Watched
-    phase: Phase
-    alerts: list[Alert]
-
-
-class ReceiverState(NamedTuple):
-    """How it stands with somebody who is told."""
-
-    name: str
-    severities: list[str]
-    waiting: int
-    """Notifications that it has not taken yet."""
-    problem: str
-    """Why not, when it was last tried."""
 
 
 class Watch:
@@ -90,8 +71,8 @@ class Watch:
         self.telemetry = telemetry
         self.history = History(telemetry, self.instance, {*names, *_names(self.rules)})
         self.outbox = Outbox(telemetry, senders, registry, clock)
-        self.evaluated_ms: int | None = None
-        """When the rules were last asked, by this process."""
+        self.asked = Asked(here=False, since_ms=clock.unix_ms())
+        """Whether anybody asks the rules."""
         self._evaluator = Evaluator(self.rules, self.history, clock, self.instance)
         self._registry = registry
         self._clock = clock
@@ -194,7 +175,7 @@ class Watch:
                 log.warning("alert %s: %s: %s", notification.kind, notification.title, notification.text)
             self.outbox.put(notification)
         self._write_down(before, now_ms)
-        self.evaluated_ms = now_ms
+        self.asked = self.asked._replace(here=True, by=self.instance, at_ms=now_ms)
         self._registry.counter(catalogue.EVALUATIONS).value += 1
 
     def _now_ms(self) -> int:
@@ -222,17 +203,20 @@ class Watch:
                 self._disk_used = 1 - disk.f_bavail / max(1, disk.f_blocks)
 
     async def _may_lead(self, now_ms: int) -> bool:
-        def claim(db: apsw.Connection) -> tuple[bool, Board]:
+        def claim(db: apsw.Connection) -> tuple[bool, Board, tuple[int, str] | None]:
             leads = alert_rows.take_lease(db, LEASE, self._holder, now_ms, now_ms + LEASE_MS)
-            return leads, alert_rows.load_board(db, now_ms)
+            return leads, alert_rows.load_board(db, now_ms), alert_rows.last_evaluation(db)
 
         try:
-            leads, written = await self.telemetry.ask(LEASE, claim)
+            leads, written, last = await self.telemetry.ask(LEASE, claim)
         except TelemetryLost:  # without the file each goes on as it was; the first alone leads
             self._leads = self._leads is not False
             return self._leads
         began, ended = leads and not self._leads, not leads and self._leads
         self._leads = leads
+        if not leads:
+            at_ms, by = last or (None, "")
+            self.asked = self.asked._replace(here=False, by=by, at_ms=at_ms)
         if began or not leads:
             self.board = written
         else:
@@ -247,16 +231,14 @@ class Watch:
         self.board.silences, self.board.acknowledgements = written.silences, written.acknowledgements
 
     def _write_down(self, before: dict[str, Alert], now_ms: int) -> None:
-        """What changed, all of it or nothing."""
+        """How it stands now, all of it or nothing."""
         after = {alert.key: alert for alert in self.board}
         fired = [a for key, a in after.items() if a.fired_ms is not None and _fired_ms(before.get(key)) is None]
         ended = [key for key, alert in before.items() if alert.fired_ms is not None and key not in after]
-        told = [alert.key for alert in after.values() if alert.told_ms == now_ms]
-        if not (fired or ended or told or before.keys() != after.keys()):
-            return
         by_id = {watched.id: watched for watched in self.rules}
 
         def work(db: apsw.Connection) -> None:
+            alert_rows.evaluated(db, now_ms, self.instance)
             alert_rows.save_alerts(db, list(after.values()))
             for alert in fired:
                 watched = by_id[alert.rule]
@@ -285,42 +267,6 @@ class Watch:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = self.telemetry.dropped[signal]
         if self._disk_used is not None:
             set_(catalogue.DISK_USED, [((), self._disk_used)])
-
-
-def receiver_states(
-    severities: Mapping[str, Collection[str]], deliveries: Iterable[alert_rows.Delivery]
-) -> list[ReceiverState]:
-    """How it stands with receivers, by name, to whom these are under way."""
-    problems = defaultdict(list)
-    for delivery in deliveries:
-        problems[delivery.sender].append(delivery.problem)
-    return [
-        ReceiverState(name, sorted(its), len(problems[name]), next(filter(None, problems[name]), ""))
-        for name, its in severities.items()
-    ]
-
-
-def trial_notification(now_ms: int, instance: str) -> Notification:
-    """What a receiver gets to see whether it comes."""
-    return Notification(
-        kind="test",
-        key=f"test-{now_ms}",
-        rule="test",
-        alert="HeadgateTest",
-        severity="info",
-        title="A test of Headgate's alerts",
-        text="Somebody asked for it; nothing is wrong.",
-        means="Alerts reach you here.",
-        details=(),
-        next="headgate alerts",
-        runbook="",
-        labels={},
-        value=0.0,
-        threshold=0.0,
-        started_ms=now_ms,
-        at_ms=now_ms,
-        instance=instance,
-    )
 
 
 def _fired_ms(alert: Alert | None) -> int | None:

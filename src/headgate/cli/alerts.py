@@ -15,9 +15,12 @@ from headgate.cli.alerts_say import ack, silence, trial, unsilence
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
 from headgate.cli.output import Json, age, print_json, print_table, say, say_next
 from headgate.core.printable import printable
+from headgate.core.shown import counted
 from headgate.errors import HeadgateError
 
 __all__ = ["app"]
+
+MEANWHILE = "nobody is told of anything meanwhile: see that a gateway runs, and its log"
 
 app = typer.Typer(invoke_without_command=True)
 app.command()(explain)
@@ -42,7 +45,7 @@ def alerts(
 ) -> None:
     """Show what fires, who is told, and who has not taken it yet.
 
-    Asks the running gateway.  If none answers: what was last written down.
+    Asks the running gateway.  If none answers: what was last written down.  Exit 1 if nobody asks the rules.
     """
     if context.invoked_subcommand is not None:
         return
@@ -51,6 +54,8 @@ def alerts(
         print_json(told)
     else:
         _tell(told, everything=everything)
+    if told["enabled"] and told["asked"]["stale"]:
+        raise HeadgateError(f"the rules are {told['asked']['words']}; {MEANWHILE}")
     if check:
         _check(told)
 
@@ -78,12 +83,13 @@ def _tell(told: dict[str, Any], *, everything: bool) -> None:
     if rows:
         print_table(("state", "severity", "rule", "for", "key", "what"), rows, right=(3,))
     phases = [rule["phase"] for rule in loud]
-    print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {_asked(told, now_ms)}")
+    print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {told['asked']['words']}")
     for each in told["silences"]:
         print(printable(_silence(each, now_ms)))
     for each in told["receivers"]:
         if each["waiting"]:
-            say(f"{each['name']} has not taken {each['waiting']} notifications: {each['problem'] or 'under way'}")
+            problem = each["problem"] or "under way"
+            say(f"{each['name']} has not taken {counted(each['waiting'], 'notification')}: {problem}")
     if not told["receivers"]:
         say("nobody is told: no receiver is configured ([alerts.senders.NAME])")
     say_next(f"headgate alerts explain {rows[0][2]}" if rows else "headgate alerts --all")
@@ -103,12 +109,6 @@ def _state(alert: dict[str, Any]) -> str:
     if alert["acknowledged"] is not None:
         return f"{alert['phase']}, taken by {alert['acknowledged']['by']}"
     return str(alert["phase"])
-
-
-def _asked(told: dict[str, Any], now_ms: int) -> str:
-    if told["evaluated_ms"] is None:
-        return "asked by another process, or by none"
-    return f"asked {age((now_ms - told['evaluated_ms']) / 1000)} ago"
 
 
 def _silence(silence: dict[str, Any], now_ms: int) -> str:

@@ -93,15 +93,18 @@ def _state(name: str, config: Path | None, admin: str | None) -> dict[str, Any]:
     try:
         told = known_alerts(config, admin)
     except HeadgateError:
-        return {"state": "unknown", "alerts": []}
+        return {"state": "unknown", "asked": None, "alerts": []}
     found = next((rule for rule in told["rules"] if rule["id"] == name), None)
-    return {"state": "unknown", "alerts": []} if found is None else {"state": found["phase"], "alerts": found["alerts"]}
+    if found is None:
+        return {"state": "unknown", "asked": told["asked"], "alerts": []}
+    return {"state": found["phase"], "asked": told["asked"], "alerts": found["alerts"]}
 
 
 def _how_it_stands(facts: dict[str, Any]) -> str:
+    asked = "" if facts["asked"] is None else f" ({facts['asked']['words']})"
     lines = [
         f"{facts['id']} ({facts['number']}, {facts['severity']}): {facts['title']}",
-        f"state: {facts['state']}",
+        f"state: {facts['state']}{asked}",
         *(f"  {alert['phase']}: {alert['text']}  [{alert['key']}]" for alert in facts["alerts"]),
         f"means: {facts['means']}",
         f"next:  {facts['next']}",

@@ -11,7 +11,7 @@ from headgate.cli.output import say
 
 if TYPE_CHECKING:
     from headgate.alerts.machine import Board
-    from headgate.alerts.watch import ReceiverState, RuleState
+    from headgate.alerts.states import ReceiverState, RuleState
     from headgate.config.schema import Config
     from headgate.stores.sqlite.alert_rows import Delivery
 
@@ -44,7 +44,7 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     from headgate.config import load_config
     from headgate.config.alerts import telemetry_path
     from headgate.gateway.api.alerts import alerts_told
-    from headgate.stores.sqlite.alert_rows import load_board, waiting
+    from headgate.stores.sqlite.alert_rows import last_evaluation, load_board, waiting
     from headgate.stores.sqlite.telemetry import TelemetryLost, open_telemetry
 
     config = load_config(os.environ, file=file).config
@@ -54,30 +54,33 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     now_ms = SystemClock().unix_ms()
     try:
         with closing(open_telemetry(path)) as db:
-            board, left = load_board(db, now_ms), waiting(db)
+            known = _AsWritten(config, load_board(db, now_ms), waiting(db), last_evaluation(db))
     except TelemetryLost as problem:
         say(str(problem))
         return None
     except (apsw.Error, OSError) as problem:
         say(f"{path} cannot be read: {problem}")
         return None
-    return alerts_told(_AsWritten(config, board, left), now_ms)
+    return alerts_told(known, now_ms)
 
 
 class _AsWritten:
     """What nobody watches any more."""
 
-    def __init__(self, config: Config, board: Board, waiting: Sequence[Delivery]) -> None:
+    def __init__(self, config: Config, board: Board, waiting: Sequence[Delivery], last: tuple[int, str] | None) -> None:
+        from headgate.alerts.asked import Asked
+
+        at_ms, by = last or (None, "")
         self._config = config
         self._waiting = waiting
         self.board = board
-        self.evaluated_ms: int | None = None
+        self.asked = Asked(here=False, by=by, at_ms=at_ms)
 
     def states(self) -> Sequence[RuleState]:
         """What is not measured has no data, but for what still burned."""
         from headgate.alerts.rule import in_force
         from headgate.alerts.rules import RULES
-        from headgate.alerts.watch import RuleState
+        from headgate.alerts.states import RuleState
 
         board = self.board
         return [
@@ -86,7 +89,7 @@ class _AsWritten:
         ]
 
     def receivers(self) -> Sequence[ReceiverState]:
-        from headgate.alerts.watch import receiver_states
+        from headgate.alerts.states import receiver_states
 
         severities = {name: sender.severities for name, sender in self._config.alerts.senders.items()}
         return receiver_states(severities, self._waiting)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headgate.core import shown
 from headgate.core.printable import printable, printable_json
 
 __all__ = [
@@ -94,13 +95,8 @@ def money(usd: Decimal | None) -> str:
 
 
 def age(seconds: float | None) -> str:
-    """A span of time in the largest unit of which there are two at least."""
-    if seconds is None:
-        return "-"
-    for unit, long_s in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * long_s:
-            return f"{seconds / long_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    """A span of time in the largest unit of which there are two at least; `-`: it is not known."""
+    return "-" if seconds is None else shown.age(seconds)
 
 
 def command() -> str:

@@ -37,10 +37,13 @@ export function share(part, all) {
   return all ? percent(part / all) : NONE;
 }
 
+// As headgate.core.shown: three digits that say something.
 export function percent(value) {
   if (value === null || value === undefined) return NONE;
   const size = Math.abs(value) * 100;
-  return `${(value * 100).toFixed(size === 0 || size >= 10 ? 0 : size >= 1 ? 1 : 2)} %`;
+  if (size > 0 && size < 0.001) return "under 0.001 %";
+  if (value * 100 >= 99.95 && value < 1) return "over 99.9 %";
+  return `${size >= 100 ? whole.format(value * 100) : Number((value * 100).toPrecision(3))} %`;
 }
 
 export function duration(ms) {

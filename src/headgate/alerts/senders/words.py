@@ -27,7 +27,8 @@ def headline(told: Notification) -> str:
 def body_lines(told: Notification) -> Iterator[str]:
     """What is wrong, what that means, what to do; a line each."""
     yield one_line(told.text)
-    yield one_line(told.means)
+    if told.kind != "resolved":
+        yield one_line(told.means)
     yield from (f"- {one_line(detail)}" for detail in told.details)
     if told.kind in ("firing", "repeat"):
         yield f"Next: {one_line(told.next)}"

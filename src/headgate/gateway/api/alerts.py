@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from headgate.alerts.asked import Asked
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
 from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
@@ -50,7 +51,7 @@ class Known(Protocol):
     @property
     def board(self) -> Board: ...
     @property
-    def evaluated_ms(self) -> int | None: ...
+    def asked(self) -> Asked: ...
 
     def states(self) -> Sequence[RuleState]: ...
     def receivers(self) -> Sequence[ReceiverState]: ...
@@ -100,7 +101,7 @@ class Alerts:
         """Every rule, those that fire first."""
         watch = self._watch
         if watch is None:
-            return {"enabled": False, "evaluated_ms": None, "rules": [], "silences": [], "receivers": []}
+            return {"enabled": False, "asked": None, "rules": [], "silences": [], "receivers": []}
         return alerts_told(watch, self._clock.unix_ms())
 
     def firing(self) -> list[dict[str, str]]:
@@ -120,6 +121,12 @@ class Alerts:
             for alert in state.alerts
             if alert.phase is Phase.FIRING and watch.board.silenced(alert, now_ms) is None
         ]
+
+    def unasked(self) -> str | None:
+        """That nobody asks the rules, in words; None: somebody does, or it is somebody else's to do."""
+        now_ms = self._clock.unix_ms()
+        watch = self._watch
+        return watch.asked.words(now_ms) if watch is not None and watch.asked.is_stale(now_ms) else None
 
     # -- what is said -------------------------------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ def alerts_told(known: Known, now_ms: int) -> dict[str, Any]:
     rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
     return {
         "enabled": True,
-        "evaluated_ms": known.evaluated_ms,
+        "asked": _asked(known.asked, now_ms),
         "rules": rules,
         "silences": [_silence(each) for each in known.board.silences if now_ms < each.until_ms],
         "receivers": [receiver._asdict() for receiver in known.receivers()],
@@ -205,6 +212,13 @@ def _read(body: bytes, kind: type[S]) -> S:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as problem:
         raise BadQuestion(f"the body cannot be understood: {problem}") from None
+
+
+def _asked(asked: Asked, now_ms: int) -> dict[str, Any]:
+    return {
+        "here": asked.here, "by": asked.by, "at_ms": asked.at_ms, "stale": asked.is_stale(now_ms),
+        "words": asked.words(now_ms),
+    }  # fmt: skip
 
 
 def _rule(state: RuleState, board: Board, now_ms: int) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def concerns(
     unreadable: str | None,
     budgets: Iterable[dict[str, Any]],
     alerts: Iterable[dict[str, Any]],
+    unasked: str | None = None,
 ) -> list[Concern]:
     """What stands in the way, the worst first.
 
@@ -61,6 +62,7 @@ def concerns(
         unreadable: why it cannot be asked.
         budgets: as `headgate budget --json` tells them.
         alerts: those that fire, with `severity`, `title` and `text`.
+        unasked: that nobody asks the alert rules, in words.
     """
     found = [
         *_of_the_ledger(ledger_problem, unreadable),
@@ -68,6 +70,7 @@ def concerns(
         *_of_errors(recent),
         *_of_budgets(budgets),
         *(_of_an_alert(alert) for alert in alerts),
+        *_of_the_watch(unasked),
     ]
     return sorted(found, key=lambda concern: concern.level != "bad")
 
@@ -136,6 +139,13 @@ def _of_budgets(budgets: Iterable[dict[str, Any]]) -> Iterator[Concern]:
             f"Budget {name}{whose} {'refuses calls' if refuses else 'runs low'}{others}",
             f"{fullest['share']:.0%} of {dollars(Decimal(fullest['cap_usd']))} used in this {fullest['window']}.",
             "spend",
+        )
+
+
+def _of_the_watch(unasked: str | None) -> Iterator[Concern]:
+    if unasked is not None:
+        yield Concern(
+            "watch", "No alert is watched for", f"The rules are {unasked}. Nobody is told of anything.", "alerts"
         )
 
 

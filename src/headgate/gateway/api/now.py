@@ -52,6 +52,7 @@ class Now:
             unreadable,
             budgets,
             self._alerts.firing(),
+            self._alerts.unasked(),
         )
         return {
             "at_ms": engine.clock.unix_ms(),

@@ -12,7 +12,8 @@ from headgate.alerts.machine import Acknowledgement, Alert, Board, Silence
 from headgate.alerts.notification import Notification
 
 __all__ = [
-    "Delivery", "acknowledge", "add_silence", "alert_log", "delivered", "load_board", "log_ended", "log_fired",
+    "Delivery", "acknowledge", "add_silence", "alert_log", "delivered", "evaluated", "last_evaluation", "load_board",
+    "log_ended", "log_fired",
     "put_delivery", "release", "remove_silence", "save_alerts", "take_lease", "tried", "waiting",
 ]  # fmt: skip
 
@@ -25,6 +26,11 @@ _notification = msgspec.json.Decoder(Notification).decode
 _LEASE = """
     INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET holder = excluded.holder, until_ms = excluded.until_ms
     WHERE holder = excluded.holder OR leases.until_ms <= ?
+"""
+_ALERTS = """
+    SELECT rule, labels, ifnull(value, 0.0), since_ms, fired_ms, told_ms, coalesce(low, value, 0.0),
+        coalesce(high, value, 0.0)
+    FROM alerts ORDER BY since_ms, rule, labels
 """
 
 
@@ -41,16 +47,26 @@ def release(db: apsw.Connection, name: str, holder: str) -> None:
     db.execute("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
 
 
+def evaluated(db: apsw.Connection, at_ms: int, instance: str) -> None:
+    """All rules were asked, by this gateway."""
+    db.execute("DELETE FROM evaluations")
+    db.execute("INSERT INTO evaluations VALUES (?, ?)", (at_ms, instance))
+
+
+def last_evaluation(db: apsw.Connection) -> tuple[int, str] | None:
+    """When that was, and by which gateway; None: never."""
+    at_ms, instance = db.execute("SELECT max(at_ms), instance FROM evaluations").get
+    return None if at_ms is None else (at_ms, instance)
+
+
 # -- alerts ------------------------------------------------------------------------------------------------------------
 
 
 def load_board(db: apsw.Connection, now_ms: int) -> Board:
     """All alerts, and what is silenced and acknowledged now."""
     board = Board(
-        Alert(rule, _labels(labels), value if value is not None else 0.0, since_ms, fired_ms, told_ms)
-        for rule, labels, value, since_ms, fired_ms, told_ms in _rows(
-            db, "SELECT rule, labels, value, since_ms, fired_ms, told_ms FROM alerts ORDER BY since_ms, rule, labels"
-        )
+        Alert(rule, _labels(labels), value, since_ms, fired_ms, told_ms, low, high)
+        for rule, labels, value, since_ms, fired_ms, told_ms, low, high in _rows(db, _ALERTS)
     )
     board.silences = tuple(
         Silence(id_, rule, _labels(labels), until_ms, actor, why)
@@ -71,8 +87,8 @@ def save_alerts(db: apsw.Connection, alerts: Collection[Alert]) -> None:
     """These are all."""
     db.execute("DELETE FROM alerts")
     db.executemany(
-        "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?)",
-        [(a.rule, _text(a.labels), a.value, a.since_ms, a.fired_ms, a.told_ms) for a in alerts],
+        "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(a.rule, _text(a.labels), a.value, a.since_ms, a.fired_ms, a.told_ms, a.low, a.high) for a in alerts],
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import apsw
 
 from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
+from headgate.stores.timing import Took, nobody, timed
 
 __all__ = ["Telemetry", "TelemetryLost", "Work", "open_telemetry"]
 
@@ -27,7 +28,19 @@ log = logging.getLogger("headgate.telemetry")
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], object]
 
-SCHEMA = Schema("telemetry.sql", 1)
+_UPGRADES = {
+    1: """
+        CREATE TABLE evaluations (at_ms INTEGER NOT NULL, instance TEXT NOT NULL);
+        CREATE TABLE exemplars (
+            metric TEXT NOT NULL, label TEXT NOT NULL, at_ms INTEGER NOT NULL, what TEXT NOT NULL, amount REAL NOT NULL
+        );
+        CREATE INDEX exemplars_by_time ON exemplars (metric, label, at_ms);
+        CREATE TABLE admin_addresses (address TEXT PRIMARY KEY, seen_ms INTEGER NOT NULL) WITHOUT ROWID;
+        ALTER TABLE alerts ADD COLUMN low REAL;
+        ALTER TABLE alerts ADD COLUMN high REAL;
+    """,
+}
+SCHEMA = Schema("telemetry.sql", 2, _UPGRADES)
 QUEUE_LENGTH = 1_000
 BUSY_TIMEOUT_MS = 2_000
 REOPEN_S = 30.0
@@ -46,6 +59,8 @@ class Telemetry:
 
     def __init__(self, path: Path | None) -> None:
         self.path = None if path is None else path.expanduser()
+        self.took: Took = nobody
+        """Told how long transactions take."""
         self.dropped: Counter[str] = Counter()
         """Work that was not done, by what it was for."""
         self._db: apsw.Connection | None = None
@@ -129,7 +144,7 @@ class Telemetry:
         try:
             if self._db is None:
                 self._db = self._open()
-            with transaction(self._db):
+            with timed(self.took, "write"), transaction(self._db):
                 return work(self._db)
         except (apsw.Error, OSError) as problem:
             if str(problem) != self._problem:  # said once for as long as it stays the same

@@ -20,6 +20,26 @@ CREATE TABLE leases (
     until_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE evaluations (
+    at_ms    INTEGER NOT NULL,
+    instance TEXT NOT NULL
+);
+
+CREATE TABLE exemplars (
+    metric TEXT NOT NULL,
+    label  TEXT NOT NULL,
+    at_ms  INTEGER NOT NULL,
+    what   TEXT NOT NULL,
+    amount REAL NOT NULL
+);
+
+CREATE INDEX exemplars_by_time ON exemplars (metric, label, at_ms);
+
+CREATE TABLE admin_addresses (
+    address TEXT PRIMARY KEY,
+    seen_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE alerts (
     rule     TEXT NOT NULL,
     labels   TEXT NOT NULL,
@@ -27,6 +47,8 @@ CREATE TABLE alerts (
     since_ms INTEGER NOT NULL,
     fired_ms INTEGER,
     told_ms  INTEGER,
+    low      REAL,
+    high     REAL,
     PRIMARY KEY (rule, labels)
 ) WITHOUT ROWID;
 
