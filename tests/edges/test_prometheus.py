@@ -43,6 +43,8 @@ ELSEWHERE = {
     catalogue.SERIES_DROPPED: "nothing is dropped",
     catalogue.TELEMETRY_DROPPED: "nothing is dropped",
     catalogue.STORE_ERRORS: "nothing fails",
+    catalogue.STORE_SECONDS: "needs a ledger in a file",
+    catalogue.RESERVATIONS_EXPIRED: "nobody dies",
     catalogue.PII_FINDINGS: "no text is kept",
     catalogue.ALERT_STATE: "needs a ledger in a file",
     catalogue.LEDGER_DRIFT: "needs a ledger in a file",

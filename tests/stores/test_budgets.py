@@ -115,6 +115,7 @@ def test_f01_the_grant_of_a_process_that_died_counts_as_spent_once_its_lease_is_
     assert two.look([KEY], LEASE_MS)[0].others == 60
     assert draw(two, ask(40), now_ms=LEASE_MS + 1) == (40,)
     assert (two.look([KEY], 0)[0].settled, two.look([KEY], 0)[0].others) == (60, 0)
+    assert (one.ran_out, two.ran_out) == (0, 1)
 
 
 def test_a_lease_that_is_renewed_goes_on(process: Processes):

@@ -12,6 +12,7 @@ from headgate.gateway.app import MB, GatewayApp
 from headgate.gateway.beside import Beside
 from headgate.net.server import Server, ServerLimits
 from headgate.telemetry.metrics.loop_lag import LoopLag
+from headgate.telemetry.metrics.pressure import Pressure
 
 __all__ = ["Gateway"]
 
@@ -25,7 +26,7 @@ class Gateway:
         self.watch = None if beside is None else beside.watch
         self._beside = beside
         config = engine.config.gateway
-        limits = ServerLimits(
+        self._limits = limits = ServerLimits(
             head_timeout_s=config.head_timeout_s,
             body_bytes_per_s=config.body_bytes_per_s,
             write_stall_s=config.stall_timeout_s,
@@ -38,6 +39,7 @@ class Gateway:
         self._operators = AdminApp(engine, engine.config.admin, self.watch)
         self._admin = Server(self._operators, ServerLimits(connections=256))
         self._lag = LoopLag(engine.metrics, engine.clock)
+        Pressure(engine.metrics, self._fullness, lambda: self._lag.longest_s)
         self.port = 0
         self.admin_port = 0
 
@@ -63,6 +65,15 @@ class Gateway:
         await self._operators.close()
         await self._admin.drain(0)
         await self.engine.close()
+
+    def _fullness(self) -> tuple[float, ...]:
+        """How much is used of what calls are refused at when it is all used."""
+        server, limits = self._server, self._limits
+        return (
+            len(server.connections) / limits.connections,
+            server.buffered / limits.buffered_bytes,
+            self.engine.ledger.state().backlog_bytes / (self.engine.config.ledger.max_backlog_mb * MB),
+        )
 
     @property
     def calls_under_way(self) -> int:

@@ -10,6 +10,7 @@ from headgate.core.corrected import Corrected
 from headgate.core.grants import Ask, Drawn, Report, State
 from headgate.core.spent import Earlier
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
+from headgate.stores.timing import Took
 
 __all__ = ["BudgetStore", "Ledger", "LedgerState"]
 
@@ -27,6 +28,8 @@ class LedgerState(NamedTuple):
     """Writes that failed, ever: to the journal."""
     commit_errors: int = 0
     """Likewise: to the database."""
+    recovered: int = 0
+    """Calls that a process left open that is no more; this one has booked them."""
 
 
 class Ledger(Protocol):
@@ -34,6 +37,9 @@ class Ledger(Protocol):
 
     `begin` and `record` return without waiting for a disk; what they took survives a crash of the process from then on.
     """
+
+    took: Took
+    """Told how long its operations take."""
 
     def begin(self, attempt: OpenAttempt) -> None:
         """An attempt is about to be sent.
@@ -92,6 +98,10 @@ class BudgetStore(Protocol):
 
     immediate: bool
     """It is in memory, and nobody else uses it."""
+    took: Took
+    """Told how long its operations take."""
+    ran_out: int
+    """Grants of other processes whose lease was over, ever seen by this one."""
 
     def draw(self, asks: Sequence[Ask], now_ms: int, until_ms: int) -> Drawn:
         """Grant this process more of every account, or of none; its grants are leased `until_ms`.  Grants of others

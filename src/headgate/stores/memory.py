@@ -12,6 +12,7 @@ from headgate.core.grants import NEVER_MS, WANTED_MS, Ask, Drawn, Report, State,
 from headgate.core.spent import Earlier
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, OpenAttempt, Resource
 from headgate.stores.base import LedgerState
+from headgate.stores.timing import Took, nobody
 
 __all__ = ["MemoryBudgets", "MemoryLedger"]
 
@@ -20,6 +21,7 @@ class MemoryLedger:
     """Keeps records in lists; `open` holds the attempts that began and did not end."""
 
     def __init__(self) -> None:
+        self.took: Took = nobody
         self.calls: list[CallRecord] = []
         self.attempts: list[AttemptRecord] = []
         self.batch_items: dict[tuple[str, str], BatchItemRecord] = {}
@@ -83,6 +85,8 @@ class MemoryBudgets:
 
     def __init__(self) -> None:
         self.immediate = True
+        self.took: Took = nobody
+        self.ran_out = 0
         self._process = "one"
         self._accounts: dict[AccountKey, _Account] = {}
         self._changes: list[Change] = []
@@ -157,6 +161,7 @@ class MemoryBudgets:
         for process, (amount, until_ms) in list(account.grants.items()):
             if until_ms < now_ms and process != self._process:
                 account.reported += amount
+                self.ran_out += 1
                 del account.grants[process]
         return account
 

@@ -30,6 +30,7 @@ from headgate.safety.content.texts import (
     streamed_text,
 )
 from headgate.safety.scrub import FAMILIES, Family, FindingType, Placeholders, scrub
+from headgate.stores.timing import Took
 
 __all__ = ["ContentDesk", "ContentStore", "Kept", "LogLines", "OnFindings", "Sample"]
 
@@ -75,6 +76,9 @@ class Sample(NamedTuple):
 
 class ContentStore(Protocol):
     """Where text stays until its time is up."""
+
+    took: Took
+    """Told how long its operations take."""
 
     def keep(self, kept: Kept) -> None: ...
 

@@ -21,6 +21,7 @@ from headgate.core.corrected import Corrected
 from headgate.core.grants import WANTED_MS, Ask, Drawn, Report, State, grant_of
 from headgate.errors import LedgerError
 from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
+from headgate.stores.timing import Took, nobody, timed
 
 __all__ = ["SqliteBudgets"]
 
@@ -81,6 +82,8 @@ class SqliteBudgets:
 
     def __init__(self, path: Path, process: str, *, now_ms: int = 0) -> None:
         self.path = path.expanduser()
+        self.took: Took = nobody
+        self.ran_out = 0
         self._process = process
         self._lock = threading.Lock()
         self._db: apsw.Connection | None = None
@@ -195,6 +198,7 @@ class SqliteBudgets:
         """Count grants of others that ran out as spent.  Returns what is settled, and granted to everybody."""
         db.execute(_USE, (*key, end_ms, now_ms))
         gone: list[Any] = db.execute(_RAN_OUT, (*key, now_ms, self._process)).fetchall()
+        self.ran_out += len(gone)
         ran_out = sum([amount for (amount,) in gone])
         if ran_out:
             db.execute(_SETTLE, (ran_out, *key))
@@ -214,14 +218,14 @@ class SqliteBudgets:
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[apsw.Connection]:
         """All of it or nothing, alone in the file."""
-        with self._using() as db:
+        with self._using("commit" if durable else "write") as db:
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             with transaction(db):
                 yield db
 
     @contextmanager
-    def _using(self) -> Iterator[apsw.Connection]:
-        with self._lock:
+    def _using(self, op: str = "read") -> Iterator[apsw.Connection]:
+        with self._lock, timed(self.took, op):
             try:
                 if self._db is None:
                     self._db = _open(self.path)

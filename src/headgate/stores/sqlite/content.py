@@ -13,6 +13,7 @@ import apsw
 from headgate.errors import LedgerError
 from headgate.safety.content.desk import Kept, Sample
 from headgate.stores.sqlite.database import NotOurs, Schema, open_database, transaction
+from headgate.stores.timing import Took, nobody, timed
 
 __all__ = ["SqliteContent", "content_path"]
 
@@ -38,6 +39,7 @@ class SqliteContent:
         Raises:
             LedgerError: it cannot be used.
         """
+        self.took: Took = nobody
         self.path = path
         try:
             self._db = open_database(path, SCHEMA, busy_timeout_ms=BUSY_TIMEOUT_MS, secure_delete=True)
@@ -50,14 +52,15 @@ class SqliteContent:
             ) from None
 
     def keep(self, kept: Kept) -> None:
-        self._db.execute("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
+        with timed(self.took, "write"):
+            self._db.execute("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
 
     def sample(self, sample: Sample, most: int, rng: Random) -> None:
         """Reservoir sampling (Vitter's algorithm R): of n calls each is kept with the same chance, `most` / n.
 
         A slot that was emptied, by age or because a user was forgotten, takes the next call.
         """
-        with transaction(self._db):
+        with timed(self.took, "write"), transaction(self._db):
             offered = self._db.execute(
                 "INSERT INTO offered VALUES (?, 1) ON CONFLICT DO UPDATE SET calls = calls + 1 RETURNING calls",
                 (sample.workflow,),
@@ -74,7 +77,7 @@ class SqliteContent:
                 )
 
     def purge(self, before_ms: int) -> None:
-        with transaction(self._db):
+        with timed(self.took, "delete"), transaction(self._db):
             self._db.execute("DELETE FROM content WHERE started_ms < ?", (before_ms,))
             gone = self._db.changes()
             self._db.execute("DELETE FROM samples WHERE started_ms < ?", (before_ms,))

@@ -25,6 +25,8 @@ from zlib import crc32
 
 import msgspec
 
+from headgate.stores.timing import Took, nobody, timed
+
 __all__ = ["Frame", "Journal", "Orphan", "contents", "orphans"]
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -75,6 +77,8 @@ class Journal:
     """This process's files.  `append` belongs to the event loop's thread, `take` and `done` to the writer's."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        self.took: Took = nobody
+        """Told how long it takes to begin a file."""
         self._folder = folder
         self._name = name
         self._number = 0
@@ -104,7 +108,8 @@ class Journal:
         segment = self._segments[-1]
         if segment.end + len(frame) > segment.size:
             carried = b"".join(carry)
-            segment = self._new(max(SEGMENT_BYTES, 2 * (len(carried) + len(frame))))
+            with timed(self.took, "journal"):
+                segment = self._new(max(SEGMENT_BYTES, 2 * (len(carried) + len(frame))))
             segment.memory[: len(carried)] = carried
             segment.end = len(carried)
             self.appended += len(carried)

@@ -34,6 +34,7 @@ from headgate.stores.sqlite.ledger_file import explained, open_or_create, open_r
 from headgate.stores.sqlite.recovery import recover
 from headgate.stores.sqlite.rows import Row, insert
 from headgate.stores.sqlite.spending import spent_between
+from headgate.stores.timing import Took, nobody, timed
 
 __all__ = ["SqliteLedger"]
 
@@ -91,11 +92,20 @@ class SqliteLedger:
             except BaseException:
                 db.close()
                 raise
+        self.took = nobody
         self._wake = threading.Event()
         self._closing = False
         self._on_end: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._write_forever, name="headgate-ledger", daemon=True)
         self._thread.start()
+
+    @property
+    def took(self) -> Took:
+        return self._took
+
+    @took.setter
+    def took(self, tell: Took) -> None:
+        self._took = self._journal.took = tell
 
     # -- the event loop's side ----------------------------------------------------------------------------------
 
@@ -179,6 +189,7 @@ class SqliteLedger:
             self._journal.appended - self._journal.taken,
             self._journal_errors,
             self._commit_errors,
+            self.recovered,
         )
 
     def _take(self, rows: list[Row]) -> bool:
@@ -256,7 +267,7 @@ class SqliteLedger:
         until = None if patient else time.monotonic() + GIVE_UP_S
         while True:
             try:
-                with self._db_lock:
+                with self._db_lock, timed(self._took, "commit"):
                     if self._db is None:
                         self._db = reopen(self.path)
                     insert(self._db, chain(*contents(taken, Frame.ROWS), extra))

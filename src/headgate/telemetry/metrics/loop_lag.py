@@ -48,5 +48,10 @@ class LoopLag:
         self._longest_s[1] = max(self._longest_s[1], now_s - self._due_s)
         self._wait()
 
+    @property
+    def longest_s(self) -> float:
+        """The longest of late."""
+        return max(self._longest_s)
+
     def _tell(self) -> None:
-        self._registry.set(LOOP_LAG, [((), max(self._longest_s))])
+        self._registry.set(LOOP_LAG, [((), self.longest_s)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headgate.alerts.functions import largest, total
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.panels.asks import grew, of, per_second
+from headgate.telemetry.panels.asks import HOUR_S, grew, of, per_second, quantile_by
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
 
 __all__ = ["HEALTH"]
@@ -53,6 +53,20 @@ HEALTH = Dashboard(
             (Line(grew(catalogue.STORE_ERRORS, "op"), "{op}"),),
         ),
         Panel(
+            "Time for the disk",
+            "How long do ledger, budgets and telemetry wait for it, in their own threads?",
+            "seconds",
+            (Line(quantile_by(0.99, catalogue.STORE_SECONDS, "store", "op"), "p99 {store} {op}"),),
+            threshold=1.0,
+            rare=True,
+        ),
+        Panel(
+            "Left by the dead",
+            "What did processes that died leave open, and is booked as spent?",
+            "count",
+            (Line(grew(catalogue.RESERVATIONS_EXPIRED, window_s=HOUR_S), "calls and grants"),),
+        ),
+        Panel(
             "Not in the database yet",
             "Does the ledger's disk keep up?",
             "bytes",
@@ -70,6 +84,14 @@ HEALTH = Dashboard(
             "seconds",
             (Line(largest(of(catalogue.LOOP_LAG)), "event loop"),),
             threshold=0.5,
+        ),
+        Panel(
+            "Pressure",
+            "How near is the gateway to what it can take itself, where 3 is at a limit?",
+            "state",
+            (Line(largest(of(catalogue.PRESSURE)), "level"),),
+            threshold=2.0,
+            rare=True,
         ),
         Panel(
             "Disk",

@@ -8,6 +8,7 @@ __all__ = [
     "BUILD_INFO",
     "CONFIG_INFO",
     "LOOP_LAG",
+    "PRESSURE",
     "PYTHON",
     "SERIES_DROPPED",
     "SIGNAL",
@@ -45,6 +46,12 @@ LOOP_LAG = Metric(
     name="headgate_event_loop_lag_seconds",
     kind="gauge",
     help="How long something waited for its turn in the process, the longest of late; calls feel a tenth of a second.",
+)
+PRESSURE = Metric(
+    name="headgate_pressure_level",
+    kind="gauge",
+    help="How near the gateway is to what it can take itself, in connections, bodies in memory, rows that wait for the "
+    "disk and lag: 0 calm, 1 from a half on, 2 from four fifths on, 3 at a limit, where calls are refused.",
 )
 BUILD_INFO = Metric(
     name="headgate_build_info",

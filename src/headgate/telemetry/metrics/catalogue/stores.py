@@ -1,4 +1,4 @@
-"""The ledger and the disk under it."""
+"""The ledger and what else is written to, and the disk under it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ __all__ = [
     "LEDGER_DRIFT",
     "OPERATION",
     "RESERVATIONS",
+    "RESERVATIONS_EXPIRED",
     "RESERVATION_AGE",
     "STORE",
     "STORE_ERRORS",
+    "STORE_SECONDS",
 ]
 
-STORE = Label(name="store", meaning="What is written to.", values=("ledger",))
+STORE = Label(
+    name="store",
+    meaning="What is written to: the ledger, the accounts of budgets, what is observed, the text of calls.",
+    values=("ledger", "budgets", "telemetry", "content"),
+)
 OPERATION = Label(
     name="op",
-    meaning="`journal`: the file that is written before anything is sent; `commit`: the database behind it.",
-    values=("journal", "commit"),
+    meaning="`journal`: the file that is written before anything is sent; of seconds: beginning a new one, every few "
+    "megabytes. `commit`: a transaction that waits for the disk, or rows of the ledger. `write`, `read`, `delete`: any "
+    "other.",
+    values=("journal", "commit", "write", "read", "delete"),
 )
+_DISK_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""The last ones are for locks of other programs."""
+
 RESERVATIONS = Metric(
     name="headgate_reservations_open",
     kind="gauge",
@@ -30,6 +41,12 @@ RESERVATION_AGE = Metric(
     name="headgate_reservation_oldest_age_seconds",
     kind="gauge",
     help="How long ago the oldest of them began; 0 if there is none.",
+)
+RESERVATIONS_EXPIRED = Metric(
+    name="headgate_reservations_expired_total",
+    kind="counter",
+    help="What processes that died had begun, or been granted of budgets, and is booked as spent: calls that this "
+    "process found at its start, and grants whose lease ran out.",
 )
 LEDGER_BACKLOG = Metric(
     name="headgate_ledger_backlog_bytes",
@@ -52,4 +69,11 @@ STORE_ERRORS = Metric(
     kind="counter",
     help="Writes that failed; of the ledger each is tried again until it works, or refuses the call.",
     labels=(STORE, OPERATION),
+)
+STORE_SECONDS = Metric(
+    name="headgate_store_op_seconds",
+    kind="histogram",
+    help="How long that took, on threads of their own: no call waits for it.",
+    labels=(STORE, OPERATION),
+    bounds=_DISK_SECONDS,
 )
