@@ -16,7 +16,7 @@ def rows(letter: str, last: int, *, without: tuple[int, ...] = ()) -> set[str]:
 THE_SPINE = rows("A", 18) | rows("B", 23) | rows("C", 22, without=(11,)) | rows("D", 12) | rows("E", 12) | rows("F", 7)
 THE_MONEY = rows("G", 15, without=(8, 9, 11, 12, 13, 14))
 
-TELEMETRY = {"J01", "J02", "J03", "J04", "J14", "J15", "J16", "J17", "J18"}
+TELEMETRY = rows("J", 18)
 
 
 def listed(heading: str) -> list[str]:

@@ -72,7 +72,7 @@ def test_a_person_at_a_browser_is_asked_for_the_token():
     assert b"<script" not in reply.body
 
 
-def test_s07_the_token_opens_a_session_that_no_script_and_no_other_site_can_use():
+def test_j06_s07_the_token_opens_a_session_that_no_script_and_no_other_site_can_use():
     """HttpOnly, SameSite=Strict, an end; Secure behind TLS.  The cookie is not the token."""
 
     async def scene(edge: Edge) -> tuple[Reply, Reply, Reply]:
@@ -214,7 +214,7 @@ def test_where_no_token_is_set_there_is_nothing_to_log_in_to():
 
 
 @pytest.mark.parametrize("path", ["/", "/ui/app.js", "/ui/app.css", "/ui/icon.svg"])
-def test_s35_a_browser_is_told_to_run_nothing_but_our_own_files(path: str):
+def test_j05_j06_s35_a_browser_is_told_to_run_nothing_but_our_own_files(path: str):
     """Nothing inline, nothing from elsewhere, in no frame."""
 
     async def scene(edge: Edge) -> Reply:

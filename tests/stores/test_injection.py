@@ -1,4 +1,4 @@
-"""J10: text is never read as SQL, wherever it comes from."""
+"""Text is never read as SQL, wherever it comes from (J10)."""
 
 from __future__ import annotations
 
@@ -181,6 +181,16 @@ def test_j10_a_caller_s_header_is_written_down_as_text(served: Served, header: s
     calls = rows(served.ledger, "calls")
     assert len(calls) == before + answered
     assert answered > 0 or header == "x_headgate_lane"
+
+
+def test_j08_an_id_that_nobody_has_is_the_same_404_whatever_it_looks_like(served: Served):
+    told = {
+        ask(f"{served.admin_url}/api/calls/{quote(text, safe='')}", authorization=f"Bearer {TOKEN}")
+        for text in ("call_0000000000000000000000000000", "call_x", "x", "\x00", "../call_1", "a" * 300)
+    }
+
+    assert len(told) == 1
+    assert next(iter(told))[0] == 404
 
 
 def test_j10_an_id_in_a_path_is_written_down_as_text(served: Served):
