@@ -627,13 +627,13 @@ CASES: tuple[Case, ...] = (
     Case(
         "not_delivered",
         "a receiver is gone for twenty minutes",
-        counter("notification_oldest_age_seconds", 'sender="pager"', "0+60x20 0x10"),
+        counter("outbox_oldest_age_seconds", 'kind="webhook",sender="pager"', "0+60x20 0x10"),
         {14: (), 18: ('sender="pager"',), 25: ()},
     ),
     Case(
         "not_delivered",
         "a receiver is slow",
-        counter("notification_oldest_age_seconds", 'sender="pager"', "900x20"),
+        counter("outbox_oldest_age_seconds", 'kind="webhook",sender="pager"', "900x20"),
         {15: ()},
     ),
     Case(

@@ -16,6 +16,7 @@ from headgate.sim.virtual_time import EPOCH, run
 from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.registry import Registry
+from support.exposed import series
 from support.receiver import Receiver
 
 T = TypeVar("T")
@@ -210,3 +211,21 @@ def test_what_nobody_reads_is_dropped_and_counted():
     _, registry = play(scene, pager)
 
     assert counts(registry) == {"dropped": 7}
+
+
+def test_what_waits_is_told_with_its_age_by_receiver():
+    """AL-24 goes by the oldest; the kind tells a mail server from a webhook."""
+    gone, mail = Receiver("gone", refuses=until(1e9, NotDelivered("503"))), Receiver("mail", kind="smtp")
+    told: list[dict[str, float]] = []
+
+    async def scene(outbox):
+        outbox.put(note("a"))
+        await asyncio.sleep(60)
+        outbox.put(note("b"))
+        await asyncio.sleep(40)
+        told.extend(series(outbox._registry, f"headgate_outbox_{name}") for name in ("pending", "oldest_age_seconds"))
+
+    _, registry = play(scene, gone, mail)
+
+    assert told == [{"kind=webhook,sender=gone": 2}, {"kind=webhook,sender=gone": 100}]
+    assert series(registry, "headgate_webhook_deliveries_total") == {"result=retried": gone.tries}

@@ -37,7 +37,6 @@ RULES = "Answer by the rules of the house, in one word. " * 250
 
 ELSEWHERE = {
     catalogue.UNPRICED: "needs a price book that lacks a price",
-    catalogue.CACHE_BREAKPOINTS: "needs minutes of the same prompt",
     catalogue.BATCH_ITEMS: "a batch takes minutes",
     catalogue.TOKEN_OUTLIERS: "needs a week's ordinary calls",
     catalogue.SERIES_DROPPED: "nothing is dropped",
@@ -52,6 +51,9 @@ ELSEWHERE = {
     catalogue.EVALUATIONS: "needs a ledger in a file",
     catalogue.NOTIFICATIONS: "needs a ledger in a file",
     catalogue.NOTIFICATION_AGE: "needs a ledger in a file",
+    catalogue.OUTBOX_PENDING: "needs a receiver",
+    catalogue.OUTBOX_AGE: "needs a receiver",
+    catalogue.WEBHOOK_DELIVERIES: "needs a receiver",
     catalogue.COST_BASELINE: "needs a ledger with weeks in it",
     catalogue.COST_BAND: "needs a ledger with weeks in it",
     catalogue.COST_RISE: "needs a ledger with weeks in it",

@@ -16,6 +16,7 @@ class Receiver:
     """Takes notifications, unless it is told not to."""
 
     name: str = "pager"
+    kind: str = "webhook"
     severities: tuple[str, ...] = ("page", "ticket", "info")
     takes_s: float = 0.0
     refuses: Callable[[float], Exception | None] = lambda now_s: None

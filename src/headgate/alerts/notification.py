@@ -99,6 +99,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """As the settings have it: `webhook`, `smtp` and so on."""
+        ...
+
+    @property
     def severities(self) -> Collection[Severity]:
         """Those that it carries; others it is not asked for."""
         ...

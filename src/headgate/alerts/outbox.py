@@ -47,6 +47,7 @@ class Outbox:
         self._last_id = 0
         self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
         """By receiver and alert: what goes to it after everything before."""
+        registry.on_read(self._set_gauges)
 
     async def load(self) -> None:
         """Go on with what an earlier process, or another one, left."""
@@ -64,7 +65,7 @@ class Outbox:
             if notification.severity not in sender.severities:
                 continue
             if len(self._waiting) >= MOST_WAITING:
-                self._count(sender.name, "dropped")
+                self._count(sender, "dropped")
                 continue
             now_ms = self._clock.unix_ms()
             id_ = self._last_id = max(self._last_id + 1, now_ms * 1000)
@@ -99,6 +100,7 @@ class Outbox:
     async def _carry(self, delivery: Delivery, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
+        sender = self.senders[delivery.sender]
         while True:
             await self._clock.sleep(max(0.0, (delivery.next_ms - self._clock.unix_ms()) / 1000))
             problem = await self._try(delivery)
@@ -111,10 +113,10 @@ class Outbox:
             delivery = delivery._replace(tries=delivery.tries + 1, next_ms=next_ms, problem=str(problem))
             self._waiting[delivery.id] = delivery
             self._telemetry.post("alerts", partial(tried, id_=delivery.id, next_ms=next_ms, problem=str(problem)))
-            self._count(delivery.sender, "retried")
+            self._count(sender, "retried")
         self._waiting.pop(delivery.id, None)
         self._telemetry.post("alerts", partial(delivered, id_=delivery.id))
-        self._count(delivery.sender, "sent" if problem is None else "given_up")
+        self._count(sender, "sent" if problem is None else "given_up")
         if problem is not None:
             log.warning("alerts: %s was not told of %s: %s", delivery.sender, delivery.notification.rule, problem)
 
@@ -128,5 +130,18 @@ class Outbox:
             return NotDelivered(type(problem).__name__)
         return None
 
-    def _count(self, sender: str, result: str) -> None:
-        self._registry.counter(catalogue.NOTIFICATIONS, sender, result).value += 1
+    def _count(self, sender: Sender, result: str) -> None:
+        self._registry.counter(catalogue.NOTIFICATIONS, sender.name, result).value += 1
+        if sender.kind != "smtp":
+            self._registry.counter(catalogue.WEBHOOK_DELIVERIES, result).value += 1
+
+    def _set_gauges(self) -> None:
+        made_ms: dict[str, list[int]] = {name: [] for name in self.senders}
+        for delivery in self._waiting.values():
+            made_ms[delivery.sender].append(delivery.made_ms)
+        by_sender = [((sender.kind, name), made_ms[name]) for name, sender in self.senders.items()]
+        self._registry.set(catalogue.OUTBOX_PENDING, [(labels, len(its)) for labels, its in by_sender])
+        self._registry.set(catalogue.OUTBOX_AGE, [(labels, self._age_s(its)) for labels, its in by_sender], max)
+
+    def _age_s(self, made_ms: list[int]) -> float:
+        return (self._clock.unix_ms() - min(made_ms)) / 1000 if made_ms else 0.0

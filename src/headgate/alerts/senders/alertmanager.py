@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ A_TEST_LASTS_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
+    kind: ClassVar[str] = "alertmanager"
     name: str
     severities: frozenset[Severity]
     receiver: Receiver

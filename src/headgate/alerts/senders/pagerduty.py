@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -33,6 +33,7 @@ _ACTIONS: dict[str, tuple[Action, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class PagerDuty:
+    kind: ClassVar[str] = "pagerduty"
     name: str
     severities: frozenset[Severity]
     receiver: Receiver

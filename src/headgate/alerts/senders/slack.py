@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ MOST_HEADER, MOST_SECTION = 150, 3_000
 
 @dataclass(frozen=True, slots=True)
 class Slack:
+    kind: ClassVar[str] = "slack"
     name: str
     severities: frozenset[Severity]
     receiver: Receiver

@@ -14,7 +14,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from html import escape
 from ssl import SSLContext, SSLError
-from typing import Literal
+from typing import ClassVar, Literal
 
 from headgate.alerts.notification import NotDelivered, Notification
 from headgate.alerts.rule import Severity
@@ -50,6 +50,7 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
+    kind: ClassVar[str] = "smtp"
     name: str
     severities: frozenset[Severity]
     server: MailServer

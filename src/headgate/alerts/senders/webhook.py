@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
+    kind: ClassVar[str] = "webhook"
     name: str
     severities: frozenset[Severity]
     receiver: Receiver

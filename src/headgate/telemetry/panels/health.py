@@ -20,6 +20,14 @@ HEALTH = Dashboard(
             (Line(largest(of(catalogue.ALERT_STATE), "alert").equals(2), "{alert}"),),
         ),
         Panel(
+            "Who is not told",
+            "How long has a notification waited that its receiver does not take?",
+            "seconds",
+            (Line(largest(of(catalogue.OUTBOX_AGE), "sender"), "{sender}"),),
+            threshold=900.0,
+            rare=True,
+        ),
+        Panel(
             "Why models stop",
             "Are answers cut?",
             "per_second",

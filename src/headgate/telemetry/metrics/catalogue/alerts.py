@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from headgate.telemetry.metrics.catalogue.metric import Label, Metric
 
-__all__ = ["ALERT_STATE", "DELIVERED", "EVALUATIONS", "NOTIFICATIONS", "NOTIFICATION_AGE", "RULE", "SENDER"]
+__all__ = [
+    "ALERT_STATE",
+    "DELIVERED",
+    "EVALUATIONS",
+    "NOTIFICATIONS",
+    "NOTIFICATION_AGE",
+    "OUTBOX_AGE",
+    "OUTBOX_PENDING",
+    "RULE",
+    "SENDER",
+    "SENDER_KIND",
+    "WEBHOOK_DELIVERIES",
+]
 
 RULE = Label(name="alert", meaning="An alert rule, by its id.", first_come=64)
 SENDER = Label(name="sender", meaning="A receiver of alerts, by its name in the settings.", first_come=16)
+SENDER_KIND = Label(
+    name="kind",
+    meaning="How it is reached.",
+    values=("webhook", "slack", "pagerduty", "alertmanager", "smtp"),
+)
 DELIVERED = Label(
     name="result",
     meaning="`sent`; `retried`: a try that failed; `given_up`: the last one too; `dropped`: too many waited.",
@@ -36,4 +53,23 @@ NOTIFICATION_AGE = Metric(
     kind="gauge",
     help="How long the oldest notification has waited that its receiver has not taken; 0 if there is none.",
     labels=(SENDER,),
+)
+OUTBOX_PENDING = Metric(
+    name="headgate_outbox_pending",
+    kind="gauge",
+    help="Notifications that their receiver has not taken yet.",
+    labels=(SENDER_KIND, SENDER),
+)
+OUTBOX_AGE = Metric(
+    name="headgate_outbox_oldest_age_seconds",
+    kind="gauge",
+    help="How long the oldest of them has waited; 0 if there is none.",
+    labels=(SENDER_KIND, SENDER),
+)
+WEBHOOK_DELIVERIES = Metric(
+    name="headgate_webhook_deliveries_total",
+    kind="counter",
+    help="What was told over HTTP: all receivers but those by mail.",
+    labels=(DELIVERED,),
+    born_with=DELIVERED,
 )
