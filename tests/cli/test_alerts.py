@@ -18,7 +18,9 @@ from headgate.alerts.rules import RULES
 from headgate.config.schema import AlertsConfig, AlertSenderConfig
 from headgate.secret import Secret
 from headgate.stores.sqlite.alert_rows import Delivery, put_delivery, save_alerts
+from headgate.stores.sqlite.exemplar_rows import write_exemplars
 from headgate.stores.sqlite.telemetry import open_telemetry
+from headgate.telemetry.metrics.exemplars import Exemplar
 from support.dashboard import Served, serving
 from support.http_receiver import http_receiver
 from support.notifications import notification
@@ -153,6 +155,41 @@ def test_without_a_gateway_what_was_last_written_down_is_shown(cli, nobody: Path
     assert "oncall has not taken 1 notification: status 503" in ran.err
     assert "no gateway answers" in ran.err
     assert "error_rate_high" in ran.out
+
+
+def test_what_stands_behind_an_alert_is_named(told):
+    """AL-06: which calls; under what is wrong, in the list and in the explanation."""
+    watcher = Watcher(alert("token_outlier", ("workflow", "chat"), value=2))
+    watcher.knows["token_outlier"] = ("call_1 had 90,000 tokens", f"call_2 {HOSTILE}")
+
+    listed, explained = told(watcher=watcher), told("explain", "token_outlier", watcher=watcher)
+
+    for ran in (listed, explained):
+        assert "  call_1 had 90,000 tokens" in ran.out
+        assert "\x1b" not in ran.out
+    assert listed.last == "Next: headgate alerts explain token_outlier"
+
+
+def test_where_prometheus_asks_the_rules_what_stands_behind_them_is_listed(cli, nobody: Path):
+    """Its labels hold no ids, so its notifications lead to this command."""
+    db = open_telemetry(nobody / "telemetry.db")
+    write_exemplars(
+        db, time.time_ns() // 1_000_000, [Exemplar("headgate_token_outliers_total", "chat", "call_1", 90_000)]
+    )
+    db.close()
+
+    assert "lately: chat  call_1 had 90,000 tokens" in cli("alerts", "explain", "token_outliers").out
+
+
+def test_without_a_gateway_what_stood_behind_an_alert_is_named(cli, nobody: Path):
+    db = open_telemetry(nobody / "telemetry.db")
+    save_alerts(db, [alert("token_outlier", ("workflow", "chat"), value=2)])
+    write_exemplars(
+        db, time.time_ns() // 1_000_000, [Exemplar("headgate_token_outliers_total", "chat", "call_1", 90_000)]
+    )
+    db.close()
+
+    assert "  call_1 had 90,000 tokens" in cli("alerts").out
 
 
 def test_rules_that_nobody_asks_are_not_well(told):

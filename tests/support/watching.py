@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from headgate.alerts.asked import Asked
@@ -30,6 +31,8 @@ class Watcher:
     def __init__(self, *alerts: Alert) -> None:
         self.board = Board(alerts)
         self.asked = Asked(here=True, by="127.0.0.1:8787", at_ms=1 << 50)
+        self.knows: dict[str, Sequence[str]] = {}
+        """Examples, by rule."""
         self.refuses: str | None = None
         """Why the receiver does not take what it is told."""
         self._rules = [Watched(rule) for rule in RULES]
@@ -37,6 +40,9 @@ class Watcher:
     def states(self) -> list[State]:
         board = self.board
         return [State(rule, board.phase(rule.id, measured=True), board.of(rule.id)) for rule in self._rules]
+
+    def examples(self, alert: Alert) -> Sequence[str]:
+        return self.knows.get(alert.rule, ())
 
     def receivers(self) -> list[ReceiverState]:
         return [ReceiverState("pager", ["page"], 0, "")]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from headgate.alerts.expr import Source, Vector
 from headgate.alerts.history import MEMORY_MS, History
@@ -20,12 +22,25 @@ __all__ = ["Evaluator"]
 log = logging.getLogger("headgate.alerts")
 
 MOST_DETAILS = 3
+TOLD_WHOLE = ("firing", "repeat")
+"""Events with which everything is told that is known of an alert."""
 
 
 class Evaluator:
-    """Asks rules about what `history` has."""
+    """Asks rules about what `history` has.
 
-    def __init__(self, rules: Sequence[Watched], history: History, clock: Clock, instance: str) -> None:
+    Args:
+        examples: of what stands behind an alert of a rule, a line each.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Watched],
+        history: History,
+        clock: Clock,
+        instance: str,
+        examples: Callable[[Rule, Labels], Awaitable[tuple[str, ...]]],
+    ) -> None:
         self._rules = {
             watched.id: _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches))
             for watched in rules
@@ -33,6 +48,7 @@ class Evaluator:
         self._history = history
         self._clock = clock
         self._instance = instance
+        self._examples = examples
 
     def measured(self, rule: str) -> bool:
         """Whether there was anything to go by, when it was last asked."""
@@ -59,7 +75,11 @@ class Evaluator:
                     log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
                 continue
             for event in board.judge(asked.watched.terms, found, now_ms):
-                told.append(self.notification(asked.watched, event, now_ms))
+                made = self.notification(asked.watched, event, now_ms)
+                if event.kind in TOLD_WHOLE:
+                    examples = await self._examples(asked.watched.rule, event.alert.labels)
+                    made = replace(made, details=made.details + examples)
+                told.append(made)
         return told
 
     async def _answer(self, asked: _Asked, now_ms: int) -> Vector:
@@ -77,7 +97,7 @@ class Evaluator:
     def notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
         """What is told of an event, in words."""
         rule, alert, is_over = watched.rule, event.alert, event.kind == "resolved"
-        details = self._details(rule, alert.labels, now_ms) if event.kind in ("firing", "repeat") else ()
+        details = self._details(rule, alert.labels, now_ms) if event.kind in TOLD_WHOLE else ()
         return Notification(
             kind=event.kind,
             key=alert.key,

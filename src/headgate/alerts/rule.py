@@ -16,11 +16,15 @@ from headgate.alerts.samples import Labels
 from headgate.clock import utc
 from headgate.core.shown import dollars, percent
 from headgate.telemetry.metrics.catalogue import Metric
+from headgate.telemetry.metrics.exemplars import Exemplar
 
 if TYPE_CHECKING:
     from headgate.config.schema import AlertRuleConfig, AlertsConfig
 
-__all__ = ["Detail", "Limits", "Rule", "Severity", "Unit", "Watched", "detail_line", "in_force", "shown"]
+__all__ = [
+    "Detail", "Examples", "Limits", "Rule", "Severity", "Unit", "Watched", "detail_line", "example_line", "in_force",
+    "shown",
+]  # fmt: skip
 
 Severity = Literal["page", "ticket", "info", "none"]
 Unit = Literal["share", "seconds", "usd", "count", "times"]
@@ -51,6 +55,16 @@ class Detail(NamedTuple):
     unit: Unit
 
 
+class Examples(NamedTuple):
+    """What a notification names that no label may hold: the largest of a metric's exemplars of late."""
+
+    of: Metric
+    says: str
+    """`{what}` and `{amount}`."""
+    window_s: float
+    unit: Unit = "count"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Something that a human must act on, or (`info`) should know."""
@@ -76,6 +90,7 @@ class Rule:
     for_s: float = 0.0
     repeat_s: float | None = 4 * HOUR_S
     detail: Detail | None = None
+    examples: Examples | None = None
     runbook: str = ""
     """The file's name, if it is another's: several rules may say how bad the same is."""
 
@@ -166,6 +181,10 @@ def in_force(rules: tuple[Rule, ...], settings: AlertsConfig) -> tuple[Watched, 
 
 def detail_line(detail: Detail, labels: Labels, value: float) -> str:
     return _filled(detail.says, {"value": shown(value, detail.unit), **dict(labels)})
+
+
+def example_line(examples: Examples, exemplar: Exemplar) -> str:
+    return _filled(examples.says, {"what": exemplar.what, "amount": shown(exemplar.amount, examples.unit)})
 
 
 def shown(value: float, unit: Unit) -> str:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from headgate.alerts.asked import Asked
 from headgate.alerts.evaluator import Evaluator
+from headgate.alerts.examples import Examples
 from headgate.alerts.history import FINE_MS, History
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Event, Phase, Silence
 from headgate.alerts.notification import NotDelivered, Notification, Sender, trial_notification
@@ -73,7 +74,9 @@ class Watch:
         self.outbox = Outbox(telemetry, senders, registry, clock)
         self.asked = Asked(here=False, since_ms=clock.unix_ms())
         """Whether anybody asks the rules."""
-        self._evaluator = Evaluator(self.rules, self.history, clock, self.instance)
+        self._examples = Examples(registry.exemplars, telemetry, clock)
+        self._examples_by_key: dict[str, tuple[str, ...]] = {}
+        self._evaluator = Evaluator(self.rules, self.history, clock, self.instance, self._examples.of)
         self._registry = registry
         self._clock = clock
         self._holder = holder or self.instance
@@ -104,6 +107,10 @@ class Watch:
     def states(self) -> list[RuleState]:
         """Every rule that is in force, in the order of the list."""
         return [RuleState(watched, self._phase(watched), self.board.of(watched.id)) for watched in self.rules]
+
+    def examples(self, alert: Alert) -> Sequence[str]:
+        """What stands behind an alert, a line each."""
+        return self._examples_by_key.get(alert.key, ())
 
     def receivers(self) -> list[ReceiverState]:
         """Everybody who is told, in the order of the settings."""
@@ -164,8 +171,17 @@ class Watch:
         await self._look_at_disk()
         now_ms = self._now_ms()
         coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
-        if not await self._may_lead(now_ms):
-            return
+        self._examples.keep()
+        if await self._may_lead(now_ms):
+            await self._ask_rules(now_ms, coarse=coarse)
+        rules = {watched.id: watched.rule for watched in self.rules}
+        self._examples_by_key = {
+            alert.key: await self._examples.of(rules[alert.rule], alert.labels)
+            for alert in list(self.board)
+            if alert.rule in rules
+        }
+
+    async def _ask_rules(self, now_ms: int, *, coarse: bool) -> None:
         await self.history.follow(now_ms)
         before = {alert.key: alert for alert in self.board}
         told = self._switched_off(now_ms)

@@ -99,6 +99,8 @@ def _rows(rule: dict[str, Any], now_ms: int, *, everything: bool) -> Iterator[tu
     for alert in rule["alerts"]:
         since = age((now_ms - alert["since_ms"]) / 1000)
         yield _state(alert), rule["severity"], rule["id"], since, alert["key"], alert["text"]
+        for example in alert["examples"]:
+            yield "", "", "", "", "", f"  {example}"
     if everything and not rule["alerts"]:
         yield rule["phase"], rule["severity"], rule["id"], "-", "-", rule["title"]
 

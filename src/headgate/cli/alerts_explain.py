@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,7 @@ def explain(
     if name in watched:
         rule = watched[name]
         page = runbook(rule.rule.runbook or name)
-        facts = {**_facts(rule), **_state(name, config, admin)}
+        facts = {**_facts(rule), **_state(name, config, admin), "lately": _lately(rule, config)}
     text = "" if page is None else f"# {page['title']}\n\n{page['text']}"
     if json:
         print_json({**facts, "runbook": text})
@@ -100,16 +101,45 @@ def _state(name: str, config: Path | None, admin: str | None) -> dict[str, Any]:
     return {"state": found["phase"], "asked": told["asked"], "alerts": found["alerts"]}
 
 
+def _lately(watched: Watched, config: Path | None) -> Sequence[str]:
+    """What it would name now, whoever asks the rules, out of the file of this machine's gateways."""
+    from contextlib import closing
+
+    import apsw
+
+    from headgate.alerts.examples import lately
+    from headgate.clock import SystemClock
+    from headgate.config import load_config
+    from headgate.config.alerts import telemetry_path
+    from headgate.stores.sqlite.telemetry import TelemetryLost, open_telemetry
+
+    path = telemetry_path(load_config(os.environ, file=config).config).expanduser()
+    if watched.rule.examples is None or not path.is_file():
+        return ()
+    try:
+        with closing(open_telemetry(path)) as db:
+            return lately(db, watched.rule, SystemClock().unix_ms())
+    except (TelemetryLost, apsw.Error, OSError):
+        return ()
+
+
 def _how_it_stands(facts: dict[str, Any]) -> str:
     asked = "" if facts["asked"] is None else f" ({facts['asked']['words']})"
     lines = [
         f"{facts['id']} ({facts['number']}, {facts['severity']}): {facts['title']}",
         f"state: {facts['state']}{asked}",
-        *(f"  {alert['phase']}: {alert['text']}  [{alert['key']}]" for alert in facts["alerts"]),
+        *(line for alert in facts["alerts"] for line in _alert_lines(alert)),
+        *(f"lately: {each}" for each in facts["lately"]),
         f"means: {facts['means']}",
         f"next:  {facts['next']}",
     ]
     return "\n".join(map(printable, lines))
+
+
+def _alert_lines(alert: dict[str, Any]) -> Iterator[str]:
+    yield f"  {alert['phase']}: {alert['text']}  [{alert['key']}]"
+    for example in alert["examples"]:
+        yield f"    {example}"
 
 
 def _what_it_asks(facts: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from headgate.cli.operators import NoGateway, ask_gateway
 from headgate.cli.output import say
 
 if TYPE_CHECKING:
-    from headgate.alerts.machine import Board
+    from headgate.alerts.machine import Alert, Board
     from headgate.alerts.states import ReceiverState, RuleState
     from headgate.config.schema import Config
     from headgate.stores.sqlite.alert_rows import Delivery
@@ -40,6 +40,8 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
 
     import apsw
 
+    from headgate.alerts.examples import examples_of
+    from headgate.alerts.rules import RULES
     from headgate.clock import SystemClock
     from headgate.config import load_config
     from headgate.config.alerts import telemetry_path
@@ -54,7 +56,13 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
     now_ms = SystemClock().unix_ms()
     try:
         with closing(open_telemetry(path)) as db:
-            known = _AsWritten(config, load_board(db, now_ms), waiting(db), last_evaluation(db))
+            board, rules = load_board(db, now_ms), {rule.id: rule for rule in RULES}
+            examples = {
+                alert.key: examples_of(db, rules[alert.rule], alert.labels, now_ms)
+                for alert in board
+                if alert.rule in rules
+            }
+            known = _AsWritten(config, board, examples, waiting(db), last_evaluation(db))
     except TelemetryLost as problem:
         say(str(problem))
         return None
@@ -67,12 +75,20 @@ def _written_down(file: Path | None) -> dict[str, Any] | None:
 class _AsWritten:
     """What nobody watches any more."""
 
-    def __init__(self, config: Config, board: Board, waiting: Sequence[Delivery], last: tuple[int, str] | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        board: Board,
+        examples: Mapping[str, Sequence[str]],
+        waiting: Sequence[Delivery],
+        last: tuple[int, str] | None,
+    ) -> None:
         from headgate.alerts.asked import Asked
 
         at_ms, by = last or (None, "")
         self._config = config
         self._waiting = waiting
+        self._examples = examples
         self.board = board
         self.asked = Asked(here=False, by=by, at_ms=at_ms)
 
@@ -87,6 +103,9 @@ class _AsWritten:
             RuleState(watched, board.phase(watched.id, measured=False), board.of(watched.id))
             for watched in in_force(RULES, self._config.alerts)
         ]
+
+    def examples(self, alert: Alert) -> Sequence[str]:
+        return self._examples.get(alert.key, ())
 
     def receivers(self) -> Sequence[ReceiverState]:
         from headgate.alerts.states import receiver_states

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headgate.alerts.expr import Expr, Matcher, metric
 from headgate.alerts.functions import Top, increase, largest, ratio, total
-from headgate.alerts.rule import HOUR_S, Detail, Limits, Rule
+from headgate.alerts.rule import HOUR_S, Detail, Examples, Limits, Rule
 from headgate.alerts.rules.questions import DAY_S, grown
 from headgate.telemetry.metrics import catalogue
 
@@ -47,13 +47,14 @@ TOKEN_OUTLIER = Rule(
     title="A call took twice the tokens that its workflow takes",
     says="{value} calls of {workflow} in the last hour had over twice the tokens of its average call.",
     means="A prompt that grew, a loop, or somebody who pastes a book.",
-    next="headgate cost --by workflow",
+    next="headgate alerts explain token_outliers",
     asks=lambda limits: grown(limits.of(catalogue.TOKEN_OUTLIERS), 3600, "workflow") > limits.threshold,
     unit="count",
     severity="info",
     threshold=0,
     per="workflow",
     repeat_s=HOUR_S,
+    examples=Examples(catalogue.TOKEN_OUTLIERS, "{what} had {amount} tokens", HOUR_S),
     runbook="token_outliers",
 )
 

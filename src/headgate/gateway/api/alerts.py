@@ -54,6 +54,7 @@ class Known(Protocol):
     def asked(self) -> Asked: ...
 
     def states(self) -> Sequence[RuleState]: ...
+    def examples(self, alert: Alert) -> Sequence[str]: ...
     def receivers(self) -> Sequence[ReceiverState]: ...
 
 
@@ -191,7 +192,7 @@ class Alerts:
 
 def alerts_told(known: Known, now_ms: int) -> dict[str, Any]:
     """Every rule, those that fire first; what is silenced; who is told."""
-    rules = [_rule(state, known.board, now_ms) for state in known.states()]
+    rules = [_rule(state, known, now_ms) for state in known.states()]
     rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
     return {
         "enabled": True,
@@ -221,20 +222,22 @@ def _asked(asked: Asked, now_ms: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rule(state: RuleState, board: Board, now_ms: int) -> dict[str, Any]:
+def _rule(state: RuleState, known: Known, now_ms: int) -> dict[str, Any]:
     watched, rule = state.watched, state.watched.rule
     return {
         "id": rule.id, "number": rule.number, "title": rule.title, "severity": watched.severity, "phase": state.phase,
         "means": rule.means, "next": rule.next, "runbook": rule.runbook or rule.id,
-        "alerts": [_alert(watched, alert, board, now_ms) for alert in state.alerts],
+        "alerts": [_alert(watched, alert, known, now_ms) for alert in state.alerts],
     }  # fmt: skip
 
 
-def _alert(watched: Watched, alert: Alert, board: Board, now_ms: int) -> dict[str, Any]:
+def _alert(watched: Watched, alert: Alert, known: Known, now_ms: int) -> dict[str, Any]:
+    board = known.board
     silence, acknowledged = board.silenced(alert, now_ms), board.acknowledged(alert, now_ms)
     return {
         "key": alert.key, "labels": dict(alert.labels), "value": alert.value, "phase": alert.phase,
         "text": watched.text(alert.labels, alert.value), "since_ms": alert.since_ms, "fired_ms": alert.fired_ms,
+        "examples": list(known.examples(alert)),
         "silence": None if silence is None else _silence(silence),
         "acknowledged": None if acknowledged is None else asdict(acknowledged),
     }  # fmt: skip

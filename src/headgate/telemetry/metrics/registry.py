@@ -15,6 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from headgate.core.printable import printable
 from headgate.telemetry.metrics.catalogue import METRICS, OTHER, SERIES_DROPPED, Label, Metric
+from headgate.telemetry.metrics.exemplars import Exemplars
 
 __all__ = ["CONTENT_TYPE", "Cell", "Histogram", "Registry", "Sample"]
 
@@ -130,6 +131,7 @@ class Registry:
         max_series: int = MAX_SERIES,
     ) -> None:
         self._max_series = max_series
+        self.exemplars = Exemplars()
         self.series = 0
         """How many there are."""
         metrics = (*metrics,)
