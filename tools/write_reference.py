@@ -51,7 +51,7 @@ from headgate.edge import headers as edge_headers
 from headgate.engine import engine as engine_module
 from headgate.engine import observe
 from headgate.engine import retry as engine_retry
-from headgate.events import FALLBACKS, ErrorClass, Outcome, OwnRequest, Reason, UsageSource
+from headgate.events import FALLBACKS, ErrorClass, Outcome, OwnRequest, Reason, UsageSource, Validation
 from headgate.gateway import app
 from headgate.gateway import paths as gateway_paths
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, Resource
@@ -590,6 +590,9 @@ def _errors() -> str:
         "## Own requests",
         _prose(OwnRequest.__doc__ or "") + " The column `calls.own`.",
         _table(("request", "meaning"), [(_code(own), _line(_doc(OwnRequest, own.name))) for own in OwnRequest]),
+        "## Validation",
+        _line(Validation.__doc__ or "") + " The column `calls.validation`.",
+        _table(("validation", "meaning"), [(_code(each), _line(_doc(Validation, each.name))) for each in Validation]),
         "## Usage sources",
         _line(UsageSource.__doc__ or "") + " The column `usage_source`.",
         _table(

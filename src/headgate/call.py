@@ -20,10 +20,13 @@ from headgate.records import AttemptRecord, CallRecord, Resource
 from headgate.usage import MessageFacts
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from headgate.core.call_hold import CallHold
     from headgate.core.estimate import Habit
     from headgate.core.trace_context import TraceContext
     from headgate.engine.prompt_cache import Placement
+    from headgate.events import Validation
     from headgate.upstream.keyring import Credential
 
 __all__ = ["Attempt", "Call", "Kind", "OwnAnswer", "Reply", "ReplyStream", "Standing", "StreamRestart", "UnderWay"]
@@ -166,7 +169,11 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     placement: Placement | None = None
     """The cache markers that Headgate put on the prompt."""
     text_kept: bytearray | None = None
-    """Where the log is to have the text of a stream: its first bytes."""
+    """The events of a stream, for those who want to read it when it is over."""
+    text_room: int = 0
+    """How many bytes of them are kept: the first."""
+    judging: Future[Validation] | None = None
+    """Whether its answer is valid, if that takes longer than the answer: its record waits for it."""
 
     def rewrite(self, document: dict[str, Any], body: bytes, *, size: int | None = None) -> None:
         """Have another request sent: the only way in which filters change it.
@@ -180,6 +187,12 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
         if size is not None:
             self.size = size
 
+    def keep_text(self, most_bytes: int) -> None:
+        """Have the events of its stream kept, the first `most_bytes` of them at least."""
+        if self.text_kept is None:
+            self.text_kept = bytearray()
+        self.text_room = max(self.text_room, most_bytes)
+
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once it is known what the call used: at once, unless its caller has left a joined request that goes
         on for others."""
@@ -192,6 +205,14 @@ class Call(msgspec.Struct, eq=False, kw_only=True):
     def attempt(self) -> Attempt:
         """The one under way, or the last."""
         return self.attempts[-1]
+
+    @property
+    def answered(self) -> Attempt | None:
+        """The one with the API's answer: the last, unless that was with another model and failed."""
+        for attempt in reversed(self.attempts):
+            if attempt.failure is None:
+                return attempt
+        return None
 
     @property
     def counted_tokens(self) -> int | None:

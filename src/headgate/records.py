@@ -124,6 +124,9 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     """The Message Batch in which it was answered; NULL if it was not."""
     own: str | None = None
     """What Headgate made it for, of its own accord: see own requests in errors.md; NULL if it is a caller's."""
+    validation: str | None = None
+    """Whether its answer was the structured output that was asked for: see validation in errors.md; NULL if none was
+    asked for, or there was no whole answer."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):

@@ -505,7 +505,7 @@ def test_f07_a_ledger_of_a_newer_version_is_refused_and_not_touched(path: Path, 
     before = path.read_bytes()
 
     for opening in (lambda: SqliteLedger(path, lambda attempt: 0), lambda: open_reader(path)):
-        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 4\).*Nothing was changed"):
+        with pytest.raises(LedgerError, match=r"newer Headgate \(schema 99, this one knows 5\).*Nothing was changed"):
             opening()
     assert path.read_bytes() == before
 
@@ -546,9 +546,10 @@ def test_f07_requests_of_headgates_own_are_told_apart_in_an_older_ledger_too(pat
     asyncio.run(SqliteLedger(path, lambda attempt: 0).close())
     db = apsw.Connection(str(path))
     for name, reason in (("call_1", "keep_alive"), ("call_2", "retried")):
-        values = msgspec.structs.astuple(call(name, reason=reason))[:-1]
-        db.execute(f"INSERT INTO calls VALUES ({', '.join('?' * (len(values) + 1))})", [*values, None])
-    db.execute("ALTER TABLE calls DROP COLUMN own")
+        values = msgspec.structs.astuple(call(name, reason=reason))
+        db.execute(f"INSERT INTO calls VALUES ({', '.join('?' * len(values))})", values)
+    for column in ("own", "validation"):
+        db.execute(f"ALTER TABLE calls DROP COLUMN {column}")
     db.pragma("user_version", 3)
     db.close()
 
@@ -560,7 +561,8 @@ def test_f07_requests_of_headgates_own_are_told_apart_in_an_older_ledger_too(pat
 def test_f07_a_crash_of_an_older_version_is_brought_in_whole(path: Path):
     """Its journal has rows without the columns that were added since."""
     left = journal.Journal(path.with_name(path.name + ".journal"), "1-dead")
-    left.append(journal.Frame.ROWS, [("calls", msgspec.structs.astuple(call("call_old"))[:-1])])
+    known = CallRecord.__struct_fields__.index("own")
+    left.append(journal.Frame.ROWS, [("calls", msgspec.structs.astuple(call("call_old"))[:known])])
     left.append(journal.Frame.ROWS, [("calls", msgspec.structs.astuple(call("call_new", own="keep_warm")))])
     left.close(remove=False)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["DEFINITIONS", "conforms"]
+__all__ = ["DEFINITIONS", "conforms", "fits"]
 
 DEFINITIONS = ("$defs", "definitions")
 """Where a schema keeps the parts that it refers to."""
 MOST_STEPS = 20_000
-"""A value that takes more of them does not conform: a schema may refer to itself in two ways at once."""
+"""A value that takes more of them is given up: a schema may refer to itself in two ways at once."""
 MOST_DEPTH = 100
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -28,26 +28,35 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def conforms(value: Any, schema: Any) -> bool:
-    """Whether `value` satisfies `schema`.  Of references those to `$defs` and `definitions` are known.  Nothing
-    satisfies what is no schema."""
+    """Whether `value` surely satisfies `schema`."""
+    return fits(value, schema) is True
+
+
+def fits(value: Any, schema: Any, most_steps: int = MOST_STEPS) -> bool | None:
+    """Whether `value` satisfies `schema`; None if that cannot be told: it is no schema, it refers to something else
+    than its own `$defs` and `definitions`, or it takes more than `most_steps`."""
     try:
-        return _Check(schema).fits(value, schema, 0)
-    except (TypeError, AttributeError):
-        return False
+        return _Check(schema, most_steps).fits(value, schema, 0)
+    except (_Untold, TypeError, AttributeError, RecursionError):
+        return None
+
+
+class _Untold(Exception):
+    """It cannot be said whether a value fits."""
 
 
 class _Check:
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: Any, most_steps: int) -> None:
         root = schema if isinstance(schema, dict) else {}
         self._parts = {
             f"#/{kept}/{name}": part for kept in DEFINITIONS for name, part in (root.get(kept) or {}).items()
         }
-        self._left = MOST_STEPS
+        self._left = most_steps
 
     def fits(self, value: Any, schema: Any, depth: int) -> bool:
         self._left -= 1
         if self._left < 0 or depth > MOST_DEPTH:
-            return False
+            raise _Untold
         if not isinstance(schema, dict):
             return schema is not False
         types = schema.get("type")
@@ -57,7 +66,7 @@ class _Check:
             return False
         if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
             return False
-        if "$ref" in schema and not self.fits(value, self._parts.get(schema["$ref"], False), depth + 1):
+        if "$ref" in schema and not self.fits(value, self._part(schema["$ref"]), depth + 1):
             return False
         if "anyOf" in schema and not any(self.fits(value, part, depth + 1) for part in schema["anyOf"]):
             return False
@@ -76,6 +85,11 @@ class _Check:
             return False
         others = schema.get("additionalProperties", True)
         return all(self.fits(each, properties.get(name, others), depth + 1) for name, each in value.items())
+
+    def _part(self, reference: str) -> Any:
+        if reference not in self._parts:
+            raise _Untold
+        return self._parts[reference]
 
 
 def _listed(types: Any) -> list[Any]:

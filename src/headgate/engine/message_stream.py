@@ -23,8 +23,6 @@ from headgate.usage import Usage
 
 __all__ = ["MessageStream"]
 
-TEXT_KEPT_BYTES = 1024 * 1024
-"""Of a stream whose text is to be logged; the log cuts it shorter."""
 GROWTH_TOKENS = 256
 """Of a stream that is longer than expected: told to admission whenever it has grown by so much."""
 WIND_UP_S = 1.0
@@ -138,8 +136,9 @@ class MessageStream:
             return b""
         if not whole:
             return b""
-        if self._call.text_kept is not None and len(self._call.text_kept) < TEXT_KEPT_BYTES:
-            self._call.text_kept += whole
+        kept = self._call.text_kept
+        if kept is not None and len(kept) < self._call.text_room:
+            kept += whole
         facts = self._facts
         if facts.feed(whole):
             self._source.progressed()

@@ -10,7 +10,7 @@ from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
 from headgate.engine.filter import Proceed
 from headgate.errors import Refused
-from headgate.events import ErrorClass, Outcome, Reason, UsageSource
+from headgate.events import ErrorClass, Outcome, Reason, UsageSource, Validation
 from headgate.failure import Failure
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from headgate.safety.content.desk import ContentDesk
 
 __all__ = ["CallSink", "Observe", "Tracer"]
+
+TEXT_KEPT_BYTES = 1024 * 1024
+"""Of a stream whose text is to be logged; the log cuts it shorter."""
 
 
 class CallSink(Protocol):
@@ -68,9 +71,8 @@ class Observe:
         self._tracer = tracer
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
-        content = self._content
-        if content is not None and call.kind is Kind.MESSAGES and content.policy.wants(call.record.workflow):
-            call.text_kept = bytearray()
+        if self._content is not None and _text_is_wanted(call, self._content):
+            call.keep_text(TEXT_KEPT_BYTES)
         if self._tracer is not None:
             self._tracer.begin(call)
         try:
@@ -126,16 +128,29 @@ class Observe:
         known_s = (record.queue_ms + record.connect_ms) / 1000 + upstream_s + call.backed_off_s
         if total_s > known_s:
             record.overhead_ms = milliseconds(total_s - known_s)
+        if call.judging is None:
+            self._write(call, reply, attempts)
+        else:
+            call.judging.add_done_callback(lambda _: self._write(call, reply, attempts))
+
+    def _write(self, call: Call, reply: Reply | None, attempts: list[AttemptRecord]) -> None:
+        record = call.record
+        if record.validation == Validation.INVALID:
+            record.outcome = Outcome.INVALID_OUTPUT
         self._ledger.record(record, attempts)
         self._tally.call_over(record, attempts)
         if self._tracer is not None:
             self._tracer.over(call)
-        if self._content is not None and call.text_kept is not None:
+        if self._content is not None and _text_is_wanted(call, self._content):
             streamed = bool(call.text_kept)
-            answer = bytes(call.text_kept) if streamed else reply.body if reply is not None else b""
+            answer = bytes(call.text_kept or b"") if streamed else reply.body if reply is not None else b""
             self._content.take(record, call.body, answer, streamed=streamed)  # which writes the line
         elif self._sink is not None:
             self._sink.write(record, None)
+
+
+def _text_is_wanted(call: Call, content: ContentDesk) -> bool:
+    return call.kind is Kind.MESSAGES and content.policy.wants(call.record.workflow)
 
 
 def _add(record: CallRecord, attempt: Attempt, now_s: float) -> float:
@@ -226,11 +241,9 @@ def _outcome(call: Call, reply: Reply, failure: Failure | None) -> Outcome:
         return Outcome.TRUNCATED if reply.stream is not None and outcome is Outcome.UPSTREAM_ERROR else outcome
     if reply.own is not None:
         return Outcome.OK
-    for attempt in reversed(call.attempts):
-        if attempt.failure is None:  # the last one, unless that was with another model and failed
-            refused = attempt.facts is not None and attempt.facts.stop_reason == "refusal"
-            return Outcome.REFUSED if refused else Outcome.OK
-    return Outcome.OK
+    answered = call.answered
+    facts = answered.facts if answered is not None else None
+    return Outcome.REFUSED if facts is not None and facts.stop_reason == "refusal" else Outcome.OK
 
 
 def _outcome_of_refusal(status: int) -> Outcome:

@@ -241,12 +241,12 @@ class _Composer:
         if several is not None:
             pieces = pieces_of(several, self._dice.more, self._words_of_one, self._asked.answers)
             return [(self._fitting(pieces), [])]
+        if self._asked.say is not None:
+            return [(self._fitting(fragments(self._asked.say)), [])]
         schema = ((self._ask.body.get("output_config") or {}).get("format") or {}).get("schema")
         if schema is not None and self._wanted_text() is None:
             value = encode(instance(schema, self._dice.more("answer"))).decode()
             return [(self._fitting(fragments(value)), [])]
-        if self._asked.say is not None:
-            return [(self._fitting(fragments(self._asked.say)), [])]
         quoted = [(fragments(quote.text), quote.citation) for quote in self._quotes()]
         parts: list[tuple[list[str], list[dict[str, Any]]]] = [(self._prose(sum(len(said) for said, _ in quoted)), [])]
         for said, citation in quoted:

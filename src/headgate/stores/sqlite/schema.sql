@@ -54,7 +54,8 @@ CREATE TABLE calls (
     cache_plan            TEXT,
     joined                INTEGER NOT NULL DEFAULT 0,
     batch_id              TEXT,
-    own                   TEXT
+    own                   TEXT,
+    validation            TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (
