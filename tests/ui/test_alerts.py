@@ -17,7 +17,8 @@ from ui.conftest import OpenPage
 HOSTILE = "<img src=x onerror=window.pwned=1>"
 RUNBOOK = f"""## Meaning
 
-Calls **fail** that should be answered; see [retries](retried_success.md) and [elsewhere](https://evil.example/).
+Calls **fail** that should be answered; see [retries](retried_success.md) and [elsewhere](https://evil.example/),
+or `api_down`.
 {HOSTILE}
 
 ## Diagnosis
@@ -60,7 +61,7 @@ def test_what_fires_is_told_with_its_runbook(page: Page):
     row = page.locator("tbody tr", has_text="Many calls fail").filter(has=page.get_by_role("button"))
 
     expect(row).to_contain_text("firing, page")
-    expect(row.get_by_role("link")).to_have_attribute("href", "#/runbooks/error_rate")
+    expect(row.get_by_role("link", name="What to do")).to_have_attribute("href", "#/runbooks/error_rate")
     expect(page.locator("tbody")).to_contain_text([HOSTILE])
     assert page.evaluate("window.pwned") is None
     page.get_by_role("link", name="Now", exact=True).click()
@@ -109,11 +110,21 @@ def test_a_runbook_is_read_where_the_alert_is(page: Page, watched: Served):
     expect(page.locator("article pre")).to_contain_text("<script>window.pwned=1</script>")
     expect(page.locator("article td").first).to_have_text("timeout")
     assert page.locator("article a").evaluate_all("links => links.map(link => link.getAttribute('href'))") == [
-        "#/runbooks/retried_success"
+        "#/runbooks/retried_success",
+        "#/runbooks/api_down",
     ]
     expect(page.locator("article")).to_contain_text(HOSTILE)
     assert page.locator("main :is(img, script)").count() == 0
     assert page.evaluate("window.pwned") is None
+
+
+def test_a_runbook_says_how_its_rules_stand(page: Page, watched: Served):
+    """Who comes from a mail at night sees first whether it still fires."""
+    open_runbook(page, watched)
+
+    standing = page.locator("section", has_text="How it stands")
+    expect(standing.locator("tbody tr", has_text="Many calls fail")).to_contain_text("firing")
+    expect(standing.get_by_role("link", name="Acknowledge or silence")).to_have_attribute("href", "#/alerts")
 
 
 def test_every_runbook_that_ships_is_shown_whole(page: Page, watched: Served):

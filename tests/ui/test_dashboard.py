@@ -20,6 +20,8 @@ from ui.conftest import OpenPage
 
 VIEWS = ("now", "limits", "lanes", "workflows", "spend", "calls", "cache", "alerts")
 AXE = Axe()
+ENDED = {"content_type": "text/event-stream", "body": "retry: 600000\n\n"}
+"""News that are over at once and do not come again."""
 
 
 def ask(served: Served, path: str) -> Any:
@@ -52,7 +54,7 @@ def test_the_page_is_painted_with_the_health_of_the_gateway(open_page: OpenPage,
 
     with capsys.disabled():
         print(f"\ndashboard on a ledger of 50,000 calls: first paint {painted:.0f} ms, news told after {told:.0f} ms")
-    assert page.locator(".figure .value").count() == 6
+    assert page.locator(".figure .value").count() == 7
     assert painted <= told + 1000
 
 
@@ -165,6 +167,36 @@ def test_news_comes_by_itself(open_page: OpenPage, served: Served):
     expect(page.locator("#connection")).to_contain_text("Live")
 
 
+def test_what_failed_is_a_click_away_from_how_much_failed(open_page: OpenPage, served: Served):
+    """The share of errors leads to the calls it counts."""
+    page = open_page(served.admin_url)
+    show(page, served, "workflows?span=7d")
+
+    link = page.get_by_role("link", name="failed calls of").first
+    workflow = (link.get_attribute("aria-label") or "").rpartition(" ")[2]
+    link.click()
+    expect(page.locator("main h1")).to_have_text("Calls")
+    expect(page.get_by_text("Asking the")).to_have_count(0)
+
+    assert set(page.locator("main tbody td:nth-child(2)").all_inner_texts()) == {workflow}
+    assert page.locator("main tbody .mark.bad").count() == page.locator("main tbody tr").count()
+
+
+def test_old_numbers_do_not_look_like_new_ones(open_page: OpenPage, served: Served):
+    """A gateway that is gone is said on the page, not only at its end; a moment without it is not."""
+    page = open_page(served.admin_url)
+    page.wait_for_selector("html[data-health]")
+    page.clock.install()
+    page.route("**/api/live", lambda route: route.fulfill(**ENDED))  # type: ignore[arg-type]
+    page.reload()
+    expect(page.locator("#connection")).to_contain_text("Not connected")
+    assert page.get_by_role("alert").count() == 0
+
+    page.clock.fast_forward(6_000)
+
+    expect(page.get_by_role("alert")).to_contain_text("what is live is old")
+
+
 # -- for everybody -----------------------------------------------------------------------------------------------------
 
 
@@ -216,8 +248,7 @@ def test_no_table_is_cut_off_on_a_laptop(open_page: OpenPage, served: Served):
     """1280 pixels, with a breaker that is open and people with long names who wait: the widest there is to say."""
     page = open_page(served.admin_url)
     page.set_viewport_size({"width": 1280, "height": 800})
-    silent = {"content_type": "text/event-stream", "body": "retry: 600000\n\n"}
-    page.route("**/api/live", lambda route: route.fulfill(**silent))  # type: ignore[arg-type]
+    page.route("**/api/live", lambda route: route.fulfill(**ENDED))  # type: ignore[arg-type]
     page.route("**/api/now", lambda route: route.fulfill(json=on_a_bad_day(ask(served, "/api/now"))))
     page.reload()
 

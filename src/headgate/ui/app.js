@@ -25,7 +25,7 @@ const UNDER = { runbooks: "alerts" };
 const AGAIN_S = 10;
 
 const main = document.getElementById("main");
-const page = { news: null, past: [], answers: new Map(), shown: null };
+const page = { news: null, past: [], answers: new Map(), shown: null, lost_ms: null };
 
 function viewOf({ view, thing }) {
   return (thing !== null && ABOUT[view]) || (Object.hasOwn(VIEWS, view) ? VIEWS[view] : now);
@@ -38,6 +38,7 @@ function draw() {
   const trouble = Object.values(told).find((answer) => answer instanceof Error);
   const fresh = h("main", null,
     h("h1", { tabindex: -1 }, view.title(place)),
+    isLost() ? h("p", { class: "trouble", role: "alert" }, `Not connected since ${timeOf(page.lost_ms)}: what is live is old. Trying again …`) : null,
     trouble ? h("p", { class: "trouble", role: "alert" }, trouble.message) : view.draw(page.news, told, place));
   morphChildren(main, fresh);
 }
@@ -67,7 +68,7 @@ function go() {
       link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.clientWidth / 2;
     } else link.removeAttribute("aria-current");
   }
-  document.title = `${viewOf(place).title(place)} · Headgate`;
+  entitle();
   draw();
   askAll();
   if (page.shown !== null && page.shown !== name) {
@@ -75,6 +76,12 @@ function go() {
     main.querySelector("h1").focus({ preventScroll: true });
   }
   page.shown = name;
+}
+
+// A tab in the background tells by its name that something is wrong.
+function entitle() {
+  const place = here();
+  document.title = `${page.news?.health.level === "bad" ? "✕ " : ""}${viewOf(place).title(place)} · Headgate`;
 }
 
 const WORDS = { ok: "Healthy", watch: "Something to watch", bad: "Something is wrong" };
@@ -87,11 +94,23 @@ function hear(news) {
   document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
   page.past = remembered(page.past, news);
   page.news = { ...news, past: page.past };
+  entitle();
   draw();
 }
 
+const GRACE_MS = 5000;
+
+// A connection that was away for a moment is worth no word on the page itself.
+const isLost = () => page.lost_ms !== null && Date.now() - page.lost_ms >= GRACE_MS;
+
 function connection(connected) {
-  if (!connected) document.getElementById("connection").textContent = "Not connected: the numbers are old. Trying again …";
+  if (connected) page.lost_ms = null;
+  else if (page.lost_ms === null) {
+    page.lost_ms = Date.now();
+    delete document.documentElement.dataset.health;
+    document.getElementById("connection").textContent = "Not connected: what is live is old. Trying again …";
+    setTimeout(draw, GRACE_MS);
+  }
 }
 
 main.addEventListener("change", ({ target }) => {

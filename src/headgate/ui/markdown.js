@@ -3,7 +3,19 @@
 import { h } from "./dom.js";
 import { address } from "./route.js";
 
-export function markdown(text) {
+// `links` leads from a word in code, such as a rule's name, to an address.
+export function markdown(text, links = new Map()) {
+  const nodes = blocks(text);
+  for (const node of nodes) {
+    for (const code of node.querySelectorAll("code:not(pre code)")) {
+      const to = links.get(code.textContent);
+      if (to !== undefined) code.replaceWith(h("a", { href: to }, code.cloneNode(true)));
+    }
+  }
+  return nodes;
+}
+
+function blocks(text) {
   const lines = text.split("\n");
   const nodes = [];
   while (lines.length) {
@@ -59,7 +71,7 @@ function grid(lines) {
 
 const PARTS = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^\]]+)\]\(([^)\s]+)\)/g;
 
-function inline(text) {
+export function inline(text) {
   const nodes = [];
   let from = 0;
   for (const found of text.matchAll(PARTS)) {

@@ -2,6 +2,7 @@
 
 import { h, section } from "../dom.js";
 import { at, words } from "../format.js";
+import { inline } from "../markdown.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 
@@ -13,18 +14,21 @@ const FOUR_HOURS_S = 4 * 3600;
 export function draw(news, { alerts: told }) {
   if (news === null || told === null) return h("p", { class: "soft" }, "Asking the gateway …");
   const alerts = told.rules.filter((rule) => rule.severity !== "none").flatMap((rule) => rule.alerts.map((alert) => ({ rule, ...alert })));
+  const pending = alerts.filter((alert) => alert.phase !== "firing");
+  const others = news.health.concerns.filter((concern) => concern.view !== "alerts");
   return [
-    section("What stands in the way now", concerns(news.health.concerns)),
-    section("Alerts", told.enabled ? firing(alerts) : h("p", { class: "empty" }, "This gateway does not watch itself: Prometheus may, by the rules of ", h("code", null, "headgate alerts rules"), ".")),
+    section("Alerts", told.enabled ? [asked(told.asked), firing(alerts.filter((alert) => alert.phase === "firing"))] : h("p", { class: "empty" }, "This gateway does not watch itself: Prometheus may, by the rules of ", h("code", null, "headgate alerts rules"), ".")),
+    pending.length ? section("About to fire", soon(pending)) : null,
+    others.length ? section("What else stands in the way", concerns(others)) : null,
     told.silences.length ? section("Silences", silences(told.silences)) : null,
-    section("Rules", rules(told.rules)),
+    section("Rules", rules(told.rules), h("p", { class: "note" }, "No data: there have been too few calls to judge by, or they do not go back far enough.")),
   ];
 }
 
 function concerns(rows) {
   return table({
-    caption: "What stands in the way now",
-    empty: "Nothing stands in the way of calls.",
+    caption: "What else stands in the way",
+    empty: "",
     rows,
     columns: [
       { head: "what", cell: (row) => h("a", { href: address(row.view) }, row.title) },
@@ -34,25 +38,48 @@ function concerns(rows) {
   });
 }
 
+function asked(its) {
+  return h("p", { class: its.stale ? "" : "soft" }, its.stale ? h("span", { class: "mark bad" }, "not watched") : null, ` Rules: ${its.words}.`);
+}
+
 const button = (text, act, body, label) => h("button", { type: "button", "data-act": act, "data-body": JSON.stringify(body), "aria-label": label }, text);
+
+const ALERT = { head: "alert", cell: (row) => [h("a", { href: address("runbooks", {}, row.rule.runbook) }, row.rule.title), " ", h("span", { class: "soft named" }, row.rule.number)] };
+const STATE = { head: "state", cell: (row) => h("span", { class: `mark ${levelOf(row.rule, row.phase)}` }, `${words(row.phase)}, ${row.rule.severity}`) };
+const SINCE = { head: "since", minor: true, cell: (row) => at(row.since_ms) };
 
 function firing(rows) {
   return table({
-    caption: "Alerts that fire or are about to",
+    caption: "Alerts that fire",
     empty: "No alert fires.",
     rows,
     columns: [
-      { head: "alert", cell: (row) => [h("a", { href: address("runbooks", {}, row.rule.runbook) }, row.rule.title), " ", h("span", { class: "soft named" }, row.rule.number)] },
-      { head: "state", cell: (row) => h("span", { class: `mark ${row.phase === "firing" && row.rule.severity === "page" ? "bad" : "watch"}` }, `${words(row.phase)}, ${row.rule.severity}`) },
+      ALERT,
+      STATE,
       { head: "what is wrong", wordy: true, cell: (row) => [row.text, acts(row)] },
-      { head: "since", minor: true, cell: (row) => at(row.since_ms) },
+      SINCE,
       { head: "who takes care", cell: care },
+    ],
+  });
+}
+
+function soon(rows) {
+  return table({
+    caption: "Alerts that are about to fire",
+    empty: "",
+    rows,
+    columns: [
+      ALERT,
+      STATE,
+      { head: "what is wrong", wordy: true, cell: (row) => row.text },
+      SINCE,
     ],
   });
 }
 
 function acts(row) {
   return h("span", { class: "acts" },
+    h("a", { href: address("runbooks", {}, row.rule.runbook), "aria-label": `What to do: ${row.rule.title}` }, "What to do"),
     row.acknowledged ? null : button("Acknowledge", "/api/alerts/acknowledge", { key: row.key, for_s: FOUR_HOURS_S }, `Acknowledge ${row.rule.title} for four hours`),
     row.silence ? null : button("Silence 4 h", "/api/alerts/silence", { rule: row.rule.id, labels: row.labels, for_s: FOUR_HOURS_S }, `Silence ${row.rule.title} for four hours`));
 }
@@ -78,18 +105,21 @@ function silences(rows) {
   });
 }
 
-const LEVEL = { firing: "bad", pending: "watch", ok: "ok" };
+export function levelOf(rule, phase) {
+  if (phase === "firing" && rule.severity !== "none") return rule.severity === "page" ? "bad" : "watch";
+  return { pending: "watch", ok: "ok" }[phase] ?? "";
+}
 
-function rules(rows) {
+export function rules(rows) {
   return table({
     caption: "Rules",
     empty: "No rule is evaluated here.",
     rows,
     columns: [
       { head: "rule", cell: (row) => [h("a", { href: address("runbooks", {}, row.runbook) }, row.title), " ", h("span", { class: "soft named" }, row.number)] },
-      { head: "state", cell: (row) => h("span", { class: `mark ${row.severity === "none" ? "" : LEVEL[row.phase] ?? ""}` }, words(row.phase)) },
+      { head: "state", cell: (row) => h("span", { class: `mark ${levelOf(row, row.phase)}` }, words(row.phase)) },
       { head: "severity", cell: (row) => row.severity },
-      { head: "what it means", minor: true, wordy: true, cell: (row) => row.means },
+      { head: "what it means", minor: true, wordy: true, cell: (row) => inline(row.means) },
     ],
   });
 }

@@ -43,6 +43,7 @@ function savings({ workflows: rows, more_workflows: more }) {
 function advise(row) {
   if (Number(row.saved_usd) < 0) return "markers cost more than they saved: nothing read most of what was written";
   if (row.calls >= 10 && row.unshared > row.calls / 2) return "most calls have a system prompt of their own: see what changes, below";
+  if (Number(row.could_usd) > Number(row.cost_usd) / 20) return ["prompts come again within five minutes and are not cached; ", h("code", null, "keep_warm"), " in its settings names the hours in which to hold them"];
   if (row.too_short > row.calls / 2 && !row.read_tokens) return "most prompts are shorter than what the model caches";
   return "–";
 }

@@ -23,8 +23,8 @@ export function draw(news, { calls }, { told }) {
       field("Find", "q", "call id, correlation id, user, session, request id"),
       field("Workflow", "workflow", "any"),
       field("Model", "model", "any"),
+      choice("Outcome", "outcome", OUTCOMES, ""), choice("Begun within", "span", SPANS, "30d"),
       h("button", null, "Find")),
-    controls(choice("Outcome", "outcome", OUTCOMES, ""), choice("Begun within", "span", SPANS, "30d")),
     calls === null ? h("p", { class: "soft" }, "Asking the ledger …") : found(calls, told),
   ];
 }

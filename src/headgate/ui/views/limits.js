@@ -18,6 +18,7 @@ export function draw(news) {
   return [
     h("p", { class: "lead" }, `Tier ${tier}. Each limit says where it was learned, and how long ago.`),
     pools.map((pool) => section(pool.pool, pool.backends.map((backend) => backendOf(pool, backend, news.past)))),
+    h("p", { class: "note" }, "In use: of what may go at once, which Headgate finds out. Held: set aside for calls under way. Others use: what somebody else takes from the same limit, a minute. Pace: how much of the limit Headgate allows itself; less than all after a 429 that nothing explains."),
   ];
 }
 
@@ -52,7 +53,7 @@ function backendOf(pool, backend, past) {
 // How much is taken of what may go at once.
 export function bar(name, limiter, burst) {
   const taken = used(limiter, burst);
-  return meter({ used: taken, level: taken < 0.95 ? "ok" : "watch", label: `${percent(taken)} of the ${words(name)} that may go at once are taken` });
+  return h("div", { class: "level" }, h("span", { class: "num" }, `${Math.round(100 * taken)} %`), meter({ used: taken, level: taken < 0.95 ? "ok" : "watch", label: `${percent(taken)} of the ${words(name)} that may go at once are taken` }));
 }
 
 function upstream(limiter) {

@@ -18,14 +18,14 @@ export const questions = ({ told }) => ({
 
 export function draw(news, { spend, outlook: told }) {
   return [
-    told === null ? h("p", { class: "soft" }, "Asking the ledger …") : [section("Where it goes", windows(told.windows)), section("Budgets", budgets(told))],
+    told === null ? h("p", { class: "soft" }, "Asking the ledger …") : [section("Where it goes", windows(told.windows, spend)), section("Budgets", budgets(told))],
     section("Who spent it",
       controls(choice("By", "by", BY, "workflow"), choice("Days of UTC", "days", DAYS, "30d")),
       spend === null ? h("p", { class: "soft" }, "Asking the ledger …") : [byDay(spend), groups(spend)]),
   ];
 }
 
-function windows(found) {
+function windows(found, spend) {
   if (!found.length) return h("p", { class: "empty" }, "No call is in the ledger yet, so nothing can be foretold.");
   return h("div", { class: "beside" }, found.map((its) => {
     const { forecast } = its;
@@ -36,38 +36,70 @@ function windows(found) {
       h("p", { class: "big" }, money(its.spent_usd), h("span", { class: "soft" }, " spent")),
       outlook({ spent: number(its.spent_usd), low: number(forecast.low_usd), high: number(forecast.high_usd), expected: number(forecast.expected_usd), most, label: `spent, and the forecast of the ${its.kind}` }),
       h("p", null, money(forecast.expected_usd), " expected by its end, from ", money(forecast.low_usd), " to ", money(forecast.high_usd), "."),
-      h("p", { class: "note" }, forecast.by === "weeks" ? `By the same hours of the last ${forecast.weeks} weeks.` : "By the rate so far."));
+      h("p", { class: "note" }, forecast.by === "weeks" ? `By the same hours of the last ${forecast.weeks} weeks.` : "By the rate so far.", its.kind === "day" ? yesterday(its, spend) : null));
   }));
 }
 
+function yesterday(today, spend) {
+  const name = new Date(today.start_ms - 1).toISOString().slice(0, 10);
+  const found = spend?.by_day.find((day) => day.day === name);
+  return found ? [" The day before: ", money(found.cost_usd), " in all."] : null;
+}
+
 function budgets({ budgets: lines, more_budgets: more }) {
+  const [first, rest] = fullest(lines);
   return [
-    table({
-      caption: "Budgets",
-      empty: "No budget is configured: nothing bounds what is spent. [budgets.NAME] in headgate.toml does.",
-      rows: lines,
-      columns: [
-        { head: "budget", cell: (row) => [row.budget, " ", row.who && named(row.who)] },
-        { head: "window", cell: (row) => `${row.window} ${row.name === "-" ? "" : row.name}` },
-        { head: "used", cell: (row) => meter({ used: row.share, level: { refuse: "bad", ok: "ok" }[row.level] ?? "watch", label: `${percent(row.share)} of budget ${row.budget} used` }) },
-        { head: "share", num: true, by: (row) => row.share, cell: (row) => percent(row.share) },
-        { head: "settled", num: true, by: (row) => Number(row.settled_usd), cell: (row) => money(row.settled_usd) },
-        { head: "held", num: true, minor: true, cell: (row) => money(row.held_usd) },
-        { head: "cap", num: true, by: (row) => Number(row.cap_usd), cell: (row) => money(row.cap_usd) },
-        { head: "by the end", num: true, cell: (row) => (row.forecast ? money(row.forecast.expected_usd) : "–") },
-        { head: "level", cell: (row) => h("span", { class: `mark ${{ refuse: "bad", ok: "ok" }[row.level] ?? "watch"}` }, row.level) },
-        { head: "begins anew", minor: true, cell: (row) => (row.ends_ms === null ? "–" : at(row.ends_ms)) },
-      ],
-    }),
+    budgetTable("Budgets", first),
+    rest.length ? h("details", null, h("summary", null, `${count(rest.length)} accounts that are less full`), budgetTable("Budgets that are less full", rest)) : null,
     more ? h("p", { class: "note" }, `And ${count(more)} more: headgate budget --all`) : null,
   ];
+}
+
+const FULLEST = 5;
+
+// Of a budget that is split among people, the fullest accounts; and the others.
+function fullest(lines) {
+  const seen = new Map();
+  const rank = [...lines].sort((one, other) => other.share - one.share);
+  for (const line of rank) seen.set(line.budget, [...(seen.get(line.budget) ?? []), line]);
+  const first = new Set([...seen.values()].flatMap((all) => all.slice(0, FULLEST)));
+  const ordered = [...new Set(lines.map((line) => line.budget))].flatMap((name) => seen.get(name));
+  return [ordered.filter((line) => first.has(line)), ordered.filter((line) => !first.has(line))];
+}
+
+function budgetTable(caption, rows) {
+  return table({
+    caption,
+    empty: "No budget is configured: nothing bounds what is spent. [budgets.NAME] in headgate.toml does.",
+    rows,
+    columns: [
+      { head: "budget", cell: (row) => [row.budget, " ", row.who && named(row.who)] },
+      { head: "window", minor: true, cell: (row) => h("span", { class: "num" }, `${row.window} ${row.name === "-" ? "" : row.name}`) },
+      { head: "used", cell: (row) => meter({ used: row.share, level: { refuse: "bad", ok: "ok" }[row.level] ?? "watch", label: `${percent(row.share)} of budget ${row.budget} used` }) },
+      { head: "share", num: true, by: (row) => row.share, cell: (row) => percent(row.share) },
+      { head: "settled", num: true, by: (row) => Number(row.settled_usd), cell: (row) => money(row.settled_usd) },
+      { head: "held", num: true, minor: true, cell: (row) => money(row.held_usd) },
+      { head: "cap", num: true, by: (row) => Number(row.cap_usd), cell: (row) => money(row.cap_usd) },
+      { head: "by the end", num: true, cell: ahead },
+      { head: "level", cell: (row) => h("span", { class: `mark ${{ refuse: "bad", ok: "ok" }[row.level] ?? "watch"}` }, row.level) },
+      { head: "begins anew", minor: true, cell: (row) => (row.ends_ms === null ? "–" : at(row.ends_ms)) },
+    ],
+  });
+}
+
+// What it comes to at this rate, and whether that is more than may be spent.
+function ahead({ forecast, cap_usd: cap }) {
+  if (!forecast) return "–";
+  const over = Number(forecast.expected_usd) > Number(cap);
+  return over ? h("span", { class: "mark watch" }, money(forecast.expected_usd), " over") : money(forecast.expected_usd);
 }
 
 function byDay({ by_day: days }) {
   if (days.length < 2) return null;
   const rows = days.map((day) => ({ name: day.day, value: Number(day.cost_usd), text: `$${day.cost_usd}` }));
+  const dearest = days.reduce((one, other) => (Number(other.cost_usd) > Number(one.cost_usd) ? other : one));
   return h("figure", null,
-    h("figcaption", { class: "soft" }, `Cost of each day, from ${rows[0].name} to ${rows.at(-1).name}`),
+    h("figcaption", { class: "soft" }, `Cost of each day of UTC, from ${rows[0].name} to ${rows.at(-1).name}; the dearest, ${dearest.day}: `, money(dearest.cost_usd)),
     columns(rows, { label: `Cost of ${rows.length} days; the same as a table below` }),
     h("details", null, h("summary", null, "As a table"),
       table({ caption: "Cost of each day", empty: "", rows: days, columns: [{ head: "day", cell: (day) => day.day }, { head: "cost", num: true, cell: (day) => money(day.cost_usd) }] })));

@@ -14,7 +14,7 @@ export function draw(news, { workflows }, { told }) {
   return [
     controls(choice("Calls begun within", "span", SPANS, "24h")),
     workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, told.get("span") ?? "24h"),
-    h("p", { class: "note" }, "Errors are calls that should have been answered and were not; times are those of answers, waits included. A request that answered several calls is shared among them."),
+    h("p", { class: "note" }, "Errors are calls that should have been answered and were not; refused are those that Headgate did not send: no room in time, a budget, a limit of the caller. Times are those of answers, waits included. A request that answered several calls is shared among them."),
   ];
 }
 
@@ -23,6 +23,7 @@ export function tableOf({ rows, others, total }, span) {
   const pace = (row, name) => row.pace?.[name] ?? null;
   const failing = (of) => of && of.counted && of.failed / of.counted > 0.01;
   const errors = (of) => of && h("span", { class: failing(of) ? "mark bad" : null }, share(of.failed, of.counted));
+  const failed = (row) => (row.pace?.failed && !row.groups ? h("a", { href: address("calls", { workflow: row.name, outcome: "failed", span }), "aria-label": `${share(row.pace.failed, row.pace.counted)}: failed calls of ${row.name}` }, errors(row.pace)) : errors(row.pace));
   return table({
     caption: "Workflows",
     empty: "No call began in this time. Send one through the gateway, and it shows here.",
@@ -32,7 +33,8 @@ export function tableOf({ rows, others, total }, span) {
       { head: "workflow", cell: (row) => (row.groups ? row.name : named(row.name, address("calls", { workflow: row.name, span }))) },
       { head: "calls over time", minor: true, cell: (row) => (row.groups ? "" : spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` })) },
       { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls) },
-      { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: (row) => errors(row.pace) },
+      { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: failed },
+      { head: "refused", num: true, minor: true, by: (row) => pace(row, "shed"), cell: (row) => count(pace(row, "shed")) },
       { head: "p50", num: true, by: (row) => pace(row, "p50_ms"), cell: (row) => duration(pace(row, "p50_ms")) },
       { head: "p95", num: true, by: (row) => pace(row, "p95_ms"), cell: (row) => duration(pace(row, "p95_ms")) },
       { head: "p99", num: true, by: (row) => pace(row, "p99_ms"), cell: (row) => duration(pace(row, "p99_ms")) },
@@ -40,13 +42,12 @@ export function tableOf({ rows, others, total }, span) {
       { head: "out", num: true, minor: true, by: (row) => row.output_tokens, cell: (row) => tokens(row.output_tokens) },
       { head: "cached", num: true, by: (row) => row.cached_share, cell: (row) => percent(row.cached_share) },
       { head: "cost", num: true, by: (row) => Number(row.cost_usd), cell: (row) => money(row.cost_usd) },
-      { head: "per answer", num: true, minor: true, by: (row) => Number(row.cost_per_answer_usd), cell: (row) => (row.answered ? money(row.cost_per_answer_usd) : "–") },
       { head: "retries", num: true, minor: true, by: (row) => pace(row, "retries"), cell: (row) => count(pace(row, "retries")) },
       { head: "fallbacks", num: true, minor: true, by: (row) => pace(row, "fallbacks"), cell: (row) => count(pace(row, "fallbacks")) },
     ],
     total: [
-      "All", "", count(total.calls), errors(total.pace), "", "", "", tokens(prompt(total)), tokens(total.output_tokens),
-      percent(total.cached_share), money(total.cost_usd), total.answered ? money(total.cost_per_answer_usd) : "–", count(total.pace.retries), count(total.pace.fallbacks),
+      "All", "", count(total.calls), errors(total.pace), count(total.pace.shed), "", "", "", tokens(prompt(total)), tokens(total.output_tokens),
+      percent(total.cached_share), money(total.cost_usd), count(total.pace.retries), count(total.pace.fallbacks),
     ],
   });
 }
