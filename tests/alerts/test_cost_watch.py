@@ -68,6 +68,20 @@ def test_what_an_hour_should_cost_is_told_of_all_and_of_each_workflow(tmp_path: 
     }
 
 
+def test_headgates_own_requests_are_watched_as_a_workflow(tmp_path: Path):
+    """What keeping caches costs is in no workflow's rise, and a rise of it is told."""
+    hours = range(FIRST_DAY_MS, NOON, HOUR_MS)
+    of_chat = [{"started_ms": at_ms, "workflow": "chat", "cost_pico": 10 * USD} for at_ms in hours]
+    own = [each | {"cost_pico": USD, "own": "keep_warm"} for each in of_chat]
+    lately = {"started_ms": NOON - 60_000, "workflow": "chat", "cost_pico": 20 * USD, "own": "keep_warm"}
+
+    registry = watched(spent(tmp_path / "ledger.db", *of_chat, *own, lately))
+
+    assert gauges(registry, COST_BASELINE) == {"all": 11.0, "workflow:chat": 10.0, "workflow:(headgate)": 1.0}
+    rises = gauges(registry, COST_RISE)
+    assert (rises["workflow:chat"], rises["workflow:(headgate)"] > 1) == (0, True)
+
+
 def test_spending_in_line_is_no_rise(tmp_path: Path):
     registry = watched(ledger(tmp_path))
 

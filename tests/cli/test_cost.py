@@ -182,13 +182,71 @@ def test_g11_what_an_answer_costs_has_the_calls_that_failed_in_it(cli, tmp_path:
 @pytest.mark.parametrize("by", ["workflow", "model"])
 @pytest.mark.parametrize("fields", [{"max_tokens": 0}, {"reason": "fallback_canned"}, {"reason": "fallback_queued"}])
 def test_what_is_no_answer_of_a_model_is_part_of_what_the_answers_cost(cli, tmp_path: Path, by: str, fields):
-    """A request that only fills the cache, Headgate's own (`keep_alive`) or a caller's; and words of ours in place of
-    an answer, after attempts that cost something."""
+    """A caller's request that only fills the cache; and words of ours in place of an answer, after attempts that cost
+    something."""
     spent(tmp_path / "ledger.db", {"cost_pico": 10**12}, {"cost_pico": 10**12} | fields)
 
     total = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["total"]
 
     assert (total["calls"], total["answered"], total["cost_per_answer_usd"]) == (2, 1, "2.000000000000")
+
+
+OWN = {"own": "keep_warm", "max_tokens": 0, "model_answered": "claude-haiku-5-5", "cost_pico": 5 * 10**11,
+       "input_tokens": 7, "team": "blue", "user": "ada", "session": "s", "caller_key": "k", "tags": "a,b"}  # fmt: skip
+AN_ANSWER = {**OWN, "own": None, "max_tokens": 64, "cost_pico": 10**12}
+
+
+@pytest.mark.parametrize("by", sorted(GROUPS.keys() - {"model", "day"}))
+def test_what_headgate_asks_of_its_own_accord_is_a_line_of_its_own(cli, tmp_path: Path, by: str):
+    """Whoever it is made for: what their calls cost and how they went would say something that callers did not do."""
+    spent(tmp_path / "ledger.db", AN_ANSWER, OWN)
+
+    rows = {row["name"]: row for row in cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["rows"]}
+
+    own = rows.pop("(headgate)")
+    assert (own["calls"], own["answered"], own["attempts"], own["own_requests"]) == (0, 0, 1, 1)
+    assert (own["cost_usd"], own["own_usd"], own["input_tokens"]) == ("0.500000000000", "0.500000000000", 7)
+    for row in rows.values():
+        assert (row["calls"], row["cost_usd"], row["own_requests"]) == (1, "1.000000000000", 0)
+
+
+@pytest.mark.parametrize("by", ["model", "day"])
+def test_of_a_model_and_a_day_it_is_in_the_sums_and_no_call(cli, tmp_path: Path, by: str):
+    """The API reports by these, and bills them all."""
+    spent(tmp_path / "ledger.db", AN_ANSWER, OWN)
+
+    (row,) = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["rows"]
+
+    assert (row["calls"], row["answered"], row["attempts"], row["own_requests"]) == (1, 1, 2, 1)
+    assert (row["cost_usd"], row["own_usd"], row["input_tokens"]) == ("1.500000000000", "0.500000000000", 14)
+    assert row["cost_per_answer_usd"] == "1.000000000000"
+
+
+@pytest.mark.parametrize("by", sorted(GROUPS))
+def test_with_it_every_sum_is_the_same_total(cli, tmp_path: Path, by: str):
+    spent(tmp_path / "ledger.db", AN_ANSWER, OWN, OWN | {"cost_pico": None, "cost_problem": "model"})
+
+    total = cli("cost", "--by", by, "--ledger", "ledger.db", "--json").json["total"]
+
+    assert (total["calls"], total["attempts"], total["own_requests"]) == (1, 3, 2)
+    assert (total["cost_usd"], total["own_usd"], total["unpriced"]) == ("1.500000000000", "0.500000000000", 1)
+
+
+def test_it_is_said_what_headgates_own_requests_were_for(cli, tmp_path: Path):
+    """One that found no room cost nothing and did nothing."""
+    alive = {"own": "keep_alive", "cost_pico": 10**10}
+    spent(tmp_path / "ledger.db", AN_ANSWER, OWN, OWN, alive, alive | {"attempts": 0, "outcome": "shed"})
+
+    run = cli("cost", "--ledger", "ledger.db")
+
+    assert (
+        "Headgate's own requests: 3, $1.01: kept caches alive (1, $0.0100), kept instructions warm (2, $1.00); "
+        "not in what an answer costs"
+    ) in run.err
+    assert cli("cost", "--ledger", "ledger.db", "--json").json["own"] == [
+        {"own": "keep_warm", "workflow": "triage", "requests": 2, "cost_usd": "1.000000000000"},
+        {"own": "keep_alive", "workflow": "triage", "requests": 1, "cost_usd": "0.010000000000"},
+    ]
 
 
 @pytest.mark.parametrize(("since", "pico"), [("2026-02-16", 9_000_000_000_000_000_013), ("2026-02-17", 0)])

@@ -249,7 +249,9 @@ NOON_MS = 1_795_219_200_000 + DAY_S * 500
 
 
 def test_a_past_day_is_played_as_it_was(tmp_path):
-    """Who, when since the hour of the first call, how long, with what in the cache; turns of a session follow on."""
+    """Who, when since the hour of the first call, how long, with what in the cache; turns of a session follow on.
+
+    What Headgate asked of its own accord nobody will ask again."""
     path = ledger_of(
         tmp_path,
         {"started_ms": NOON_MS - DAY_S * 1_000, "input_tokens": 1},
@@ -257,6 +259,7 @@ def test_a_past_day_is_played_as_it_was(tmp_path):
          "system_hash": "abc", "output_tokens": 7, "stream": True},
         {"started_ms": NOON_MS + 1_000, "session": "s", "total_ms": 500.0, "input_tokens": 5},
         {"started_ms": NOON_MS + 6_000, "session": "s", "input_tokens": 50, "user": "u"},
+        {"started_ms": NOON_MS + 7_000, "own": "keep_alive"},
     )  # fmt: skip
 
     first, beside = read_day(path, date(2026, 11, 21))

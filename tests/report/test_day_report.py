@@ -76,6 +76,29 @@ def test_its_totals_are_those_of_the_ledger(tmp_path: Path):
     assert sum(hour.cost_pico for hour in told.hours) == 5 * USD
 
 
+def test_what_headgate_asked_of_its_own_accord_is_told_apart(tmp_path: Path):
+    """Its money is in the total and in a line that says what for; what is told of calls is told of calls."""
+    of_tokens = {"workflow": "chat", "total_ms": 100.0, "input_tokens": 75, "cache_read_tokens": 25}
+    path = ledger_of(
+        tmp_path,
+        of_tokens | {"cost_pico": 3 * USD},
+        of_tokens | {"cost_pico": USD, "own": "keep_alive", "total_ms": 9000.0, "stop_reason": "max_tokens"},
+    )
+
+    told = report_of(path)
+
+    assert (told.total.cost_pico, told.total.calls, told.callers.cost_pico) == (4 * USD, 1, 3 * USD)
+    assert [(each.spend.name, each.pace is None) for each in told.workflows] == [("chat", False), ("(headgate)", True)]
+    assert (told.p99_ms, told.cut_or_refused, [each.workflow for each in told.slowest]) == (100, [], ["chat"])
+    assert sum(hour.calls for hour in told.hours) == 1
+    tokens, own_words = page_of(told).summary[-2:]
+    assert tokens.startswith("100 tokens in, 25")
+    assert own_words == "Headgate's own requests: 1, $1.00: kept caches alive."
+    assert page_of(told).summary[0].endswith("$3.00 an answer.")
+    (own,) = facts_of(told)["own"]
+    assert own == {"own": "keep_alive", "workflow": "chat", "requests": 1, "cost_usd": "1.000000000000"}
+
+
 def test_j02_names_without_end_are_a_page_and_their_sum(tmp_path: Path):
     """Callers name workflows as they like; who gets the report by mail can still read it, and no cent is lost."""
     names = [f"job-{number}" for number in range(400)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,42 @@ def test_an_answer_that_took_several_attempts_is_a_retried_one(tmp_path: Path):
     (pace,) = paces(path, **DAY)
 
     assert pace.retried_answers == 1
+
+
+OWN = {"own": "keep_alive", "total_ms": 9000.0, "queue_ms": 9000.0, "first_byte_ms": 9000.0, "attempts": 2}
+
+
+def test_what_headgate_asks_of_its_own_accord_tells_nothing_of_how_calls_go(tmp_path: Path):
+    """It waits behind all others, answers nothing, and nobody waits for it."""
+    a_call = {"total_ms": 10.0, "queue_ms": 5.0, "first_byte_ms": 7.0}
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    for folder, calls in ((alone, [a_call]), (beside, [a_call, OWN, OWN | {"outcome": "timeout"}])):
+        folder.mkdir()
+        ledger(folder, *calls)
+
+    for asked in (paces, panels.durations, lane_waits, partial(timeline, buckets=2)):
+        assert asked(beside / "ledger.db", **DAY) == asked(alone / "ledger.db", **DAY)
+
+
+def test_its_money_is_in_the_line_of_all_and_in_a_line_of_its_own(tmp_path: Path):
+    path = ledger(tmp_path, {"workflow": "a", "cost_pico": 5}, OWN | {"workflow": "a", "cost_pico": 3})
+
+    lines = timelines(path, ["a", "(headgate)"], **DAY, buckets=1)
+
+    assert {name: (line[0].calls, line[0].cost_pico) for name, line in lines.items()} == {
+        "a": (1, 5), "(headgate)": (0, 3)
+    }  # fmt: skip
+    assert timeline(path, **DAY, buckets=1)[0].cost_pico == 8
+
+
+def test_its_requests_are_found_by_what_their_line_is_called(tmp_path: Path):
+    """And not among the calls of the workflow that they are made for."""
+    path = ledger(tmp_path, {"workflow": "a"}, OWN | {"workflow": "a"})
+
+    assert ids(path, workflow="a") == ["call_0000"]
+    assert [(call.call_id, call.own) for call in find_calls(path, Search(workflow="(headgate)")).calls] == [
+        ("call_0001", "keep_alive")
+    ]
 
 
 def test_only_calls_of_the_span_count(tmp_path: Path):

@@ -18,6 +18,7 @@ from headgate.core.baseline import Baseline, Judgement
 from headgate.core.day_class import DayClasses
 from headgate.core.forecast import HOUR_MS
 from headgate.errors import LedgerError
+from headgate.events import OWN_REQUESTS
 from headgate.stores.sqlite.queries import spend
 from headgate.stores.sqlite.spending import hours, known_since_ms
 from headgate.telemetry.metrics.catalogue import COST_BAND, COST_BASELINE, COST_FALLEN, COST_RISE
@@ -93,7 +94,7 @@ class CostWatch:
         since_hour = (self._read_ms - HOUR_MS if self._read_ms else now_ms - KNOWN_MS) // HOUR_MS
         found: dict[str, Counter[int]] = defaultdict(Counter)
         for hour in hours(self._ledger, since_hour * HOUR_MS, ("workflow",)):
-            for scope in (ALL, _scope_of(hour.who.workflow)):
+            for scope in (ALL, _scope_of(OWN_REQUESTS if hour.own else hour.who.workflow)):
                 found[scope][hour.hour] += hour.pico
         for scope, by_hour in found.items():
             self._by_hour[scope] = Counter({**self._by_hour[scope], **by_hour})

@@ -55,19 +55,25 @@ def cost(
     """Show what was spent.
 
     Calls, tokens and money, exact to the pico-dollar, with what is not confirmed apart.  What an answer costs has the
-    calls in it that failed.  A request that answered several calls is one attempt, shared among them.
+    calls in it that failed.  A request that answered several calls is one attempt, shared among them.  What Headgate
+    asked of its own accord is no call: it is the line (headgate), or in the sums of its model and its day.
     """
     if context.invoked_subcommand is not None:
         return
     from headgate.config import load_config
-    from headgate.stores.sqlite.queries import spend, total_of
+    from headgate.core.own_spend import own_line
+    from headgate.stores.sqlite.queries import own_spend, spend, total_of
 
     path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
     since_ms, until_ms = start_of(since, "--since"), end_of(until, "--until")
     rows = spend(path, by.value, since_ms=since_ms, until_ms=until_ms)
     total = total_of(spend(path, By.day, since_ms=since_ms, until_ms=until_ms) if by is By.tag else rows)
+    own = own_spend(path, since_ms=since_ms, until_ms=until_ms)
     if json:
-        print_json({"by": by.value, "rows": [row.facts() for row in rows], "total": total.facts()})
+        print_json({
+            "by": by.value, "rows": [row.facts() for row in rows], "total": total.facts(),
+            "own": [row.facts() for row in own],
+        })  # fmt: skip
         return
     head = (
         by.value,
@@ -84,6 +90,8 @@ def cost(
     )
     table = [_cells(row) for row in [*rows, total]]
     print_table(head, table, right=tuple(range(1, 11)))
+    if (line := own_line(own)) is not None:
+        say(f"{line}; not in what an answer costs")
     if total.unpriced:
         say(f"{total.unpriced} answers have no known cost and are not in these sums: see cost_problem in the log")
     if total.unconfirmed_pico:
@@ -108,5 +116,5 @@ def _cells(row: Spend) -> tuple[object, ...]:
         row.output_tokens,
     )
     unconfirmed = money(usd(row.unconfirmed_pico)) if row.unconfirmed_pico else "-"
-    per_answer = money(round(usd(row.cost_pico) / row.answered, 8)) if row.answered else "-"
+    per_answer = money(round(usd(row.cost_pico - row.own_pico) / row.answered, 8)) if row.answered else "-"
     return (row.name, *(f"{count:,}" for count in counts), money(usd(row.cost_pico)), per_answer, unconfirmed)

@@ -71,7 +71,7 @@ def _figures(now: dict[str, Any]) -> Text:
             f"errors {_share(quarter['failed'], quarter['counted'])}",
             f"p50 {_ms(paces['p50_ms'])}  p95 {_ms(paces['p95_ms'])}  p99 {_ms(paces['p99_ms'])}",
             f"{dollars(Decimal(spent['cost_usd']))} in the hour",
-            f"{_share(spent['cache_read_tokens'], _prompt(spent))} from cache",
+            f"{'-' if spent['cached_share'] is None else _share(spent['cached_share'], 1)} from cache",
         ]
     return Text("   ".join(told))
 
@@ -164,7 +164,7 @@ def _prompt(row: dict[str, Any]) -> int:
     return sum(int(row[kind]) for kind in kinds)
 
 
-def _share(part: int, whole: int) -> str:
+def _share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "-"
 
 

@@ -18,10 +18,10 @@ _CALLS = """
 SELECT call_id, started_ms, total_ms, workflow, lane, user, session, model, stream, max_tokens, system_hash,
        input_tokens, cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, output_tokens
 FROM calls
-WHERE kind = 'messages' AND started_ms >= ? AND started_ms < ? AND model IS NOT NULL
+WHERE kind = 'messages' AND started_ms >= ? AND started_ms < ? AND model IS NOT NULL AND own IS NULL
 ORDER BY started_ms, call_id
 """
-_LAST_DAY = "SELECT date(max(started_ms) / 1000, 'unixepoch') FROM calls WHERE kind = 'messages'"
+_LAST_DAY = "SELECT date(max(started_ms) / 1000, 'unixepoch') FROM calls WHERE kind = 'messages' AND own IS NULL"
 
 
 def read_day(path: Path, day: date, *, from_hour: float | None = None) -> list[Conversation]:

@@ -26,6 +26,7 @@ def facts_of(report: DayReport) -> dict[str, Any]:
         "end_ms": report.span.end_ms,
         "over": report.over,
         "total": _spend(report.total),
+        "own": [each.facts() for each in report.own],
         "p50_ms": report.p50_ms,
         "p95_ms": report.p95_ms,
         "p99_ms": report.p99_ms,
@@ -73,7 +74,11 @@ def _hour(hour: Hour) -> dict[str, Any]:
 
 
 def _spend(row: Spend) -> dict[str, Any]:
-    return asdict(row) | {"cost_usd": usd_text(row.cost_pico), "unconfirmed_usd": usd_text(row.unconfirmed_pico)}
+    return asdict(row) | {
+        "cost_usd": usd_text(row.cost_pico),
+        "unconfirmed_usd": usd_text(row.unconfirmed_pico),
+        "own_usd": usd_text(row.own_pico),
+    }
 
 
 def _usd(pico: float | None) -> str | None:

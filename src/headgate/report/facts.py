@@ -15,12 +15,13 @@ from headgate.core.cost_change import Change, changes
 from headgate.core.day_class import DayClasses
 from headgate.core.forecast import HOUR_MS
 from headgate.core.grants import State
+from headgate.core.own_spend import OwnSpend
 from headgate.core.window import Calendar, Span
 from headgate.events import FALLBACKS, Outcome
 from headgate.stores.sqlite.day import Ended, Hidden, Single, ended, hidden, singles, used
 from headgate.stores.sqlite.outlook import BudgetLine, budget_lines
 from headgate.stores.sqlite.panels import Pace, durations, paces, timeline
-from headgate.stores.sqlite.queries import Spend, spend, total_of
+from headgate.stores.sqlite.queries import Spend, of_callers, own_spend, spend, total_of
 from headgate.stores.sqlite.spending import hours, known_since_ms
 
 __all__ = ["AlertSpan", "DayReport", "Hour", "Sources", "WorkflowDay", "gather"]
@@ -62,7 +63,8 @@ class WorkflowDay:
 
     spend: Spend
     pace: Pace | None
-    """None: it made no call; the money is of batches, or what the API reports beyond the ledger."""
+    """None: it made no call; the money is of batches, of Headgate's own requests, or what the API reports beyond the
+    ledger."""
     before_pico: int | None
     """What it cost on the day that is compared with; None: there is none."""
     truncated: int
@@ -83,6 +85,10 @@ class DayReport:
     until_ms: int
     """Up to when it is told: the day's end, or now."""
     total: Spend
+    callers: Spend
+    """The part of it that calls used."""
+    own: list[OwnSpend]
+    """And that which Headgate used of its own accord, by what it was for."""
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -155,6 +161,8 @@ def gather(sources: Sources, day: date, now_ms: int) -> DayReport:
         span=span,
         until_ms=until_ms,
         total=total_of(by_workflow),
+        callers=total_of(of_callers(by_workflow)),
+        own=own_spend(ledger, since_ms=since_ms, until_ms=until_ms),
         p50_ms=took.p50_ms,
         p95_ms=took.p95_ms,
         p99_ms=took.p99_ms,

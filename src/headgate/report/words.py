@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from headgate.core.cost_change import Change
+from headgate.core.own_spend import own_line
 from headgate.core.price import usd
-from headgate.core.shown import dollars, took
+from headgate.core.shown import dollars, percent, took
 from headgate.report.facts import DayReport, Hour, WorkflowDay
 from headgate.report.next_steps import Step, next_steps
 from headgate.stores.sqlite.day import Ended, Single
 from headgate.stores.sqlite.queries import Spend
 
-__all__ = ["Bar", "Page", "Section", "page_of"]
+__all__ = ["Bar", "Figure", "Page", "Section", "page_of"]
 
 MOST_ROWS = 50
 """Of what callers name there may be any number."""
+FAILED_TOLERATED = 0.01
+"""Of an hour's calls."""
 _FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
 
 
@@ -47,6 +50,17 @@ class Section:
     right: Sequence[int] = ()
     """Columns of numbers."""
     bars: Sequence[Bar] = ()
+    shares: Sequence[float] = ()
+    """Of each row, how much it has of the whole or of what it may: from 0 to 1, drawn where that can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the numbers that are looked at first."""
+
+    name: str
+    value: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,11 @@ class Page:
     """The report, ready to be shown."""
 
     title: str
+    figures: Sequence[Figure]
     summary: Sequence[str]
+    """The same in sentences."""
+    remarks: Sequence[str]
+    """The last of these sentences: what no figure says."""
     sections: Sequence[Section]
     steps: Sequence[Step]
 
@@ -63,8 +81,10 @@ def page_of(report: DayReport) -> Page:
     """Put a day into words.  A section of which there is nothing to say is left out."""
     sections = (
         _budgets(report),
-        _by_hour(report),
+        _cost_by_hour(report),
+        _calls_by_hour(report),
         _workflows(report),
+        _workflow_costs(report),
         _changes(report),
         _hidden(report),
         _endings("Refused by Headgate", "Calls that were not let in.", report.turned_away, _reason),
@@ -74,32 +94,68 @@ def page_of(report: DayReport) -> Page:
         _singles("Dearest calls", report.dearest, report.zone),
         _alerts(report),
     )
+    remarks = _remarks(report)
     return Page(
         f"Headgate, {report.day:%A} {report.day.isoformat()}" + ("" if report.over else ", so far"),
-        _summary(report),
+        _figures(report),
+        [*_summary(report), *remarks],
+        remarks,
         [section for section in sections if section.rows or section.bars],
         next_steps(report),
     )
+
+
+def _figures(report: DayReport) -> list[Figure]:
+    total, callers = report.total, report.callers
+    expected = report.expected_pico
+    by_now = "" if report.over else " by now"
+    figures = [
+        Figure(
+            "Cost",
+            _usd(total.cost_pico),
+            f"nothing known to expect of a {report.kind}" if expected is None
+            else f"{_beside(total.cost_pico, expected)} {_usd(expected)}, expected of a {report.kind}{by_now}",
+        ),
+        Figure("Calls", f"{total.calls:,}", f"{_share(total.answered, total.calls)} answered"),
+    ]  # fmt: skip
+    if total.per_answer_pico is not None:
+        figures.append(Figure("An answer", _usd(total.per_answer_pico), "on average"))
+    if report.p95_ms is not None:
+        figures.append(
+            Figure("Answer time, p95", _s(report.p95_ms), f"p50 {_s(report.p50_ms)}, p99 {_s(report.p99_ms)}")
+        )
+    if prompt := _prompt_tokens(callers):
+        figures.append(Figure("Read from cache", _share(callers.cache_read_tokens, prompt), f"of {prompt:,} tokens in"))
+    return figures
 
 
 def _summary(report: DayReport) -> list[str]:
     total = report.total
     answered = f", {_share(total.answered, total.calls)} of them answered" if total.calls else ""
     lines = [f"{_usd(total.cost_pico)} for {_calls(total.calls)}{answered}."]
-    if total.answered:
-        lines[0] += f"  {_usd(total.cost_pico / total.answered)} an answer."
+    if total.per_answer_pico is not None:
+        lines[0] += f"  {_usd(total.per_answer_pico)} an answer."
     if report.expected_pico is not None:
-        against = _against(total.cost_pico, report.expected_pico)
-        lines.append(f"A {report.kind} should have cost {_usd(report.expected_pico)} until then: {against}.")
+        should = "should have cost" if report.over else "should by now have cost"
+        beside = _beside(total.cost_pico, report.expected_pico)
+        lines.append(f"A {report.kind} {should} {_usd(report.expected_pico)}; this is {beside} that.")
     else:
         lines.append(f"What a {report.kind} should cost is not known yet.")
     if report.p95_ms is not None:
         paces = ", ".join(f"{name} {_s(ms)}" for name, ms in _percentiles(report.p50_ms, report.p95_ms, report.p99_ms))
         lines.append(f"Answers took, waits included: {paces}.")
-    prompt = _prompt_tokens(total)
+    callers = report.callers
+    prompt = _prompt_tokens(callers)
     if prompt:
-        cached = _share(total.cache_read_tokens, prompt)
-        lines.append(f"{prompt:,} tokens in, {cached} of them from the prompt cache; {total.output_tokens:,} out.")
+        cached = _share(callers.cache_read_tokens, prompt)
+        lines.append(f"{prompt:,} tokens in, {cached} of them from the prompt cache; {callers.output_tokens:,} out.")
+    return lines
+
+
+def _remarks(report: DayReport) -> list[str]:
+    total, lines = report.total, []
+    if (own := own_line(report.own)) is not None:
+        lines.append(f"{own}.")
     if total.unconfirmed_pico or total.unpriced:
         lines.append(
             f"Not in it: about {_usd(total.unconfirmed_pico)} of attempts that nothing tells the usage of, and "
@@ -119,20 +175,24 @@ def _budgets(report: DayReport) -> Section:
              share, line.level, ahead)
         )  # fmt: skip
     head = ("budget", "whose", "window", "cap", "spent", "share", "level", "expected at its end")
-    return Section("Budgets", "Of a budget that is split, its fullest account.", head, rows, (3, 4, 5, 7))
+    shares = [line.known / line.budget.cap_pico for line in report.budgets]
+    note = "Of a budget that is split, its fullest account."
+    return Section("Budgets", note, head, rows, (3, 4, 5, 7), shares=shares)
 
 
-def _by_hour(report: DayReport) -> Section:
-    most = max((max(hour.cost_pico, hour.expected_pico or 0) for hour in report.hours), default=0)
+def _cost_by_hour(report: DayReport) -> Section:
+    hours = _begun(report)
+    most = max((max(hour.cost_pico, hour.expected_pico or 0) for hour in hours), default=0)
     if not most:
         return Section("Cost by the hour")
-    begun = [hour for hour in report.hours if hour.start_ms < report.until_ms]
-    bars = [_bar(hour, most, report.zone) for hour in begun]
-    note = "A line marks what such an hour should cost." if any(bar.mark is not None for bar in bars) else ""
+    bars = [_cost_bar(hour, most, report.zone) for hour in hours]
+    note = f"The full height is {_usd(most)}."
+    if any(bar.mark is not None for bar in bars):
+        note += "  A line marks what such an hour should cost."
     return Section("Cost by the hour", note, bars=bars)
 
 
-def _bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
+def _cost_bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
     label = f"{_clock(hour.start_ms, zone):%H}"
     words = f"{label}:00  {_usd(hour.cost_pico)}, {_calls(hour.calls)}"
     odd = False
@@ -143,25 +203,63 @@ def _bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
     return Bar(label, hour.cost_pico / most, mark, words, odd)
 
 
+def _calls_by_hour(report: DayReport) -> Section:
+    hours = _begun(report)
+    most = max((hour.calls for hour in hours), default=0)
+    if not most:
+        return Section("Calls by the hour")
+    bars = [_calls_bar(hour, most, report.zone) for hour in hours]
+    note = f"The full height is {_calls(most)}."
+    if any(bar.odd for bar in bars):
+        note += f"  Marked are hours in which more than {percent(FAILED_TOLERATED)} of them failed."
+    return Section("Calls by the hour", note, bars=bars)
+
+
+def _calls_bar(hour: Hour, most: int, zone: tzinfo) -> Bar:
+    label = f"{_clock(hour.start_ms, zone):%H}"
+    failed = f", {hour.failed:,} failed" if hour.failed else ""
+    odd = hour.failed > FAILED_TOLERATED * hour.calls
+    return Bar(label, hour.calls / most, None, f"{label}:00  {_calls(hour.calls)}{failed}", odd)
+
+
+def _begun(report: DayReport) -> list[Hour]:
+    return [hour for hour in report.hours if hour.start_ms < report.until_ms]
+
+
 def _workflows(report: DayReport) -> Section:
-    compared = "change" if report.compared is None else f"since {report.compared.isoformat()}"
-    head = ("workflow", "calls", "errors", "p50", "p95", "p99", "tokens in", "cached", "tokens out", "cost", compared,
-            "retries", "refused by us", "fallbacks", "cut", "refusals")  # fmt: skip
-    rows = [_workflow_row(each) for each in (*report.workflows, report.others) if each is not None]
-    return Section("Workflows", head=head, rows=rows, right=range(1, len(head)))
+    head = ("workflow", "calls", "errors", "p50", "p95", "p99", "retries", "refused by us", "fallbacks", "cut",
+            "refusals")  # fmt: skip
+    rows = [_went(each) for each in _each_workflow(report)]
+    return Section("How workflows did", head=head, rows=rows, right=range(1, len(head)))
 
 
-def _workflow_row(each: WorkflowDay) -> tuple[str, ...]:
-    row, pace = each.spend, each.pace
-    prompt = _prompt_tokens(row)
-    tokens = (f"{prompt:,}", _share(row.cache_read_tokens, prompt), f"{row.output_tokens:,}")
-    money = (_usd(row.cost_pico), "-" if each.before_pico is None else _against(row.cost_pico, each.before_pico))
+def _went(each: WorkflowDay) -> tuple[str, ...]:
+    pace = each.pace
     if pace is None:
-        return (row.name, *["-"] * 5, *tokens, *money, *["-"] * 5)
+        return (each.spend.name, *["-"] * 10)
     times = (_s(ms) for _, ms in _percentiles(pace.p50_ms, pace.p95_ms, pace.p99_ms))
     counts = (pace.retries, pace.shed, pace.fallbacks, each.truncated, each.refused)
-    went = (f"{pace.calls:,}", _share(pace.failed, pace.counted), *times)
-    return (row.name, *went, *tokens, *money, *(f"{count:,}" for count in counts))
+    failed = _share(pace.failed, pace.counted)
+    return (each.spend.name, f"{pace.calls:,}", failed, *times, *(f"{count:,}" for count in counts))
+
+
+def _workflow_costs(report: DayReport) -> Section:
+    compared = "change" if report.compared is None else f"against {report.compared.isoformat()}"
+    head = ("workflow", "cost", "share", compared, "tokens in", "cached", "tokens out")
+    costs = [each.spend.cost_pico / (report.total.cost_pico or 1) for each in _each_workflow(report)]
+    rows = [_costs(each, share) for each, share in zip(_each_workflow(report), costs, strict=True)]
+    return Section("What workflows cost", head=head, rows=rows, right=range(1, len(head)), shares=costs)
+
+
+def _costs(each: WorkflowDay, share: float) -> tuple[str, ...]:
+    row, prompt = each.spend, _prompt_tokens(each.spend)
+    change = "-" if each.before_pico is None else _against(row.cost_pico, each.before_pico)
+    tokens = (f"{prompt:,}", _share(row.cache_read_tokens, prompt), f"{row.output_tokens:,}")
+    return (row.name, _usd(row.cost_pico), percent(share), change, *tokens)
+
+
+def _each_workflow(report: DayReport) -> list[WorkflowDay]:
+    return [each for each in (*report.workflows, report.others) if each is not None]
 
 
 def _changes(report: DayReport) -> Section:
@@ -182,7 +280,7 @@ def _why(change: Change) -> str:
 
 def _cached(change: Change) -> str:
     shares = (change.cached_share_before, change.cached_share_after)
-    return " to ".join("-" if share is None else f"{share:.0%}" for share in shares)
+    return " to ".join("-" if share is None else percent(share) for share in shares)
 
 
 def _hidden(report: DayReport) -> Section:
@@ -211,12 +309,12 @@ def _stop(each: Ended) -> str:
 
 def _singles(title: str, calls: Sequence[Single], zone: tzinfo) -> Section:
     rows = [
-        (each.call_id, f"{_clock(each.started_ms, zone):%H:%M:%S}", each.workflow, each.model or "-", _s(each.total_ms),
-         _s(each.queue_ms), f"{each.input_tokens:,}", f"{each.output_tokens:,}", _usd(each.cost_pico))
+        (f"{_clock(each.started_ms, zone):%H:%M:%S}", each.workflow, each.model or "-", _s(each.total_ms),
+         _s(each.queue_ms), f"{each.input_tokens:,}", f"{each.output_tokens:,}", _usd(each.cost_pico), each.call_id)
         for each in calls
     ]  # fmt: skip
-    head = ("call", "at", "workflow", "model", "took", "waited", "tokens in", "tokens out", "cost")
-    return Section(title, head=head, rows=rows, right=(4, 5, 6, 7, 8))
+    head = ("at", "workflow", "model", "took", "waited", "tokens in", "tokens out", "cost", "call")
+    return Section(title, head=head, rows=rows, right=(3, 4, 5, 6, 7))
 
 
 def _alerts(report: DayReport) -> Section:
@@ -251,11 +349,22 @@ def _signed(pico: float) -> str:
 
 
 def _against(now: float, before: float) -> str:
-    return f"{now / before - 1:+.0%}" if before else "new" if now else "as before"
+    if not before:
+        return "new" if now else "as before"
+    change = round(now / before - 1, 2)
+    return f"{'+' if change > 0 else ''}{percent(change)}"
+
+
+def _beside(now: float, expected: float) -> str:
+    """`50 % less than`, to be followed by what is expected."""
+    change = round(now / expected - 1, 2) if expected else 0
+    if not change:
+        return "as much as" if expected or not now else "more than"
+    return f"{percent(abs(change))} {'more' if change > 0 else 'less'} than"
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else "-"
+    return percent(part / whole) if whole else "-"
 
 
 def _s(ms: float | None) -> str:

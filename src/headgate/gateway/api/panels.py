@@ -21,7 +21,7 @@ from headgate.gateway.api.reader import Reader
 from headgate.stores.sqlite import SqliteLedger, panels
 from headgate.stores.sqlite.outlook import budget_lines, forecast_facts, windows
 from headgate.stores.sqlite.panels import Bucket, FoundCall, Pace, Search
-from headgate.stores.sqlite.queries import GROUPS, Spend, cache_use, spend, total_of
+from headgate.stores.sqlite.queries import GROUPS, Spend, cache_use, of_callers, spend, total_of
 
 __all__ = ["NoLedger", "Panels"]
 
@@ -212,7 +212,7 @@ def _workflows(path: Path, span: Span) -> dict[str, Any]:
 def _all_of(rows: Sequence[Spend], went: Mapping[str, Pace]) -> dict[str, Any]:
     total = total_of(rows)
     paces = (went[row.name] for row in rows if row.name in went)
-    return {**total.facts(), **_cached(total), "pace": _summed(paces)}
+    return {**total.facts(), **_cached(total_of(of_callers(rows))), "pace": _summed(paces)}
 
 
 def _cached(row: Spend) -> dict[str, float | None]:
@@ -275,7 +275,7 @@ def _advice_facts(advice: Advice) -> dict[str, Any]:
 
 def _last_hour(path: Path, span: Span, quarter: Span) -> dict[str, Any]:
     minutes = panels.timeline(path, **span._asdict(), buckets=60)
-    spent = total_of(spend(path, "workflow", **span._asdict()))
+    rows = spend(path, "workflow", **span._asdict())
     lately = panels.paces(path, **quarter._asdict())
     return {
         **span._asdict(),
@@ -287,5 +287,5 @@ def _last_hour(path: Path, span: Span, quarter: Span) -> dict[str, Any]:
         "quarter": _summed(lately),
         "durations": panels.durations(path, **quarter._asdict()),
         "waits": panels.lane_waits(path, **quarter._asdict()),
-        "spent": {**spent.facts(), **_cached(spent)},
+        "spent": {**total_of(rows).facts(), **_cached(total_of(of_callers(rows)))},
     }

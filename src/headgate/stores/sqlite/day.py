@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headgate.core.cost_change import Used
+from headgate.events import OWN_REQUESTS
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = ["Ended", "Hidden", "Single", "ended", "hidden", "singles", "used"]
@@ -31,6 +32,7 @@ _HIDDEN = """
 SELECT c.workflow, coalesce(c.model, '(none)'), a.error, count(DISTINCT call_id)
 FROM calls AS c JOIN attempts AS a USING (call_id)
 WHERE c.started_ms >= ? AND c.started_ms < ? AND c.outcome = 'ok' AND c.attempts > 1 AND a.error IS NOT NULL
+      AND c.own IS NULL
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
 
@@ -58,7 +60,8 @@ class Ended(NamedTuple):
 
 _ENDED = """
 SELECT workflow, outcome, reason, stop_reason, refusal_category, count(*)
-FROM calls WHERE started_ms >= ? AND started_ms < ? GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 6 DESC, 2, 3, 4, 5
+FROM calls WHERE started_ms >= ? AND started_ms < ? AND own IS NULL
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 6 DESC, 2, 3, 4, 5
 """
 
 
@@ -91,7 +94,8 @@ _SINGLES = {
     by: f"""
 SELECT call_id, started_ms, workflow, coalesce(model_answered, model), total_ms, queue_ms,
        input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, output_tokens, cost_pico
-FROM calls WHERE started_ms >= ? AND started_ms < ? AND attempts > 0 ORDER BY {by} DESC, call_id LIMIT ?
+FROM calls WHERE started_ms >= ? AND started_ms < ? AND attempts > 0 AND own IS NULL
+ORDER BY {by} DESC, call_id LIMIT ?
 """  # noqa: S608  # columns of ours
     for by in ("total_ms", "cost_pico")
 }
@@ -108,17 +112,17 @@ def singles(
     return [Single(*row) for row in _rows(ledger, _SINGLES[by], since_ms, until_ms, most)]
 
 
-_USED = """
-SELECT workflow, coalesce(model_answered, model, '(none)'), count(*), sum(attempts),
+_USED = f"""
+SELECT iif(own IS NULL, workflow, '{OWN_REQUESTS}'), coalesce(model_answered, model, '(none)'), count(*), sum(attempts),
        sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens),
        sum(cache_read_tokens), sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens),
        total(cost_pico)
 FROM calls WHERE started_ms >= ? AND started_ms < ? AND attempts > 0 GROUP BY 1, 2
-"""
+"""  # noqa: S608  # words of ours
 
 
 def used(ledger: Path, since_ms: int, until_ms: int) -> list[Used]:
-    """What each workflow had of each model.
+    """What each workflow had of each model, Headgate's own requests as a workflow.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from headgate.events import FALLBACKS, Outcome
+from headgate.events import FALLBACKS, OWN_REQUESTS, Outcome
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
@@ -43,6 +43,7 @@ def _listed(values: frozenset[Any]) -> str:
 _IS_FAILED = f"outcome IN ({_listed(FAILED)})"
 _IS_COUNTED = f"outcome NOT IN ({_listed(NOT_COUNTED)})"
 _IN_SPAN = "started_ms >= :since AND started_ms < :until"
+_OF_CALLERS = f"{_IN_SPAN} AND own IS NULL"
 
 
 # -- how workflows do ------------------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ class Pace:
 
 # A percentile is a row's value: the one at rank ceil(percent * rows / 100).
 _PACES = f"""
-WITH spans AS (SELECT * FROM calls WHERE {_IN_SPAN}),
+WITH spans AS (SELECT * FROM calls WHERE {_OF_CALLERS}),
 ranked AS (
     SELECT workflow, total_ms, row_number() OVER (PARTITION BY workflow ORDER BY total_ms) AS rank,
            count(*) OVER (PARTITION BY workflow) AS ranks
@@ -130,7 +131,7 @@ class Durations:
 _DURATIONS = f"""
 WITH ranked AS (
     SELECT total_ms, row_number() OVER (ORDER BY total_ms) AS rank, count(*) OVER () AS ranks
-    FROM calls WHERE {_IN_SPAN} AND outcome = 'ok'
+    FROM calls WHERE {_OF_CALLERS} AND outcome = 'ok'
 )
 SELECT count(*), max(iif(rank = (ranks * 50 + 99) / 100, total_ms, NULL)),
        max(iif(rank = (ranks * 95 + 99) / 100, total_ms, NULL)),
@@ -167,7 +168,7 @@ _LANE_WAITS = f"""
 WITH ranked AS (
     SELECT lane, queue_ms, row_number() OVER (PARTITION BY lane ORDER BY queue_ms) AS rank,
            count(*) OVER (PARTITION BY lane) AS ranks
-    FROM calls WHERE {_IN_SPAN} AND attempts > 0
+    FROM calls WHERE {_OF_CALLERS} AND attempts > 0
 )
 SELECT lane, count(*), sum(queue_ms >= 1), max(iif(rank = (ranks * 50 + 99) / 100, queue_ms, NULL)),
        max(iif(rank = (ranks * 95 + 99) / 100, queue_ms, NULL)), max(queue_ms)
@@ -198,10 +199,12 @@ class Bucket:
     waited_ms: float = 0.0
     """The longest wait for the account's limits."""
     cost_pico: int = 0
+    """Of Headgate's own requests too, which are no calls."""
 
 
 _TIMELINE = f"""
-SELECT {{group}}, (started_ms - :since) / :width, count(*), sum({_IS_FAILED}), max(queue_ms),
+SELECT {{group}}, (started_ms - :since) / :width, sum(own IS NULL), sum(own IS NULL AND {_IS_FAILED}),
+       max(iif(own IS NULL, queue_ms, 0)),
        ifnull(sum(cost_pico / 1000000), 0), ifnull(sum(cost_pico % 1000000), 0)
 FROM calls WHERE {_IN_SPAN} GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608  # words of ours
@@ -224,7 +227,7 @@ def timelines(
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
-    return _lines(ledger, "workflow", workflows, since_ms, until_ms, buckets)
+    return _lines(ledger, f"iif(own IS NULL, workflow, '{OWN_REQUESTS}')", workflows, since_ms, until_ms, buckets)
 
 
 def _lines(
@@ -252,6 +255,7 @@ class Search:
     """A call's id or the first characters of it, or the whole of its correlation id, user, session, trace id or
     request id."""
     workflow: str | None = None
+    """`(headgate)`: Headgate's own requests, for whichever workflow."""
     model: str | None = None
     """Asked or answering."""
     outcome: str | None = None
@@ -287,6 +291,8 @@ class FoundCall:
     cost_pico: int | None
     queue_ms: float
     total_ms: float
+    own: str | None
+    """What Headgate made it for, of its own accord; None: it is a caller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +309,12 @@ class FoundCalls:
 _FOUND = """
 SELECT call_id, started_ms, kind, workflow, user, session, lane, model, model_answered, status, outcome, reason, error,
        attempts, input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, cache_read_tokens,
-       output_tokens, cost_pico, queue_ms, total_ms
+       output_tokens, cost_pico, queue_ms, total_ms, own
 FROM calls WHERE {conditions} ORDER BY started_ms DESC, call_id DESC LIMIT :limit + 1
 """
 _CONDITIONS = {
     "before": "(started_ms, call_id) < (SELECT started_ms, call_id FROM calls WHERE call_id = :before)",
-    "workflow": "workflow = :workflow",
+    "workflow": f"iif(own IS NULL, workflow, '{OWN_REQUESTS}') = :workflow",
     "model": ":model IN (model, model_answered)",
     "outcome": "outcome = :outcome",
 }

@@ -12,13 +12,15 @@ from headgate.clock import utc_day
 from headgate.core.cache_advice import CachedCall
 from headgate.core.choice_savings import ChosenAnswer
 from headgate.core.output_advice import OutputCount
+from headgate.core.own_spend import OwnSpend
 from headgate.core.price import usd
+from headgate.events import OWN_REQUESTS
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 from headgate.usage import Usage
 
 __all__ = [
-    "GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "chosen_answers", "output_counts", "overheads_ms",
-    "spend", "total_of",
+    "GROUPS", "AttemptCost", "Spend", "attempt_costs", "cache_use", "chosen_answers", "of_callers",
+    "output_counts", "overheads_ms", "own_spend", "spend", "total_of",
 ]  # fmt: skip
 
 GROUPS = {
@@ -34,60 +36,71 @@ GROUPS = {
 }
 """What spending can be summed by, and the expression that says it.  Days are UTC.  What the API reports beyond the
 ledger, it reports by day and model; elsewhere that is `(corrected)`.  Of batches that callers made themselves it is
-known which workflow, user and session they are of; elsewhere they are `(batches)`."""
+known which workflow, user and session they are of; elsewhere they are `(batches)`.  What Headgate asks of its own
+accord is in the sums of its day and its model; elsewhere it is `(headgate)`."""
 
 # A request that only fills the cache is no answer, nor are words of ours in the place of one.
 _ANSWERED = """outcome = 'ok' AND max_tokens IS NOT 0
                AND ifnull(reason, '') NOT IN ('fallback_canned', 'fallback_queued')"""
+
+
+def _of_whom(column: str) -> str:
+    return f"iif(own IS NULL, {column}, '{OWN_REQUESTS}') AS {column}"
+
+
+_WHO = ", ".join(_of_whom(column) for column in ("workflow", "team", "user", "session", "caller_key", "lane", "tags"))
 # A request that answered several calls is shared among them.
 _OF_CALLS = f"""
-    SELECT workflow, team, user, session, caller_key, lane, tags, started_ms AS at_ms, 1 AS calls,
-           {_ANSWERED} AS answered,
+    SELECT {_WHO}, started_ms AS at_ms, own IS NULL AS calls, own IS NULL AND {_ANSWERED} AS answered,
            iif(joined, (SELECT sum(1.0 / shared_by) FROM attempts AS a WHERE a.call_id = c.call_id), attempts)
                AS attempts,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-           cost_pico, unconfirmed_pico, cost_pico IS NULL AS unpriced
+           cost_pico, unconfirmed_pico, cost_pico IS NULL AS unpriced,
+           own IS NOT NULL AND attempts > 0 AS own_requests, iif(own IS NULL, 0, cost_pico) AS own_pico
     FROM calls AS c WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
     SELECT workflow, '(batches)', user, session, '(batches)', '(batches)', '(batches)', seen_ms, 0, 0, 0,
            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-           cost_pico, 0, cost_pico IS NULL
+           cost_pico, 0, cost_pico IS NULL, 0, 0
     FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
     UNION ALL
     SELECT '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)', '(corrected)',
            unixepoch(day) * 1000, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
-           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
+           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced, 0, 0
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
-"""  # noqa: S608  # a condition of ours
+"""  # noqa: S608  # words of ours
 # A call counts with each of its tags.
 _EACH_TAG = """, json_each('[' || replace(json_quote(coalesce(tags, '(none)')), ',', '","') || ']') AS tag"""
 # A call counts with the model that answered it; tokens and money with the model that used them.
 _OF_MODELS = f"""
-    SELECT coalesce(model_answered, model, '(none)') AS model, 1 AS calls,
-           {_ANSWERED} AS answered, 0 AS attempts,
+    SELECT coalesce(model_answered, model, '(none)') AS model, own IS NULL AS calls,
+           own IS NULL AND {_ANSWERED} AS answered, 0 AS attempts,
            0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
-           0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced
+           0 AS cache_write_1h_tokens, 0 AS cost_pico, 0 AS unconfirmed_pico, cost_pico IS NULL AS unpriced,
+           own IS NOT NULL AND attempts > 0 AS own_requests, 0 AS own_pico
     FROM calls WHERE started_ms >= :since AND started_ms < :until
     UNION ALL
     SELECT coalesce(a.model_answered, c.model, '(none)'), 0, 0, 1.0 / a.shared_by,
            a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_5m_tokens, a.cache_write_1h_tokens,
-           iif(c.cost_pico IS NULL, 0, a.cost_pico), a.unconfirmed_pico, 0
+           iif(c.cost_pico IS NULL, 0, a.cost_pico), a.unconfirmed_pico, 0,
+           0, iif(c.own IS NULL OR c.cost_pico IS NULL, 0, a.cost_pico)
     FROM calls AS c JOIN attempts AS a USING (call_id)
     WHERE c.started_ms >= :since AND c.started_ms < :until AND a.hops IS NULL
     UNION ALL
     SELECT hop.value ->> 'model', 0, 0, hop.value ->> 'model' = a.model_answered,
            hop.value ->> 'input_tokens', hop.value ->> 'output_tokens', hop.value ->> 'cache_read_tokens',
            hop.value ->> 'cache_write_5m_tokens', hop.value ->> 'cache_write_1h_tokens',
-           iif(c.cost_pico IS NULL, 0, hop.value ->> 'cost_pico'), 0, 0
+           iif(c.cost_pico IS NULL, 0, hop.value ->> 'cost_pico'), 0, 0,
+           0, iif(c.own IS NULL OR c.cost_pico IS NULL, 0, hop.value ->> 'cost_pico')
     FROM calls AS c JOIN attempts AS a USING (call_id), json_each(a.hops) AS hop
     WHERE c.started_ms >= :since AND c.started_ms < :until AND a.hops IS NOT NULL
     UNION ALL
     SELECT coalesce(model_answered, '(none)'), 0, 0, 0, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0, cost_pico IS NULL
+           cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, 0, cost_pico IS NULL, 0, 0
     FROM batch_items WHERE seen_ms >= :since AND seen_ms < :until
     UNION ALL
     SELECT model, 0, 0, 0, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
-           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced
+           cache_write_1h_tokens, cost_pico, -unconfirmed_pico, -unpriced, 0, 0
     FROM corrections WHERE unixepoch(day) * 1000 >= :since AND unixepoch(day) * 1000 < :until
 """  # noqa: S608  # a condition of ours
 # Money is summed in two halves: one sum of pico-dollars would pass 64 bits at nine million dollars.
@@ -96,7 +109,8 @@ WITH spent AS ({source})
 SELECT {group} AS name, sum(calls), sum(answered), sum(attempts), sum(input_tokens), sum(output_tokens),
        sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
        sum(cost_pico / 1000000), sum(cost_pico % 1000000),
-       sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(unpriced)
+       sum(unconfirmed_pico / 1000000), sum(unconfirmed_pico % 1000000), sum(unpriced), sum(own_requests),
+       sum(own_pico / 1000000), sum(own_pico % 1000000)
 FROM spent{each} GROUP BY 1 ORDER BY 1
 """
 
@@ -119,6 +133,15 @@ class Spend:
     unconfirmed_pico: int
     unpriced: int
     """Calls and batch items whose cost is not known, and therefore not in `cost_pico`."""
+    own_requests: int
+    """That Headgate sent of its own accord.  They are no calls; their tokens and their cost are in these sums."""
+    own_pico: int
+    """The part of `cost_pico` that they cost."""
+
+    @property
+    def per_answer_pico(self) -> int | None:
+        """What an answer cost, calls that failed included; None if there is none."""
+        return (self.cost_pico - self.own_pico) // self.answered if self.answered else None
 
     @property
     def requests(self) -> float:
@@ -132,7 +155,9 @@ class Spend:
         facts["attempts"] = self.requests
         facts["cost_usd"] = f"{usd(self.cost_pico):f}"
         facts["unconfirmed_usd"] = f"{usd(self.unconfirmed_pico):f}"
-        facts["cost_per_answer_usd"] = f"{usd(self.cost_pico // self.answered):f}" if self.answered else None
+        facts["own_usd"] = f"{usd(self.own_pico):f}"
+        per_answer_pico = self.per_answer_pico
+        facts["cost_per_answer_usd"] = None if per_answer_pico is None else f"{usd(per_answer_pico):f}"
         return facts
 
 
@@ -141,6 +166,11 @@ def total_of(rows: Iterable[Spend]) -> Spend:
     rows = list(rows)
     sums = {name: sum(getattr(row, name) for row in rows) for name in Spend.__dataclass_fields__ if name != "name"}
     return Spend("total", **sums)
+
+
+def of_callers(rows: Iterable[Spend]) -> list[Spend]:
+    """Of rows by anything but day and model, those of calls."""
+    return [row for row in rows if row.name != OWN_REQUESTS]
 
 
 def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[Spend]:
@@ -161,13 +191,36 @@ def spend(ledger: Path, by: str, *, since_ms: int = 0, until_ms: int = 1 << 62) 
 
 
 def _spend_of(name: str, attempts: float, figures: list[int]) -> Spend:
-    *counts, cost_millions, cost_rest, unconfirmed_millions, unconfirmed_rest, unpriced = figures
-    cost_pico = cost_millions * 1_000_000 + cost_rest
-    unconfirmed_pico = unconfirmed_millions * 1_000_000 + unconfirmed_rest
+    counts, (cost_pico, unconfirmed_pico), unpriced, own_requests, (own_pico,) = (
+        figures[:7], _whole(figures[7:11]), figures[11], figures[12], _whole(figures[13:])
+    )  # fmt: skip
     calls, answered, input_, output, read, five, hour = counts
     return Spend(
-        name, calls, answered, attempts, input_, output, read, five, hour, cost_pico, unconfirmed_pico, unpriced
-    )
+        name, calls, answered, attempts, input_, output, read, five, hour, cost_pico, unconfirmed_pico, unpriced,
+        own_requests, own_pico,
+    )  # fmt: skip
+
+
+def _whole(halves: list[int]) -> list[int]:
+    """Sums of pico-dollars that were made in two halves."""
+    return [millions * 1_000_000 + rest for millions, rest in zip(halves[::2], halves[1::2], strict=True)]
+
+
+_OWN_SPEND = """
+SELECT own, workflow, count(*), ifnull(sum(cost_pico), 0)
+FROM calls WHERE started_ms >= :since AND started_ms < :until AND own IS NOT NULL AND attempts > 0
+GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2
+"""
+
+
+def own_spend(ledger: Path, *, since_ms: int = 0, until_ms: int = 1 << 62) -> list[OwnSpend]:
+    """What is in the sums of `spend` as `(headgate)`, by what it was for, the dearest first.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
+    with explained(ledger, "read"), closing(open_reader(ledger)) as db:
+        return [OwnSpend(*row) for row in db.execute(_OWN_SPEND, {"since": since_ms, "until": until_ms})]
 
 
 _CACHE_USE = """
@@ -284,4 +337,9 @@ def overheads_ms(ledger: Path) -> list[float]:
         LedgerError: there is no ledger, or it is damaged.
     """
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        return [ms for (ms,) in db.execute("SELECT overhead_ms FROM calls WHERE outcome = 'ok' ORDER BY call_id")]
+        return [
+            ms
+            for (ms,) in db.execute(
+                "SELECT overhead_ms FROM calls WHERE outcome = 'ok' AND own IS NULL ORDER BY call_id"
+            )
+        ]

@@ -30,10 +30,10 @@ _COLUMNS = {"team": "team", "caller_key": "caller_key", "user": "user", "workflo
             "tag": "tags"}  # fmt: skip
 """Scopes of budgets, and where calls have them; sessions are too many to be told apart by the hour."""
 _HOURS = """
-    SELECT started_ms / 3600000, sum(ifnull(cost_pico, 0) + unconfirmed_pico), 0, {columns}
-    FROM calls WHERE started_ms >= :since GROUP BY {groups}
+    SELECT started_ms / 3600000, sum(ifnull(cost_pico, 0) + unconfirmed_pico), 0, own IS NOT NULL, {columns}
+    FROM calls WHERE started_ms >= :since GROUP BY 4, {groups}
     UNION ALL
-    SELECT seen_ms / 3600000, sum(ifnull(cost_pico, 0)), 1, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT seen_ms / 3600000, sum(ifnull(cost_pico, 0)), 1, 0, NULL, NULL, NULL, NULL, NULL, NULL
     FROM batch_items WHERE seen_ms >= :since GROUP BY 1
 """
 # A call's id begins with the time, so this reads a part of the table and not all of it.
@@ -57,6 +57,8 @@ class Hour(NamedTuple):
     """Items of batches that callers made themselves, which are in no budget."""
     who: Who
     """As far as was asked for."""
+    own: bool = False
+    """Requests of Headgate's own, which are charged to the budgets of those for whom they are made."""
 
 
 def past_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[PastCall]:
@@ -96,8 +98,8 @@ def hours(ledger: Path, since_ms: int, scopes: Collection[str], same_model: Call
     query = _HOURS.format(columns=", ".join(columns), groups=", ".join(groups))
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
         return [
-            Hour(hour, pico, bool(of_batch), _who([team, key, user, None, *others], same_model))
-            for hour, pico, of_batch, team, key, user, *others in db.execute(query, {"since": since_ms})
+            Hour(hour, pico, bool(of_batch), _who([team, key, user, None, *others], same_model), bool(own))
+            for hour, pico, of_batch, own, team, key, user, *others in db.execute(query, {"since": since_ms})
         ]
 
 
