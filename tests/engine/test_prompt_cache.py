@@ -14,6 +14,7 @@ from headgate.core.prefix import Border, prefixes_of
 from headgate.engine import prompt_cache
 from headgate.engine.cache_request import request_for
 from headgate.errors import Unavailable
+from support.exposed import series
 from support.world import lanes, play
 
 MODEL = "claude-sonnet-5"
@@ -369,3 +370,38 @@ def test_the_request_ends_where_the_marker_is(border, messages):
 
     expected = None if messages is None else {"max_tokens": 0, "system": "s", "messages": messages}
     assert (None if made is None else msgspec.json.decode(made)) == expected
+
+
+# -- why not -----------------------------------------------------------------------------------------------------------
+
+
+MARKED = [{"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({}, "below_minimum"),
+        ({"body": {"system": RULES[:2_000]}}, "below_minimum"),
+        ({"body": {"system": RULES}}, "volatile"),
+        ({"body": {"system": MARKED}}, "caller_owned"),
+    ],
+)
+def test_a_prompt_that_is_not_marked_is_counted_with_the_reason(asked, why):
+    """Too short for the model, not seen before, or marked by its caller."""
+
+    async def scene(world):
+        await world.ask(model=MODEL, workflow="w", **asked)
+        return series(world.engine.metrics, "headgate_cache_breakpoints_total")
+
+    assert play(scene) == {f"workflow=w,result={why}": 1}
+
+
+def test_where_prompts_are_not_to_be_marked_nothing_is_counted():
+    """There is nothing to find out."""
+
+    async def scene(world):
+        await world.ask(model=MODEL, workflow="w", body=body())
+        return series(world.engine.metrics, "headgate_cache_breakpoints_total")
+
+    assert play(scene, config=Config(prompt_cache=PromptCacheConfig(mode="off"))) == {}

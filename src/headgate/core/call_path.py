@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from headgate.events import FALLBACKS, Reason
+from headgate.events import FALLBACKS, Reason, Validation
 from headgate.records import AttemptRecord, CallRecord
 
 __all__ = ["EACH_ATTEMPT", "FILTERS", "Span", "Step", "path_of", "spans_of"]
@@ -24,6 +24,7 @@ FILTERS = {
     "tell_spent": "tells what its user and session have spent",
     "affinity": "finds the key that keeps its files and batches",
     "lint": "looks for what keeps prompts from being cached",
+    "check_output": "looks whether it gets the structured output that it asks for",
     "shape": "holds it to its workflow's policy",
     "keep_answers": "gives an equal request its answer again",
     "prompt_cache": "marks the prompt for Claude's cache",
@@ -126,6 +127,9 @@ def _notes(call: CallRecord, attempts: Sequence[AttemptRecord]) -> Mapping[str, 
     changed = list(_changes(call))
     if changed:
         told["shape"] = ("changed", "; ".join(changed))
+    if call.validation is not None:
+        unfit = call.validation in (Validation.INVALID, Validation.TRUNCATED)
+        told["check_output"] = ("failed" if unfit else "passed", f"{call.validation} output")
     if call.cache_plan is not None:
         told["prompt_cache"] = ("changed", f"marked for {call.cache_plan.replace(',', ' and ')}")
     if call.reason == Reason.MAX_TOKENS_LOWERED and "max_tokens" not in _shaped(call):

@@ -29,6 +29,7 @@ from headgate.engine.batch_desk import BatchDesk
 from headgate.engine.budget import Budget
 from headgate.engine.budget_each import BudgetEach
 from headgate.engine.budgets import Budgets
+from headgate.engine.check_output import CheckOutput
 from headgate.engine.content import content_desk
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
@@ -64,6 +65,7 @@ from headgate.telemetry.call_log import CallLog, FileCallLog
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import EngineState
+from headgate.telemetry.metrics.store_ops import StoreOps
 from headgate.telemetry.otel.settings import read_settings
 from headgate.telemetry.otel.tracing import OpenTelemetry
 from headgate.upstream.dial import TcpDial
@@ -96,11 +98,13 @@ class Engine:
         budget_store: BudgetStore | None = None,
         content: ContentDesk | None = None,
         environ: Mapping[str, str] | None = None,
+        threaded: bool = False,
     ) -> None:
         """
         Args:
             content: keeps the text of calls; without one it is kept in memory, if it is to be kept.
             environ: where OpenTelemetry's own variables are.
+            threaded: long answers are looked at on a thread; else at once, for runs in virtual time.
         """
         self.config = config
         self.clock = clock
@@ -133,6 +137,8 @@ class Engine:
         priced = [row.model for row in prices.rows()]
         self.metrics = Registry(known_labels(config, catalog, priced), max_series=config.telemetry.max_series)
         tally = Calls(self.metrics, catalog, config.workflows)
+        self.store_ops = StoreOps(self.metrics)
+        ledger.took = self.store_ops.of("ledger")
         self._otel: OpenTelemetry | None = None
         otel = read_settings(config.telemetry, environ or {})
         if otel.sends_something:
@@ -148,6 +154,8 @@ class Engine:
             )
         if self.content is not None:
             self.content.on_findings = tally.found
+            if content is not None and content.store is not None:  # on a disk
+                content.store.took = self.store_ops.of("content")
         observe = Observe(ledger, log, tally, clock, self.content, self._otel)
         oracle = Oracle(
             ask_through(compose([self._admit], self._upstream.send), clock),
@@ -181,7 +189,9 @@ class Engine:
             made_below=frozenset((*batched, *(name for name, each in config.workflows.items() if joins(each)))),
             keep_alive=self._keep_alive if config.prompt_cache.keep_alive else None,
             keep_warm=self._keep_warm if self._keep_warm.workflows else None,
+            on_not_marked=tally.not_marked,
         )
+        self._check_output = CheckOutput(threaded=threaded)
         self._join = Join(config.workflows, config.lanes, prices, clock, rng, prompt_cache)
         meter = Meter(
             prices,
@@ -232,9 +242,11 @@ class Engine:
         count = oracle.tokens_of if config.estimates.count_from_tokens else None
         budget: Budget | None = None
         if config.budgets:
+            budget_store = budget_store or MemoryBudgets()
+            budget_store.took = self.store_ops.of("budgets")
             self.budgets = Budgets(
                 config.budgets,
-                budget_store or MemoryBudgets(),
+                budget_store,
                 clock,
                 same_model=lambda name: catalog.model(name).id,
                 can_slow=can_slow,
@@ -268,6 +280,7 @@ class Engine:
                 ask=config.prompt_cache.diagnostics,
                 equal=frozenset(n for n, w in config.workflows.items() if w.join_max > 1 or w.memo),
             ),
+            self._check_output,
             None if shape.does_nothing else shape,
             answers if answers.workflows else None,
             None if prompt_cache.does_nothing else prompt_cache,
@@ -294,6 +307,7 @@ class Engine:
             batches=lambda: self._defer.batches,
             budgets=lambda: (self.budgets.budgets, self.budgets.desk.accounts()) if self.budgets else ({}, ()),
             ledger=ledger,
+            budget_store=budget_store,
             log=log,
             content=self.content,
         )
@@ -380,6 +394,7 @@ class Engine:
             budget_store=budget_store,
             content=content,
             environ=environ,
+            threaded=True,
         )
 
     def new_call_id(self, now_ms: int) -> str:
@@ -400,6 +415,7 @@ class Engine:
         await self._join.close()
         await self._tell_spent.close()
         self._upstream.close()
+        await self._check_output.close()
         if self.budgets is not None:
             await self.budgets.close()
         await self.ledger.close()

@@ -12,6 +12,7 @@ from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.budget import Budget
 from headgate.engine.budget_each import BudgetEach
+from headgate.engine.check_output import CheckOutput
 from headgate.engine.deadline import Deadline
 from headgate.engine.defer import Defer
 from headgate.engine.fallback import Fallback, FallbackUnpaid
@@ -40,6 +41,7 @@ def path(
     tell_spent: TellSpent,
     affinity: Affinity,
     lint: Lint,
+    check_output: CheckOutput,
     shape: Shape | None,
     keep_answers: KeepAnswers | None,
     prompt_cache: PromptCache | None,
@@ -63,6 +65,7 @@ def path(
         tell_spent,  # what the caller's user and session have spent: of every answer, whoever gives it
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
         lint,  # sees what callers send, before anything changes it
+        check_output,  # what they asked for beside what they get: above all that changes the one or gives the other
         shape,  # the workflow's policy changes the call, so it stands before anything that prices it
         keep_answers,  # an answer that is there costs nothing; keeps what the caller gets in the end, for another day
         prompt_cache,  # changes the price and what admission has to reserve; below what may answer without asking

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,10 @@ from headgate.engine.keep_alive import KeepAlive
 from headgate.engine.keep_warm import KeepWarm
 from headgate.usage import Usage
 
-__all__ = ["Placement", "PromptCache"]
+__all__ = ["NotMarked", "Placement", "PromptCache"]
+
+NotMarked = Literal["below_minimum", "volatile", "caller_owned"]
+"""Why a prompt has no marker of Headgate's: too short, not expected again in time, or to be sent as it came."""
 
 LEAST_BODY_BYTES = 1_500
 """A shorter body cannot hold a beginning that any model caches: 512 tokens."""
@@ -125,6 +128,7 @@ class PromptCache:
         made_below: Container[str] = (),
         keep_alive: KeepAlive | None = None,
         keep_warm: KeepWarm | None = None,
+        on_not_marked: Callable[[str, NotMarked], None] = lambda workflow, why: None,
     ) -> None:
         """
         Args:
@@ -132,6 +136,7 @@ class PromptCache:
             made_below: workflows whose requests are made by a filter below.
             keep_alive: told of prompts that it may be worth to keep.
             keep_warm: shown the calls of its workflows.
+            on_not_marked: told the workflow of a call whose prompt could be marked and is not.
         """
         self._prices = prices
         self._catalog = catalog
@@ -146,6 +151,7 @@ class PromptCache:
         self._made_below = made_below
         self._keep_alive = keep_alive
         self._keep_warm = keep_warm
+        self._not_marked = on_not_marked
         self._planners: OrderedDict[str | None, Planner] = OrderedDict()
         self._heads: OrderedDict[tuple[tuple[Border, Ttl], ...], _Head] = OrderedDict()
         self._kinds: dict[tuple[str, str], _Kind] = {}
@@ -172,18 +178,26 @@ class PromptCache:
     def place(self, call: Call) -> None:
         """Mark the prompt of `call` where that pays; whoever asks for it without `send` tells what comes of it."""
         body, document, workflow = call.body, call.document, call.record.workflow
-        if len(body) < LEAST_BODY_BYTES or document is None or not self._by_workflow.get(workflow, self._auto):
+        if document is None or not self._by_workflow.get(workflow, self._auto):
+            return
+        if len(body) < LEAST_BODY_BYTES:
+            self._not_marked(workflow, "below_minimum")
             return
         kind = self._kind_of(call)
-        if kind is None or (kind.binds_thinking and self._thinking_is_bound(call, document)):
+        if kind is None:
+            return
+        if kind.binds_thinking and self._thinking_is_bound(call, document):
+            self._not_marked(workflow, "caller_owned")
             return
         terms, planner = kind.terms, self._planner_of(call.own_key)
         habit = self._estimator.habit(workflow, call.record.model or "", kind.tokenizer)
         tokens_per_byte = habit.tokens_per_byte
         if _most_bytes(call, document) * tokens_per_byte < terms.least_tokens:
             planner.stakes.prompt(call.size * tokens_per_byte * terms.input, self._clock.now_s())
+            self._not_marked(workflow, "below_minimum")
             return
         if not _may_be_marked(call, document, kind):
+            self._not_marked(workflow, "caller_owned")
             return
         borders = borders_of(document, kind.instructions)
         plan = self._plan(planner, call, borders, terms, tokens_per_byte)
@@ -196,6 +210,9 @@ class PromptCache:
             call.placement = Placement(planner, plan, borders, marked)
             if plan.keep is not None and self._keep_alive is not None:
                 self._keep_alive.hold(planner, plan.keep, call)
+        else:
+            long_enough = borders and borders[-1].size * tokens_per_byte >= terms.least_tokens
+            self._not_marked(workflow, "volatile" if long_enough else "below_minimum")
 
     def _plan(self, planner: Planner, call: Call, borders: list[Border], terms: Terms, tokens_per_byte: float) -> Plan:
         workflow, now_s, warm = call.record.workflow, self._clock.now_s(), self._keep_warm

@@ -108,6 +108,8 @@ class Calls:
             self._not_sent(call, outcome)
         if reason is not None or call.error is not None or call.queue_ms >= LEAST_WAIT_MS:
             self._decided(call, attempts)
+        if call.validation is not None:
+            self._registry.counter(catalogue.OUTPUT_VALIDATION, call.workflow, call.validation).value += 1
         if call.batch_id is not None:
             self._batched(attempts)
 
@@ -146,6 +148,7 @@ class Calls:
             its.stop_reasons[call.stop_reason].value += 1
             if self._outliers.is_outlier(its.workflow, tokens, call.started_ms):
                 self._registry.counter(catalogue.TOKEN_OUTLIERS, its.workflow).value += 1
+                self._registry.exemplars.note(catalogue.TOKEN_OUTLIERS, its.workflow, call.call_id, tokens)
         if call.cost_pico is not None:
             its.cost.value += call.cost_pico
         if call.cost_pico is None or call.unconfirmed_pico or call.cache_plan is not None or outcome == Outcome.REFUSED:
@@ -223,6 +226,10 @@ class Calls:
         """The model that an attempt asked, as labels have it."""
         key = (call.model, attempt.pool, attempt.model_answered)
         return (self._by_models.get(key) or self._of_models(*key)).asked
+
+    def not_marked(self, workflow: str, why: str) -> None:
+        """A prompt that Headgate could mark for the cache has none of its markers."""
+        self._registry.counter(catalogue.CACHE_BREAKPOINTS, workflow, why).value += 1
 
     # -- text that is kept ----------------------------------------------------------------------------------------
 

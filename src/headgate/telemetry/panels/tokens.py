@@ -64,10 +64,9 @@ TOKENS = Dashboard(
         ),
         Panel(
             "Cache markers",
-            "Where does Headgate mark prompts for the cache?",
+            "Where does Headgate mark prompts for the cache, and why not?",
             "per_second",
-            (Line(per_second(catalogue.CACHE_BREAKPOINTS, "workflow"), "{workflow}"),),
-            rare=True,
+            (Line(per_second(catalogue.CACHE_BREAKPOINTS, "workflow", "result"), "{workflow}: {result}"),),
         ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headgate.events import Validation
 from headgate.safety.finding_type import FindingType
 from headgate.telemetry.metrics.catalogue.labels import WORKFLOW
 from headgate.telemetry.metrics.catalogue.metric import Label, Metric
@@ -12,10 +13,12 @@ __all__ = [
     "CATEGORY",
     "FINDING",
     "FINDING_ACTION",
+    "OUTPUT_VALIDATION",
     "PII_FINDINGS",
     "REFUSALS",
     "STOP_REASON",
     "STOP_REASONS",
+    "VALIDATION",
 ]
 
 STOP_REASON = Label(
@@ -37,10 +40,17 @@ CATEGORY = Label(
     meaning="The category of a refusal, as the API said; `none`: it said none.",
     values=("cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms", "none"),
 )
+VALIDATION = Label(
+    name="result",
+    meaning="The validation of errors.md.",
+    values=tuple([each.value for each in Validation]),
+)
 BREAKPOINT = Label(
     name="result",
-    meaning="`placed`: Headgate put it there.",
-    values=("placed",),
+    meaning="`placed`: Headgate put it there. Of prompts where it put none: `below_minimum`, shorter than what the "
+    "model caches; `volatile`, what is in them is not expected again in time; `caller_owned`, they have markers of "
+    "their own, or must go to the API as they came.",
+    values=("placed", "below_minimum", "volatile", "caller_owned"),
 )
 STOP_REASONS = Metric(
     name="headgate_stop_reasons_total",
@@ -56,6 +66,13 @@ REFUSALS = Metric(
     labels=(WORKFLOW, CATEGORY),
     born_with=CATEGORY,
 )
+OUTPUT_VALIDATION = Metric(
+    name="headgate_output_validation_total",
+    kind="counter",
+    help="Answers to requests for structured output, by whether they were that.",
+    labels=(WORKFLOW, VALIDATION),
+    born_with=VALIDATION,
+)
 PII_FINDINGS = Metric(
     name="headgate_pii_findings_total",
     kind="counter",
@@ -65,6 +82,7 @@ PII_FINDINGS = Metric(
 CACHE_BREAKPOINTS = Metric(
     name="headgate_cache_breakpoints_total",
     kind="counter",
-    help="Cache markers on prompts that were sent.",
+    help="Cache markers on prompts that were sent, and prompts that Headgate might have marked and did not, by why.",
     labels=(WORKFLOW, BREAKPOINT),
+    born_with=BREAKPOINT,
 )
