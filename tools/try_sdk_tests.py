@@ -28,7 +28,8 @@ import anthropic
 from msgspec.json import decode, encode
 
 from headgate.clock import SystemClock
-from headgate.net.server import BodyPlan, Request, Response, Server
+from headgate.net.app import BodyPlan, Request, Response
+from headgate.net.server import Server
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.settings import Batches, Limits
 

@@ -7,7 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
-from headgate.net.server import BodyPlan, Response, Server, ServerLimits
+from headgate.net.app import BodyPlan, Response
+from headgate.net.server import Server
+from headgate.net.server_limits import ServerLimits
 from headgate.sim.virtual_time import run
 from support.edge import MESSAGE, body_of, play, request_of
 

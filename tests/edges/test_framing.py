@@ -326,12 +326,14 @@ def test_requests_sent_ahead_are_answered_in_order():
     )
 
 
-def test_an_expectation_is_met_before_the_body_is_sent():
-    """`Expect: 100-continue`, which curl sends with big bodies; any other expectation is a 417."""
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/messages/batches"])
+def test_an_expectation_is_met_before_the_body_is_sent(path):
+    """`Expect: 100-continue`, which curl sends with big bodies, also where they are passed on while they arrive; any
+    other expectation is a 417."""
 
     async def scene(edge):
         wire = await edge.connect()
-        await wire.send(post(b"expect: 100-continue", LENGTH))
+        await wire.send(post(b"expect: 100-continue", LENGTH, target=path))
         assert await wire.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await wire.send(BODY)
         taken = await wire.reply()

@@ -16,7 +16,7 @@ from headgate.gateway.api import access
 from headgate.gateway.api.access import SESSION_S, TRIES, TRIES_FOR_S
 from headgate.gateway.api.live import EVERY_S, MOST_LISTENERS
 from headgate.gateway.api.page import CONTENT_POLICY, Page
-from headgate.net.server import Request
+from headgate.net.app import Request
 from headgate.secret import Secret
 from headgate.telemetry.metrics.catalogue import AUTH_FAILURES
 from support.edge import Edge, Reply, play, request_of

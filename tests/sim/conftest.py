@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.json import decode, encode
 
-from headgate.net.server import Request, Response, Truncated
+from headgate.net.app import Request, Response, Truncated
 from headgate.sim import SimSettings, SimulatedClaude
 from headgate.sim.scenario import Scenario
 

@@ -10,7 +10,7 @@ import pytest
 
 from headgate.call import Kind
 from headgate.config.schema import RetryConfig
-from headgate.net.server import Request
+from headgate.net.app import Request
 from headgate.sim.scenario import load_scenario, shipped
 from support.world import MODEL, play
 

@@ -537,5 +537,5 @@ def _check_nothing_is_held(edge: Edge) -> None:
     server = edge.gateway._server
     assert not server.connections, "a connection is still there"
     assert not server.per_peer
-    assert server.buffered == 0, "bytes of bodies count as held for ever"
+    assert server.memory.held_bytes == 0, "bytes of bodies count as held for ever"
     check_nothing_is_held(edge.engine, edge.ledger)

@@ -24,7 +24,8 @@ from headgate.gateway.api.runbooks import runbook
 from headgate.gateway.app import HostCheck
 from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
-from headgate.net.server import BodyPlan, Request, Response
+from headgate.gateway.sources import AdminAddresses, AuthFailures
+from headgate.net.app import BodyPlan, Request, Response
 from headgate.stores.sqlite.telemetry import TelemetryLost
 from headgate.telemetry.metrics.catalogue import AUTH_FAILURES
 from headgate.telemetry.metrics.registry import CONTENT_TYPE
@@ -50,13 +51,22 @@ class NotThere(Exception):
 class AdminApp:
     """Whatever an operator asks is let in here, and answered by one function of its path."""
 
-    def __init__(self, engine: Engine, config: AdminConfig, watch: Watching | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: AdminConfig,
+        auth_failures: AuthFailures,
+        addresses: AdminAddresses | None = None,
+        watch: Watching | None = None,
+    ) -> None:
         self._engine = engine
         self._hosts = HostCheck(config.host, ())
         token = config.token
         if config.token_file is not None:
             token = read_secret_file("admin.token_file", config.token_file)
         self._access = Access(token, engine.clock)
+        self._auth_failures = auth_failures
+        self._addresses = addresses
         self._page = Page()
         self._reader = Reader(engine.clock)
         panels = Panels(engine, self._reader)
@@ -103,6 +113,8 @@ class AdminApp:
         by = self._access.of(request)
         if by is None:
             return self._unauthorized(request)
+        if self._addresses is not None:
+            self._addresses.called(request.peer)
         if not self._is_there(path):
             return self.refuse(404, "not found")
         takes = "POST" if path == _LOGOUT or path in self._actions else "GET"
@@ -121,10 +133,11 @@ class AdminApp:
         """Says nothing more; to a person at a browser, as the form that asks for the token."""
         if request.path in ("/", _LOGIN) and b"text/html" in request.by_name.get(b"accept", b""):
             return self._page.login(401)
-        self._count_failure()
+        self._count_failure(request)
         return Response(401, [*_JSON, (b"www-authenticate", b"Bearer")], b'{"error":"unauthorized"}')
 
-    def _count_failure(self) -> None:
+    def _count_failure(self, request: Request) -> None:
+        self._auth_failures.count(request.peer)
         self._engine.metrics.counter(AUTH_FAILURES, "admin_token").value += 1
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
@@ -215,6 +228,6 @@ class AdminApp:
         except TooManyTries:
             return self.refuse(429, "too many wrong tokens; try again in a minute")
         if cookie is None:
-            self._count_failure()
+            self._count_failure(request)
             return self._page.login(401, wrong=True)
         return Response(303, [(b"location", b"/"), (b"set-cookie", cookie), *NO_STORE])

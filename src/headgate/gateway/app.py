@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from headgate.call import Call, Kind, Reply, ReplyStream
 from headgate.config.hosts import is_loopback
@@ -17,8 +18,9 @@ from headgate.errors import BadRequest, NotAllowed, Refused
 from headgate.events import Reason
 from headgate.gateway.callers import Callers
 from headgate.gateway.penalty import Penalties
+from headgate.gateway.sources import AuthFailures
+from headgate.net.app import BodyPlan, Request, Response, Truncated
 from headgate.net.http import Headers
-from headgate.net.server import BodyPlan, Request, Response, Truncated
 from headgate.records import CallRecord
 from headgate.stores.sqlite import SqliteLedger
 
@@ -30,14 +32,14 @@ _NO_BODY = BodyPlan(0)
 SEEN_HOSTS = 64
 _BREACHES = {413: Reason.BODY_TOO_LARGE, 503: Reason.OVERLOADED, 405: Reason.METHOD_NOT_ALLOWED, 500: Reason.INTERNAL}
 """Why the server below refused, by its status; all others are bad requests."""
+_UNKNOWN_CALLER = frozenset((Reason.CALLER_UNKNOWN, Reason.NOT_ALLOWED))
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 _RESULTS_URL = re.compile(rb'("results_url"\s*:\s*")https?:(?:\\?/){2}[^"/\\]+')
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
-@dataclass(slots=True)
-class _Admitted:
+class _Admitted(msgspec.Struct, eq=False):
     """What `begin` found out, for `handle`."""
 
     match: Match
@@ -49,7 +51,7 @@ class _Admitted:
 class GatewayApp:
     """Serves the Claude API on top of an engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, auth_failures: AuthFailures) -> None:
         config = engine.config
         self._engine = engine
         self._config = config.gateway
@@ -57,6 +59,7 @@ class GatewayApp:
         self._callers = Callers(config.gateway.keys, Lanes(config))
         self._hosts = HostCheck(config.gateway.host, config.gateway.hosts)
         self._penalties = Penalties(engine.clock)
+        self._auth_failures = auth_failures
         self._plans = {
             None: BodyPlan(config.gateway.max_body_mb * MB),
             "batch": BodyPlan(config.gateway.max_batch_mb * MB, stream=True),
@@ -105,6 +108,7 @@ class GatewayApp:
 
     def _turn_away(self, request: Request | None, refusal: Refused) -> Response:
         """The answer to a call that does not reach the engine, which has its line in the log all the same."""
+        self._note_source(request, refusal)
         admitted = request.context if request is not None else None
         if not isinstance(admitted, _Admitted):
             admitted = None
@@ -133,6 +137,7 @@ class GatewayApp:
         try:
             call = self._call(request, admitted, record)
         except Refused as refusal:
+            self._note_source(request, refusal)
             engine.record_refusal(record, refusal.status, refusal.reason)
             return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         admitted.call = call
@@ -144,6 +149,10 @@ class GatewayApp:
                 refusal.retry_after_s = self._penalties.stretch(who, request.body, refusal.retry_after_s)
             return Response(*answers.refused(refusal, record.call_id, record.correlation_id))
         return self._respond(request, call, reply)
+
+    def _note_source(self, request: Request | None, refusal: Refused) -> None:
+        if request is not None and refusal.reason in _UNKNOWN_CALLER:
+            self._auth_failures.count(request.peer)
 
     def _call(self, request: Request, admitted: _Admitted, record: CallRecord) -> Call:
         clock = self._engine.clock

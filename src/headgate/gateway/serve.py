@@ -10,7 +10,9 @@ from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
 from headgate.gateway.app import MB, GatewayApp
 from headgate.gateway.beside import Beside
-from headgate.net.server import Server, ServerLimits
+from headgate.gateway.sources import AuthFailures
+from headgate.net.server import Server
+from headgate.net.server_limits import ServerLimits
 from headgate.telemetry.metrics.loop_lag import LoopLag
 from headgate.telemetry.metrics.pressure import Pressure
 
@@ -34,9 +36,11 @@ class Gateway:
             connections_per_peer=config.max_connections_per_address,
             buffered_bytes=config.buffered_mb * MB,
         )
-        self.app = GatewayApp(engine)
+        auth_failures = AuthFailures(engine.metrics, engine.clock)
+        self.app = GatewayApp(engine, auth_failures)
         self._server = Server(self.app, limits)
-        self._operators = AdminApp(engine, engine.config.admin, self.watch)
+        addresses = None if beside is None else beside.admin_addresses
+        self._operators = AdminApp(engine, engine.config.admin, auth_failures, addresses, self.watch)
         self._admin = Server(self._operators, ServerLimits(connections=256))
         self._lag = LoopLag(engine.metrics, engine.clock)
         Pressure(engine.metrics, self._fullness, lambda: self._lag.longest_s)
@@ -71,7 +75,7 @@ class Gateway:
         server, limits = self._server, self._limits
         return (
             len(server.connections) / limits.connections,
-            server.buffered / limits.buffered_bytes,
+            server.memory.held_bytes / limits.buffered_bytes,
             self.engine.ledger.state().backlog_bytes / (self.engine.config.ledger.max_backlog_mb * MB),
         )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from headgate.clock import Clock
-from headgate.net.server import Request, Response
+from headgate.net.app import Request, Response
 from headgate.replay.line import ASK_HEADER
 from headgate.sim import SimulatedClaude
 from headgate.sim.account.books import Entry

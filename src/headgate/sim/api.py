@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from msgspec.json import encode
 
 from headgate.clock import Clock
-from headgate.net.server import BodyPlan, Request, Response
+from headgate.net.app import BodyPlan, Request, Response
 from headgate.sim.account.access import Caller, Doorkeeper
 from headgate.sim.account.limits import Limited
 from headgate.sim.account.spend import ENFORCED
@@ -109,7 +109,7 @@ class SimulatedClaude:
             ("POST", _pattern(f"{ADMIN_PATHS}workspaces/*/rate_limits/*"), groups.change),
         )
 
-    # -- the protocol of net.server.App ---------------------------------------------------------------------------
+    # -- the protocol of net.app.App ------------------------------------------------------------------------------
 
     def begin(self, request: Request) -> BodyPlan:
         """Whole bodies, up to the limits of claude-api.md §1."""

@@ -9,8 +9,8 @@ import asyncio
 from collections import OrderedDict
 from hashlib import blake2b
 
+from headgate.net.app import Response
 from headgate.net.http import Headers
-from headgate.net.server import Response
 from headgate.sim.account.spend import ENFORCED, self_set_limit
 from headgate.sim.errors import ApiError, envelope_bytes
 from headgate.sim.misbehave import Failure, Misbehaviour

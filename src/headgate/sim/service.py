@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from headgate.clock import Clock, ScaledClock
-from headgate.net.server import Server, ServerLimits
+from headgate.net.server import Server
+from headgate.net.server_limits import ServerLimits
 from headgate.sim.api import SimulatedClaude
 from headgate.sim.scenario.plan import Scenario
 from headgate.sim.settings import SimSettings

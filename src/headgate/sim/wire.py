@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Literal
 
 from headgate.clock import Clock
+from headgate.net.app import Response, Truncated
 from headgate.net.http import ByteSource, Headers, header_lines, reason_phrase
-from headgate.net.server import Response, Truncated
 from headgate.sim.dates import http_date, rfc3339_bytes
 
 __all__ = ["CLOSED", "BadLines", "CutBody", "Wire", "bomb", "only_bytes", "put_on_wire"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from headgate.clock import Clock, utc
+from headgate.net.app import Request
 from headgate.net.http import Headers
-from headgate.net.server import Request
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Books, Stats
 from headgate.sim.account.cache import PromptCache

@@ -15,7 +15,7 @@ from enum import Enum
 from urllib.parse import parse_qs
 
 from headgate.clock import Clock
-from headgate.net.server import Request
+from headgate.net.app import Request
 from headgate.secret import Secret
 
 __all__ = ["LOGIN_BYTES", "SESSION_S", "Access", "By", "TooManyTries"]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from headgate.clock import Clock
-from headgate.net.server import Response
+from headgate.net.app import Response
 
 __all__ = ["EVERY_S", "Live"]
 

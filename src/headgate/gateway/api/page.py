@@ -8,8 +8,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
+from headgate.net.app import Request, Response
 from headgate.net.http import Headers
-from headgate.net.server import Request, Response
 
 __all__ = ["CONTENT_POLICY", "NO_STORE", "PAGE_HEADERS", "PUBLIC", "Page"]
 

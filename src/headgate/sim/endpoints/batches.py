@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import encode
 
-from headgate.net.server import Response
+from headgate.net.app import Response
 from headgate.sim.account.access import Caller
 from headgate.sim.account.books import Entry
 from headgate.sim.account.invoice import Usage, sum_of

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from msgspec.json import encode
 
-from headgate.net.server import Request, Response
+from headgate.net.app import Request, Response
 from headgate.sim.dates import rfc3339
 from headgate.sim.edge import json_headers
 from headgate.sim.errors import ApiError, invalid

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec.json import encode
 
+from headgate.net.app import Response
 from headgate.net.http import Headers
-from headgate.net.server import Response
 from headgate.sim.account.books import Entry
 from headgate.sim.account.invoice import Usage
 from headgate.sim.account.limits import Limited

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.json import encode
 
-from headgate.net.server import Response
+from headgate.net.app import Response
 from headgate.sim.account.limiter_types import GROUP_TYPES, LIMITER_TYPES, STORED_ONLY
 from headgate.sim.account.workspaces import organisation_limits
 from headgate.sim.edge import json_headers

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from msgspec.json import encode
 
-from headgate.net.server import Response
+from headgate.net.app import Response
 from headgate.sim.account.invoice import Usage
 from headgate.sim.account.usage_log import MINUTE_MS, Dimensions, Sum
 from headgate.sim.edge import json_headers

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from msgspec.json import encode
 
 from headgate.clock import Clock
-from headgate.net.server import Truncated
+from headgate.net.app import Truncated
 from headgate.sim.misbehave import Misbehaviour
 from headgate.sim.reply.answer import Answer
 from headgate.sim.reply.seams import Compaction

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from headgate.call import Call
 from headgate.errors import Refused
+from headgate.net.app import Request, Response
 from headgate.net.http import ByteSource
-from headgate.net.server import Request, Response
 from headgate.records import AttemptRecord, CallRecord, OpenAttempt
 from headgate.sim import SimulatedClaude
 from headgate.stores.memory import MemoryLedger
