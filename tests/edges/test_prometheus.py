@@ -50,7 +50,6 @@ ELSEWHERE = {
     catalogue.DISK_USED: "needs a ledger in a file",
     catalogue.EVALUATIONS: "needs a ledger in a file",
     catalogue.NOTIFICATIONS: "needs a ledger in a file",
-    catalogue.NOTIFICATION_AGE: "needs a ledger in a file",
     catalogue.OUTBOX_PENDING: "needs a receiver",
     catalogue.OUTBOX_AGE: "needs a receiver",
     catalogue.WEBHOOK_DELIVERIES: "needs a receiver",

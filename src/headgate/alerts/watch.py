@@ -272,13 +272,8 @@ class Watch:
         return self.board.phase(watched.id, measured=measured)
 
     def _set_gauges(self) -> None:
-        now_ms = self._clock.unix_ms()
-        oldest = dict.fromkeys(self.outbox.senders, now_ms)
-        for delivery in self.outbox.deliveries():
-            oldest[delivery.sender] = min(oldest[delivery.sender], delivery.made_ms)
         set_ = self._registry.set
         set_(catalogue.ALERT_STATE, [((each.id,), _STATES[self._phase(each)]) for each in self.rules])
-        set_(catalogue.NOTIFICATION_AGE, [((name,), (now_ms - since_ms) / 1000) for name, since_ms in oldest.items()])
         for signal in ("history", "series", LEASE):
             self._registry.counter(catalogue.TELEMETRY_DROPPED, signal).value = self.telemetry.dropped[signal]
         if self._disk_used is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import blake2b
 from typing import Protocol
 
 from headgate._version import __version__
 from headgate.clock import Clock
 from headgate.config.schema import Config
+from headgate.config.version import config_version
 from headgate.core.backend import Backend
 from headgate.core.breaker import State
 from headgate.core.budget import Budget
@@ -18,7 +18,7 @@ from headgate.core.gate import Gate
 from headgate.core.grants import Account
 from headgate.core.limiter import Limiter
 from headgate.core.limits import UNLIMITED
-from headgate.stores.base import Ledger
+from headgate.stores.base import BudgetStore, Ledger
 from headgate.telemetry.call_log import CallLog
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.calls import MOST_SCOPES
@@ -59,6 +59,7 @@ class EngineState:
         batches: Callable[[], tuple[int, int]],
         budgets: Callable[[], tuple[Mapping[str, Budget], Iterable[Account]]],
         ledger: Ledger,
+        budget_store: BudgetStore | None,
         log: CallLog | None,
         content: Dropping | None,
     ) -> None:
@@ -74,12 +75,13 @@ class EngineState:
         self._batches = batches
         self._budgets = budgets
         self._ledger = ledger
+        self._budget_store = budget_store
         self._log = log
         self._content = content
         self._used: dict[Limiter, _Used] = {}
         self._looked_s = self._began_s = clock.now_s()
         registry.set(catalogue.BUILD_INFO, [((__version__, platform.python_version()), 1)])
-        registry.set(catalogue.CONFIG_INFO, [((blake2b(repr(config).encode(), digest_size=4).hexdigest(),), 1)])
+        registry.set(catalogue.CONFIG_INFO, [((config_version(config),), 1)])
         registry.on_read(self.refresh)
 
     def refresh(self) -> None:
@@ -156,6 +158,8 @@ class EngineState:
         set_ = self._registry.set
         set_(catalogue.RESERVATIONS, [((), state.open_attempts)])
         set_(catalogue.RESERVATION_AGE, [((), age_s)])
+        ran_out = self._budget_store.ran_out if self._budget_store is not None else 0
+        set_(catalogue.RESERVATIONS_EXPIRED, [((), state.recovered + ran_out)])
         set_(catalogue.LEDGER_BACKLOG, [((), state.backlog_bytes)])
         errors = [(("ledger", "journal"), state.journal_errors), (("ledger", "commit"), state.commit_errors)]
         set_(catalogue.STORE_ERRORS, errors)

@@ -9,7 +9,6 @@ __all__ = [
     "DELIVERED",
     "EVALUATIONS",
     "NOTIFICATIONS",
-    "NOTIFICATION_AGE",
     "OUTBOX_AGE",
     "OUTBOX_PENDING",
     "RULE",
@@ -47,12 +46,6 @@ NOTIFICATIONS = Metric(
     help="What was told of alerts, by receiver.",
     labels=(SENDER, DELIVERED),
     born_with=DELIVERED,
-)
-NOTIFICATION_AGE = Metric(
-    name="headgate_notification_oldest_age_seconds",
-    kind="gauge",
-    help="How long the oldest notification has waited that its receiver has not taken; 0 if there is none.",
-    labels=(SENDER,),
 )
 OUTBOX_PENDING = Metric(
     name="headgate_outbox_pending",

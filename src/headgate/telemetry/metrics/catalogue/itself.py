@@ -27,7 +27,8 @@ VERSION = Label(name="version", meaning="Of Headgate.", first_come=1)
 PYTHON = Label(name="python", meaning="Of Python.", first_come=1)
 VERSION_SHORT = Label(
     name="version_short",
-    meaning="The same for the same settings: eight digits of a digest, secrets left out.",
+    meaning="The same for the same settings: eight digits of a digest; secrets, and where a process listens and logs, "
+    "have no part in it.",
     first_come=1,
 )
 SERIES_DROPPED = Metric(
