@@ -82,6 +82,11 @@ def tokens(read: str, **kinds: str) -> dict[str, str]:
     return {f'headgate_tokens_total{{workflow="chat",kind="{kind}"}}': values for kind, values in told.items()}
 
 
+def outputs(**results: str) -> dict[str, str]:
+    name = "headgate_output_validation_total"
+    return {f'{name}{{workflow="chat",result="{result}"}}': values for result, values in results.items()}
+
+
 CASES: tuple[Case, ...] = (
     # calls that fail
     Case("error_rate", "2 % for half an hour", FAILING, {3: (), 20: ALL, 40: ()}),
@@ -191,6 +196,54 @@ CASES: tuple[Case, ...] = (
             **counter("stop_reasons_total", 'workflow="chat",stop_reason="tool_use"', "0+9x60"),
         },
         {50: ()},
+    ),
+    # structured outputs
+    Case(
+        "output_unfit",
+        "3 %, invalid or truncated, for an hour",
+        outputs(valid="0+97x160", invalid="0+2x60 120x100", truncated="0+1x60 60x100"),
+        {5: (), 20: CHAT, 130: ()},
+    ),
+    Case("output_unfit", "2 %", outputs(valid="0+98x60", invalid="0+2x60", truncated="0x60"), {50: ()}),
+    Case("output_unfit", "a tenth of a few", outputs(valid="0x20 0+1x36 36x20", invalid="0x20 0+1x4 4x50"), {60: ()}),
+    Case("output_unfit", "refusals", outputs(valid="0+9x60", invalid="0x60", skipped="0+5x60"), {50: ()}),
+    Case(
+        "output_unfit",
+        "3 % of what is tolerated up to 5 %",
+        outputs(valid="0+97x60", invalid="0+3x60"),
+        {50: ()},
+        settings=AlertRuleConfig(threshold=0.05),
+    ),
+    Case(
+        "output_unfit_rise",
+        "five times as many as in a week, for five hours",
+        outputs(
+            valid=f"0+998x{WEEK + 160}",
+            invalid=f"0+2x{WEEK} {WEEK * 2}+10x60 {WEEK * 2 + 600}+2x100",
+        ),
+        {(WEEK - 5) * 5: (), (WEEK + 40) * 5: CHAT, (WEEK + 100) * 5: ()},
+        every_s=300,
+    ),
+    Case(
+        "output_unfit_rise",
+        "the first ten in a week",
+        outputs(valid=f"0+100x{WEEK}", invalid=f"0x{WEEK - 100} 0+1x30 30x70"),
+        {(WEEK - 95) * 5: (), (WEEK - 78) * 5: CHAT, (WEEK - 20) * 5: ()},
+        every_s=300,
+    ),
+    Case(
+        "output_unfit_rise",
+        "as many as always",
+        outputs(valid=f"0+98x{WEEK}", truncated=f"0+2x{WEEK}"),
+        {(WEEK - 5) * 5: ()},
+        every_s=300,
+    ),
+    Case(
+        "output_unfit_rise",
+        "a workflow of today",
+        outputs(valid="0+50x30", invalid="0+50x30"),
+        {140: ()},
+        every_s=300,
     ),
     # calls that are slow
     Case(
@@ -466,15 +519,42 @@ CASES: tuple[Case, ...] = (
     Case("credential", "it is the API that fails", attempts("overloaded", "0+5x40"), {20: ()}),
     Case(
         "auth_failures",
-        "thirty a minute",
+        "one address tries 21 keys a minute",
+        counter("auth_failures_worst_source", "", "0x5 21x10 3x20"),
+        {4: (), 10: ALL, 20: ()},
+    ),
+    Case(
+        "auth_failures",
+        "20 a minute are not over 20",
+        {
+            **counter("auth_failures_worst_source", 'instance="a"', "20x20"),
+            **counter("auth_failures_worst_source", 'instance="b"', "20x20"),
+        },
+        {15: ()},
+    ),
+    Case(
+        "auth_failures_many",
+        "thirty a minute, from wherever",
         counter("auth_failures_total", 'reason="caller_unknown"', "0+30x20 600x20"),
         {10: ('reason="caller_unknown"',), 30: ()},
     ),
     Case(
-        "auth_failures",
+        "auth_failures_many",
         "fifteen a minute",
         counter("auth_failures_total", 'reason="caller_unknown"', "0+15x20"),
         {15: ()},
+    ),
+    Case(
+        "admin_new_address",
+        "somebody new, once",
+        {**counter("admin_new_addresses_total", "", "0x5 1x40"), **process("86400+60x45")},
+        {4: (), 7: ALL, 30: ()},
+    ),
+    Case(
+        "admin_new_address",
+        "those who were always there",
+        {**counter("admin_new_addresses_total", "", "3x40"), **process("86400+60x45")},
+        {20: ()},
     ),
     # tokens and money
     Case(
@@ -635,6 +715,48 @@ CASES: tuple[Case, ...] = (
         "a receiver is slow",
         counter("outbox_oldest_age_seconds", 'kind="webhook",sender="pager"', "900x20"),
         {15: ()},
+    ),
+    Case(
+        "version_skew",
+        "one of two is restarted with other settings, and later the other",
+        {
+            **counter("config_info", 'version_short="aa",instance="one"', "1x5 _x60"),
+            **counter("config_info", 'version_short="bb",instance="one"', "_x5 1x60"),
+            **counter("config_info", 'version_short="aa",instance="two"', "1x30 _x40"),
+            **counter("config_info", 'version_short="bb",instance="two"', "_x30 1x40"),
+        },
+        {14: (), 18: ALL, 30: ALL, 40: ()},
+    ),
+    Case(
+        "version_skew",
+        "another version of Headgate",
+        {
+            **counter("build_info", 'version="1",python="3.11",instance="one"', "1x60"),
+            **counter("build_info", 'version="2",python="3.11",instance="two"', "1x20 _x40"),
+        },
+        {8: (), 12: ALL, 40: ()},
+    ),
+    Case(
+        "version_skew",
+        "one after the other within ten minutes",
+        {
+            **counter("config_info", 'version_short="aa",instance="one"', "1x5 _x40"),
+            **counter("config_info", 'version_short="bb",instance="one"', "_x5 1x40"),
+            **counter("config_info", 'version_short="aa",instance="two"', "1x8 _x40"),
+            **counter("config_info", 'version_short="bb",instance="two"', "_x8 1x40"),
+        },
+        {7: (), 13: (), 16: (), 25: ()},
+    ),
+    Case(
+        "version_skew",
+        "the same settings on another Python",
+        {
+            **counter("build_info", 'version="1",python="3.11",instance="one"', "1x30"),
+            **counter("build_info", 'version="1",python="3.12",instance="two"', "1x30"),
+            **counter("config_info", 'version_short="aa",instance="one"', "1x30"),
+            **counter("config_info", 'version_short="aa",instance="two"', "1x30"),
+        },
+        {25: ()},
     ),
     Case(
         "evaluator_stale",

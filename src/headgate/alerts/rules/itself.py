@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from headgate.alerts.expr import Expr, Number
-from headgate.alerts.functions import increase, largest, total
-from headgate.alerts.rule import HOUR_S, Limits, Rule
+from headgate.alerts.expr import Expr, Number, metric
+from headgate.alerts.functions import Top, increase, largest, total
+from headgate.alerts.rule import HOUR_S, Detail, Limits, Rule
 from headgate.alerts.rules.questions import grown
 from headgate.telemetry.metrics import catalogue
 
@@ -125,6 +125,31 @@ def _stale(limits: Limits) -> Expr:
     return (rounds < limits.threshold).when(largest(limits.of(catalogue.ALERT_STATE)))
 
 
+def _differ(limits: Limits) -> Expr:
+    """How many kinds of settings, or versions of Headgate, run beside each other."""
+    settings = total(largest(limits.of(catalogue.CONFIG_INFO), "version_short"))
+    versions = total(largest(limits.of(catalogue.BUILD_INFO), "version"))
+    return (settings > limits.threshold) | (versions > limits.threshold)
+
+
+VERSION_SKEW = Rule(
+    id="version_skew",
+    number="AL-29",
+    title="Processes do not run the same",
+    says="Processes run {value} different settings, or versions of Headgate.",
+    means="Which limits, budgets and prices a call meets depends on the process that it comes to.",
+    next="headgate alerts explain version_skew",
+    asks=_differ,
+    unit="count",
+    severity="ticket",
+    threshold=1,
+    for_s=600,
+    detail=Detail(
+        "{value} with settings {version_short}",
+        lambda labels: Top(3, total(metric(catalogue.CONFIG_INFO.name), "version_short")),
+        "count",
+    ),
+)
 EVALUATOR_STALE = Rule(
     id="evaluator_stale",
     number="AL-30",
@@ -163,6 +188,7 @@ RULES: tuple[Rule, ...] = (
     TELEMETRY_DROPPED,
     SERIES_DROPPED,
     NOT_DELIVERED,
+    VERSION_SKEW,
     EVALUATOR_STALE,
     WATCHDOG,
 )
