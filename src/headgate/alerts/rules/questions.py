@@ -14,7 +14,7 @@ from headgate.telemetry.metrics.catalogue import Metric
 __all__ = ["DAY_S", "FAILED", "JUDGED", "count_of", "first_in_a_day", "grown", "share_of_workflow"]
 
 DAY_S = 24 * HOUR_S
-FAILED = one_of("upstream_error", "timeout", "truncated", "internal")
+FAILED = one_of("upstream_error", "timeout", "truncated", "invalid_output", "internal")
 JUDGED = Matcher("!~", "client_error|budget|rate|cancelled")
 """Outcomes that say something about the service: not a caller's own mistake, limit or change of mind."""
 
