@@ -141,6 +141,26 @@ def test_retries_that_hide_errors_name_what_they_hide():
     assert told.details[0].startswith("retries hide overloaded on claude-sonnet-5-5: ")
 
 
+def test_calls_with_twice_the_tokens_are_told_by_their_ids():
+    """AL-06: one notification for a workflow, with how many there were and the three largest of them."""
+    asked = []
+
+    async def scene(town: Town) -> None:
+        await town.minutes(20)
+        for words in (400, 300, 500, 200):
+            answer = await town.world.ask(max_tokens=16, text="word " * words * 100)
+            asked.append(answer.call.record.call_id)
+        await town.minutes(2)
+        shown.extend(town.watch.examples(next(iter(town.watch.board))))
+
+    shown: list[str] = []
+    (told,) = watched(scene, only("token_outlier")).pager.notifications
+
+    assert told.text.startswith("4 calls of test in the last hour")
+    assert [line.split()[0] for line in told.details] == [asked[2], asked[0], asked[1]]
+    assert [line.split()[0] for line in shown] == [asked[2], asked[0], asked[1]]
+
+
 def test_the_first_call_of_all_is_enough_to_tell_of_a_revoked_key():
     """The key rests after one 401, so there may be no second to make a difference."""
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from headgate.alerts.cost_watch import CostWatch
+from headgate.alerts.examples import Examples
+from headgate.alerts.history import FINE_MS
 from headgate.alerts.repeated import Repeated
 from headgate.alerts.senders.build import senders_of
 from headgate.alerts.watch import Watch
@@ -22,6 +24,7 @@ from headgate.config.report import report_time
 from headgate.core.budget import pico_of
 from headgate.core.day_class import DayClasses
 from headgate.engine.engine import Engine, load_catalog
+from headgate.gateway.sources import AdminAddresses
 from headgate.report.alert_spans import alert_spans
 from headgate.report.facts import DayReport, Sources, gather
 from headgate.report.schedule import Postbox, ReportSchedule
@@ -50,11 +53,13 @@ class Beside:
         self._classes = day_classes(config.calendar)
         self._senders = senders_of(config.alerts, clock)
         self._telemetry = Telemetry(self._path)
+        self._telemetry.took = engine.store_ops.of("telemetry")
         self.watch: Watch | None = None
         """None: the rules are evaluated elsewhere."""
         if config.alerts.enabled:
             holder = f"{os.getpid()}-{secrets.token_hex(4)}"
             self.watch = Watch(config, engine.metrics, clock, self._telemetry, senders=self._senders, holder=holder)
+        self.admin_addresses = AdminAddresses(engine.metrics, self._telemetry, clock)
         costs = CostWatch(
             engine.metrics,
             ledger,
@@ -67,7 +72,11 @@ class Beside:
         self._repeated = [
             Repeated("the watch over spending", EVERY_S, costs.look, clock),
             Repeated("the look at what was reconciled", LOOK_EVERY_S, drift.look, clock),
+            Repeated("the look at where operators come from", FINE_MS / 1000, self.admin_addresses.look, clock),
         ]
+        if self.watch is None:  # Prometheus asks the rules, and its notifications lead to `headgate alerts explain`
+            examples = Examples(engine.metrics.exemplars, self._telemetry, clock)
+            self._repeated.append(Repeated("the keeping of examples", FINE_MS / 1000, examples.look, clock))
         at = report_time(config.report, config.alerts)
         if at is not None:
             self._repeated.append(Repeated("the daily report", EVERY_S, self._schedule(at).look, clock))

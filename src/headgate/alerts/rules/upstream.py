@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from headgate.alerts.expr import Expr, one_of
-from headgate.alerts.functions import increase, largest, ratio, total
-from headgate.alerts.rule import Limits, Rule
+from headgate.alerts.expr import Expr, metric, one_of
+from headgate.alerts.functions import Top, increase, largest, ratio, total
+from headgate.alerts.rule import HOUR_S, Detail, Examples, Limits, Rule
 from headgate.alerts.rules.questions import grown
 from headgate.telemetry.metrics import catalogue
 
@@ -91,14 +91,47 @@ AUTH_FAILURES = Rule(
     id="auth_failures",
     number="AL-26",
     title="Somebody tries keys",
-    says="{value} requests in the last five minutes came without a key that is known here: {reason}.",
+    says="{value} requests of one address in the last minute came without a key that is known here.",
     means="An application was given a wrong key, or somebody guesses.",
-    next="headgate config explain --changed",
-    asks=lambda limits: total(increase(limits.of(catalogue.AUTH_FAILURES), 300), "reason") > limits.threshold,
+    next="headgate alerts explain auth_failures",
+    asks=lambda limits: largest(limits.of(catalogue.AUTH_WORST_SOURCE)) > limits.threshold,
     unit="count",
     severity="page",
+    threshold=20,
+    detail=Detail(
+        "{value} in five minutes, of all addresses: {reason}",
+        lambda labels: Top(3, total(increase(metric(catalogue.AUTH_FAILURES.name), 300), "reason")) > 0,
+        "count",
+    ),
+    examples=Examples(catalogue.AUTH_WORST_SOURCE, "{what}: {amount} in a minute", 300.0),
+)
+AUTH_FAILURES_MANY = Rule(
+    id="auth_failures_many",
+    number="AL-26",
+    title="Many requests come without a key",
+    says="{value} requests in the last five minutes came without a key that is known here: {reason}.",
+    means="Many who try a little each, or an application that runs in many places.",
+    next="headgate alerts explain auth_failures",
+    asks=lambda limits: total(increase(limits.of(catalogue.AUTH_FAILURES), 300), "reason") > limits.threshold,
+    unit="count",
+    severity="ticket",
     threshold=100,
     per="reason",
+    runbook="auth_failures",
+)
+ADMIN_NEW_ADDRESS = Rule(
+    id="admin_new_address",
+    number="AL-26",
+    title="The operators' port is used from a new address",
+    says="{value} addresses used the operators' port that never did before, in the last quarter of an hour.",
+    means="Whoever it is has the token, which shows every call and silences alerts.",
+    next="headgate alerts explain admin_new_address",
+    asks=lambda limits: grown(limits.of(catalogue.ADMIN_NEW_ADDRESSES), 900) > limits.threshold,
+    unit="count",
+    severity="page",
+    threshold=0,
+    repeat_s=None,
+    examples=Examples(catalogue.ADMIN_NEW_ADDRESSES, "{what}", HOUR_S),
 )
 
 
@@ -108,4 +141,6 @@ RULES: tuple[Rule, ...] = (
     OVERLOADED,
     CREDENTIAL,
     AUTH_FAILURES,
+    AUTH_FAILURES_MANY,
+    ADMIN_NEW_ADDRESS,
 )

@@ -13,6 +13,7 @@ news: jobs of its own, webhooks for results, validation of output, signals of in
 from __future__ import annotations
 
 from headgate.telemetry.metrics.catalogue import (
+    access,
     admission,
     alerts,
     attempts,
@@ -25,6 +26,7 @@ from headgate.telemetry.metrics.catalogue import (
     stores,
     tokens_and_cost,
 )
+from headgate.telemetry.metrics.catalogue.access import *
 from headgate.telemetry.metrics.catalogue.admission import *
 from headgate.telemetry.metrics.catalogue.alerts import *
 from headgate.telemetry.metrics.catalogue.attempts import *
@@ -38,7 +40,7 @@ from headgate.telemetry.metrics.catalogue.metric import *
 from headgate.telemetry.metrics.catalogue.stores import *
 from headgate.telemetry.metrics.catalogue.tokens_and_cost import *
 
-_SUBJECTS = (calls, attempts, tokens_and_cost, content, batches, admission, budgets, stores, itself, alerts)
+_SUBJECTS = (calls, attempts, tokens_and_cost, content, batches, admission, budgets, stores, access, itself, alerts)
 METRICS: tuple[metric.Metric, ...] = tuple(
     each for subject in _SUBJECTS for each in vars(subject).values() if isinstance(each, metric.Metric)
 )
