@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import takewhile
@@ -12,9 +11,11 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli.budget_file import opened
+from headgate.cli.audit_note import note, who
+from headgate.cli.budget_file import OpenBudgets, opened
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, money, print_json, print_table, say, say_next
+from headgate.core.audit import Act
 from headgate.core.budget import SETTINGS, Budget, PastCall, Preview, is_whole
 from headgate.core.budget import preview as try_on
 from headgate.core.price import usd as dollars
@@ -60,8 +61,7 @@ def set_(
         raise typer.BadParameter("say what to change, such as --usd 650.00", param_hint="--usd")
     with opened(config, write=True) as budgets:
         before, after = budgets.get(name), budgets.tried(name, told)
-        for setting, value in told.items():
-            budgets.store.change(name, setting, value, _actor(), _now_ms())
+        _change(budgets, Act.BUDGET_SET, name, told)
     print(f"{name}: {_in_words(before)} -> {_in_words(after)}")
     say_next("headgate budget")
 
@@ -80,11 +80,11 @@ def unset(
         raise typer.BadParameter(f"must be one of {', '.join(SETTINGS)}", param_hint="--setting")
     with opened(config, write=True) as budgets:
         before = budgets.get(name)
-        newest = {change.setting: change.value for change in budgets.changes if change.budget == name}
+        newest = _newest(budgets, name)
         dropped = {one: None for one in wanted if newest.get(one) is not None}
         after = budgets.tried(name, dropped)
-        for one in dropped:
-            budgets.store.change(name, one, None, _actor(), _now_ms())
+        if dropped:
+            _change(budgets, Act.BUDGET_UNSET, name, dropped)
     print(f"{name}: {_in_words(before)} -> {_in_words(after)}" if dropped else f"{name}: {_in_words(after)}, as it was")
     say_next("headgate budget")
 
@@ -201,11 +201,18 @@ def _in_words(budget: Budget) -> str:
     return f"{money(dollars(budget.cap_pico))} {'strict' if budget.strict else 'smooth'} ({words})"
 
 
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no such name on this system
-        return "unknown"
+def _change(budgets: OpenBudgets, act: Act, name: str, settings: Mapping[str, str | None]) -> None:
+    """First it is written down who does it, then it is done."""
+    newest = _newest(budgets, name)
+    before = {setting: newest.get(setting) for setting in settings}
+    note(Path(budgets.config.ledger.path), act, name, before=before, after=settings)
+    for setting, value in settings.items():
+        budgets.store.change(name, setting, value, who(), _now_ms())
+
+
+def _newest(budgets: OpenBudgets, name: str) -> dict[str, str | None]:
+    """By setting what was changed last; None is what the settings say."""
+    return {change.setting: change.value for change in budgets.changes if change.budget == name}
 
 
 def _now_ms() -> int:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.cli.audit_note import note
 from headgate.cli.ledger_span import LedgerFile
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, print_json, print_line, print_table, say, say_next
+from headgate.core.audit import Act, person
 from headgate.core.printable import printable
 from headgate.errors import HeadgateError
 
@@ -40,9 +42,13 @@ def content(
     config: Settings = None,
     json: Json = False,
 ) -> None:
-    """Show what is kept of a call's text: see the setting log.content."""
+    """Show what is kept of a call's text: see the setting log.content.
+
+    Who looked is written down first (`headgate audit`); if that cannot be, nothing is shown.
+    """
     with _opened(ledger, config) as store:
         kept = store.text_of(call_id)
+    note(_ledger(ledger, config), Act.CONTENT_READ, call_id, after={"form": None if kept is None else kept.form})
     if kept is None:
         raise HeadgateError(
             f"no text is kept of {call_id}: its workflow keeps none (log.content, log_content), or its time is over "
@@ -91,7 +97,9 @@ def list_samples(
 def export_samples(workflow: Workflow = None, ledger: LedgerFile = None, config: Settings = None) -> None:
     """Print the samples, each as a JSON object on a line: the request as it can be asked again, and the answer."""
     with _opened(ledger, config) as store:
-        for sample in store.samples(workflow):
+        samples = store.samples(workflow)
+        note(_ledger(ledger, config), Act.SAMPLES_EXPORT, workflow or "all", after={"samples": len(samples)})
+        for sample in samples:
             print_line(_exported(sample))
 
 
@@ -113,6 +121,7 @@ def forget(
     path = _ledger(ledger, config)
     stored, name = personal(user), f"forgotten-{secrets.token_hex(6)}"
     texts = samples = 0
+    note(path, Act.CONTENT_FORGET, person(stored))
     file = content_path(str(path))
     if file.is_file():
         with closing(SqliteContent(file)) as store:

@@ -8,6 +8,7 @@ import typer
 
 from headgate._version import __version__
 from headgate.cli.alerts import app as alerts_app
+from headgate.cli.audit import app as audit_app
 from headgate.cli.budget import app as budget_app
 from headgate.cli.cache import app as cache_app
 from headgate.cli.config import app as config_app
@@ -53,6 +54,7 @@ app.command()(content)
 app.command()(forget)
 app.command()(prices)
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(audit_app, name="audit")
 app.add_typer(cost_app, name="cost")
 app.add_typer(budget_app, name="budget")
 app.add_typer(cache_app, name="cache")

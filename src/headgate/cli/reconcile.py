@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.cli.audit_note import note
 from headgate.cli.ledger_span import LedgerFile, day_of, end_of, start_of
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, money, print_json, print_table, say, say_next
+from headgate.core.audit import Act
 from headgate.core.price import usd, usd_text
 from headgate.errors import HeadgateError
 
@@ -70,6 +72,7 @@ def reconcile(
         from headgate.stores.sqlite.reconcile import add_corrections
 
         made_ms = int(datetime.now(UTC).timestamp() * 1000)
+        note(path, Act.LEDGER_CORRECT, f"{first} to {last}", after={"corrections": len(due)})
         add_corrections(path, due, made_ms, expected=of_days.corrections)
     budgets = _told_to_budgets(settings, config, path) if write else 0
     drifted = [one for one in differences if any(one.drifts)]
