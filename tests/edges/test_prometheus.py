@@ -39,6 +39,7 @@ ELSEWHERE = {
     catalogue.UNPRICED: "needs a price book that lacks a price",
     catalogue.BATCH_ITEMS: "a batch takes minutes",
     catalogue.TOKEN_OUTLIERS: "needs a week's ordinary calls",
+    catalogue.OWN_REQUESTS_SENT: "prompts are kept in the cache after minutes",
     catalogue.SERIES_DROPPED: "nothing is dropped",
     catalogue.TELEMETRY_DROPPED: "nothing is dropped",
     catalogue.STORE_ERRORS: "nothing fails",

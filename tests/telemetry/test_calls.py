@@ -153,6 +153,30 @@ def test_j17_rounding_makes_no_time_negative():
     assert series(registry, "headgate_upstream_duration_seconds_sum") == {}
 
 
+def test_what_headgate_asks_of_its_own_accord_is_in_the_money_and_in_no_figure_of_calls():
+    """Its tokens and cost are a workflow of their own, so that every sum is the ledger's; the rest is about calls."""
+    used = {"input_tokens": 3, "cache_read_tokens": 4_000, "cost_pico": 5 * 10**11}
+    own = call(own="keep_warm", reason="retried", stop_reason="max_tokens", cache_plan="1h", queue_ms=9.0, **used)
+
+    registry = counted((own, [attempt(error="overloaded", decision="retried"), attempt(**used)]))
+
+    told = {name for name, _, value in registry.snapshot() if value}
+    assert told == {
+        "headgate_own_requests_total", "headgate_attempts_total", "headgate_retries_total", "headgate_tokens_total",
+        "headgate_tokens_by_model_total", "headgate_cost_usd_total", "headgate_cost_by_model_usd_total",
+    }  # fmt: skip
+    assert series(registry, "headgate_own_requests_total") == {"own=keep_warm,outcome=ok": 1}
+    assert series(registry, "headgate_cost_usd_total") == {"workflow=(headgate)": 0.5}
+    assert series(registry, "headgate_tokens_total")["workflow=(headgate),kind=cache_read"] == 4_000
+
+
+def test_a_request_of_headgates_own_that_found_no_room_is_no_rejection():
+    registry = counted((call(own="keep_alive", outcome="shed", reason="lane_full"), []))
+
+    assert {name for name, _, value in registry.snapshot() if value} == {"headgate_own_requests_total"}
+    assert series(registry, "headgate_own_requests_total") == {"own=keep_alive,outcome=shed": 1}
+
+
 def test_what_is_not_known_to_cost_anything_is_not_free():
     calls = [
         (call(cost_pico=None, cost_problem="geo:eu"), [attempt(cost_pico=None)]),

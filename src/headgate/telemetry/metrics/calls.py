@@ -15,7 +15,7 @@ from headgate.config.schema import Config, WorkflowConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
 from headgate.core.token_outliers import TokenOutliers
-from headgate.events import FALLBACKS, ErrorClass, Outcome, Reason
+from headgate.events import FALLBACKS, OWN_REQUESTS, ErrorClass, Outcome, Reason
 from headgate.records import AttemptRecord, CallRecord
 from headgate.safety.finding_type import FindingType
 from headgate.telemetry.metrics import catalogue
@@ -57,7 +57,7 @@ def known_labels(config: Config, catalog: Catalog, priced: Sequence[str]) -> dic
     models = [*dict.fromkeys((*catalog.ids, *[catalog.model(name).id for name in priced])), NONE]
     pools = [*catalog.pools, *(f"{pool}:fast" for pool in catalog.pools), *[kind.value for kind in Kind]]
     return {
-        "workflow": [*config.workflows, "unset"],
+        "workflow": [*config.workflows, "unset", OWN_REQUESTS],
         "lane": [*config.lanes, NONE],
         "model": [*models, *[kind.value for kind in Kind]],
         "from_model": models,
@@ -102,6 +102,9 @@ class Calls:
     def _count(self, call: CallRecord, attempts: Sequence[AttemptRecord]) -> None:
         reason = call.reason
         outcome = call.outcome if reason is None else _OUTCOMES.get(reason, call.outcome)
+        if call.own is not None:
+            self._own(call, call.own, attempts, outcome)
+            return
         if attempts:
             self._sent(call, attempts, outcome)
         else:
@@ -154,13 +157,26 @@ class Calls:
         if call.cost_pico is None or call.unconfirmed_pico or call.cache_plan is not None or outcome == Outcome.REFUSED:
             self._seldom(call, its.workflow)
 
+    def _own(self, call: CallRecord, own: str, attempts: Sequence[AttemptRecord], outcome: str) -> None:
+        """A request of Headgate's own: what it used and cost, and how the API took it; other figures are of calls."""
+        self._registry.counter(catalogue.OWN_REQUESTS_SENT, own, outcome).value += 1
+        for attempt in attempts:
+            self._attempt_over(call, attempt)
+        if attempts:
+            _add_tokens(_tokens(self._registry, catalogue.TOKENS, OWN_REQUESTS), call)
+            self._registry.counter(catalogue.COST, OWN_REQUESTS).value += call.cost_pico or 0
+            self._not_settled(call, OWN_REQUESTS)
+
+    def _not_settled(self, call: CallRecord, workflow: str) -> None:
+        if call.cost_pico is None:
+            self._registry.counter(catalogue.UNPRICED, workflow).value += 1
+        if call.unconfirmed_pico:
+            self._registry.counter(catalogue.COST_ESTIMATED, workflow).value += call.unconfirmed_pico
+
     def _seldom(self, call: CallRecord, workflow: str) -> None:
         """What is to be told of few calls that were sent."""
         registry = self._registry
-        if call.cost_pico is None:
-            registry.counter(catalogue.UNPRICED, workflow).value += 1
-        if call.unconfirmed_pico:
-            registry.counter(catalogue.COST_ESTIMATED, workflow).value += call.unconfirmed_pico
+        self._not_settled(call, workflow)
         if call.cache_plan is not None:
             markers = call.cache_plan.count(",") + 1
             registry.counter(catalogue.CACHE_BREAKPOINTS, workflow, "placed").value += markers
@@ -175,7 +191,7 @@ class Calls:
         its.attempts[error or "ok"].value += 1 / attempt.shared_by
         if error is not None and attempt.decision is not None:
             self._given_up_or_not(its.asked, error, attempt.decision)
-        if error not in _NEVER_SENT:
+        if error not in _NEVER_SENT and call.own is None:
             upstream_ms = attempt.total_ms - attempt.queue_ms - attempt.connect_ms
             its.duration.add(upstream_ms / 1000 if upstream_ms > 0.0 else 0.0)
         if _add_tokens(its.tokens, attempt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headgate.alerts.expr import Matcher
 from headgate.alerts.functions import ratio
+from headgate.events import OWN_REQUESTS
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.panels.asks import HOUR_S, grew, per_second, quantile_by
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
@@ -11,6 +12,7 @@ from headgate.telemetry.panels.panel import Dashboard, Line, Panel
 __all__ = ["TOKENS"]
 
 PROMPT = Matcher("!=", "output")
+CALLERS = Matcher("!=", OWN_REQUESTS)
 
 TOKENS = Dashboard(
     "tokens",
@@ -23,8 +25,8 @@ TOKENS = Dashboard(
             (
                 Line(
                     ratio(
-                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, kind="cache_read"),
-                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, kind=PROMPT),
+                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, workflow=CALLERS, kind="cache_read"),
+                        grew(catalogue.TOKENS, "workflow", window_s=HOUR_S, workflow=CALLERS, kind=PROMPT),
                     ),
                     "{workflow}",
                 ),
@@ -67,6 +69,13 @@ TOKENS = Dashboard(
             "Where does Headgate mark prompts for the cache, and why not?",
             "per_second",
             (Line(per_second(catalogue.CACHE_BREAKPOINTS, "workflow", "result"), "{workflow}: {result}"),),
+        ),
+        Panel(
+            "Headgate's own requests",
+            "How often does Headgate keep prompts in the cache, and how does that end?",
+            "count",
+            (Line(grew(catalogue.OWN_REQUESTS_SENT, "own", "outcome", window_s=HOUR_S), "{own}: {outcome}"),),
+            rare=True,
         ),
     ),
 )

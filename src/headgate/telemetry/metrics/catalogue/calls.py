@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.events import Outcome, Reason
+from headgate.events import Outcome, OwnRequest, Reason
 from headgate.telemetry.metrics.catalogue.labels import LANE, MODEL, REASON, WORKFLOW
 from headgate.telemetry.metrics.catalogue.metric import Label, Metric
 
@@ -12,6 +12,8 @@ __all__ = [
     "DURATION",
     "OUTCOME",
     "OVERHEAD",
+    "OWN",
+    "OWN_REQUESTS_SENT",
     "QUEUE_WAIT",
     "REJECTIONS",
     "REQUESTS",
@@ -32,6 +34,11 @@ UNKNOWN = Label(
     meaning="A reason of errors.md, or `admin_token`: the operators' port was asked without its token.",
     values=(Reason.CALLER_UNKNOWN.value, Reason.NOT_ALLOWED.value, "admin_token"),
 )
+OWN = Label(
+    name="own",
+    meaning="What Headgate made it for: an own request of errors.md.",
+    values=tuple([each.value for each in OwnRequest]),
+)
 _SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 25.0, 40.0, 60.0, 90.0, 120.0, 240.0, 360.0, 600.0)
 """18, 240 and 600 are thresholds of people's patience and of proxies."""
 _OWN_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -41,6 +48,13 @@ REQUESTS = Metric(
     help="Calls that are over, each once.",
     labels=(WORKFLOW, LANE, OUTCOME),
     born_with=OUTCOME,
+)
+OWN_REQUESTS_SENT = Metric(
+    name="headgate_own_requests_total",
+    kind="counter",
+    help="Requests that Headgate made of its own accord, each once. They are no calls: of other metrics only attempts, "
+    "retries, tokens and cost have them, by workflow as `(headgate)`.",
+    labels=(OWN, OUTCOME),
 )
 REQUESTS_BY_MODEL = Metric(
     name="headgate_requests_by_model_total",

@@ -9,7 +9,8 @@ __all__ = ["LANE", "MODEL", "POOL", "REASON", "WORKFLOW"]
 
 WORKFLOW = Label(
     name="workflow",
-    meaning="The tool or feature a call was made for: the configured ones, `unset`, and the first hundred others.",
+    meaning="The tool or feature a call was made for: the configured ones, `unset`, the first hundred "
+    "others, and `(headgate)` for what Headgate asked of its own accord.",
     first_come=100,
 )
 LANE = Label(name="lane", meaning="A configured lane; `none`: the call was refused before it had one.")
