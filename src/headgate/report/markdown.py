@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from headgate.core.printable import no_formula, printable
-from headgate.report.words import Bar, Page, Section
+from headgate.report.page import Bar, Page, Section
 
 __all__ = ["markdown_of"]
 

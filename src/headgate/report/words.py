@@ -1,80 +1,28 @@
-"""A day in words: sections of a heading, a sentence, and a table or bars, which Markdown and HTML show alike."""
+"""A day in words: figures, sentences, and sections of tables and bars."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from headgate.core.cost_change import Change
 from headgate.core.own_spend import own_line
 from headgate.core.price import usd
 from headgate.core.shown import dollars, percent, took
-from headgate.report.facts import DayReport, Hour, WorkflowDay
-from headgate.report.next_steps import Step, next_steps
+from headgate.report.facts import AlertSpan, DayReport, Hour, WorkflowDay
+from headgate.report.next_steps import next_steps
+from headgate.report.page import Bar, Figure, Page, Section
 from headgate.stores.sqlite.day import Ended, Single
 from headgate.stores.sqlite.queries import Spend
 
-__all__ = ["Bar", "Figure", "Page", "Section", "page_of"]
+__all__ = ["page_of"]
 
 MOST_ROWS = 50
 """Of what callers name there may be any number."""
 FAILED_TOLERATED = 0.01
 """Of an hour's calls."""
 _FACTORS = {"calls": "calls", "attempts": "attempts a call", "tokens": "tokens an attempt", "price": "price of a token"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One of a row of columns."""
-
-    label: str
-    height: float
-    """From 0 to 1."""
-    mark: float | None
-    """Where it should end, on the same scale."""
-    words: str
-    odd: bool
-    """Out of line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page."""
-
-    title: str
-    note: str = ""
-    head: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-    right: Sequence[int] = ()
-    """Columns of numbers."""
-    bars: Sequence[Bar] = ()
-    shares: Sequence[float] = ()
-    """Of each row, how much it has of the whole or of what it may: from 0 to 1, drawn where that can be done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One of the numbers that are looked at first."""
-
-    name: str
-    value: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The report, ready to be shown."""
-
-    title: str
-    figures: Sequence[Figure]
-    summary: Sequence[str]
-    """The same in sentences."""
-    remarks: Sequence[str]
-    """The last of these sentences: what no figure says."""
-    sections: Sequence[Section]
-    steps: Sequence[Step]
 
 
 def page_of(report: DayReport) -> Page:
@@ -156,11 +104,10 @@ def _remarks(report: DayReport) -> list[str]:
     total, lines = report.total, []
     if (own := own_line(report.own)) is not None:
         lines.append(f"{own}.")
-    if total.unconfirmed_pico or total.unpriced:
-        lines.append(
-            f"Not in it: about {_usd(total.unconfirmed_pico)} of attempts that nothing tells the usage of, and "
-            f"{total.unpriced:,} calls without a known price."
-        )
+    if total.unconfirmed_pico:
+        lines.append(f"Not in it: about {_usd(total.unconfirmed_pico)} of attempts that nothing tells the usage of.")
+    if total.unpriced:
+        lines.append(f"Not in it: {_calls(total.unpriced)} without a known price.")
     return lines
 
 
@@ -228,7 +175,7 @@ def _begun(report: DayReport) -> list[Hour]:
 
 def _workflows(report: DayReport) -> Section:
     head = ("workflow", "calls", "errors", "p50", "p95", "p99", "retries", "refused by us", "fallbacks", "cut",
-            "refusals")  # fmt: skip
+            "refusals", "unfit outputs")  # fmt: skip
     rows = [_went(each) for each in _each_workflow(report)]
     return Section("How workflows did", head=head, rows=rows, right=range(1, len(head)))
 
@@ -236,11 +183,12 @@ def _workflows(report: DayReport) -> Section:
 def _went(each: WorkflowDay) -> tuple[str, ...]:
     pace = each.pace
     if pace is None:
-        return (each.spend.name, *["-"] * 10)
+        return (each.spend.name, *["-"] * 11)
     times = (_s(ms) for _, ms in _percentiles(pace.p50_ms, pace.p95_ms, pace.p99_ms))
     counts = (pace.retries, pace.shed, pace.fallbacks, each.truncated, each.refused)
     failed = _share(pace.failed, pace.counted)
-    return (each.spend.name, f"{pace.calls:,}", failed, *times, *(f"{count:,}" for count in counts))
+    unfit = _share(pace.unfit, pace.judged)
+    return (each.spend.name, f"{pace.calls:,}", failed, *times, *(f"{count:,}" for count in counts), unfit)
 
 
 def _workflow_costs(report: DayReport) -> Section:
@@ -268,7 +216,8 @@ def _changes(report: DayReport) -> Section:
         for change in report.changes
         if abs(change.pico) >= 10**10
     ]
-    since = "" if report.compared is None else f"Against {report.compared.isoformat()}, the last {report.kind}."
+    since = "" if report.compared is None else f"Against {report.compared.isoformat()}, the last {report.kind}"
+    since += "." if report.over or not since else ", until the same hour."
     return Section("What changed most", since, ("workflow", "model", "cost", "because of", "cached"), rows, (2,))
 
 
@@ -318,14 +267,20 @@ def _singles(title: str, calls: Sequence[Single], zone: tzinfo) -> Section:
 
 
 def _alerts(report: DayReport) -> Section:
-    rows = []
+    """One line for each alert, however often it came and went."""
+    spans: dict[tuple[str, str], list[AlertSpan]] = {}
     for each in report.alerts:
         whose = ", ".join(f"{name}={value}" for name, value in each.labels.items()) or "-"
-        began = f"{_clock(each.started_ms, report.zone):%H:%M}"
-        lasted = "still" if each.ended_ms is None else _s(each.ended_ms - each.started_ms)
-        rows.append((each.id, each.title, each.severity, whose, began, lasted))
-    head = ("alert", "what", "severity", "whose", "began", "lasted")
-    return Section("Alerts", "headgate alerts explain ID tells what to do.", head, rows, (4, 5))
+        spans.setdefault((each.id, whose), []).append(each)
+    rows = []
+    for (id, whose), fired in spans.items():
+        began = f"{_clock(min(each.started_ms for each in fired), report.zone):%H:%M}"
+        lasted = sum(each.ended_ms - each.started_ms for each in fired if each.ended_ms is not None)
+        still = any(each.ended_ms is None for each in fired)
+        rows.append((id, fired[0].title, fired[0].severity, whose, began, "still" if still else _s(lasted),
+                     f"{len(fired):,}"))  # fmt: skip
+    head = ("alert", "what", "severity", "whose", "began", "lasted", "times")
+    return Section("Alerts", "headgate alerts explain ID tells what to do.", head, rows, (4, 5, 6))
 
 
 def _prompt_tokens(row: Spend) -> int:
@@ -351,7 +306,7 @@ def _signed(pico: float) -> str:
 def _against(now: float, before: float) -> str:
     if not before:
         return "new" if now else "as before"
-    change = round(now / before - 1, 2)
+    change = round(now / before - 1, 2) or 0.0
     return f"{'+' if change > 0 else ''}{percent(change)}"
 
 
