@@ -61,6 +61,10 @@ def budget(window: str, settled: str, held: str = "0x200") -> dict[str, str]:
     }
 
 
+def foretold(projected: str, settled: str) -> dict[str, str]:
+    return {**budget("day", settled), 'headgate_budget_projected_usd{scope="team",window="day"}': projected}
+
+
 def month(rule: str, reached: int) -> list[Case]:
     series = budget("month", f"{reached - 1}x10 {reached}x10 0x10")
     return [
@@ -595,6 +599,14 @@ CASES: tuple[Case, ...] = (
         {**calls("ok", "0+20x60"), **counter("token_outliers_total", 'workflow="chat"', "0+1x60")},
         {50: ()},
     ),
+    Case(
+        "daily_spend_ahead",
+        "a third is spent, and it will not last; then less is asked",
+        foretold("120x40 90x40", "30x80"),
+        {10: (), 20: ('scope="team"',), 50: ()},
+    ),
+    Case("daily_spend_ahead", "just enough", foretold("100x40", "60x40"), {30: ()}),
+    Case("daily_spend_ahead", "the first calls of a morning", foretold("400x40", "24x40"), {30: ()}),
     Case(
         "daily_spend",
         "spent with what is held, then a new day",

@@ -91,6 +91,33 @@ def _spent_share(window: str, *, held: bool) -> Callable[[Limits], Expr]:
     return asks
 
 
+def _spent_before_its_end(limits: Limits) -> Expr:
+    """A warning is worth most before two in the afternoon.  No hour is tested, though: budgets have zones of their own,
+    and the forecast knows what the rest of such a day costs.  Instead a part must be spent, so that the first call of a
+    morning foretells nothing."""
+    cap = limits.of(catalogue.BUDGET_CAP, window="day")
+    foretold = largest(limits.of(catalogue.BUDGET_PROJECTED, window="day") / cap, "scope")
+    return (foretold > limits.threshold) & (
+        largest(limits.of(catalogue.BUDGET_SETTLED, window="day") / cap, "scope") >= TELLING_SHARE
+    )
+
+
+TELLING_SHARE = 0.25
+DAILY_SPEND_AHEAD = Rule(
+    id="daily_spend_ahead",
+    number="AL-07",
+    title="A day's budget will not last the day",
+    says="{value} of the daily budget {scope} will be spent when the day ends, by what such days cost.",
+    means="Calls that it covers will be refused then, or go on without it, as the budget says.",
+    next="headgate budget",
+    asks=_spent_before_its_end,
+    unit="share",
+    severity="ticket",
+    threshold=1.0,
+    per="scope",
+    for_s=900,
+    runbook="daily_spend",
+)
 DAILY_SPEND = Rule(
     id="daily_spend",
     number="AL-07",
@@ -241,6 +268,7 @@ RULES: tuple[Rule, ...] = (
     CACHED_SHARE,
     TOKEN_OUTLIER,
     TOKEN_OUTLIERS,
+    DAILY_SPEND_AHEAD,
     DAILY_SPEND,
     MONTHLY_BUDGET_50,
     MONTHLY_BUDGET_80,

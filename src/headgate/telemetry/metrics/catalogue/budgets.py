@@ -7,6 +7,7 @@ from headgate.telemetry.metrics.catalogue.metric import PICO, Label, Metric
 __all__ = [
     "BUDGET_CAP",
     "BUDGET_HELD",
+    "BUDGET_PROJECTED",
     "BUDGET_SETTLED",
     "COST_BAND",
     "COST_BASELINE",
@@ -76,6 +77,14 @@ BUDGET_HELD = Metric(
     name="headgate_budget_held_usd",
     kind="gauge",
     help="What is set aside of it for calls under way, and for other processes; likewise.",
+    labels=(SCOPE, WINDOW),
+    scale=PICO,
+)
+BUDGET_PROJECTED = Metric(
+    name="headgate_budget_projected_usd",
+    kind="gauge",
+    help="What will have been spent of it when its day, week or month ends, by the same hours of earlier weeks or, "
+    "without two of them, by the rate so far; of a budget that is split, by the dearest of its parts.",
     labels=(SCOPE, WINDOW),
     scale=PICO,
 )
