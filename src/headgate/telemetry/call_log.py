@@ -24,6 +24,7 @@ from headgate.core.price import usd_text
 from headgate.core.printable import printable_json
 from headgate.errors import ConfigError
 from headgate.records import CallRecord
+from headgate.safety.log_sweep import LogSweep
 
 __all__ = ["CallLog", "FileCallLog", "MemoryCallLog", "line_of"]
 
@@ -37,6 +38,9 @@ _encode = msgspec.json.Encoder().encode
 
 class CallLog(Protocol):
     """Takes the record of each call."""
+
+    sweep: LogSweep
+    """Takes keys out of its lines."""
 
     @property
     def dropped(self) -> int:
@@ -65,12 +69,13 @@ def _second(unix_s: int) -> str:
 
 
 class MemoryCallLog:
-    """Keeps lines in a list, for tests."""
+    """Keeps lines in a list as they come, for tests."""
 
     dropped = 0
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.sweep = LogSweep()
 
     def write(self, record: CallRecord, content: dict[str, str] | None) -> None:
         self.lines.append(line_of(record, content))
@@ -83,6 +88,7 @@ class FileCallLog:
     """Appends to a file, or to standard output for `-`."""
 
     def __init__(self, path: str) -> None:
+        self.sweep = LogSweep()
         self._path = path
         self._lines: deque[bytes] = deque()
         self._torn = False
@@ -140,7 +146,7 @@ class FileCallLog:
         os.close(self._file)
 
     def _write(self, lines: list[bytes]) -> None:
-        data = b"\n" * self._torn + b"".join(lines)
+        data = b"\n" * self._torn + self.sweep.clean(lines)
         written = 0
         try:
             while written < len(data):

@@ -13,9 +13,12 @@ __all__ = [
     "CATEGORY",
     "FINDING",
     "FINDING_ACTION",
+    "KEY",
     "OUTPUT_VALIDATION",
     "PII_FINDINGS",
     "REFUSALS",
+    "SECRETS_IN_LOG",
+    "SINK",
     "STOP_REASON",
     "STOP_REASONS",
     "VALIDATION",
@@ -34,6 +37,16 @@ FINDING_ACTION = Label(
     name="action",
     meaning="`scrubbed`: a placeholder is kept in its place; `kept`: the workflow keeps text as it is.",
     values=("scrubbed", "kept"),
+)
+SINK = Label(
+    name="sink",
+    meaning="`calls`: the line that every call gets; `operators`: what the process says to those who run it.",
+    values=("calls", "operators"),
+)
+KEY = Label(
+    name="key",
+    meaning="`own`: one that this process holds; `form`: what has the form of a key.",
+    values=("own", "form"),
 )
 CATEGORY = Label(
     name="category",
@@ -78,6 +91,12 @@ PII_FINDINGS = Metric(
     kind="counter",
     help="Personal data and secrets found in text that is kept, and what was done with them.",
     labels=(WORKFLOW, FINDING, FINDING_ACTION),
+)
+SECRETS_IN_LOG = Metric(
+    name="headgate_secrets_in_log_total",
+    kind="counter",
+    help="Keys that were taken out of lines on their way into a log.",
+    labels=(SINK, KEY),
 )
 CACHE_BREAKPOINTS = Metric(
     name="headgate_cache_breakpoints_total",

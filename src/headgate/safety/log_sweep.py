@@ -1,0 +1,133 @@
+"""The last look at lines before a log has them: keys are taken out, and it is counted that something tried.
+
+No record holds a key; what callers and the API say of themselves, and what a program we use puts into an error, might.
+Keys that this process holds, and those of Claude's and Headgate's own form, are looked for in every line.  Keys of all
+other makers are looked for in so many lines at a time as cost little: in all of them while calls are few.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from headgate.secret import Secret
+
+__all__ = ["LogSweep", "SweptFormatter", "secrets_in"]
+
+LEAST_LENGTH = 12
+"""Of a secret that is looked for: a shorter one might be a word that stands in every line."""
+OWN_FORMS = (b"sk-ant-", b"headgate_")
+SAMPLE = 16
+"""Lines of one write in which all forms are looked for: 50 µs each, ten writes a second."""
+LEAST_SIGN = 4
+"""Of a form that is looked for: what is anchored by less would take a caller's random id for a key."""
+SHORT_SIGNS = ("eyJ", "sk-", "xox")
+"""But for these, whose forms say enough."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class LogSweep:
+    """Cleans the lines of one log.  Used by one thread at a time."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self.found: Counter[str] = Counter()
+        """How many were ever taken out: `own`, that this process holds, and what has the `form` of one."""
+        self._own: tuple[bytes, ...] = ()
+        self.watch_for(secrets)
+
+    def watch_for(self, secrets: Iterable[Secret]) -> None:
+        """This process holds these too."""
+        told = {_encode(each.reveal())[1:-1] for each in secrets if len(each.reveal()) >= LEAST_LENGTH}
+        self._own = tuple(sorted({*self._own, *told}, key=len, reverse=True))  # one may begin with another
+
+    def clean(self, lines: Sequence[bytes]) -> bytes:
+        """The lines as they may be written, one after the other.  They are JSON, or at least UTF-8."""
+        data = b"".join(lines)
+        always = (*self._own, *OWN_FORMS)
+        step = -(-len(lines) // SAMPLE)
+        sampled = b"".join(lines[::step]) if step > 1 else data
+        signs = _signs()
+        if not (any(sign in data for sign in always) or any(sign in sampled for sign in signs)):
+            return data
+        return b"".join(
+            [
+                self._cleaned(line)
+                if any(sign in line for sign in always) or (not at % step and any(sign in line for sign in signs))
+                else line
+                for at, line in enumerate(lines)
+            ]
+        )
+
+    def _cleaned(self, line: bytes) -> bytes:
+        for secret in self._own:
+            if secret in line:
+                self.found["own"] += line.count(secret)
+                line = line.replace(secret, b"[secret]")
+        text = line.decode("utf-8", "surrogateescape")
+        for sign, pattern in _forms():
+            if sign in text:
+                text = pattern.sub(self._form_found, text)
+        return text.encode("utf-8", "surrogateescape")
+
+    def _form_found(self, match: re.Match[str]) -> str:
+        self.found["form"] += 1
+        return "[api_key]"
+
+
+class SweptFormatter(logging.Formatter):
+    """Formats as another does, and takes keys out of the whole of it: arguments, errors and their stacks too."""
+
+    def __init__(self, formatter: logging.Formatter, sweep: LogSweep) -> None:
+        super().__init__()
+        self._formatter = formatter
+        self._sweep = sweep
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = self._formatter.format(record).encode("utf-8", "surrogateescape")
+        return self._sweep.clean([said]).decode("utf-8", "surrogateescape")
+
+
+def secrets_in(settings: object) -> Iterator[Secret]:
+    """Every secret that stands in settings."""
+    if isinstance(settings, Secret):
+        yield settings
+    elif is_dataclass(settings):
+        for field in fields(settings):
+            yield from secrets_in(getattr(settings, field.name))
+    elif isinstance(settings, dict):
+        yield from _each(settings.values())
+    elif isinstance(settings, (tuple, list)):
+        yield from _each(settings)
+
+
+def _each(settings: Iterable[Any]) -> Iterator[Secret]:
+    for each in settings:
+        yield from secrets_in(each)
+
+
+@cache
+def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """A sign, and what it is a part of.  The rules take a tenth of a second to load: on the thread that needs them."""
+    from headgate.safety.scrub.api_keys import FORMS
+
+    return tuple(
+        [
+            (sign, form.pattern)
+            for form in FORMS
+            for sign in form.signs
+            if len(sign) >= LEAST_SIGN or sign in SHORT_SIGNS
+        ]
+    )
+
+
+@cache
+def _signs() -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys([sign.encode() for sign, _ in _forms()]))
