@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["FALLBACKS", "OWN_REQUESTS", "ErrorClass", "Outcome", "OwnRequest", "Reason", "UsageSource", "Validation"]
+__all__ = [
+    "FALLBACKS",
+    "OWN_REQUESTS",
+    "UNFIT",
+    "ErrorClass",
+    "Outcome",
+    "OwnRequest",
+    "Reason",
+    "UsageSource",
+    "Validation",
+]
 
 
 class ErrorClass(StrEnum):
@@ -423,6 +433,10 @@ class Validation(StrEnum):
     """Cut at `max_tokens`, or at the end of the model's context window: half a document."""
     SKIPPED = "skipped"
     """The model declined, paused, or called a tool that is not `strict`; or it was too much to be looked at."""
+
+
+UNFIT = frozenset((Validation.INVALID, Validation.TRUNCATED))
+"""A program that expects the structured output can do nothing with the answer."""
 
 
 class OwnRequest(StrEnum):

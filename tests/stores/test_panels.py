@@ -54,6 +54,22 @@ def test_what_the_service_is_not_to_blame_for_is_in_no_error_rate(tmp_path: Path
     assert (pace.calls, pace.counted, pace.failed) == (2, 1, 0)
 
 
+def test_structured_outputs_that_are_not_what_was_asked_for_are_counted(tmp_path: Path):
+    """One that is invalid is an error; one that is cut was answered; of others nothing was promised or told."""
+    path = ledger(
+        tmp_path,
+        {},
+        {"validation": "valid"},
+        {"validation": "skipped"},
+        {"validation": "truncated"},
+        {"validation": "invalid", "outcome": "invalid_output"},
+    )
+
+    (pace,) = paces(path, **DAY)
+
+    assert (pace.judged, pace.unfit, pace.counted, pace.failed) == (3, 2, 5, 1)
+
+
 def test_retries_and_fallbacks_are_counted_by_workflow(tmp_path: Path):
     path = ledger(tmp_path, {"workflow": "a", "attempts": 1}, {"workflow": "b", "reason": "fallback_model"})
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from headgate.events import FALLBACKS, Reason, Validation
+from headgate.events import FALLBACKS, UNFIT, Reason
 from headgate.records import AttemptRecord, CallRecord
 
 __all__ = ["EACH_ATTEMPT", "FILTERS", "Span", "Step", "path_of", "spans_of"]
@@ -128,8 +128,7 @@ def _notes(call: CallRecord, attempts: Sequence[AttemptRecord]) -> Mapping[str, 
     if changed:
         told["shape"] = ("changed", "; ".join(changed))
     if call.validation is not None:
-        unfit = call.validation in (Validation.INVALID, Validation.TRUNCATED)
-        told["check_output"] = ("failed" if unfit else "passed", f"{call.validation} output")
+        told["check_output"] = ("failed" if call.validation in UNFIT else "passed", f"{call.validation} output")
     if call.cache_plan is not None:
         told["prompt_cache"] = ("changed", f"marked for {call.cache_plan.replace(',', ' and ')}")
     if call.reason == Reason.MAX_TOKENS_LOWERED and "max_tokens" not in _shaped(call):

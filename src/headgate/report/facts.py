@@ -147,7 +147,7 @@ def gather(sources: Sources, day: date, now_ms: int) -> DayReport:
     since_ms = span.start_ms
     by_workflow = spend(ledger, "workflow", since_ms=since_ms, until_ms=until_ms)
     compared = _compared(sources, day)
-    before = _span_of(compared, classes) if compared is not None else None
+    before = _as_far(_span_of(compared, classes), until_ms - since_ms) if compared is not None else None
     ways = ended(ledger, since_ms, until_ms)
     took = durations(ledger, since_ms=since_ms, until_ms=until_ms)
     workflows = _workflows(ledger, by_workflow, before, since_ms, until_ms, ways)
@@ -187,6 +187,11 @@ def gather(sources: Sources, day: date, now_ms: int) -> DayReport:
 def _span_of(day: date, classes: DayClasses) -> Span:
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=classes.zone)
     return Calendar("day", classes.zone).span(int(noon.timestamp() * 1000))
+
+
+def _as_far(whole: Span, ms: int) -> Span:
+    """As much of a day as is over of the one that it is compared with."""
+    return whole._replace(end_ms=min(whole.end_ms, whole.start_ms + ms))
 
 
 def _compared(sources: Sources, day: date) -> date | None:
@@ -249,7 +254,7 @@ def _added_up(days: Sequence[WorkflowDay]) -> WorkflowDay | None:
         return None
     name = f"{len(days):,} others"
     went = [each.pace for each in days if each.pace is not None]
-    names = ("calls", "counted", "failed", "shed", "fallbacks", "retries", "retried_answers")
+    names = ("calls", "counted", "failed", "shed", "fallbacks", "retries", "retried_answers", "judged", "unfit")
     sums = {of: sum(getattr(pace, of) for pace in went) for of in names}
     before = [each.before_pico for each in days if each.before_pico is not None]
     return WorkflowDay(

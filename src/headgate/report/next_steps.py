@@ -81,5 +81,8 @@ def _workflow(each: WorkflowDay) -> Iterator[Step]:
                    "headgate cache advise")  # fmt: skip
     if each.truncated > ODD * max(row.answered, 1):
         yield Step(f"{name}: max_tokens cut {each.truncated:,} answers.", "headgate cost max-tokens")
+    if pace.unfit > ODD * pace.judged:
+        yield Step(f"{name}: {pace.unfit:,} of {pace.judged:,} structured outputs were not what was asked for.",
+                   "headgate alerts explain output_unfit")  # fmt: skip
     if each.refused > ODD * pace.calls:
         yield Step(f"{name}: the model refused {each.refused:,} times.", "headgate report --json")

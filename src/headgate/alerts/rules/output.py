@@ -6,13 +6,13 @@ from headgate.alerts.expr import Expr, metric, one_of
 from headgate.alerts.functions import Top, increase, ratio, total
 from headgate.alerts.rule import HOUR_S, Detail, Limits, Rule
 from headgate.alerts.rules.questions import DAY_S
-from headgate.events import Validation
+from headgate.events import UNFIT, Validation
 from headgate.telemetry.metrics import catalogue
 
 __all__ = ["RULES"]
 
-_UNFIT = one_of(Validation.INVALID, Validation.TRUNCATED)
-_JUDGED = one_of(Validation.VALID, Validation.INVALID, Validation.TRUNCATED)
+_UNFIT = one_of(*sorted(UNFIT))
+_JUDGED = one_of(Validation.VALID, *sorted(UNFIT))
 
 
 def _unfit(limits: Limits, window_s: float, ago_s: float = 0.0) -> Expr:

@@ -223,7 +223,7 @@ def _cached(row: Spend) -> dict[str, float | None]:
 
 def _summed(went: Iterable[Pace]) -> dict[str, int]:
     """What adds up; percentiles do not."""
-    names = ("counted", "failed", "shed", "fallbacks", "retries", "retried_answers")
+    names = ("counted", "failed", "shed", "fallbacks", "retries", "retried_answers", "judged", "unfit")
     went = list(went)
     return {name: sum(getattr(pace, name) for pace in went) for name in names}
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from headgate.events import FALLBACKS, OWN_REQUESTS, Outcome
+from headgate.events import FALLBACKS, OWN_REQUESTS, UNFIT, Outcome, Validation
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
@@ -26,7 +26,12 @@ __all__ = [
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-FAILED = frozenset((Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.TRUNCATED, Outcome.INTERNAL, Outcome.CRASHED))
+FAILED = frozenset(
+    (
+        Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.TRUNCATED, Outcome.INVALID_OUTPUT, Outcome.INTERNAL,
+        Outcome.CRASHED,
+    )
+)  # fmt: skip
 """Calls that should have been answered and were not: the errors of an error rate."""
 NOT_COUNTED = frozenset((Outcome.CLIENT_ERROR, Outcome.RATE, Outcome.SHED, Outcome.CANCELLED))
 """Calls of which an error rate says nothing: wrong in themselves, not let in, or left by their caller."""
@@ -65,6 +70,10 @@ class Pace:
     """Attempts that failed and were made again."""
     retried_answers: int
     """Answers that took more than one attempt."""
+    judged: int
+    """Structured outputs that were compared with their schema."""
+    unfit: int
+    """Those of them that were not what was asked for: invalid, or cut."""
     p50_ms: float | None
     """Of answered calls, waits included; None: there are none.  The smallest that so many percent do not pass."""
     p95_ms: float | None
@@ -102,7 +111,8 @@ again AS (
 )
 SELECT workflow, count(*), sum({_IS_COUNTED}), sum({_IS_FAILED}), sum(outcome = 'shed'),
        sum(ifnull(reason, '') IN ({_listed(FALLBACKS)})), ifnull(again.retries, 0),
-       sum(outcome = 'ok' AND attempts > 1), durations.p50, durations.p95, durations.p99, beginnings.p95
+       sum(outcome = 'ok' AND attempts > 1), sum(ifnull(validation, '') IN ({_listed(UNFIT | {Validation.VALID})})),
+       sum(ifnull(validation, '') IN ({_listed(UNFIT)})), durations.p50, durations.p95, durations.p99, beginnings.p95
 FROM spans LEFT JOIN durations USING (workflow) LEFT JOIN beginnings USING (workflow) LEFT JOIN again USING (workflow)
 GROUP BY 1 ORDER BY 1
 """  # noqa: S608  # words of ours

@@ -41,6 +41,13 @@ HEALTH = Dashboard(
             rare=True,
         ),
         Panel(
+            "Structured outputs",
+            "Can programs read what they asked for?",
+            "per_second",
+            (Line(per_second(catalogue.OUTPUT_VALIDATION, "workflow", "result"), "{workflow}: {result}"),),
+            rare=True,
+        ),
+        Panel(
             "Personal data",
             "What was found in text that is kept?",
             "per_second",

@@ -55,6 +55,7 @@ function summary(call) {
     ["key", call.caller_key],
     ["model", call.model_answered === call.model || call.model_answered === null ? call.model : `${call.model}, answered by ${call.model_answered}`],
     ["reason", call.reason && words(call.reason)],
+    ["structured output", call.validation && words(call.validation)],
     ["correlation id", link("q", call.correlation_id)],
     ["request id", link("q", call.upstream_request_id)],
     ["trace", link("q", call.trace_id)],

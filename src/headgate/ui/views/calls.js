@@ -6,7 +6,7 @@ import { at, count, duration, money, named, tokens, words } from "../format.js";
 import { address, changed } from "../route.js";
 import { table } from "../table.js";
 
-const OUTCOMES = [["", "any"], ["failed", "failed"], ...["ok", "client_error", "upstream_error", "timeout", "refused", "truncated", "rate", "shed", "cancelled", "internal", "crashed"].map((name) => [name, words(name)])];
+const OUTCOMES = [["", "any"], ["failed", "failed"], ...["ok", "client_error", "upstream_error", "timeout", "refused", "truncated", "invalid_output", "rate", "shed", "cancelled", "internal", "crashed"].map((name) => [name, words(name)])];
 const NAMES = ["q", "workflow", "model", "outcome", "span", "before"];
 
 export const title = () => "Calls";
@@ -57,7 +57,7 @@ function found({ calls, more, cut_short }, told) {
   ];
 }
 
-const FAILED = new Set(["upstream_error", "timeout", "truncated", "internal", "crashed"]);
+const FAILED = new Set(["upstream_error", "timeout", "truncated", "invalid_output", "internal", "crashed"]);
 
 export function outcome(row) {
   const why = row.error ?? (row.reason && row.outcome !== "ok" ? row.reason : null);

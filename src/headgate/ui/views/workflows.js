@@ -14,7 +14,7 @@ export function draw(news, { workflows }, { told }) {
   return [
     controls(choice("Calls begun within", "span", SPANS, "24h")),
     workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, told.get("span") ?? "24h"),
-    h("p", { class: "note" }, "Errors are calls that should have been answered and were not; refused are those that Headgate did not send: no room in time, a budget, a limit of the caller. Times are those of answers, waits included. A request that answered several calls is shared among them."),
+    h("p", { class: "note" }, "Errors are calls that should have been answered and were not; refused are those that Headgate did not send: no room in time, a budget, a limit of the caller. Times are those of answers, waits included. A request that answered several calls is shared among them. Unfit outputs are structured outputs that were no JSON of their schema."),
   ];
 }
 
@@ -44,12 +44,17 @@ export function tableOf({ rows, others, total }, span) {
       { head: "cost", num: true, by: (row) => Number(row.cost_usd), cell: (row) => money(row.cost_usd) },
       { head: "retries", num: true, minor: true, by: (row) => pace(row, "retries"), cell: (row) => count(pace(row, "retries")) },
       { head: "fallbacks", num: true, minor: true, by: (row) => pace(row, "fallbacks"), cell: (row) => count(pace(row, "fallbacks")) },
+      { head: "unfit outputs", num: true, minor: true, by: (row) => row.pace && row.pace.unfit / Math.max(1, row.pace.judged), cell: (row) => unfit(row.pace) },
     ],
     total: [
       "All", "", count(total.calls), errors(total.pace), count(total.pace.shed), "", "", "", tokens(prompt(total)), tokens(total.output_tokens),
-      percent(total.cached_share), money(total.cost_usd), count(total.pace.retries), count(total.pace.fallbacks),
+      percent(total.cached_share), money(total.cost_usd), count(total.pace.retries), count(total.pace.fallbacks), unfit(total.pace),
     ],
   });
+}
+
+function unfit(of) {
+  return of && h("span", { class: of.unfit / of.judged > 0.02 ? "mark bad" : null }, share(of.unfit, of.judged));
 }
 
 function prompt(row) {
