@@ -79,6 +79,17 @@ def test_a_request_that_only_fills_the_cache_is_paid_for_by_what_the_cache_saves
     assert (told["calls"], told["cost_usd"], told["saved_usd"]) == (1, "0.440000000000", "-0.240000000000")
 
 
+def test_advice_on_more_workflows_than_one_reads_says_how_many_more(cli, tmp_path):
+    """Where most could be saved first, else the dearest."""
+    fields = {"model": "claude-sonnet-5", "model_answered": "claude-sonnet-5", "usage_source": "vendor"}
+    spent(tmp_path / "ledger.db", *({"workflow": f"w{n}", "cost_pico": 10**9 + n} | fields for n in range(60)))
+
+    run = cli("cache", "advise", "--ledger", "ledger.db", "--limit", "3")
+
+    assert [line.split()[0] for line in run.out.splitlines()[1:]] == ["w59", "w58", "w57"]
+    assert "and 57 more workflows; --limit 0 shows all" in run.err
+
+
 def test_advice_on_an_empty_ledger_says_what_to_do_next(cli, tmp_path):
     spent(tmp_path / "ledger.db")
     run = cli("cache", "advise", "--ledger", "ledger.db")

@@ -43,11 +43,27 @@ def test_it_advises_by_what_answers_needed(cli, path: Path):
         {"workflow": "rare", "output_tokens": 10},
     )
 
-    rare, triage = cli("cost", "max-tokens", "--ledger", "ledger.db", "--json").json["workflows"]
+    triage, rare = cli("cost", "max-tokens", "--ledger", "ledger.db", "--json").json["workflows"]
 
     assert (triage["p50"], triage["p99"], triage["longest"], triage["max_tokens_now"]) == (200, 200, 900, 32_000)
     assert (triage["max_tokens"], triage["max_tokens_ceiling"]) == (250, 1_400)
     assert (rare["workflow"], rare["max_tokens"]) == ("rare", None)
+
+
+def test_however_many_workflows_there_are_it_can_be_read(cli, path: Path):
+    """Callers name them as they like; programs get all."""
+    named = [f"w{number:02}" for number in range(60)]
+    rare = ({"workflow": name, "output_tokens": 9} for name in named)
+    written(path, {"workflow": "busy", "output_tokens": 9, "times": 2}, *rare)
+
+    def rows(*limit: str) -> tuple[list[str], bool]:
+        ran = cli("cost", "max-tokens", "--ledger", "ledger.db", *limit)
+        return [line.split()[0] for line in ran.out.splitlines()[1:]], "more workflows; --limit 0 shows all" in ran.err
+
+    assert rows() == (["busy", *named[:49]], True)
+    assert rows("--limit", "2") == (["busy", "w00"], True)
+    assert rows("--limit", "0") == (["busy", *named], False)
+    assert len(cli("cost", "max-tokens", "--ledger", "ledger.db", "--json").json["workflows"]) == 61
 
 
 def test_the_last_line_is_what_to_write_into_the_settings(cli, path: Path):

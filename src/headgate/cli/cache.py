@@ -11,7 +11,7 @@ import typer
 
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
-from headgate.cli.output import Json, money, print_json, print_table, say, say_next
+from headgate.cli.output import MOST_ROWS, Json, Limit, money, print_json, print_table, say, say_more, say_next
 from headgate.core.price import usd
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ def advise(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
+    limit: Limit = MOST_ROWS,
     json: Json = False,
 ) -> None:
     """Say what caching saved and could save, per workflow, in dollars.
 
     Reads the ledger.  What could be saved beyond is a bound: as if all that the calls of a system prompt have in common
-    were cached for five minutes.
+    were cached for five minutes.  Workflows where most could be saved come first.
     """
     from headgate.config import load_config
     from headgate.core.cache_advice import advise as advise_on
@@ -78,6 +79,7 @@ def advise(
         print("no answered calls in the ledger")
         say_next("headgate serve, and send a call through it")
         return
+    listed = found[: limit or None]
     rows = [
         (
             advice.workflow,
@@ -87,10 +89,11 @@ def advise(
             money(usd(advice.saved_pico)),
             money(usd(advice.could_pico)) if advice.could_pico else "-",
         )
-        for advice in found
+        for advice in listed
     ]
     print_table(("workflow", "calls", "read from cache", "cost", "saved", "could save"), rows, right=(1, 2, 3, 4, 5))
-    for advice in found:
+    say_more(len(found) - len(listed), "workflows")
+    for advice in listed:
         if advice.saved_pico < 0:
             say(f"{advice.workflow}: markers cost more than they saved: nothing read most of what was written")
         if advice.calls >= FEW_CALLS and advice.unshared > advice.calls / 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import Settings
-from headgate.cli.output import Json, print_json, print_table, say, say_next
+from headgate.cli.output import MOST_ROWS, Json, Limit, print_json, print_table, say, say_more, say_next
 
 if TYPE_CHECKING:
     from headgate.core.output_advice import OutputAdvice
@@ -22,12 +22,13 @@ def max_tokens(
     until: Until = None,
     ledger: LedgerFile = None,
     config: Settings = None,
+    limit: Limit = MOST_ROWS,
     json: Json = False,
 ) -> None:
     """Advise a max_tokens for every workflow.
 
     By how long its answers really were: the default is enough for 99 of 100, the ceiling for the longest, both with a
-    margin.  Of a workflow with fewer than 100 answers nothing is concluded.
+    margin.  Of a workflow with fewer than 100 answers nothing is concluded.  Those with most answers come first.
     """
     from headgate.config import load_config
     from headgate.core.output_advice import advise_outputs
@@ -43,8 +44,10 @@ def max_tokens(
         say_next("headgate serve, and send a call through it")
         return
     head = ("workflow", "answers", "p50", "p99", "longest", "cut", "max_tokens now", "advised", "ceiling")
-    print_table(head, [_cells(advice) for advice in found], right=tuple(range(1, 9)))
-    for advice in found:
+    listed = found[: limit or None]
+    print_table(head, [_cells(advice) for advice in listed], right=tuple(range(1, 9)))
+    say_more(len(found) - len(listed), "workflows")
+    for advice in listed:
         if advice.cuts_too_much:
             say(f"{advice.workflow}: answers end with max_tokens: it is too low (a cut one is taken as twice as long)")
     advised = next((advice for advice in found if advice.max_tokens is not None), None)

@@ -16,7 +16,9 @@ from headgate.core import shown
 from headgate.core.printable import printable, printable_json
 
 __all__ = [
+    "MOST_ROWS",
     "Json",
+    "Limit",
     "age",
     "command",
     "money",
@@ -25,12 +27,20 @@ __all__ = [
     "print_number_json",
     "print_table",
     "say",
+    "say_more",
     "say_next",
     "url",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 """The option of every command that prints facts."""
+
+MOST_ROWS = 50
+
+Limit = Annotated[
+    int, typer.Option(min=0, help="Print so many rows at most, and how many more there are; 0: all.  --json has all.")
+]
+"""The option of commands with a row for each of what callers name, of which there may be any number."""
 
 
 def print_json(value: Any) -> None:
@@ -72,6 +82,12 @@ def say(text: str) -> None:
     """Talk, which is not what the command was asked for: on standard error, so that the output can be piped."""
     sys.stdout.flush()  # the order in which it was written, also where both go to one file
     print("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr, flush=True)
+
+
+def say_more(count: int, noun: str) -> None:
+    """Under a table with so many rows less than there are."""
+    if count > 0:
+        say(f"and {count:,} more {noun}; --limit 0 shows all")
 
 
 def say_next(step: str) -> None:

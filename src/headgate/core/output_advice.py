@@ -58,11 +58,12 @@ class OutputAdvice:
 
 
 def advise_outputs(counts: Iterable[OutputCount]) -> list[OutputAdvice]:
-    """By workflow, in alphabetical order."""
+    """By workflow, those with most answers first."""
     by_workflow: defaultdict[str, list[OutputCount]] = defaultdict(list)
     for count in counts:
         by_workflow[count.workflow].append(count)
-    return [_advice(workflow, by_workflow[workflow]) for workflow in sorted(by_workflow)]
+    found = [_advice(workflow, counts) for workflow, counts in by_workflow.items()]
+    return sorted(found, key=lambda advice: (-advice.answers, advice.workflow))
 
 
 def _advice(workflow: str, counts: list[OutputCount]) -> OutputAdvice:
