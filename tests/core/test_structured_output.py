@@ -103,8 +103,8 @@ def test_an_answer_that_says_nothing_is_invalid():
 
 
 @pytest.mark.parametrize("stop_reason", ["max_tokens", "model_context_window_exceeded"])
-def test_an_answer_that_is_cut_is_truncated_and_not_invalid(stop_reason):
-    """C12: what helps is more room, not another prompt."""
+def test_c12_an_answer_that_is_cut_is_truncated_and_not_invalid(stop_reason):
+    """What helps is more room, not another prompt."""
     assert judged(FORMAT, message(text('{"item": "ga'), stop_reason=stop_reason)) == "truncated"
 
 
@@ -130,8 +130,8 @@ def test_text_beside_a_call_of_a_tool_need_not_fit():
     assert judged(both, message(text("Buying."), call_of("buy", BAD), stop_reason="tool_use")) == "invalid"
 
 
-def test_a_call_of_a_tool_that_is_cut_is_truncated():
-    """C12: of a stream nothing but the stop reason can be read then."""
+def test_c12_a_call_of_a_tool_that_is_cut_is_truncated():
+    """Of a stream nothing but the stop reason can be read then."""
     promise = promise_of(STRICT)
     whole = events_of(message(call_of("buy", GOOD), stop_reason="max_tokens"))
     cut = whole.replace(json.dumps(json.dumps(GOOD, separators=(",", ":"))).encode(), b'"{\\"item\\": \\"ga"')

@@ -383,6 +383,7 @@ ONE_REQUEST: dict[tuple[str, str], Ask] = {
     ("C11", "refusal-mid=cyber"): Ask(lambda seen: deltas(seen) > 0 and stops(seen) == ["refusal"], stream=True),
     ("C12", 'say="{\\"gate\\": \\"nor"; stop-reason=max_tokens'): Ask(
         lambda seen: seen.json["content"][0]["text"] == '{"gate": "nor' and seen.json["stop_reason"] == "max_tokens"),
+    ("C12", 'say="{\\"gate\\": 5}"'): Ask(lambda seen: seen.json["content"][0]["text"] == '{"gate": 5}'),
     ("C13", "pause-turn"): Ask(lambda seen: seen.json["stop_reason"] == "pause_turn"),
     ("C14", "context-exceeded"): Ask(lambda seen: seen.json["stop_reason"] == "model_context_window_exceeded"),
     ("C14", "stop-reason=out_of_ink"): Ask(lambda seen: stops(seen) == ["out_of_ink"], stream=True),

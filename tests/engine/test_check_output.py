@@ -52,8 +52,8 @@ def answer(sim: str = "", *, stream: bool = False, body: dict[str, Any] | None =
         ("refusal", Validation.SKIPPED, Outcome.REFUSED),
     ],
 )
-def test_an_answer_is_judged_whole_or_streamed(sim, validation, outcome, stream):
-    """C12: half a document is truncated, and not invalid."""
+def test_c12_an_answer_is_judged_whole_or_streamed(sim, validation, outcome, stream):
+    """Half a document is truncated, and not invalid."""
     record = answer(sim, stream=stream).record
 
     assert (record.validation, record.outcome) == (validation, outcome)
