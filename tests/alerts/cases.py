@@ -781,6 +781,28 @@ CASES: tuple[Case, ...] = (
     ),
     Case("evaluator_stale", "Prometheus alone", counter("alert_evaluations_total", "", "0x40"), {30: ()}),
     Case(
+        "secret_in_log",
+        "a caller calls itself by its key, once",
+        {
+            **counter("secrets_in_log_total", 'sink="calls",key="form"', "0x5 1x40"),
+            **counter("secrets_in_log_total", 'sink="operators",key="own"', "0x45"),
+            **process("86400+60x45"),
+        },
+        {4: (), 7: ('sink="calls",key="form"',), 30: ()},
+    ),
+    Case(
+        "secret_in_log",
+        "the first line of a new process has our own key in it",
+        {**counter("secrets_in_log_total", 'sink="operators",key="own"', "1x40"), **process("60+60x45")},
+        {3: ('sink="operators",key="own"',), 30: ()},
+    ),
+    Case(
+        "secret_in_log",
+        "long ago",
+        {**counter("secrets_in_log_total", 'sink="calls",key="form"', "3x40"), **process("86400+60x45")},
+        {20: ()},
+    ),
+    Case(
         "pii_kept",
         "one finding",
         counter("pii_findings_total", 'workflow="chat",type="email",action="kept"', "0x5 1x80"),

@@ -1,13 +1,12 @@
 """Every rule that ships.  `[alerts.rules.ID]` changes one.
 
-Not here are those that wait for what they would look at: jobs and webhooks (AL-23, AL-24), a
-log that is swept for secrets (AL-27), injection signals (AL-28), settings that are loaded again (AL-29).  An alert
-whose metric does not exist could never fire, and would be taken for silence.  Nor do rules say what no metric may hold:
-the ids of calls (AL-06), addresses (AL-26).
+Not here is what has nothing to look at: jobs of Headgate's own and webhooks for their results (AL-23, AL-24), injection
+signals (AL-28), settings that are loaded again (AL-29).  An alert whose metric does not exist could never fire, and
+would be taken for silence.
 """
 
 from headgate.alerts.rule import Rule
-from headgate.alerts.rules import decided, failing, itself, money, output, slow, upstream
+from headgate.alerts.rules import decided, failing, itself, leaks, money, output, slow, upstream
 
 __all__ = ["RULES"]
 
@@ -18,5 +17,6 @@ RULES: tuple[Rule, ...] = (
     *decided.RULES,
     *upstream.RULES,
     *money.RULES,
+    *leaks.RULES,
     *itself.RULES,
 )

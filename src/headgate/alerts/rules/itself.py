@@ -10,28 +10,11 @@ from headgate.telemetry.metrics import catalogue
 
 __all__ = ["RULES"]
 
-PII_KEPT = Rule(
-    id="pii_kept",
-    number="AL-28",
-    title="Personal data is kept as it is",
-    says="{value} findings of {type} were kept in the last hour: {workflow} keeps text unscrubbed.",
-    means="Whoever reads the log reads them.",
-    next="headgate config explain --changed",
-    asks=lambda limits: (
-        grown(limits.of(catalogue.PII_FINDINGS, action="kept"), 3600, "workflow", "type") > limits.threshold
-    ),
-    unit="count",
-    severity="ticket",
-    threshold=0,
-    per="workflow",
-)
-
-
 LEDGER_ERRORS = Rule(
     id="ledger_errors",
     number="AL-18",
     title="The ledger cannot be written",
-    says="{value} writes of the {store} failed in the last ten minutes ({op}).",
+    says="{value:write} of the {store} failed in the last ten minutes ({op}).",
     means="What cannot be recorded is not sent: soon every call is refused.",
     next="df -h",
     asks=lambda limits: grown(limits.of(catalogue.STORE_ERRORS), 600, "store", "op") > limits.threshold,
@@ -95,7 +78,7 @@ SERIES_DROPPED = Rule(
     id="series_dropped",
     number="AL-30",
     title="More names than there is room for",
-    says="{value} values were booked under `other` in the last hour.",
+    says="In the last hour {value:value} had to be booked under `other`.",
     means="Somebody makes up workflows, or there are more than a hundred.",
     next="headgate cost --by workflow",
     asks=lambda limits: grown(limits.of(catalogue.SERIES_DROPPED), 3600) > limits.threshold,
@@ -154,7 +137,7 @@ EVALUATOR_STALE = Rule(
     id="evaluator_stale",
     number="AL-30",
     title="Headgate does not watch itself any more",
-    says="The rules were evaluated {value} times in the last five minutes.",
+    says="The rules were evaluated {value:time} in the last five minutes.",
     means="Only Prometheus can tell you this, and only it tells you of anything.",
     next="headgate alerts",
     asks=_stale,
@@ -180,7 +163,6 @@ WATCHDOG = Rule(
 
 
 RULES: tuple[Rule, ...] = (
-    PII_KEPT,
     LEDGER_ERRORS,
     RESERVATION_AGE,
     DISK_FULL,
