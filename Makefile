@@ -9,7 +9,7 @@ WORKERS ?= auto
 
 help:
 	@echo "make demo    run the simulated Claude API, a gateway and official SDK clients on a real trace ($(SECONDS) s)"
-	@echo "make test    lint, types and all tests, in $(WORKERS) processes"
+	@echo "make test    lint, types and all tests; WORKERS=4 runs four files of tests at a time"
 	@echo "make bench   throughput, latency and memory next to nginx and other gateways"
 	@echo "make traffic measure admission in virtual time beside its rivals, and write the tables of docs/explanation/traffic.md"
 	@echo "make money   measure what is saved and whether the books are right, and write the tables of docs/explanation/money.md"
@@ -29,7 +29,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/headgate demo --seconds $(SECONDS)
 
 test: lint types $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # The extra with Presidio and spaCy (400 MB), for the tests that use it.
 pii: $(VENV)/.installed

@@ -16,6 +16,12 @@ settings.register_profile("search", deadline=None, max_examples=3_000, database=
 settings.load_profile("repeatable")
 
 LEASH = pytest.StashKey[Leash]()
+LEFT = pytest.StashKey[list[str]]()
+LONGEST = (
+    "docs/test_pages_run.py", "engine/test_passes.py", "demo/test_demo.py", "engine/test_retry.py",
+    "proving/test_seeds.py", "ui/test_dashboard.py", "test_canary.py",
+)  # fmt: skip
+"""Files of tests that take a minute or more, the longest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,6 +31,16 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # who is told what to run, with pytest-xdist, is started by this
         config.stash[LEASH] = Leash()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, the longest begin first, or everybody would wait for them at the end."""
+
+    def turn(item: pytest.Item) -> int:
+        return next((turn for turn, file in enumerate(LONGEST) if item.path.match(file)), len(LONGEST))
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=turn)
 
 
 @pytest.hookimpl(trylast=True)  # when the workers have ended
@@ -38,9 +54,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for command in config.stash.get(LEFT, []):
         terminalreporter.line(f"a test left this running, and it was killed: {command}", red=True)
+    ran = (report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ()))
+    if any("proving/test_seeds.py" in report.nodeid for report in ran):
+        _tell_of_seeds(terminalreporter)
 
 
-LEFT = pytest.StashKey[list[str]]()
+def _tell_of_seeds(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which were tried, and how to try others."""
+    from proving.test_seeds import SEEDS
+
+    terminalreporter.line(
+        f"proving ground: seeds {SEEDS.start} to {SEEDS.stop - 1} in safety and liveness; others: "
+        "python -m headgate.testing.proving --seeds 1000 --first 300"
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -42,14 +42,20 @@ def test_through_a_burst_nobody_sees_a_429_and_the_ledger_equals_the_books():
     assert plain["answered"] + plain["caller_429"] == plain["calls"]
 
 
-def test_without_a_terminal_it_prints_plain_lines_and_a_summary():
+@pytest.fixture(scope="module")
+def lines() -> str:
+    """What a short run prints where there is no terminal."""
     run = demo("--seconds", "6")
 
     assert run.returncode == 0, run.stderr
-    assert "\x1b" not in run.stdout
+    return run.stdout
+
+
+def test_without_a_terminal_it_prints_plain_lines_and_a_summary(lines: str):
+    assert "\x1b" not in lines
     for said in ("429s the callers saw", "prompt-cache share", "equal", "headgate cost --by model", *WORKFLOWS):
-        assert said in run.stdout
-    assert "DIFFERENT" not in run.stdout
+        assert said in lines
+    assert "DIFFERENT" not in lines
 
 
 def test_a_proxy_of_the_environment_is_not_asked():
@@ -79,16 +85,14 @@ def test_the_plan_is_the_same_every_time_and_ends_with_the_traces():
     assert max(ask.at_s for ask in whole) > LONGEST_S - 5
 
 
-def test_the_readme_shows_what_the_demo_prints():
+def test_the_readme_shows_what_the_demo_prints(lines: str):
     """The figures differ from run to run; the lines do not."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     _, found, rest = readme.partition("<!-- demo:")
     shown = rest.partition("```text\n")[2].partition("```\n<!-- end of demo -->")[0]
 
-    run = demo("--seconds", "6")
-
     assert found
-    assert shape(shown) == shape(run.stdout)
+    assert shape(shown) == shape(lines)
 
 
 def shape(output: str) -> set[str]:
