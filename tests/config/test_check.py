@@ -85,6 +85,10 @@ KEY = f'[[gateway.keys]]\nname = "a"\nsha256 = "{DIGEST}"\n'
         ("[workflows.a]\nkeep_warm = ['9-5']", "the hours of workflows.a.keep_warm: '9-5' must look like"),
         ("[workflows.a]\nkeep_warm_time_zone = 'Europe/Berlin'", "keep_warm_time_zone without keep_warm"),
         ("[workflows.a]\nkeep_warm = ['08:00-18:00']\nprompt_cache = 'off'", "keep_warm without the prompt cache"),
+        (
+            "[workflows.a]\nlane = 'bulk'\nkeep_warm = ['08:00-18:00']\n[lanes.bulk]\nopen = ['20:00-06:00']",
+            "lane bulk, which is closed in all of these hours (lanes.bulk.open), so that nothing is kept warm; open",
+        ),
         # budgets
         ("[budgets.a]\nusd = '0'", "budgets.a.usd must be more than 0"),
         ("[budgets.a]\nusd = '-1'", "budgets.a.usd must be US dollars in quotes"),

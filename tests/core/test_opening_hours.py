@@ -115,6 +115,23 @@ def test_the_same_instant_is_open_in_one_zone_and_closed_in_another():
     assert hours("21:00-22:00").closed_for_s(now) == 8 * HOUR_S
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (hours("Mon-Fri 08:00-18:00"), hours("20:00-06:00"), False),
+        (hours("Mon-Fri 08:00-18:00"), hours("18:00-08:00"), False),  # an end is no time at which it is open
+        (hours("Mon-Fri 08:00-18:00"), hours(*NIGHTS), False),
+        (hours("Sun 23:00-02:00"), hours("Mon 01:00-03:00"), True),
+        (hours("Mon-Fri 08:00-18:00"), hours("20:00-06:00", zone=ZoneInfo("America/Los_Angeles")), True),
+        (hours("06:00-06:30", zone=ZoneInfo("UTC")), hours("08:00-08:30"), True),  # in summer only
+        (hours("Mon 08:00-18:00", holidays=("2026-01-12",)), hours("Mon 09:00-10:00"), True),
+    ],
+)
+def test_hours_meet_if_there_is_a_time_in_both(one, other, meet):
+    """Whichever is asked; holidays are not what a week is like."""
+    assert (one.meet(other), other.meet(one)) == (meet, meet)
+
+
 def test_a_lane_whose_days_are_all_holidays_does_not_open():
     """`inf`, and not a search without an end."""
     mondays = tuple(str(datetime(2026, 11, 23) + timedelta(weeks=week))[:10] for week in range(60))

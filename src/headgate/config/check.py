@@ -338,6 +338,12 @@ def _check_keep_warm(name: str, workflow: WorkflowConfig, config: Config, place:
             f"{place('workflows', name, 'keep_warm')}: {where} without the prompt cache, so that nothing is kept warm; "
             f'set workflows.{name}.prompt_cache = "auto", or take it out'
         )
+    elif (lane := opening_hours(config.lanes["bulk"])) is not None and not hours.meet(lane):
+        raise ConfigError(
+            f"{place('workflows', name, 'keep_warm')}: the requests of {where} run in lane bulk, which is closed in "
+            "all of these hours (lanes.bulk.open), so that nothing is kept warm; open the lane in them, or take "
+            "keep_warm out"
+        )
 
 
 def _check_memo(name: str, workflow: WorkflowConfig, place: Place) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from math import inf
 
@@ -17,6 +17,8 @@ __all__ = ["OpeningHours"]
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SUNDAY = 6
 DAY_S = 86_400
+WEEK_MS = 7 * DAY_S * 1000
+_MONDAYS = (datetime(2026, 1, 12, tzinfo=UTC), datetime(2026, 7, 13, tzinfo=UTC))
 FARTHEST_DAYS = 400
 """No one looks further ahead: a year, and the longest row of holidays."""
 
@@ -71,6 +73,11 @@ class OpeningHours:
                 at_ms = covered_ms
         return inf
 
+    def meet(self, other: OpeningHours) -> bool:
+        """Whether both are ever open at the same time, in a week of winter or of summer, holidays aside."""
+        ours, theirs = replace(self, holidays=frozenset()), replace(other, holidays=frozenset())
+        return any(_meet(ours, theirs, int(monday.timestamp() * 1000)) for monday in _MONDAYS)
+
     def _stretches(self, unix_ms: int) -> Iterator[tuple[int, int, int]]:
         """From now on, stretches of time in which the clocks are not changed: begin, end, and what the clock on the
         wall is ahead of UTC.  All in milliseconds."""
@@ -121,6 +128,16 @@ class OpeningHours:
             midnight_ms = number * DAY_S * 1000
             for begin_s, end_s in self.windows[SUNDAY if day in self.holidays else day.weekday()]:
                 yield midnight_ms + begin_s * 1000, midnight_ms + end_s * 1000
+
+
+def _meet(one: OpeningHours, other: OpeningHours, begin_ms: int) -> bool:
+    at_ms = begin_ms
+    while at_ms < begin_ms + WEEK_MS:
+        closed_s = one.closed_for_s(at_ms) or other.closed_for_s(at_ms)
+        if not closed_s:
+            return True
+        at_ms += round(min(closed_s * 1000, WEEK_MS))
+    return False
 
 
 def _window(line: str) -> tuple[list[int], int, int]:
