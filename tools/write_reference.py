@@ -1034,7 +1034,7 @@ def _alerts() -> str:
         (
             f"[{_code(rule.id)}](../../src/headgate/{rule.runbook_path})",
             rule.severity,
-            _line(rule.says.replace("{threshold}", shown(rule.threshold, rule.unit))),
+            _line(rule.words.replace("{threshold}", shown(rule.threshold, rule.unit))),
             _when(rule),
             rule.number,
         )

@@ -253,3 +253,20 @@ def test_an_alert_that_went_past_midnight_is_told_with_its_days():
     told = Watched(BY_ID["breaker_open"]).past_text(Alert("breaker_open", (), 2, 0, evening_ms), evening_ms + 1_200_000)
 
     assert told == "Fired 2026-11-21 23:50–2026-11-22 00:10 UTC."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1, "1 call of chat"), (3, "3 calls of chat"), (1200, "1,200 calls of chat")]
+)
+def test_one_is_no_plural(value, said):
+    """Neither here nor in Prometheus' template, nor in the reference."""
+    rule = Watched(BY_ID["token_outlier"])
+
+    assert rule.text((("workflow", "chat"),), value).startswith(said)
+    assert rule.rule.words.startswith("{value} calls of {workflow}")
+    assert '{{ if eq (printf \\"%.0f\\" $value) \\"1\\" }}call{{ else }}calls{{ end }}' in rules_file([rule])
+
+
+def test_shares_have_the_same_form_in_prometheus():
+    """`3.2 %`, as everywhere; it would write `3.2%`."""
+    assert 'humanizePercentage | reReplaceAll \\"%$\\" \\" %\\" }}' in rules_file([Watched(BY_ID["error_rate"])])

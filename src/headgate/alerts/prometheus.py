@@ -8,12 +8,12 @@ from string import Formatter
 import msgspec
 
 from headgate.alerts.expr import duration
-from headgate.alerts.rule import Detail, Unit, Watched, shown
+from headgate.alerts.rule import Detail, Unit, Watched, plural, shown
 
 __all__ = ["rules_file"]
 
 _HUMAN: dict[Unit, str] = {
-    "share": "{{ $value | humanizePercentage }}",
+    "share": '{{ $value | humanizePercentage | reReplaceAll "%$" " %" }}',
     "seconds": "{{ $value | humanizeDuration }}",
     "usd": '${{ printf "%.2f" $value }}',
     "count": '{{ printf "%.0f" $value }}',
@@ -78,10 +78,15 @@ def _told(detail: Detail, per: str | None) -> str:
 
 def _filled(words: str, value: str, threshold: str, *, of: str = "$labels") -> str:
     known = {"value": value, "threshold": threshold}
-    return "".join(
-        text + ("" if name is None else known.get(name) or f"{{{{ {of}.{name} }}}}")
-        for text, name, *_ in Formatter().parse(words)
-    )
+    made = ""
+    for text, name, noun, _ in Formatter().parse(words):
+        made += text
+        if name is not None:
+            made += known.get(name) or f"{{{{ {of}.{name} }}}}"
+        if noun:
+            count = value.removeprefix("{{ ").removesuffix(" }}")
+            made += f' {{{{ if eq ({count}) "1" }}}}{noun}{{{{ else }}}}{plural(noun)}{{{{ end }}}}'
+    return made
 
 
 def _quoted(text: str) -> str:

@@ -5,7 +5,8 @@ One declaration serves both evaluators: `Watched.expr` is evaluated here, and wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Detail", "Examples", "Limits", "Rule", "Severity", "Unit", "Watched", "detail_line", "example_line", "in_force",
-    "shown",
+    "plural", "shown",
 ]  # fmt: skip
 
 Severity = Literal["page", "ticket", "info", "none"]
@@ -74,7 +75,8 @@ class Rule:
     number: str
     title: str
     says: str
-    """One sentence with `{value}`, `{threshold}` and the labels, such as `{workflow}`."""
+    """One sentence with `{value}`, `{threshold}` and the labels, such as `{workflow}`; `{value:call}` is `1 call` or
+    `3 calls`."""
     means: str
     """What that is to users or to money."""
     next: str
@@ -91,6 +93,8 @@ class Rule:
     repeat_s: float | None = 4 * HOUR_S
     detail: Detail | None = None
     examples: Examples | None = None
+    cause: str = ""
+    """What it is a sign of, if rules of other runbooks are too: health tells such together.  Labels as in `says`."""
     runbook: str = ""
     """The file's name, if it is another's: several rules may say how bad the same is."""
 
@@ -98,6 +102,15 @@ class Rule:
     def alert(self) -> str:
         """Its name in Prometheus."""
         return "Headgate" + "".join(word.capitalize() for word in self.id.split("_"))
+
+    @property
+    def words(self) -> str:
+        """What it says, as an example for all: `{value} calls`."""
+        return re.sub(r"\{value:(\w+)\}", lambda found: f"{{value}} {plural(found[1])}", self.says)
+
+    def cause_of(self, labels: Labels) -> str:
+        """What one of its alerts is a sign of, with others."""
+        return _filled(self.cause or self.runbook or self.id, dict(labels))
 
     @property
     def runbook_path(self) -> str:
@@ -207,8 +220,19 @@ def _span(from_ms: int, to_ms: int) -> str:
     return f"{begins:{form}}–{ends:{form}}"
 
 
+def plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
 def _filled(words: str, values: Mapping[str, str]) -> str:
     """A label that an alert does not have is `?`; nothing in a label is taken for a format."""
-    return "".join(
-        text + (values.get(name, "?") if name is not None else "") for text, name, *_ in Formatter().parse(words)
-    )
+    return "".join(_parts(words, values))
+
+
+def _parts(words: str, values: Mapping[str, str]) -> Iterator[str]:
+    for text, name, noun, _ in Formatter().parse(words):
+        yield text
+        if name is not None:
+            yield (value := values.get(name, "?"))
+            if noun:
+                yield f" {noun if value == '1' else plural(noun)}"

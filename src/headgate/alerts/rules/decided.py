@@ -33,10 +33,11 @@ RETRIED_SUCCESS = Rule(
     threshold=0.10,
     minimum=50,
     detail=Detail(
-        "retries hide {reason} on {model}: {value} attempts",
+        "retries hide {reason} on {model}: {value:attempt}",
         lambda labels: Top(3, total(increase(metric(catalogue.RETRIES.name), 1800), "model", "reason")) > 0,
         "count",
     ),
+    cause="api_down",
 )
 
 
@@ -66,6 +67,7 @@ REJECTIONS = Rule(
         lambda labels: Top(3, total(increase(metric(catalogue.REJECTIONS.name, **dict(labels)), 600), "reason")) > 0,
         "count",
     ),
+    cause="waiting",
 )
 
 
@@ -102,6 +104,7 @@ FALLBACKS = Rule(
         ),
         "count",
     ),
+    cause="api_down",
 )
 
 
@@ -118,6 +121,7 @@ FIRST_FALLBACK = Rule(
     threshold=0,
     repeat_s=None,
     runbook="fallbacks",
+    cause="api_down",
 )
 
 

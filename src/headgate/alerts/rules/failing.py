@@ -66,6 +66,7 @@ ERROR_RATE = Rule(
     minimum=100,
     for_s=300,
     detail=_FAILED_DETAIL,
+    cause="api_down",
 )
 ERROR_RATE_HIGH = replace(
     ERROR_RATE, id="error_rate_high", title="Many calls fail", severity="page", threshold=0.05, runbook="error_rate"
@@ -85,6 +86,7 @@ SLO_BURN_FAST = Rule(
     for_s=120,
     detail=_FAILED_DETAIL,
     runbook="slo_burn",
+    cause="api_down",
 )
 SLO_BURN_SLOW = replace(
     SLO_BURN_FAST,

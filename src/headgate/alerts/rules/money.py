@@ -45,7 +45,7 @@ TOKEN_OUTLIER = Rule(
     id="token_outlier",
     number="AL-06",
     title="A call took twice the tokens that its workflow takes",
-    says="{value} calls of {workflow} in the last hour had over twice the tokens of its average call.",
+    says="{value:call} of {workflow} in the last hour had over twice the tokens of its average call.",
     means="A prompt that grew, a loop, or somebody who pastes a book.",
     next="headgate alerts explain token_outliers",
     asks=lambda limits: grown(limits.of(catalogue.TOKEN_OUTLIERS), 3600, "workflow") > limits.threshold,
@@ -117,6 +117,7 @@ DAILY_SPEND_AHEAD = Rule(
     per="scope",
     for_s=900,
     runbook="daily_spend",
+    cause="budget {scope}",
 )
 DAILY_SPEND = Rule(
     id="daily_spend",
@@ -130,6 +131,7 @@ DAILY_SPEND = Rule(
     severity="page",
     threshold=1.0,
     per="scope",
+    cause="budget {scope}",
 )
 MONTHLY_BUDGET_50 = Rule(
     id="monthly_budget_50",
@@ -145,6 +147,7 @@ MONTHLY_BUDGET_50 = Rule(
     per="scope",
     repeat_s=None,
     runbook="monthly_budget",
+    cause="budget {scope}",
 )
 MONTHLY_BUDGET_80 = replace(
     MONTHLY_BUDGET_50,
@@ -163,6 +166,7 @@ MONTHLY_BUDGET_100 = replace(
     means="Calls that it covers are refused, or go on without it, as the budget says.",
     severity="page",
     threshold=1.0,
+    cause="budget {scope}",
 )
 
 
@@ -240,7 +244,7 @@ UNKNOWN_PRICE = Rule(
     id="unknown_price",
     number="AL-20",
     title="Something has no price",
-    says="{value} calls of {workflow} in the last hour have no known cost.",
+    says="{value:call} of {workflow} in the last hour ended without a known cost.",
     means="They are missing in every sum and budget.",
     next="headgate prices",
     asks=lambda limits: grown(limits.of(catalogue.UNPRICED), 3600, "workflow") > limits.threshold,
@@ -253,7 +257,7 @@ UNKNOWN_MODEL = Rule(
     id="unknown_model",
     number="AL-20",
     title="A model is asked that has no price",
-    says="{value} calls in the last hour named a model without a price, and were refused.",
+    says="{value:call} in the last hour named a model without a price; none was sent.",
     means="A misspelled name, or a model that is newer than the price book.",
     next="headgate prices",
     asks=lambda limits: grown(limits.of(catalogue.REJECTIONS, reason="no_price"), 3600) > limits.threshold,

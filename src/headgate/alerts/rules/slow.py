@@ -41,6 +41,7 @@ INTERACTIVE_SLOW = Rule(
         lambda labels: Top(3, largest(metric(catalogue.QUEUE_AGE.name), "lane")) > 0,
         "seconds",
     ),
+    cause="waiting",
 )
 
 
@@ -68,6 +69,7 @@ WORKFLOW_P95 = Rule(
     minimum=20,
     for_s=600,
     runbook="workflow_slow",
+    cause="waiting",
 )
 WORKFLOW_P99 = replace(
     WORKFLOW_P95,
@@ -105,6 +107,7 @@ WORKFLOW_DRIFT = Rule(
     minimum=100,
     for_s=900,
     runbook="workflow_slow",
+    cause="waiting",
 )
 QUEUE_AGE = Rule(
     id="queue_age",
@@ -120,6 +123,7 @@ QUEUE_AGE = Rule(
     thresholds={"interactive": 10.0, "bulk": 4 * HOUR_S},
     per="lane",
     for_s=60,
+    cause="waiting",
 )
 
 

@@ -26,6 +26,7 @@ HEADROOM = Rule(
     threshold=0.9,
     per="pool",
     for_s=900,
+    cause="waiting",
 )
 BREAKER_OPEN = Rule(
     id="breaker_open",
@@ -41,6 +42,7 @@ BREAKER_OPEN = Rule(
     per="pool",
     for_s=120,
     runbook="api_down",
+    cause="api_down",
 )
 
 
@@ -65,12 +67,13 @@ OVERLOADED = Rule(
     minimum=20,
     for_s=60,
     runbook="api_down",
+    cause="api_down",
 )
 CREDENTIAL = Rule(
     id="credential",
     number="AL-17",
     title="The API does not take a key",
-    says="{value} attempts failed in the last ten minutes: {class}.",
+    says="{value:attempt} failed in the last ten minutes: {class}.",
     means="A key is revoked, may not do this, or its account cannot pay.",
     next="headgate limits",
     asks=lambda limits: (
@@ -86,12 +89,13 @@ CREDENTIAL = Rule(
     unit="count",
     severity="page",
     threshold=0,
+    cause="api_down",
 )
 AUTH_FAILURES = Rule(
     id="auth_failures",
     number="AL-26",
     title="Somebody tries keys",
-    says="{value} requests of one address in the last minute came without a key that is known here.",
+    says="{value:request} of one address in the last minute came without a key that is known here.",
     means="An application was given a wrong key, or somebody guesses.",
     next="headgate alerts explain auth_failures",
     asks=lambda limits: largest(limits.of(catalogue.AUTH_WORST_SOURCE)) > limits.threshold,
@@ -109,7 +113,7 @@ AUTH_FAILURES_MANY = Rule(
     id="auth_failures_many",
     number="AL-26",
     title="Many requests come without a key",
-    says="{value} requests in the last five minutes came without a key that is known here: {reason}.",
+    says="{value:request} in the last five minutes came without a key that is known here: {reason}.",
     means="Many who try a little each, or an application that runs in many places.",
     next="headgate alerts explain auth_failures",
     asks=lambda limits: total(increase(limits.of(catalogue.AUTH_FAILURES), 300), "reason") > limits.threshold,
@@ -123,7 +127,7 @@ ADMIN_NEW_ADDRESS = Rule(
     id="admin_new_address",
     number="AL-26",
     title="The operators' port is used from a new address",
-    says="{value} addresses used the operators' port that never did before, in the last quarter of an hour.",
+    says="{value:address} used the operators' port that never did before, in the last quarter of an hour.",
     means="Whoever it is has the token, which shows every call and silences alerts.",
     next="headgate alerts explain admin_new_address",
     asks=lambda limits: grown(limits.of(catalogue.ADMIN_NEW_ADDRESSES), 900) > limits.threshold,
