@@ -164,6 +164,16 @@ def test_of_a_day_that_is_not_over_only_the_past_is_told_and_expected(tmp_path: 
     assert "so far" in page_of(told).title
 
 
+def test_of_a_day_that_is_not_over_only_as_much_of_another_is_compared(tmp_path: Path):
+    """Six hours of today beside a whole day would be a collapse every morning."""
+    path = ledger_of(tmp_path, *days(8))
+
+    told = report_of(path, date(2026, 2, 23), now_ms=FIRST_DAY_MS + 7 * DAY_MS + 6 * HOUR_MS)
+
+    assert [each.before_pico for each in told.workflows] == [6 * USD]
+    assert told.changes == []
+
+
 def test_what_retries_hid_is_told_by_error(tmp_path: Path):
     import apsw
 
@@ -215,7 +225,16 @@ def test_a_budget_beyond_a_threshold_is_said_first(tmp_path: Path):
 
     told = report_of(path, settled=9 * USD)
 
-    assert page_of(told).steps[0].why == "Budget team-day is at 90% of its day."
+    assert page_of(told).steps[0].why == "Budget team-day is at 90 % of the $10.00 for its day."
+
+
+def test_a_budget_that_will_not_last_is_said_before_it_is_spent(tmp_path: Path):
+    """At six o'clock, of $10 for a day that costs a dollar an hour."""
+    path = ledger_of(tmp_path, *days(8))
+
+    told = report_of(path, date(2026, 2, 23), now_ms=FIRST_DAY_MS + 7 * DAY_MS + 6 * HOUR_MS, settled=4 * USD)
+
+    assert page_of(told).steps[0].why.startswith("Budget team-day will not last its day: $")
 
 
 def test_alerts_of_the_day_are_told_with_how_long_they_lasted(tmp_path: Path):

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from headgate.cli.output import age
 from headgate.core.printable import printable
-from headgate.core.shown import dollars, took
+from headgate.core.shown import dollars, percent, took
 
 __all__ = ["frame"]
 
@@ -69,6 +69,7 @@ def _figures(now: dict[str, Any]) -> Text:
         told += [
             f"{sum(lately) / max(1, len(lately)):,.1f} calls/min",
             f"errors {_share(quarter['failed'], quarter['counted'])}",
+            f"refused {_share(quarter['shed'], quarter['counted'] + quarter['shed'])}",
             f"p50 {_ms(paces['p50_ms'])}  p95 {_ms(paces['p95_ms'])}  p99 {_ms(paces['p99_ms'])}",
             f"{dollars(Decimal(spent['cost_usd']))} in the hour",
             f"{'-' if spent['cached_share'] is None else _share(spent['cached_share'], 1)} from cache",
@@ -96,7 +97,7 @@ def _bar(backend: dict[str, Any], name: str) -> Text:
     used = min(1.0, max(0.0, 1 - limiter["free_now"] / room))
     full = round(used * BAR)
     return Text.assemble(
-        ("█" * full, "yellow" if used > 0.95 else "blue"), ("░" * (BAR - full), "dim"), f" {used:4.0%}"
+        ("█" * full, "yellow" if used > 0.95 else "blue"), ("░" * (BAR - full), "dim"), f" {round(100 * used):3} %"
     )
 
 
@@ -128,24 +129,28 @@ def _lanes(now: dict[str, Any]) -> Table:
 
 
 def _workflows(workflows: dict[str, Any]) -> Table:
-    heads = ("workflow, last hour", "calls", "errors", "p50", "p95", "p99", "cached", "retries", "fallbacks", "cost")
+    heads = (
+        "workflow, last hour", "calls", "errors", "refused", "p50", "p95", "p99", "cached", "retries", "fallbacks",
+        "cost",
+    )  # fmt: skip
     table = _table(*heads, right=range(1, len(heads)))
     for row in workflows["rows"][:MOST_WORKFLOWS]:
-        pace = row["pace"] or {}
-        table.add_row(
-            _plain(row["name"]),
-            f"{row['calls']:,}",
-            _share(pace.get("failed", 0), pace.get("counted", 0)),
-            *(_ms(pace.get(name)) for name in ("p50_ms", "p95_ms", "p99_ms")),
-            _share(row["cache_read_tokens"], _prompt(row)),
-            f"{pace.get('retries', 0):,}",
-            f"{pace.get('fallbacks', 0):,}",
-            dollars(Decimal(row["cost_usd"])),
-        )
-    total = workflows["total"]
+        table.add_row(_plain(row["name"]), *_went(row))
     table.add_section()
-    table.add_row("all", f"{total['calls']:,}", *[""] * 7, dollars(Decimal(total["cost_usd"])), style="bold")
+    table.add_row("all", *_went(workflows["total"]), style="bold")
     return table
+
+
+def _went(row: dict[str, Any]) -> Iterator[str]:
+    pace = row["pace"] or {}
+    yield f"{row['calls']:,}"
+    yield _share(pace.get("failed", 0), pace.get("counted", 0))
+    yield f"{pace.get('shed', 0):,}"
+    yield from (_ms(pace.get(name)) for name in ("p50_ms", "p95_ms", "p99_ms"))
+    yield _share(row["cache_read_tokens"], _prompt(row))
+    yield f"{pace.get('retries', 0):,}"
+    yield f"{pace.get('fallbacks', 0):,}"
+    yield dollars(Decimal(row["cost_usd"]))
 
 
 def _table(*heads: str, right: Iterable[int] = ()) -> Table:
@@ -165,7 +170,7 @@ def _prompt(row: dict[str, Any]) -> int:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else "-"
+    return percent(part / whole) if whole else "-"
 
 
 def _ms(ms: float | None) -> str:

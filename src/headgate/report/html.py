@@ -35,8 +35,9 @@ dd { margin: 0; }
 .value { font-size: 1.4rem; font-weight: 600; line-height: 1.3; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #d0d7de; text-align: left; white-space: nowrap; }
+th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #d0d7de; text-align: left; vertical-align: top; }
 th { font-size: 13px; font-weight: normal; }
+.n, code { white-space: nowrap; }
 .n { text-align: right; }
 .bars { table-layout: fixed; }
 .bars table { width: 100%; }

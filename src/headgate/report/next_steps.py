@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from headgate.core.price import usd
+from headgate.core.shown import dollars, percent
 from headgate.events import Reason
 from headgate.report.facts import DayReport, WorkflowDay
+from headgate.stores.sqlite.outlook import BudgetLine
 
 __all__ = ["Step", "next_steps"]
 
@@ -40,12 +43,8 @@ def next_steps(report: DayReport) -> list[Step]:
 def _money(report: DayReport) -> Iterator[Step]:
     total = report.total
     for line in report.budgets:
-        if line.level != "ok":
-            its = line.budget
-            yield Step(
-                f"Budget {its.name} is at {line.known / its.cap_pico:.0%} of its {its.window}.",
-                f"headgate budget preview {its.name} --usd AMOUNT",
-            )
+        if (why := _tight(line)) is not None:
+            yield Step(why, f"headgate budget preview {line.budget.name} --usd AMOUNT")
     expected, band = report.expected_pico, report.band_pico
     if expected is not None and band is not None and total.cost_pico > expected * 1.5 + band:
         yield Step("The day cost far more than such a day should.", f"headgate report --day {report.day.isoformat()}")
@@ -53,6 +52,20 @@ def _money(report: DayReport) -> Iterator[Step]:
         yield Step(f"{total.unpriced:,} calls have no known price.", "headgate prices")
     if total.unconfirmed_pico > total.cost_pico * 0.02:
         yield Step("More than 2 % of the cost is not confirmed.", "headgate cost reconcile")
+
+
+def _tight(line: BudgetLine) -> str | None:
+    """Why somebody should look at a budget; None: nobody need."""
+    its, who = line.budget, line.state.key.who
+    name = f"Budget {its.name} of {who}" if who else f"Budget {its.name}"
+    cap = dollars(usd(its.cap_pico))
+    if line.forecast is not None and line.forecast.expected > max(its.cap_pico, line.known):
+        return (
+            f"{name} will not last its {its.window}: {dollars(usd(round(line.forecast.expected)))} expected of {cap}."
+        )
+    if line.level != "ok":
+        return f"{name} is at {percent(line.known / its.cap_pico)} of the {cap} for its {its.window}."
+    return None
 
 
 def _refusals(report: DayReport) -> Iterator[Step]:
@@ -77,7 +90,7 @@ def _workflow(each: WorkflowDay) -> Iterator[Step]:
     if pace.retried_answers >= RETRIED * row.answered and pace.retried_answers:
         yield Step(f"{name}: {pace.retried_answers:,} answers needed more than one attempt.", "headgate limits")
     if prompt >= FEW_TOKENS and row.cache_read_tokens < CACHED * prompt:
-        yield Step(f"{name}: {row.cache_read_tokens / prompt:.0%} of its prompts came from the cache.",
+        yield Step(f"{name}: {percent(row.cache_read_tokens / prompt)} of its prompts came from the cache.",
                    "headgate cache advise")  # fmt: skip
     if each.truncated > ODD * max(row.answered, 1):
         yield Step(f"{name}: max_tokens cut {each.truncated:,} answers.", "headgate cost max-tokens")
