@@ -679,6 +679,62 @@ def test_a_model_that_is_fallen_back_to_is_charged_to_its_budget_alone():
     play_fallback(scene, budgets(other={"usd": "1.00", "model": OTHER}, first={"usd": "1.00", "model": MODEL}))
 
 
+def answered_with(
+    config: Config, first: str, other: str, *, trouble: str = "error=529", **asked: Any
+) -> dict[str, Any]:
+    """The answer of `other`, which is as long as it may be, where `first` cannot be asked."""
+
+    async def scene(world: World) -> dict[str, Any]:
+        answer = await world.ask(model=first, **asked)
+        assert answer.document["model"] == other
+        return answer.document
+
+    fallbacks: dict[str, Any] = {"fallbacks": (f"model:{other}",), "fallbacks_on": {"budget": (f"model:{other}",)}}
+    return play(
+        scene,
+        sim=sim(80_000),
+        config=replace(config, workflows={"test": WorkflowConfig(**fallbacks)}),
+        retry=RetryConfig(max_attempts=1),
+        scenario=Scenario(name="", about="", phases=(Phase(cues=(Cue(do=(trouble,), model=first),)),)),
+    )
+
+
+@pytest.mark.parametrize(("first", "other"), [(MODEL, OTHER), (OTHER, MODEL)], ids=["cheaper", "dearer"])
+def test_max_tokens_of_each_model_are_what_its_own_price_affords(first: str, other: str):
+    """What the budget for a call had to lower for one model says nothing of another one.  Some 270 tokens less, since
+    the API, which fails here, cannot be had to count the prompt."""
+    config = budgets(one={"usd": "0.03", "window": "call", "mode": "strict"})
+
+    async def alone(world: World) -> int:
+        return int((await world.ask(model=other, max_tokens=64_000)).document["usage"]["output_tokens"])
+
+    told = answered_with(config, first, other, max_tokens=64_000)
+
+    by_itself = play(alone, sim=sim(80_000), config=config)
+    assert by_itself < 64_000
+    assert told["usage"]["output_tokens"] == pytest.approx(by_itself, abs=300)
+
+
+def test_a_cheaper_model_gets_no_more_than_was_asked_for():
+    told = answered_with(
+        budgets(one={"usd": "0.10", "window": "call", "mode": "strict"}), MODEL, OTHER, max_tokens=9_000
+    )
+
+    assert told["usage"]["output_tokens"] == 9_000
+
+
+def test_a_model_that_is_asked_since_a_budget_refused_the_first_is_asked_for_as_much():
+    """The budget for a call lowered what was asked of the first one, before another budget had nothing left for it."""
+    config = budgets(
+        one={"usd": "0.10", "window": "call", "mode": "strict"},
+        first={"usd": "0.0001", "mode": "strict", "model": MODEL},
+    )
+
+    told = answered_with(config, MODEL, OTHER, trouble="", max_tokens=9_000)
+
+    assert told["usage"]["output_tokens"] == 9_000
+
+
 def test_inv_01_a_budget_for_one_call_counts_its_attempts_together():
     """The first was lost on the way and may have cost all that it could; there is nothing left for another."""
 

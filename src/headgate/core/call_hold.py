@@ -88,6 +88,8 @@ class CallHold(msgspec.Struct, eq=False):
     accounts: Sequence[Account]
     sizes: dict[int, tuple[Size, Sequence[Account]]] = {}
     """By attempt, of those that were not the first, or not for the same request."""
+    fitted: str = ""
+    """Another model than `model`, to whose price `max_tokens` are fitted."""
 
     @property
     def strict(self) -> bool:

@@ -106,6 +106,7 @@ class Budget:
             reply = await proceed(call)
         except BaseException:
             call.when_settled(partial(self._settle, call, held))
+            self.as_asked(call)
             raise
         stream = reply.stream
         if stream is None:
@@ -286,6 +287,13 @@ class Budget:
         )  # fmt: skip
         call.record.reason = Reason.MAX_TOKENS_LOWERED
         return size.with_output(max_tokens)
+
+    def as_asked(self, call: Call) -> None:
+        """Have a call ask for as many tokens again as it did before they were lowered to what the price of a model
+        allowed: another model has another price."""
+        document, asked = call.document, call.record.max_tokens
+        if document is not None and asked is not None and document.get("max_tokens") != asked:
+            call.rewrite({**document, "max_tokens": asked}, with_fields(call.body, {"max_tokens": asked}))
 
     def _within(self, call: Call, size: Size, budget: BudgetInForce, before_pico: int) -> Size:
         """`size` inside a budget that every call has for itself."""

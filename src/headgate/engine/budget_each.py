@@ -51,6 +51,9 @@ class BudgetEach:
             before = held.costs(call.attempts[:-1])
             now = self._budgets.cover(call.record)
             if another_model:
+                if held.fitted != call.record.model:
+                    held.fitted = call.record.model or ""
+                    self._budget.as_asked(call)
                 accounts = held.in_same_windows(now.accounts)
             budgets = [*(account.budget for account in accounts), *now.own]
             cover = Cover(tuple(accounts), NEVER_MS, any(budget.strict for budget in budgets), now.own)
