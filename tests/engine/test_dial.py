@@ -15,7 +15,8 @@ import pytest
 from headgate.config.schema import Config, RetryConfig
 from headgate.errors import Unavailable
 from headgate.events import ErrorClass, Reason, UsageSource
-from headgate.net.client import Connection, Pool, WireError
+from headgate.net.client import Connection, WireError
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import Origin
 from headgate.sim.virtual_time import run
 from headgate.upstream import dial as dialling
@@ -29,7 +30,7 @@ WITHIN_S = 5.0
 
 
 async def take(dial: TcpDial, origin: Origin, within_s: float = WITHIN_S) -> Connection:
-    return await Pool(origin, dial, max_connections=1, keepalive_s=1).take(within_s, within_s)
+    return await ConnectionPool(origin, dial, max_connections=1, keepalive_s=1).take(within_s, within_s)
 
 
 async def failure_of(dial: TcpDial, origin: Origin, within_s: float = WITHIN_S) -> WireError:

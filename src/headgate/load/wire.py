@@ -11,7 +11,8 @@ from headgate.clock import Clock
 from headgate.load.play import Answer
 from headgate.load.requests import Asking
 from headgate.load.turns import Turn
-from headgate.net.client import Connection, Dial, Pool, WireError
+from headgate.net.client import Connection, Dial, WireError
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import HeaderBlock
 from headgate.upstream.send import parse_base_url
 
@@ -38,7 +39,7 @@ class Wire:
     ) -> None:
         origin, prefix = parse_base_url(base_url)
         host = str(origin).partition("://")[2]
-        self._pool = Pool(origin, dial, max_connections=CONNECTIONS, keepalive_s=15.0)
+        self._pool = ConnectionPool(origin, dial, max_connections=CONNECTIONS, keepalive_s=15.0)
         self._clock = clock
         self._asking = asking
         self._head = (

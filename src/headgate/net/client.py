@@ -1,4 +1,4 @@
-"""HTTP/1.1 client: a pool of connections per origin, one exchange at a time on each.
+"""HTTP/1.1 client: a connection, one exchange at a time on it.
 
 What goes wrong on the wire is a `WireError` with a `kind` out of a closed list; nothing is retried here.  A response
 is read as it comes and stops the socket when nobody reads it.
@@ -7,17 +7,19 @@ is read as it comes and stops the socket when nobody reads it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import httptools
 
 from headgate.net.http import HeaderBlock, Origin
 from headgate.net.outbox import LATER_BYTES, Outbox, Writer
 
-__all__ = ["Connection", "Dial", "Pool", "WireError", "WireErrorKind"]
+if TYPE_CHECKING:
+    from headgate.net.connection_pool import ConnectionPool
+
+__all__ = ["Connection", "Dial", "WireError", "WireErrorKind"]
 
 WireErrorKind = Literal[
     "dns", "connect", "connect_timeout", "tls", "egress_denied", "pool_timeout",
@@ -43,16 +45,17 @@ class Connection(asyncio.Protocol):
     """One connection to an origin.  `request`, `await head`, `await read` until `b""`, then the pool takes it back."""
 
     __slots__ = (
-        "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_out", "_outbox", "_owner",
+        "_chunks", "_due", "_due_kind", "_error", "_head", "_informational", "_loop", "_nudged", "_out", "_outbox",
         "_parser", "_paused", "_paused_writing", "_size", "_spoiled", "_surplus", "_timer", "_timer_due",
-        "_transport", "_waiter", "_writable", "complete", "exchanges", "headers", "idle_since_s", "open", "reusable",
-        "status", "under_way",
+        "_transport", "_waiter", "_writable", "complete", "exchanges", "headers", "idle_since_s", "open", "owner",
+        "reusable", "status", "under_way",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self._loop = loop
         self._outbox = outbox
-        self._owner: Pool | None = None
+        self.owner: ConnectionPool | None = None
+        """Gets it back after each exchange."""
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
         self._out: Writer = None  # type: ignore[assignment]  # likewise
@@ -61,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._due = inf
         self._due_kind: WireErrorKind = "deadline"
         self._waiter: asyncio.Future[None] | None = None
+        self._nudged = False
+        """Somebody, not the peer, ended the last wait."""
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
         self._paused_writing = False
@@ -115,7 +120,7 @@ class Connection(asyncio.Protocol):
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._event()
         return self.status, self.headers
 
     def take_whole(self) -> bytes | None:
@@ -137,7 +142,8 @@ class Connection(asyncio.Protocol):
                 raise self._error
             if self.complete:
                 return b""
-            if await self._wait():
+            await self._event()
+            if self._nudged:
                 return None
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -155,18 +161,20 @@ class Connection(asyncio.Protocol):
     def nudge(self) -> None:
         """Make a `read` that is waiting return None."""
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(_Nudge())
+            self._nudged = True
+            self._waiter.set_result(None)
 
     def expect_within(self, seconds: float, kind: WireErrorKind) -> None:
         """Fail with `kind` if the peer is still silent after `seconds` (`inf`: may be silent for ever)."""
-        self._due = self._loop.time() + seconds
+        self._due = due = self._loop.time() + seconds
         self._due_kind = kind
-        self._watch()
+        if due < self._timer_due:  # else the timer looks again when it fires: a stream expects anew with every event
+            self._set_timer(due)
 
     def release(self) -> None:
         """The exchange is over for its caller: keep the connection if the response is whole, else close it."""
         self._due = inf
-        owner = self._owner
+        owner = self.owner
         # An answer may come before the request is sent whole; what is left of it must not stand before the next.
         usable = self.complete and self.reusable and not self._spoiled and self.open and self._out.idle
         if usable and owner is not None:
@@ -185,16 +193,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self.open and not self._transport.is_closing()
 
-    async def _wait(self) -> bool:
-        """Wait for something to happen; True if it was a nudge."""
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        except _Nudge:
-            return True
-        finally:
-            self._waiter = None
-        return False
+    def _event(self) -> asyncio.Future[None]:
+        """Done when something happens."""
+        self._nudged = False
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -207,25 +210,19 @@ class Connection(asyncio.Protocol):
         if self.open:
             self._out.abort()
 
-    def _watch(self) -> None:
-        """See to it that the timer fires no later than it is due; a stream moves its due time with every event, so the
-        timer is not moved along."""
-        due = self._due
-        if due == inf:
-            return
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
-            if self._timer_due <= due:
-                return
             self._timer.cancel()
         self._timer_due = due
         self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._timer_due = inf
         if self._due == inf or not self.under_way:
             return
         if self._loop.time() < self._due - TIMER_SLACK_S:
-            self._watch()
+            self._set_timer(self._due)
         elif not self.complete and not self._chunks:
             self._fail(WireError(self._due_kind, _TIMEOUTS.get(self._due_kind, "the deadline passed")))
 
@@ -302,8 +299,8 @@ class Connection(asyncio.Protocol):
                 why = "the upstream closed the connection before it answered"
                 self._error = WireError("reset", why, sent=not self._out.unsent)
         self._wake()
-        if self._owner is not None:
-            self._owner.forget(self)
+        if self.owner is not None:
+            self.owner.forget(self)
 
     def _sized(self) -> bool:
         told = self.headers.get
@@ -344,10 +341,6 @@ class Connection(asyncio.Protocol):
             self.reusable = self._parser.should_keep_alive()
 
 
-class _Nudge(Exception):
-    pass
-
-
 _TIMEOUTS = {
     "first_byte_timeout": "the upstream did not begin to answer in time",
     "idle_timeout": "the upstream went silent in the middle of its response",
@@ -356,111 +349,3 @@ _TIMEOUTS = {
 
 Dial = Callable[[Origin, Callable[[], Connection], float], Awaitable[Connection]]
 """`dial(origin, factory, within_s)` opens a connection or raises `WireError`."""
-
-
-class Pool:
-    """Connections to one origin, at most `max_connections`; who finds none free waits in order."""
-
-    def __init__(self, origin: Origin, dial: Dial, *, max_connections: int, keepalive_s: float) -> None:
-        self.origin = origin
-        self._dial = dial
-        self._max = max_connections
-        self._keepalive_s = keepalive_s
-        self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(self._loop)
-        self._idle: list[Connection] = []
-        self._live = 0
-        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
-
-    def take_idle(self) -> Connection | None:
-        """A connection that is open and unused right now, or None: the path without a wait."""
-        oldest_s = self._loop.time() - self._keepalive_s
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and connection.idle_since_s >= oldest_s:
-                return connection
-            connection.abort()
-        return None
-
-    async def take(self, connect_s: float, wait_s: float) -> Connection:
-        """A connection, dialled within `connect_s` if need be.
-
-        Raises:
-            WireError: `pool_timeout` when all are busy and none became free within `wait_s`, or what dialling raises.
-        """
-        connection = self.take_idle()
-        while connection is None:
-            if self._live < self._max:
-                self._live += 1
-                try:
-                    connection = await self._dial(self.origin, lambda: Connection(self._loop, self._outbox), connect_s)
-                except BaseException:
-                    self._live -= 1
-                    self._hand_on(None)
-                    raise
-                connection._owner = self
-                if not connection.open:
-                    self.forget(connection)
-                    raise WireError("connect", "the upstream closed the connection as it opened", sent=False)
-                return connection
-            connection = await self._wait(wait_s)
-        return connection
-
-    async def _wait(self, wait_s: float) -> Connection | None:
-        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        timer = self._loop.call_later(wait_s, _expire, waiter) if wait_s != inf else None
-        try:
-            connection = await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._offer(waiter.result())
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-        return connection if connection is None or connection.is_open else None
-
-    def give_back(self, connection: Connection) -> None:
-        connection.idle_since_s = self._loop.time()
-        self._offer(connection)
-
-    def forget(self, connection: Connection) -> None:
-        """A connection is gone: its place is free."""
-        connection._owner = None
-        self._live -= 1
-        self._hand_on(None)
-
-    def _offer(self, connection: Connection | None) -> None:
-        if not self._hand_on(connection) and connection is not None:
-            self._idle.append(connection)
-
-    def _hand_on(self, connection: Connection | None) -> bool:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-    def close(self) -> None:
-        """Close what is idle and refuse those who wait.  Exchanges under way go on."""
-        for connection in self._idle:
-            connection.abort()
-        self._idle.clear()
-        while self._waiters:
-            _expire(self._waiters.popleft())
-
-    @property
-    def live(self) -> int:
-        return self._live
-
-    @property
-    def busy(self) -> bool:
-        """Whether an exchange is under way, or somebody waits to begin one."""
-        return self._live > sum([each.is_open for each in self._idle]) or bool(self._waiters)
-
-
-def _expire(waiter: asyncio.Future[Connection | None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(WireError("pool_timeout", "no connection to the upstream became free in time", sent=False))

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from headgate.net.client import Connection, Dial, Pool, WireError
+from headgate.net.client import Connection, Dial, WireError
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import HeaderBlock, Origin
 
 __all__ = ["Posted", "Poster", "is_sendable", "post"]
@@ -41,7 +42,7 @@ class Poster:
         origin = Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
         self._host = str(origin).partition("://")[2]
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._pool = Pool(origin, dial, max_connections=1, keepalive_s=keepalive_s)
+        self._pool = ConnectionPool(origin, dial, max_connections=1, keepalive_s=keepalive_s)
 
     async def post(self, headers: Iterable[tuple[str, str]], body: bytes, *, within_s: float) -> Posted:
         """Send `body`.

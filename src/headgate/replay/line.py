@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
-from headgate.net.client import Dial, Pool, WireError
+from headgate.net.client import Dial, WireError
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import HeaderBlock
 from headgate.replay.workload import Ask
 from headgate.upstream.send import parse_base_url
@@ -36,7 +37,7 @@ class Line:
 
     def __init__(self, base_url: str, dial: Dial, *, marked: bool, length_inside: bool = False) -> None:
         origin, _ = parse_base_url(base_url)
-        self._pool = Pool(origin, dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
+        self._pool = ConnectionPool(origin, dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
         self._marked = marked
         self._length_inside = length_inside
         self._head = (

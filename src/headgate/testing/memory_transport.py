@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx2
 
-from headgate.net.client import Connection, Pool, WireError
+from headgate.net.client import Connection, WireError
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import Origin
 from headgate.sim.virtual_time import memory_dial
 
@@ -22,7 +23,7 @@ class MemoryTransport(httpx2.AsyncBaseTransport):
     """For `httpx2.AsyncClient(transport=...)`.  What the client asks for as a read timeout is kept, in virtual time."""
 
     def __init__(self) -> None:
-        self._pools: dict[Origin, Pool] = {}
+        self._pools: dict[Origin, ConnectionPool] = {}
 
     async def handle_async_request(self, request: Any) -> Any:
         body = await request.aread()
@@ -30,7 +31,7 @@ class MemoryTransport(httpx2.AsyncBaseTransport):
         origin = Origin(url.scheme, url.host, url.port or 80)
         pool = self._pools.get(origin)
         if pool is None:
-            pool = Pool(origin, memory_dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
+            pool = ConnectionPool(origin, memory_dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
             self._pools[origin] = pool
         lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (request.method.encode(), url.raw_path, b"".join(lines))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
-from headgate.net.client import Connection, Dial, Pool
+from headgate.net.client import Connection, Dial
+from headgate.net.connection_pool import ConnectionPool
 from headgate.secret import Secret
 from headgate.upstream.send import parse_base_url
 
@@ -40,7 +41,7 @@ class AdminApi:
     def __init__(self, base_url: str, admin_key: Secret, dial: Dial) -> None:
         self._origin, self._prefix = parse_base_url(base_url)
         self._admin_key = admin_key
-        self._pool = Pool(self._origin, dial, max_connections=1, keepalive_s=ANSWER_S)
+        self._pool = ConnectionPool(self._origin, dial, max_connections=1, keepalive_s=ANSWER_S)
 
     async def list(self, target: str, read_page: Callable[[bytes], tuple[list[T], str | None]]) -> list[T]:
         """Every page of a list.

@@ -14,7 +14,8 @@ from headgate.core.classify import classify_response
 from headgate.core.least_recent import LeastRecent
 from headgate.events import ErrorClass
 from headgate.failure import Failure
-from headgate.net.client import Connection, Dial, Pool, WireError, WireErrorKind
+from headgate.net.client import Connection, Dial, WireError, WireErrorKind
+from headgate.net.connection_pool import ConnectionPool
 from headgate.net.http import ByteSource, HeaderBlock, Origin
 from headgate.secret import Secret
 from headgate.upstream.keyring import Credential
@@ -54,7 +55,7 @@ def parse_base_url(base_url: str) -> tuple[Origin, str]:
 class _Route:
     """What is the same in every request to one origin."""
 
-    pool: Pool
+    pool: ConnectionPool
     prefix: str
     host: bytes
 
@@ -188,7 +189,7 @@ class Upstream:
 
     def _make_route(self, base_url: str) -> _Route:
         origin, prefix = parse_base_url(base_url)
-        pool = Pool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
+        pool = ConnectionPool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
         host = str(origin).partition("://")[2].encode("idna" if not origin.host.isascii() else "ascii")
         return _Route(pool, prefix, host)
 
