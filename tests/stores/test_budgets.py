@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from headgate.core.budget import AccountKey, is_whole
 from headgate.core.corrected import Corrected
 from headgate.core.grants import Ask, Report
+from headgate.errors import LedgerError
 from headgate.stores.base import BudgetStore
 from headgate.stores.memory import MemoryBudgets
+from headgate.stores.sqlite import budgets
 from headgate.stores.sqlite.budgets import SqliteBudgets
 
 KEY = AccountKey("day", "ada", "2026-11-25")
@@ -277,3 +279,19 @@ def test_whatever_processes_do_the_limit_holds_and_nothing_real_is_lost(steps, t
         state = stores[name].look([KEY], now_ms)[0]
         assert state.settled + state.others + state.granted <= 100
         assert really_spent <= state.settled + state.others + state.granted
+
+
+def test_what_could_not_be_written_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """AL-18 is told of it: calls that ask for money are refused meanwhile."""
+    monkeypatch.setattr(budgets, "BUSY_TIMEOUT_MS", 1)
+    with (
+        closing(SqliteBudgets(tmp_path / "budgets.db", "one")) as store,
+        closing(apsw.Connection(str(tmp_path / "budgets.db"))) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match="locked by another program"):
+            store.announce(KEY, 1)
+        other.execute("ROLLBACK")
+        store.announce(KEY, 1)
+
+        assert store.errors == {"write": 1}

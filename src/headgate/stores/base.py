@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -102,6 +103,8 @@ class BudgetStore(Protocol):
     """Told how long its operations take."""
     ran_out: int
     """Grants of other processes whose lease was over, ever seen by this one."""
+    errors: Counter[str]
+    """Operations that failed, ever."""
 
     def draw(self, asks: Sequence[Ask], now_ms: int, until_ms: int) -> Drawn:
         """Grant this process more of every account, or of none; its grants are leased `until_ms`.  Grants of others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -87,6 +88,7 @@ class MemoryBudgets:
         self.immediate = True
         self.took: Took = nobody
         self.ran_out = 0
+        self.errors: Counter[str] = Counter()
         self._process = "one"
         self._accounts: dict[AccountKey, _Account] = {}
         self._changes: list[Change] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,7 @@ class SqliteBudgets:
         self.path = path.expanduser()
         self.took: Took = nobody
         self.ran_out = 0
+        self.errors: Counter[str] = Counter()
         self._process = process
         self._lock = threading.Lock()
         self._db: apsw.Connection | None = None
@@ -230,18 +232,22 @@ class SqliteBudgets:
                 if self._db is None:
                     self._db = _open(self.path)
                 yield self._db
-            except (apsw.CorruptError, apsw.NotADBError) as problem:
-                raise LedgerError(
-                    f"the budgets {self.path} are damaged ({problem}).  Nothing was changed.  Restore a backup, or "
-                    "move the file away to begin with empty budgets"
-                ) from None
-            except apsw.BusyError:
-                raise LedgerError(f"the budgets {self.path} are locked by another program; stop that program") from None
             except (OSError, apsw.Error) as problem:
-                raise LedgerError(
-                    f"the budgets {self.path} cannot be written: {problem}; make the folder writable, or set "
-                    "ledger.path to another place"
-                ) from None
+                self.errors[op] += 1
+                raise self._explained(problem) from None
+
+    def _explained(self, problem: Exception) -> LedgerError:
+        if isinstance(problem, (apsw.CorruptError, apsw.NotADBError)):
+            return LedgerError(
+                f"the budgets {self.path} are damaged ({problem}).  Nothing was changed.  Restore a backup, or move "
+                "the file away to begin with empty budgets"
+            )
+        if isinstance(problem, apsw.BusyError):
+            return LedgerError(f"the budgets {self.path} are locked by another program; stop that program")
+        return LedgerError(
+            f"the budgets {self.path} cannot be written: {problem}; make the folder writable, or set ledger.path to "
+            "another place"
+        )
 
     def _let_go(self) -> None:
         db, self._db = self._db, None

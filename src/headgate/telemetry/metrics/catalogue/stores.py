@@ -67,7 +67,7 @@ LEDGER_DRIFT = Metric(
 STORE_ERRORS = Metric(
     name="headgate_store_errors_total",
     kind="counter",
-    help="Writes that failed; of the ledger each is tried again until it works, or refuses the call.",
+    help="What could not be written or read; the ledger tries again until it can, or refuses the call.",
     labels=(STORE, OPERATION),
 )
 STORE_SECONDS = Metric(
