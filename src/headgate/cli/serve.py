@@ -17,6 +17,7 @@ from headgate.errors import ConfigError
 if TYPE_CHECKING:
     from headgate.config.schema import Config
     from headgate.gateway.serve import Gateway
+    from headgate.safety.log_sweep import LogSweep
 
 __all__ = ["serve"]
 
@@ -73,6 +74,7 @@ async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> No
     from headgate.gateway.serve import Gateway
 
     engine = Engine.from_config(settings, environ)
+    _sweep_log(engine.operators_log)
     try:
         gateway = Gateway(engine, Beside(engine, Path(settings.ledger.path)))
         await gateway.start()
@@ -84,6 +86,16 @@ async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> No
     if gateway.calls_under_way:
         say(f"headgate: stopping: {gateway.calls_under_way} calls may finish; again to stop at once")
     await gateway.stop()
+
+
+def _sweep_log(sweep: LogSweep) -> None:
+    """No key goes out with what the process says."""
+    import logging
+
+    from headgate.safety.log_sweep import SweptFormatter
+
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(SweptFormatter(handler.formatter or logging.Formatter(), sweep))
 
 
 async def _told_to_stop(gateway: Gateway) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -56,6 +56,7 @@ from headgate.engine.shape import Shape, shape_policies
 from headgate.engine.spent import TellSpent
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
+from headgate.safety.log_sweep import LogSweep, secrets_in
 from headgate.secret import Secret
 from headgate.stores.base import BudgetStore, Ledger
 from headgate.stores.memory import MemoryBudgets
@@ -116,6 +117,9 @@ class Engine:
             {n: w.api_error_text for n, w in config.workflows.items() if w.api_error_text is not None}
         )
         self._log = log
+        self.operators_log = LogSweep()
+        """Looks over what the process says to those who run it; whoever sets up logging uses it."""
+        self.holds([*secrets_in(config), *(each.key for each in keyring.all()), *([admin_key] if admin_key else [])])
         self._rng = rng
         estimator = Estimator()
         retry = config.retry
@@ -309,6 +313,7 @@ class Engine:
             ledger=ledger,
             budget_store=budget_store,
             log=log,
+            operators_log=self.operators_log,
             content=self.content,
         )
         self._poller: LimitPoller | None = None
@@ -400,6 +405,13 @@ class Engine:
     def new_call_id(self, now_ms: int) -> str:
         """Unique, and in the order of time: `call_`, eleven hex digits of Unix milliseconds, sixteen of chance."""
         return f"call_{now_ms:011x}{self._rng.getrandbits(64):016x}"
+
+    def holds(self, secrets: Iterable[Secret]) -> None:
+        """No log may say what this process holds."""
+        held = list(secrets)
+        self.operators_log.watch_for(held)
+        if self._log is not None:
+            self._log.sweep.watch_for(held)
 
     def gates(self) -> list[PoolGate]:
         """The state of admission, for those who look."""

@@ -28,6 +28,7 @@ from headgate.gateway.sources import AdminAddresses
 from headgate.report.alert_spans import alert_spans
 from headgate.report.facts import DayReport, Sources, gather
 from headgate.report.schedule import Postbox, ReportSchedule
+from headgate.safety.log_sweep import secrets_in
 from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.metrics.ledger_drift import LOOK_EVERY_S, LedgerDrift
 
@@ -52,6 +53,7 @@ class Beside:
         self._path = telemetry_path(config)
         self._classes = day_classes(config.calendar)
         self._senders = senders_of(config.alerts, clock)
+        engine.holds(secrets_in(self._senders))
         self._telemetry = Telemetry(self._path)
         self._telemetry.took = engine.store_ops.of("telemetry")
         self.watch: Watch | None = None

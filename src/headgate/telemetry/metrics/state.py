@@ -18,6 +18,7 @@ from headgate.core.gate import Gate
 from headgate.core.grants import Account
 from headgate.core.limiter import Limiter
 from headgate.core.limits import UNLIMITED
+from headgate.safety.log_sweep import LogSweep
 from headgate.stores.base import BudgetStore, Ledger
 from headgate.telemetry.call_log import CallLog
 from headgate.telemetry.metrics import catalogue
@@ -61,12 +62,14 @@ class EngineState:
         ledger: Ledger,
         budget_store: BudgetStore | None,
         log: CallLog | None,
+        operators_log: LogSweep,
         content: Dropping | None,
     ) -> None:
         """
         Args:
             batches: how many are collecting calls, and how many are under way.
             budgets: those in force, and the accounts that there are.
+            operators_log: what looks over the lines that operators read.
         """
         self._registry = registry
         self._clock = clock
@@ -77,6 +80,7 @@ class EngineState:
         self._ledger = ledger
         self._budget_store = budget_store
         self._log = log
+        self._sweeps = {"operators": operators_log} | ({"calls": log.sweep} if log is not None else {})
         self._content = content
         self._used: dict[Limiter, _Used] = {}
         self._looked_s = self._began_s = clock.now_s()
@@ -99,6 +103,9 @@ class EngineState:
             self._registry.set(metric, [(labels, row[index]) for labels, row in rows.items()])
         if self._log is not None:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, "log").value = self._log.dropped
+        for sink, sweep in self._sweeps.items():
+            for key in catalogue.KEY.values:
+                self._registry.counter(catalogue.SECRETS_IN_LOG, sink, key).value = sweep.found[key]
         if self._content is not None:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, "content").value = self._content.dropped
 
@@ -158,10 +165,13 @@ class EngineState:
         set_ = self._registry.set
         set_(catalogue.RESERVATIONS, [((), state.open_attempts)])
         set_(catalogue.RESERVATION_AGE, [((), age_s)])
-        ran_out = self._budget_store.ran_out if self._budget_store is not None else 0
-        set_(catalogue.RESERVATIONS_EXPIRED, [((), state.recovered + ran_out)])
         set_(catalogue.LEDGER_BACKLOG, [((), state.backlog_bytes)])
+        expired = state.recovered
         errors = [(("ledger", "journal"), state.journal_errors), (("ledger", "commit"), state.commit_errors)]
+        if (budgets := self._budget_store) is not None:
+            expired += budgets.ran_out
+            errors += [(("budgets", op), budgets.errors[op]) for op in ("commit", "write", "read")]
+        set_(catalogue.RESERVATIONS_EXPIRED, [((), expired)])
         set_(catalogue.STORE_ERRORS, errors)
 
 
