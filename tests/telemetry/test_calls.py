@@ -408,7 +408,7 @@ def adds_up(name: str) -> bool:
         ({"error": "cancelled", "error_type": "expired"}, "expired"),
         ({"error": "cancelled", "error_type": "canceled"}, "canceled"),
         ({"error": "overloaded", "error_type": "overloaded_error"}, "errored"),
-        ({"error": "cancelled"}, "missing"),
+        ({"error": "cancelled"}, "given_up"),
     ],
 )
 def test_what_became_of_a_call_in_a_batch(item, result):

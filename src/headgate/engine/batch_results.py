@@ -49,16 +49,27 @@ class BatchResults(PassingStream):
         self._overlong = False
         self.on_items: Callable[[list[BatchItemRecord]], None] | None = None
         """Told of the items as they pass, also of those that were seen before."""
+        self.on_whole: Callable[[int, int], None] | None = None
+        """Told at the end, if it came: how many lines there were, and how many different items in them."""
+        self._lines = 0
+        self._seen: set[str] = set()
 
     async def read(self) -> bytes:
         data = await self.source.read()
         if data:
             self._call.record.bytes_out += len(data)
             self._take(data)
-        elif self._tail:
+        else:
+            self._end()
+        return data
+
+    def _end(self) -> None:
+        if self._tail:
             self._record([bytes(self._tail)])
             self._tail.clear()
-        return data
+        on_whole, self.on_whole = self.on_whole, None
+        if on_whole is not None and self.failure is None:
+            on_whole(self._lines, len(self._seen))
 
     def _take(self, data: bytes) -> None:
         start, newline, rest = data.rpartition(b"\n")
@@ -77,6 +88,9 @@ class BatchResults(PassingStream):
             self._overlong = False
         items = [item for line in lines if (item := self._item(line)) is not None]
         if items:
+            if self.on_whole is not None:
+                self._lines += len(items)
+                self._seen.update([item.custom_id for item in items])
             self._ledger.record_batch_items(items)
             if self.on_items is not None:
                 self.on_items(items)

@@ -221,10 +221,12 @@ class Calls:
         """A call that was asked in a batch, and may have been asked alone afterwards."""
         for attempt in attempts:
             if attempt.pool == Kind.BATCHES:
-                result = "succeeded" if attempt.error is None else attempt.error_type or "missing"
-                if result not in catalogue.BATCH_RESULT.values:
-                    result = "errored"
-                self._registry.counter(catalogue.BATCH_ITEMS, result).value += 1
+                result = "succeeded" if attempt.error is None else attempt.error_type or "given_up"
+                self.batch_items(result if result in catalogue.BATCH_RESULT.values else "errored", 1)
+
+    def batch_items(self, result: str, count: int) -> None:
+        """What became of so many items of a batch is known."""
+        self._registry.counter(catalogue.BATCH_ITEMS, result).value += count
 
     def _refused(self, lane: str, reason: str) -> None:
         self._registry.counter(catalogue.REJECTIONS, lane, reason).value += 1

@@ -1,8 +1,8 @@
-"""Calls that Headgate asks in Message Batches."""
+"""Message Batches, of callers and of Headgate's own."""
 
 from __future__ import annotations
 
-from headgate.alerts.functions import total
+from headgate.alerts.functions import largest, total
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.panels.asks import of, per_second
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
@@ -15,13 +15,20 @@ BATCHES = Dashboard(
     (
         Panel(
             "Message Batches",
-            "How many are being made or answered?",
+            "How many are under way?",
             "count",
             (Line(total(of(catalogue.BATCHES), "state"), "{state}"),),
         ),
         Panel(
-            "Calls in batches",
-            "What becomes of calls that wait for a batch?",
+            "The oldest batch",
+            "Will one expire?",
+            "seconds",
+            (Line(largest(of(catalogue.BATCH_AGE)), "not nearly done"),),
+            threshold=79_200.0,
+        ),
+        Panel(
+            "Items of batches",
+            "What becomes of what is asked in batches?",
             "per_second",
             (Line(per_second(catalogue.BATCH_ITEMS, "result"), "{result}"),),
             rare=True,

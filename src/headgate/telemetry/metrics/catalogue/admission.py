@@ -6,8 +6,6 @@ from headgate.telemetry.metrics.catalogue.labels import LANE, POOL
 from headgate.telemetry.metrics.catalogue.metric import Label, Metric
 
 __all__ = [
-    "BATCHES",
-    "BATCH_STATE",
     "BREAKER",
     "DIMENSION",
     "INFLIGHT",
@@ -31,11 +29,6 @@ SLOT = Label(
     name="credential_slot",
     meaning="Which of our API keys, in the order of the settings: `1` is that of `[upstream]`.",
     values=("1", "2", "3", "4", "5", "6", "7", "8"),
-)
-BATCH_STATE = Label(
-    name="state",
-    meaning="`collecting`: waits for more calls; `under_way`: is being made, or the API works on it.",
-    values=("collecting", "under_way"),
 )
 QUEUE_DEPTH = Metric(
     name="headgate_queue_depth",
@@ -96,10 +89,4 @@ BREAKER = Metric(
     kind="gauge",
     help="0 closed, 1 half open: now and then a call goes to see whether the API is back, 2 open: none goes.",
     labels=(POOL, SLOT),
-)
-BATCHES = Metric(
-    name="headgate_batches",
-    kind="gauge",
-    help="Message Batches that Headgate makes of calls.",
-    labels=(BATCH_STATE,),
 )
