@@ -281,18 +281,39 @@ def test_d04_ambiguous_framing_is_refused_and_the_connection_closed(name):
     assert [line["reason"] for line in log] == [reply.header("x-headgate-reason")]
 
 
+LONG = [b"x: " + b"y" * 70_000]
+OFFER = [b"connection: upgrade", b"upgrade: h2c"]
+
+
 @pytest.mark.parametrize(
-    "lines", [[b"x: " + b"y" * 70_000], [b"x-%d: y" % n for n in range(9_000)]], ids=["one", "many"]
+    "lines", [LONG, [b"x-%d: y" % n for n in range(9_000)], [*OFFER, *LONG]], ids=["one", "many", "offer"]
 )
-def test_headers_have_a_bound(lines):
-    """64 kB together."""
+@pytest.mark.parametrize("first", [100_000, 40_000], ids=["at-once", "in-two"])
+def test_headers_have_a_bound(lines, first):
+    """64 kB together, however they arrive."""
 
     async def scene(edge):
-        return await edge.say(post(*lines, LENGTH, body=BODY))
+        request = post(*lines, LENGTH, body=BODY)
+        wire = await edge.connect()
+        await wire.send(request[:first])
+        await asyncio.sleep(0.01)
+        await wire.send(request[first:])
+        return await wire.reply()
 
     reply = play(scene, virtual=True)
 
     assert (reply.status, reply.closes) == (431, True)
+
+
+def test_headers_that_follow_another_request_have_the_same_bound():
+    """In one piece with it: how long they are is not how much was read."""
+
+    async def scene(edge):
+        wire = await edge.connect()
+        await wire.send(post(LENGTH, body=BODY) + post(*LONG, LENGTH, body=BODY))
+        return [(await wire.reply()).status for _ in range(2)]
+
+    assert play(scene, virtual=True) == [200, 431]
 
 
 @pytest.mark.parametrize(("end", "status"), [(b"\r\n\r\n", 200), (b"y" * 70_000, 431)], ids=["short", "endless"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import chain
 from typing import Protocol
 
 import httptools
@@ -60,8 +59,8 @@ class RequestReader:
 
     __slots__ = (
         "_begin", "_body", "_breach", "_declared", "_framing_bytes", "_head_bytes", "_headers", "_memory",
-        "_most_body_bytes", "_most_head_bytes", "_now_s", "_parser", "_peer", "_receiver", "_reserved", "_taken",
-        "_url", "request", "since_s", "stage", "upload", "window_bytes",
+        "_most_body_bytes", "_most_head_bytes", "_now_s", "_parser", "_peer", "_read_bytes", "_receiver", "_reserved",
+        "_taken", "_url", "request", "since_s", "stage", "upload", "window_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -88,12 +87,14 @@ class RequestReader:
         self.upload: Upload | None = None
         """Where the body goes that is being read, if it is taken as a stream."""
         self._reserved = 0
+        self._read_bytes = 0
         self._reset()
 
     def _reset(self) -> None:
         self._url = b""
         self._headers: Headers = []
         self._head_bytes = 0
+        """Of a head, in reads after the one that it began with."""
         self.request: Request | None = None
         """The one that is being read, from the end of its head."""
         self._taken = False
@@ -109,11 +110,12 @@ class RequestReader:
     def feed(self, data: bytes) -> Breach | None:
         """Read on.  After a breach nothing more is read."""
         before = -1
+        self._read_bytes = len(data)
         if self.stage == BODY:
-            self.window_bytes += len(data)
+            self.window_bytes += self._read_bytes
             before = self._body_bytes()
         else:
-            self._head_bytes += len(data)
+            self._head_bytes += self._read_bytes
         while data:
             try:
                 self._parser.feed_data(data)
@@ -122,6 +124,7 @@ class RequestReader:
                 if self._breach is not None:
                     break
                 data = self._without_offer() + data[offer.args[0] :]
+                self._read_bytes = len(data)
             except httptools.HttpParserInvalidMethodError:
                 known_shape = data[:1].isalpha()
                 return 405 if known_shape else 400, "the request does not start with an HTTP/1.1 method we know"
@@ -201,15 +204,14 @@ class RequestReader:
         )
         request.keep_alive = parser.should_keep_alive() and not request.http_10
         self.stage = BODY
-        self._head_bytes = 0
         self._breach = self._breach_of_head(request, version)
         if self._breach is None:
             self._take_head(request)
 
     def _breach_of_head(self, request: Request, version: str) -> Breach | None:
         told, headers = request.by_name, request.headers
-        size = len(self._url) + len(b"".join(chain.from_iterable(headers))) + 4 * len(headers)
-        if size > self._most_head_bytes:
+        # A head that began with this read is no longer than it: mostly there is nothing to add up.
+        if (self._head_bytes or self._read_bytes > self._most_head_bytes) and self._is_head_too_large(headers):
             return _head_too_large(self._most_head_bytes)
         if version not in ("1.1", "1.0"):
             return 505, "this server speaks HTTP/1.1"
@@ -225,6 +227,9 @@ class RequestReader:
         if told.get(b"expect", b"100-continue").lower() != b"100-continue":
             return 417, "the only expectation we meet is 100-continue"
         return None
+
+    def _is_head_too_large(self, headers: Headers) -> bool:
+        return len(self._url) + sum([len(name) + len(value) + 4 for name, value in headers]) > self._most_head_bytes
 
     def _take_head(self, request: Request) -> None:
         told = request.by_name
