@@ -249,6 +249,40 @@ CASES: tuple[Case, ...] = (
         {140: ()},
         every_s=300,
     ),
+    # batches
+    Case(
+        "batch_late",
+        "a look after 23 hours, and one when it had ended",
+        counter("batch_oldest_age_seconds", "", "3600x20 82800x20 0x20"),
+        {10: (), 30: ALL, 50: ()},
+    ),
+    Case("batch_late", "a look after 22 hours", counter("batch_oldest_age_seconds", "", "79200x20"), {10: ()}),
+    Case(
+        "batch_results_missing",
+        "three items of the first batch, and none after it",
+        {
+            **process("60+60x120"),
+            **counter("batch_items_total", 'result="succeeded"', "_x20 100x100"),
+            **counter("batch_items_total", 'result="missing"', "_x20 3x100"),
+        },
+        {10: (), 25: ('result="missing"',), 70: ('result="missing"',), 90: ()},
+    ),
+    Case(
+        "batch_results_missing",
+        "some expire",
+        {**process("60+60x120"), **counter("batch_items_total", 'result="expired"', "0x20 7x100")},
+        {10: (), 25: ('result="expired"',), 90: ()},
+    ),
+    Case(
+        "batch_results_missing",
+        "calls of Headgate's own batches that did not wait",
+        {
+            **process("60+60x60"),
+            **counter("batch_items_total", 'result="given_up"', "0+1x60"),
+            **counter("batch_items_total", 'result="missing"', "0x60"),
+        },
+        {50: ()},
+    ),
     # calls that are slow
     Case(
         "interactive_slow",

@@ -6,7 +6,7 @@ would be taken for silence.
 """
 
 from headgate.alerts.rule import Rule
-from headgate.alerts.rules import decided, failing, itself, leaks, money, output, slow, upstream
+from headgate.alerts.rules import batches, decided, failing, itself, leaks, money, output, slow, upstream
 
 __all__ = ["RULES"]
 
@@ -16,6 +16,7 @@ RULES: tuple[Rule, ...] = (
     *slow.RULES,
     *decided.RULES,
     *upstream.RULES,
+    *batches.RULES,
     *money.RULES,
     *leaks.RULES,
     *itself.RULES,
