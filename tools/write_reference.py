@@ -62,7 +62,8 @@ from headgate.sim.event_log import EVENTS
 from headgate.sim.scenario import shipped
 from headgate.sim.settings import Speed, Workspace
 from headgate.sim.vocabulary import DIRECTIVES
-from headgate.telemetry import call_log
+from headgate.telemetry import log_line
+from headgate.telemetry.log_line import CallFacts, LogEvent
 from headgate.telemetry.metrics import catalogue
 from headgate.telemetry.metrics.catalogue import METRICS, OTHER, Label
 
@@ -488,6 +489,26 @@ def _figures(catalog: Catalog, tier: str, pool: str) -> tuple[float, float, floa
 # -- records.md --------------------------------------------------------------------------------------------------------
 
 
+_OF_EVERY_LINE = [
+    ("`ts`", "When it began, RFC 3339, UTC."),
+    ("`level`", "`info`, `warn`, or `error` for a call that failed."),
+    ("`event`", "Which of these."),
+    ("`schema`", "1.  It goes up when a key changes its meaning or goes away; keys may come at any time."),
+    ("`service`, `version`, `instance`", "`headgate`, its version, and which process of which machine."),
+    ("`config_version`", "A digest of the settings, as in `headgate_config_info`."),
+    ("`msg`", "The event in words: the same for all of one kind."),
+]
+_OF_OTHER_EVENTS = [
+    ("`budget`", "`budget`, `window`, `threshold` (`warn`, `slow` or `refuse`), `spent_pico`, `cap_pico`."),
+    (
+        "`alert`",
+        "`rule`, `kind` (`firing`, `repeat`, `acknowledged`, `resolved`), `severity`, `labels`, `value`, `key`.",
+    ),
+    ("`config`", "`listens`: the two ports; `keys`, `budgets`: their names."),
+    ("`audit`", "The row of the [audit trail](../howto/audit.md)."),
+]
+
+
 def _records() -> str:
     schema = resources.files("headgate.stores.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     parts = [
@@ -513,23 +534,56 @@ def _records() -> str:
             ),
         ]
     parts += [
-        "## The log line",
-        _line(call_log.line_of.__doc__ or ""),
+        "## The log",
+        _prose(log_line.__doc__ or ""),
+        _table(
+            ("event", "what it tells of"),
+            [(_code(event.value), _line(_doc(LogEvent, event.name))) for event in LogEvent],
+        ),
+        "Every line has:",
+        _table(("key", "meaning"), _OF_EVERY_LINE),
+        "A line of a `call` has besides, and then all columns of `calls`, under the same names and in the same order:",
         _table(
             ("key", "meaning"),
             [
-                (_code("ts"), "When the call began, RFC 3339, UTC."),
-                (_code("event"), "`call`."),
                 (_code("cost_usd"), "`cost_pico` in US dollars, as a string of twelve places; null if not known."),
+                (
+                    _code("cached_share"),
+                    "Of all input tokens those read from the prompt cache; null if there are none.",
+                ),
+                (_code("client_disconnected"), "Its caller left before it was over."),
+                (
+                    _code("pii_types"),
+                    "Only where its text was looked over: how often which [type](../explanation/privacy.md) was found.",
+                ),
                 (
                     _code("content"),
                     "Only where `log.content` or the workflow's `log_content` is on: `form`, which of them, and "
                     "digests, `request_sha256` of the request's bytes and `response_sha256` of the answer's (of a "
                     "stream its text).",
                 ),
-                ("all columns of `calls`", "Under the same names, in the same order."),
+                *[(_code(name), _line(_doc(CallFacts, name))) for name in CallFacts.__struct_fields__],
             ],
         ),
+        "A line of an `attempt` has besides, and then all columns of `attempts`:",
+        _table(
+            ("key", "meaning"),
+            [
+                (_code("cost_usd"), "As above, of the attempt."),
+                (
+                    _code("rl_remaining"),
+                    "What the answer's headers said is left: an object of `requests`, `input` and `output`; null if "
+                    "they said nothing, or the request was shared.",
+                ),
+                (_code("breaker"), "`closed`, or `half_open` if it went to see whether the API is back."),
+                (
+                    ", ".join(map(_code, log_line.OF_THE_CALL)),
+                    "Those of its call, so that a line can be understood by itself.",
+                ),
+            ],
+        ),
+        "The other events have, besides what every line has:",
+        _table(("event", "keys"), _OF_OTHER_EVENTS),
     ]
     return _join(*parts)
 

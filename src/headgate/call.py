@@ -68,6 +68,10 @@ class Attempt(msgspec.Struct, eq=False):
     on_growth: Callable[[int], None] | None = None
     """Called with the output tokens of a stream so far, once they pass what it was admitted for, and again whenever
     they have grown by a few hundred."""
+    probe: bool = False
+    """It goes to see whether the API is back."""
+    headers: HeaderBlock | None = None
+    """Of the answer, if one began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from headgate.safety.content.texts import scrubbed_document, scrubbed_text
 from headgate.safety.scrub import Placeholders
 from headgate.stores.sqlite.content import SqliteContent
 from headgate.telemetry.call_log import MemoryCallLog
+from headgate.telemetry.log_line import LogEntry
 from support.edge import Edge, body_of, play
 from support.kept import store_of
 from support.patience import HANG_S
@@ -162,7 +163,7 @@ def test_a_slow_store_costs_a_call_nothing_and_drops_are_counted(monkeypatch: py
     desk = a_desk(Slow(gate))
 
     for number in range(20):
-        desk.take(call(call_id=f"call_{number}", workflow="chat"), b"{}", b"{}", streamed=False)
+        desk.take(LogEntry(record=call(call_id=f"call_{number}", workflow="chat")), b"{}", b"{}", streamed=False)
     gate.set()
     desk.close()
 
@@ -173,7 +174,7 @@ def test_a_slow_store_costs_a_call_nothing_and_drops_are_counted(monkeypatch: py
 def test_a_full_disk_costs_the_text_and_nothing_else():
     desk = a_desk(Broken(None), threaded=False)
 
-    desk.take(call(workflow="chat"), b"{}", b"{}", streamed=False)
+    desk.take(LogEntry(record=call(workflow="chat")), b"{}", b"{}", streamed=False)
 
     assert desk.dropped == 1
     assert len(desk._lines.lines) == 1  # type: ignore[union-attr]
@@ -184,7 +185,9 @@ def test_findings_are_told_by_type_and_by_what_was_done():
     for form in ("scrubbed", "full"):
         desk = a_desk(SqliteContent(None), threaded=False, form=form)
         desk.on_findings = lambda workflow, counts, action: told.append((workflow, dict(counts), action))
-        desk.take(call(workflow="chat"), PERSONAL.encode(), f"my key is {KEY}".encode(), streamed=False)
+        desk.take(
+            LogEntry(record=call(workflow="chat")), PERSONAL.encode(), f"my key is {KEY}".encode(), streamed=False
+        )
 
     counts = {"email": 1, "card": 1, "api_key": 1}
     assert told == [("chat", counts, "scrubbed"), ("chat", counts, "kept")]
@@ -338,7 +341,7 @@ def test_calls_that_failed_are_no_samples():
     desk = a_desk(SqliteContent(None), threaded=False, form="off", samples=5)
     for outcome in ("upstream_error", "refused", "truncated", "ok"):
         record: CallRecord = call(call_id=f"call_{outcome}", workflow="chat", outcome=outcome, attempts=1)
-        desk.take(record, b"{}", b"{}", streamed=False)
+        desk.take(LogEntry(record=record), b"{}", b"{}", streamed=False)
 
     assert desk.store is not None
     assert [each.call_id for each in desk.store.samples()] == ["call_ok"]  # type: ignore[attr-defined]
@@ -367,7 +370,7 @@ def test_the_desk_tells_findings_on_the_loop(tmp_path: Path):
             done.set()
 
         desk.on_findings = on_findings
-        desk.take(call(workflow="chat"), PERSONAL.encode(), b"", streamed=False)
+        desk.take(LogEntry(record=call(workflow="chat")), PERSONAL.encode(), b"", streamed=False)
         await asyncio.wait_for(done.wait(), HANG_S)
         await asyncio.to_thread(desk.close)
         return threads

@@ -13,7 +13,8 @@ import pytest
 from headgate.config.schema import AdminConfig, AlertsConfig, AlertSenderConfig, Config, UpstreamConfig
 from headgate.safety.log_sweep import SAMPLE, LogSweep, SweptFormatter, secrets_in
 from headgate.secret import Secret
-from headgate.telemetry.call_log import FileCallLog, line_of
+from headgate.telemetry.call_log import FileCallLog
+from headgate.telemetry.log_line import LogEntry, Process, call_line
 from support.records import call
 
 OURS = "correct-horse/battery+staple"
@@ -29,7 +30,7 @@ def sweep() -> LogSweep:
 
 
 def line(**fields: str) -> bytes:
-    return line_of(call("call_1", **fields), None)
+    return call_line(LogEntry(record=call("call_1", **fields)), Process())
 
 
 def test_a_key_that_this_process_holds_is_taken_out_of_every_line(sweep: LogSweep):
@@ -95,6 +96,15 @@ def test_a_line_stays_one_json_object(sweep: LogSweep):
     assert written.count(b"\n") == 1
 
 
+def test_a_key_that_was_cut_is_known_by_its_beginning():
+    """Names that callers send are cut to a length."""
+    sweep = LogSweep([Secret(CLAUDES)])
+
+    written = sweep.clean([line(user=CLAUDES[:64], session=CLAUDES)])
+
+    assert [msgspec.json.decode(written)[name] for name in ("user", "session")] == ["[secret]", "[secret]"]
+
+
 def test_a_word_is_no_secret_to_look_for():
     """A password of three letters would blacken every line."""
     sweep = LogSweep([Secret("call")])
@@ -115,12 +125,25 @@ def test_the_log_of_calls_is_clean_on_the_disk(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "write", lambda file, data: written.append(bytes(data)) or write(file, data))
     log = FileCallLog(str(tmp_path / "calls.jsonl"))
     log.sweep.watch_for([Secret(OURS)])
-    log.write(call("call_1", user=OURS, session=CLAUDES), None)
+    log.write(LogEntry(record=call("call_1", user=OURS, session=CLAUDES)))
     log.close()
 
     assert log.sweep.found == {"own": 1, "form": 1}
     assert not any(key.encode() in b"".join(written) for key in (OURS, CLAUDES))
     assert (tmp_path / "calls.jsonl").read_bytes() in b"".join(written)
+
+
+def test_what_cannot_be_looked_over_is_not_written_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The thread goes on: the next lines are written."""
+    log = FileCallLog(str(tmp_path / "calls.jsonl"))
+    with monkeypatch.context() as patch:
+        patch.setattr(log.sweep, "clean", lambda lines: 1 / 0)
+        log._write([line()])
+    log._write([line(user="ann")])
+    log.close()
+
+    assert log.dropped == 1
+    assert (tmp_path / "calls.jsonl").read_bytes() == line(user="ann")
 
 
 def test_s10_what_a_program_says_of_an_error_is_swept_with_its_stack(sweep: LogSweep):

@@ -20,6 +20,7 @@ from headgate.errors import ConfigError
 from headgate.safety.scrub import FAMILIES, Scrubber
 from headgate.safety.scrub.presidio import presidio
 from headgate.stores.sqlite.content import SqliteContent
+from headgate.telemetry.log_line import LogEntry
 from support.records import call
 
 needs_presidio = pytest.mark.skipif(
@@ -78,7 +79,7 @@ def test_a_setting_asks_it_of_all_text_that_is_kept(model: Path):
     desk = content_desk(config, None, SystemClock(), Random(1), on_disk=False)
     assert desk is not None
 
-    desk.take(call("call_1"), b'{"messages": "Gestern schrieb Ada Lovelace"}', b"", streamed=False)
+    desk.take(LogEntry(record=call("call_1")), b'{"messages": "Gestern schrieb Ada Lovelace"}', b"", streamed=False)
 
     assert isinstance(desk.store, SqliteContent)
     kept = desk.store.text_of("call_1")

@@ -18,9 +18,15 @@ from headgate.errors import ConfigError
 from headgate.records import CallRecord
 from headgate.sim import SimSettings
 from headgate.telemetry import call_log
-from headgate.telemetry.call_log import FileCallLog, line_of
+from headgate.telemetry.call_log import FileCallLog
+from headgate.telemetry.log_line import CallFacts, LogEntry, Process, call_line
 from support.edge import Broken, Edge, body_of, play
 from support.records import call, filled
+
+
+def line_of(record: CallRecord, **told: Any) -> bytes:
+    return call_line(LogEntry(record=record, **told), Process())
+
 
 PROMPT = "How much water passes the headgate of the Rambla?"
 
@@ -75,9 +81,12 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
 
 def test_a_line_has_every_field_of_the_record_and_its_time_and_cost():
     """The log and the ledger use the same names, so that a question can be asked of both."""
-    line = msgspec.json.decode(line_of(filled(CallRecord), None))
+    line = msgspec.json.decode(line_of(filled(CallRecord)))
 
-    assert list(line) == ["ts", "event", "cost_usd", *CallRecord.__struct_fields__]
+    assert list(line) == [
+        "ts", "level", "event", "schema", "service", "version", "instance", "config_version", "msg", "cost_usd",
+        "cached_share", "client_disconnected", *CallFacts.__struct_fields__, *CallRecord.__struct_fields__,
+    ]  # fmt: skip
 
 
 def test_the_parts_of_the_latency_add_up():
@@ -118,7 +127,7 @@ def test_every_call_leaves_one_line_however_it_ends(body: bytes, sim: str, outco
 
 
 def test_an_unknown_cost_is_null_and_never_zero():
-    line = msgspec.json.decode(line_of(call(cost_pico=None, cost_problem="geo:eu"), None))
+    line = msgspec.json.decode(line_of(call(cost_pico=None, cost_problem="geo:eu")))
 
     assert line["cost_usd"] is None
     assert line["cost_problem"] == "geo:eu"
@@ -129,7 +138,7 @@ def test_an_unknown_cost_is_null_and_never_zero():
 )
 def test_cost_is_exact_to_the_pico_dollar(pico: int, usd: str):
     """A decimal in a string: a JSON number would be read as a float (INV-04)."""
-    assert msgspec.json.decode(line_of(call(cost_pico=pico), None))["cost_usd"].rstrip("0").rstrip(".") == usd
+    assert msgspec.json.decode(line_of(call(cost_pico=pico)))["cost_usd"].rstrip("0").rstrip(".") == usd
 
 
 # -- content -------------------------------------------------------------------------------------------------------
@@ -189,7 +198,7 @@ HOSTILE = '\x1b[2J\x1b]0;owned\x07\r\n{"event":"call"}\x00\x7f\x9b31m\x85\u2028\
 @pytest.mark.parametrize("field", [n for n, hint in CallRecord.__annotations__.items() if hint.startswith("str")])
 def test_c22_j01_control_characters_in_any_field_are_escaped(field: str):
     """One object a line, always parseable, and not one character that a terminal obeys; the value stays the same."""
-    line = line_of(filled(CallRecord, **{field: HOSTILE}), None)
+    line = line_of(filled(CallRecord, **{field: HOSTILE}))
 
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
@@ -198,7 +207,7 @@ def test_c22_j01_control_characters_in_any_field_are_escaped(field: str):
 
 
 def test_c22_control_characters_in_logged_text_are_escaped():
-    line = line_of(call(), {"request": HOSTILE, "response": HOSTILE})
+    line = line_of(call(), content={"request": HOSTILE, "response": HOSTILE})
 
     assert line[:-1].decode().isprintable()
     assert msgspec.json.decode(line)["content"] == {"request": HOSTILE, "response": HOSTILE}
@@ -221,7 +230,7 @@ def test_lines_are_appended_to_the_file_and_for_its_owner_only(tmp_path: Path):
     path = tmp_path / "deep" / "calls.jsonl"
     for number in range(2):
         log = FileCallLog(str(path))
-        log.write(call(f"call_{number}"), None)
+        log.write(LogEntry(record=call(f"call_{number}")))
         log.close()
 
     assert [msgspec.json.decode(line)["call_id"] for line in path.read_bytes().splitlines()] == ["call_0", "call_1"]
@@ -230,7 +239,7 @@ def test_lines_are_appended_to_the_file_and_for_its_owner_only(tmp_path: Path):
 
 def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]):
     log = FileCallLog("-")
-    log.write(call(), None)
+    log.write(LogEntry(record=call()))
     log.close()
 
     assert msgspec.json.decode(capfd.readouterr().out)["call_id"] == "call_1"
@@ -268,7 +277,7 @@ def test_f04_lines_that_find_no_room_are_counted_and_later_ones_are_whole(
     """A line that was cut by a full disk does not spoil the next one."""
     path = tmp_path / "calls.jsonl"
     log = FileCallLog(str(path))
-    lines = [line_of(call(f"call_{number}"), None) for number in range(6)]
+    lines = [line_of(call(f"call_{number}")) for number in range(6)]
     with full_after(len(lines[0]) + 10, monkeypatch):
         log._write(lines[:3])
         log._write(lines[3:4])
@@ -282,14 +291,14 @@ def test_f04_lines_that_find_no_room_are_counted_and_later_ones_are_whole(
 
 def test_j03_a_reader_that_does_not_read_costs_calls_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The queue is bounded: the oldest lines fall out, and are counted."""
-    monkeypatch.setattr(call_log, "QUEUE_LINES", 100)
+    monkeypatch.setattr(call_log, "QUEUE_LENGTH", 100)
     monkeypatch.setattr(call_log, "FLUSH_S", 0.0)
     fifo = tmp_path / "log"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     log = FileCallLog(str(fifo))
     for number in range(5000):
-        log.write(call(f"call_{number:05}"), None)
+        log.write(LogEntry(record=call(f"call_{number:05}")))
     written: list[bytes] = []
 
     def read_on() -> None:

@@ -65,7 +65,12 @@ class Watch:
         senders: Sequence[Sender] = (),
         names: Iterable[str] = (),
         holder: str = "",
+        on_told: Callable[[Notification], None] | None = None,
     ) -> None:
+        """
+        Args:
+            on_told: told of all that receivers are told.
+        """
         self.instance = f"{config.gateway.host}:{config.gateway.port}"
         self.rules = in_force(RULES, config.alerts)
         self.board = Board()
@@ -80,6 +85,7 @@ class Watch:
         self._registry = registry
         self._clock = clock
         self._holder = holder or self.instance
+        self._on_told = on_told
         self._leads: bool | None = None
         self._disk_used: float | None = None
         self._seen_s, self._seen_ms = clock.now_s(), clock.unix_ms()
@@ -144,7 +150,7 @@ class Watch:
             for alert in state.alerts:
                 if alert.key == told.key and alert.told_ms is not None:
                     taken = self._evaluator.notification(state.watched, Event("acknowledged", alert), now_ms)
-                    self.outbox.put(replace(taken, details=(f"{told.by} takes care of it",)))
+                    self._put(replace(taken, details=(f"{told.by} takes care of it",)))
 
     async def test(self, sender: str) -> None:
         """Have a receiver told something, to see whether it comes.
@@ -189,10 +195,15 @@ class Watch:
         for notification in told:
             if notification.severity != "none":
                 log.warning("alert %s: %s: %s", notification.kind, notification.title, notification.text)
-            self.outbox.put(notification)
+            self._put(notification)
         self._write_down(before, now_ms)
         self.asked = self.asked._replace(here=True, by=self.instance, at_ms=now_ms)
         self._registry.counter(catalogue.EVALUATIONS).value += 1
+
+    def _put(self, notification: Notification) -> None:
+        self.outbox.put(notification)
+        if self._on_told is not None and notification.severity != "none":
+            self._on_told(notification)
 
     def _now_ms(self) -> int:
         """Never goes back, whatever is done to the machine's clock: no counter grew in less than no time."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headgate.core.classify import ResponseHeaders
 
-__all__ = ["LIMITERS", "WINDOW_S", "Reading", "read_commitment", "read_rate_headers"]
+__all__ = ["LIMITERS", "WINDOW_S", "Reading", "read_commitment", "read_rate_headers", "told_remaining"]
 
 LIMITERS = ("requests", "input", "output")
 """The three limiters of a pool, in the order used everywhere."""
@@ -62,6 +62,13 @@ def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[
         for limit, remaining, reset, rounding in (_FAST if fast else _STANDARD)
     ]
     return requests, input_, output
+
+
+def told_remaining(headers: ResponseHeaders, *, fast: bool = False) -> dict[str, int]:
+    """What the API said is left, by limiter, as it said it; of what made no sense nothing."""
+    names = zip(LIMITERS, _FAST if fast else _STANDARD, strict=True)
+    counts = {limiter: _count(headers.get(remaining)) for limiter, (_, remaining, _, _) in names}
+    return {limiter: count for limiter, count in counts.items() if count is not None}
 
 
 def read_commitment(headers: ResponseHeaders) -> tuple[Reading, Reading] | None:

@@ -92,6 +92,7 @@ class Admit:
             if credential.name == backend.name:
                 attempt.credential = credential
         record.credential = backend.name
+        attempt.probe = ticket.probe
         if ticket.prefixes:  # while it waited, others may have written or let go what it would read
             record.estimated_input_tokens = round(ticket.needs[INPUT])
             attempt.served = ticket.prompt_tokens - ticket.needs[INPUT]
@@ -103,6 +104,7 @@ class Admit:
             self._settle(call, state, ticket, attempt, _LEFT, self._clock.now_s())
             raise
         stream = reply.stream
+        attempt.headers = reply.headers
         now_s = attempt.ended_s or self._clock.now_s()
         if stream is not None:
             self._learn(call, state, backend, reply, now_s)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headgate.call import Call
 from headgate.clock import Clock, SystemClock, utc_day
@@ -15,10 +15,13 @@ from headgate.config.budgets import budgets_path
 from headgate.config.opening_hours import warm_hours
 from headgate.config.schema import Config
 from headgate.config.secrets import from_environment, resolve
+from headgate.config.version import config_version
+from headgate.core.audit import AuditRow
 from headgate.core.catalog import Catalog
 from headgate.core.error_words import ApiErrorText
 from headgate.core.estimate import Estimator, Habit
 from headgate.core.fallback import BUDGET, REFUSAL
+from headgate.core.grants import Account
 from headgate.core.memo import Memo
 from headgate.core.prefix_lint import PrefixLint
 from headgate.core.price import PriceBook
@@ -54,6 +57,7 @@ from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 from headgate.engine.shape import Shape, shape_policies
 from headgate.engine.spent import TellSpent
+from headgate.engine.watch_batches import WatchBatches
 from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
 from headgate.safety.log_sweep import LogSweep, secrets_in
@@ -63,6 +67,8 @@ from headgate.stores.memory import MemoryBudgets
 from headgate.stores.sqlite import SqliteLedger
 from headgate.stores.sqlite.budgets import SqliteBudgets
 from headgate.telemetry.call_log import CallLog, FileCallLog
+from headgate.telemetry.log_line import LogEvent, this_process
+from headgate.telemetry.metrics.batch_state import BatchState
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import EngineState
@@ -255,6 +261,7 @@ class Engine:
                 same_model=lambda name: catalog.model(name).id,
                 can_slow=can_slow,
             )
+            self.budgets.desk.on_announced = self._budget_passed
             budget = Budget(self.budgets, prices, catalog, estimator, clock, config.lanes, count)
         shape = Shape(
             shape_policies(config, prices, utc_day(clock.unix_ms())),
@@ -272,6 +279,7 @@ class Engine:
         self._keep_warm.connect(fill)
         fallback = Fallback(policies, config.workflows, answers, jobs, catalog, clock) if policies else None
         falls_back_unpaid = any(policy.steps_for(BUDGET) for policy in policies.values())
+        watch_batches = WatchBatches(clock, tally)
         filters = path(
             observe,
             Deadline(config.lanes, {n: w.deadline_s for n, w in config.workflows.items() if w.deadline_s is not None}),
@@ -279,6 +287,7 @@ class Engine:
             None if quota.limits_nobody else quota,
             self._tell_spent,
             Affinity(ledger, keyring, clock),
+            watch_batches,
             Lint(
                 self.prefix_lint,
                 ask=config.prompt_cache.diagnostics,
@@ -303,12 +312,12 @@ class Engine:
         """`await call(Call) -> Reply`; raises `Refused` for a call that is not sent."""
         self.record_refusal = observe.record_refusal
         """`record_refusal(CallRecord, status, Reason)`: for an edge, of a call that it refused itself."""
+        BatchState(self.metrics, clock, lambda: self._defer.batches, watch_batches.seen)
         EngineState(
             self.metrics,
             config,
             clock,
             gates=lambda: [(each.pool, each.gate) for each in self._gates],
-            batches=lambda: self._defer.batches,
             budgets=lambda: (self.budgets.budgets, self.budgets.desk.accounts()) if self.budgets else ({}, ()),
             ledger=ledger,
             budget_store=budget_store,
@@ -354,7 +363,7 @@ class Engine:
         dial = TcpDial(
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )
-        log = None if config.log.path == "off" else FileCallLog(config.log.path)
+        log = None if config.log.path == "off" else FileCallLog(config.log.path, this_process(config_version(config)))
         budget_store: SqliteBudgets | None = None
         content: ContentDesk | None = None
         try:
@@ -405,6 +414,23 @@ class Engine:
     def new_call_id(self, now_ms: int) -> str:
         """Unique, and in the order of time: `call_`, eleven hex digits of Unix milliseconds, sixteen of chance."""
         return f"call_{now_ms:011x}{self._rng.getrandbits(64):016x}"
+
+    def audited(self, row: AuditRow) -> None:
+        """Have the log tell of a new row of the audit trail."""
+        self.tell(LogEvent.AUDIT, row._asdict())
+
+    def _budget_passed(self, account: Account, threshold: str) -> None:
+        """Whose account it is, is not said: a budget may be split by user."""
+        facts = {
+            "budget": account.budget.name, "window": account.key.window, "threshold": threshold,
+            "spent_pico": account.really_spent, "cap_pico": account.budget.cap_pico,
+        }  # fmt: skip
+        self.tell(LogEvent.BUDGET, facts, level="error" if threshold == "refuse" else "warn")
+
+    def tell(self, event: LogEvent, facts: Mapping[str, Any], *, level: str = "info") -> None:
+        """Have the log tell of something that is no call."""
+        if self._log is not None:
+            self._log.tell(event, self.clock.unix_ms(), facts, level)
 
     def holds(self, secrets: Iterable[Secret]) -> None:
         """No log may say what this process holds."""

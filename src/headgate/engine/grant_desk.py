@@ -38,6 +38,7 @@ ACCOUNTS_KEPT = 65_536
 """Callers choose the names of users and sessions: beyond it those without a hold are forgotten, and looked up anew."""
 WARN, SLOW, REFUSE = 1, 2, 4
 """Thresholds, as they are announced."""
+THRESHOLDS = {WARN: "warn", SLOW: "slow", REFUSE: "refuse"}
 
 T = TypeVar("T")
 
@@ -58,6 +59,8 @@ class GrantDesk:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self.on_announced: Callable[[Account, str], None] | None = None
+        """Told when an account has passed `warn`, `slow` or `refuse`: once in a window, by one process."""
         self._known = {state.key: state for state in store.accounts(clock.unix_ms())}
 
     def account(self, budget: Budget, key: AccountKey, end_ms: int) -> Account:
@@ -201,16 +204,21 @@ class GrantDesk:
         account.told |= threshold
         if self._store.immediate:
             if self._store.announce(account.key, threshold):
-                _say(account, threshold)
+                self._say(account, threshold)
         else:
             self.start(self._announced(account, threshold))
 
     async def _announced(self, account: Account, threshold: int) -> None:
         try:
             if await self._in_thread(self._store.announce, account.key, threshold):
-                _say(account, threshold)
+                self._say(account, threshold)
         except Unavailable:
             account.told &= ~threshold
+
+    def _say(self, account: Account, threshold: int) -> None:
+        _say(account, threshold)
+        if self.on_announced is not None:
+            self.on_announced(account, THRESHOLDS[threshold])
 
     def _flush_soon(self) -> None:
         self._timer = None

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from headgate.call import Attempt, Call, Kind, Reply
 from headgate.clock import Clock, milliseconds
 from headgate.engine.filter import Proceed
+from headgate.engine.log_facts import entry_of
 from headgate.errors import Refused
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource, Validation
 from headgate.failure import Failure
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
+from headgate.telemetry.log_line import LogEntry
 
 if TYPE_CHECKING:
     from headgate.safety.content.desk import ContentDesk
@@ -27,7 +29,7 @@ TEXT_KEPT_BYTES = 1024 * 1024
 class CallSink(Protocol):
     """Something that wants to see every finished call."""
 
-    def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
+    def write(self, entry: LogEntry) -> None: ...
 
 
 class Tally(Protocol):
@@ -107,7 +109,7 @@ class Observe:
         record.outcome = _outcome_of_refusal(status)
         self._tally.call_over(record, ())
         if self._sink is not None:
-            self._sink.write(record, None)
+            self._sink.write(LogEntry(record=record))
 
     def _over(self, call: Call, reply: Reply | None, status: int | None, outcome: Outcome) -> None:
         record = call.record
@@ -144,9 +146,9 @@ class Observe:
         if self._content is not None and _text_is_wanted(call, self._content):
             streamed = bool(call.text_kept)
             answer = bytes(call.text_kept or b"") if streamed else reply.body if reply is not None else b""
-            self._content.take(record, call.body, answer, streamed=streamed)  # which writes the line
+            self._content.take(entry_of(call, attempts), call.body, answer, streamed=streamed)  # which writes the line
         elif self._sink is not None:
-            self._sink.write(record, None)
+            self._sink.write(entry_of(call, attempts))
 
 
 def _text_is_wanted(call: Call, content: ContentDesk) -> bool:

@@ -29,6 +29,7 @@ from headgate.engine.quota import Quota
 from headgate.engine.retry import Retry
 from headgate.engine.shape import Shape
 from headgate.engine.spent import TellSpent
+from headgate.engine.watch_batches import WatchBatches
 
 __all__ = ["path"]
 
@@ -40,6 +41,7 @@ def path(
     quota: Quota | None,
     tell_spent: TellSpent,
     affinity: Affinity,
+    watch_batches: WatchBatches,
     lint: Lint,
     check_output: CheckOutput,
     shape: Shape | None,
@@ -64,6 +66,7 @@ def path(
         quota,  # a user's or a session's own limit: refuse before anything is spent, once it is known who calls
         tell_spent,  # what the caller's user and session have spent: of every answer, whoever gives it
         affinity,  # what one account keeps (files, batches, threads) goes to that account, in every attempt
+        watch_batches,  # only looks on, at batches that callers made here: below Affinity, which knows whose they are
         lint,  # sees what callers send, before anything changes it
         check_output,  # what they asked for beside what they get: above all that changes the one or gives the other
         shape,  # the workflow's policy changes the call, so it stands before anything that prices it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,6 +11,7 @@ import msgspec
 
 from headgate.config.schema import AdminConfig
 from headgate.config.secrets import read_secret_file
+from headgate.core.audit import Act
 from headgate.engine.engine import Engine
 from headgate.errors import LedgerError, Refused
 from headgate.gateway.api.access import LOGIN_BYTES, Access, By, TooManyTries
@@ -21,6 +23,7 @@ from headgate.gateway.api.panels import NoLedger, Panels
 from headgate.gateway.api.query import BadQuestion
 from headgate.gateway.api.reader import Reader
 from headgate.gateway.api.runbooks import runbook
+from headgate.gateway.api.trail import Trail
 from headgate.gateway.app import HostCheck
 from headgate.gateway.cache import cache_of
 from headgate.gateway.limits import limits_of, waiting_call
@@ -40,7 +43,7 @@ _LOGIN, _LOGOUT, _LIVE = "/login", "/logout", "/api/live"
 BODY_BYTES = 16 * 1024
 
 Answer = Callable[[Request], Awaitable[Any]]
-Action = Callable[[bytes, str], Awaitable[Any]]
+Action = Callable[[bytes, By], Awaitable[Any]]
 """Does what a request's body says, on behalf of somebody."""
 
 
@@ -70,7 +73,8 @@ class AdminApp:
         self._page = Page()
         self._reader = Reader(engine.clock)
         panels = Panels(engine, self._reader)
-        self._watched = alerts = Alerts(watch, engine.clock)
+        self.trail = Trail(engine.ledger, engine.clock, engine.audited)
+        self._watched = alerts = Alerts(watch, engine.clock, self.trail.note)
         self._now = now = Now(engine, panels, alerts)
         self._live = Live(engine.clock, now.event)
         self._call = panels.call
@@ -97,6 +101,7 @@ class AdminApp:
         """Tell nobody anything any more."""
         await self._live.close()
         self._reader.close()
+        await self.trail.close()
 
     # -- who, and what ------------------------------------------------------------------------------------------
 
@@ -138,6 +143,7 @@ class AdminApp:
 
     def _count_failure(self, request: Request) -> None:
         self._auth_failures.count(request.peer)
+        self.trail.failed_login()
         self._engine.metrics.counter(AUTH_FAILURES, "admin_token").value += 1
 
     def refuse(self, status: int, problem: str, request: Request | None = None) -> Response:
@@ -156,9 +162,9 @@ class AdminApp:
         if path == _LIVE:
             return self._listen(request)
         if path == _LOGIN:
-            return self._log_in(request)
+            return await self._log_in(request)
         if path == _LOGOUT:
-            return Response(204, [(b"set-cookie", self._access.log_out(request)), *NO_STORE])
+            return await self._log_out(request)
         try:
             told = await self._told(request)
         except BadQuestion as problem:
@@ -174,7 +180,8 @@ class AdminApp:
     def _told(self, request: Request) -> Awaitable[Any]:
         path = request.path
         if path in self._actions:
-            return self._actions[path](request.body, "a program" if request.context is By.TOKEN else "the dashboard")
+            assert isinstance(request.context, By)
+            return self._actions[path](request.body, request.context)
         if path.startswith(_RUNBOOK):
             return self._runbook(path.removeprefix(_RUNBOOK))
         return (self._answers.get(path) or self._one_call)(request)
@@ -220,14 +227,25 @@ class AdminApp:
         stream = self._live.listen(lambda: session is None or self._access.lasts(session))
         return stream or self.refuse(503, "too many pages listen already; close some")
 
-    def _log_in(self, request: Request) -> Response:
+    async def _log_in(self, request: Request) -> Response:
         if request.method == "GET":  # with a session, or where none is needed
             return Response(303, [(b"location", b"/"), *NO_STORE])
         try:
-            cookie = self._access.log_in(request)
+            may = self._access.may_log_in(request)
         except TooManyTries:
             return self.refuse(429, "too many wrong tokens; try again in a minute")
-        if cookie is None:
+        if not may:
             self._count_failure(request)
             return self._page.login(401, wrong=True)
-        return Response(303, [(b"location", b"/"), (b"set-cookie", cookie), *NO_STORE])
+        try:
+            await self.trail.note(Act.LOGIN, By.SESSION.value)
+        except LedgerError as problem:
+            return self.refuse(503, str(problem))
+        return Response(303, [(b"location", b"/"), (b"set-cookie", self._access.log_in(request)), *NO_STORE])
+
+    async def _log_out(self, request: Request) -> Response:
+        """Also where it cannot be written down: nothing is kept open for that."""
+        cookie = self._access.log_out(request)
+        with suppress(LedgerError):
+            await self.trail.note(Act.LOGOUT, request.context.value if isinstance(request.context, By) else "")
+        return Response(204, [(b"set-cookie", cookie), *NO_STORE])

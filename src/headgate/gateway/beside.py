@@ -12,9 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from headgate.alerts.budget_watch import LOOK_EVERY_S as BUDGETS_EVERY_S
+from headgate.alerts.budget_watch import BudgetWatch
 from headgate.alerts.cost_watch import CostWatch
 from headgate.alerts.examples import Examples
 from headgate.alerts.history import FINE_MS
+from headgate.alerts.notification import Notification
 from headgate.alerts.repeated import Repeated
 from headgate.alerts.senders.build import senders_of
 from headgate.alerts.watch import Watch
@@ -30,6 +33,7 @@ from headgate.report.facts import DayReport, Sources, gather
 from headgate.report.schedule import Postbox, ReportSchedule
 from headgate.safety.log_sweep import secrets_in
 from headgate.stores.sqlite.telemetry import Telemetry
+from headgate.telemetry.log_line import LogEvent
 from headgate.telemetry.metrics.ledger_drift import LOOK_EVERY_S, LedgerDrift
 
 __all__ = ["Beside"]
@@ -60,7 +64,15 @@ class Beside:
         """None: the rules are evaluated elsewhere."""
         if config.alerts.enabled:
             holder = f"{os.getpid()}-{secrets.token_hex(4)}"
-            self.watch = Watch(config, engine.metrics, clock, self._telemetry, senders=self._senders, holder=holder)
+            self.watch = Watch(
+                config,
+                engine.metrics,
+                clock,
+                self._telemetry,
+                senders=self._senders,
+                holder=holder,
+                on_told=partial(_log_alert, engine),
+            )
         self.admin_addresses = AdminAddresses(engine.metrics, self._telemetry, clock)
         costs = CostWatch(
             engine.metrics,
@@ -76,6 +88,17 @@ class Beside:
             Repeated("the look at what was reconciled", LOOK_EVERY_S, drift.look, clock),
             Repeated("the look at where operators come from", FINE_MS / 1000, self.admin_addresses.look, clock),
         ]
+        if engine.budgets is not None:
+            budgets, catalog = engine.budgets, load_catalog()
+            outlook = BudgetWatch(
+                engine.metrics,
+                ledger,
+                lambda: budgets.budgets,
+                budgets.states,
+                lambda model: catalog.model(model).id,
+                clock,
+            )
+            self._repeated.append(Repeated("the watch over budgets", BUDGETS_EVERY_S, outlook.look, clock))
         if self.watch is None:  # Prometheus asks the rules, and its notifications lead to `headgate alerts explain`
             examples = Examples(engine.metrics.exemplars, self._telemetry, clock)
             self._repeated.append(Repeated("the keeping of examples", FINE_MS / 1000, examples.look, clock))
@@ -117,6 +140,14 @@ class Beside:
             partial(alert_spans, self._path),
         )
         return await asyncio.to_thread(gather, sources, day, self._engine.clock.unix_ms())
+
+
+def _log_alert(engine: Engine, told: Notification) -> None:
+    facts = {
+        "rule": told.rule, "kind": told.kind, "severity": told.severity, "labels": told.labels, "value": told.value,
+        "key": told.key,
+    }  # fmt: skip
+    engine.tell(LogEvent.ALERT, facts, level="info" if told.kind in ("resolved", "acknowledged") else "warn")
 
 
 def _incidents(telemetry: Path, classes: DayClasses) -> Mapping[str, Collection[date]]:

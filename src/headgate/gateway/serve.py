@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import headgate.safety.content.error_words  # noqa: F401  # a tenth of a second: not in the middle of the first error
+from headgate._version import __version__
+from headgate.config.version import config_version
 from headgate.engine.engine import Engine
 from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
@@ -13,6 +15,7 @@ from headgate.gateway.beside import Beside
 from headgate.gateway.sources import AuthFailures
 from headgate.net.server import Server
 from headgate.net.server_limits import ServerLimits
+from headgate.telemetry.log_line import LogEvent
 from headgate.telemetry.metrics.loop_lag import LoopLag
 from headgate.telemetry.metrics.pressure import Pressure
 
@@ -57,8 +60,17 @@ class Gateway:
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
         self._lag.start()
+        self._tell_settings()
         if self._beside is not None:
             await self._beside.start()
+
+    def _tell_settings(self) -> None:
+        """Names of what operators give and take away by the settings: so that it shows which start changed it."""
+        config = self.engine.config
+        version = config_version(config)
+        facts = {"keys": [key.name for key in config.gateway.keys], "budgets": list(config.budgets)}
+        self._operators.trail.started(version, {"version": __version__, **facts})
+        self.engine.tell(LogEvent.CONFIG, {"listens": [self.port, self.admin_port], **facts})
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""

@@ -1,4 +1,4 @@
-"""One JSON line a call, written by a thread of its own.
+"""The log: JSON lines, made and written by a thread of its own.
 
 A full disk or a slow reader costs a call nothing: lines wait in a bounded queue, and what cannot be written is dropped,
 counted, and said once.
@@ -12,28 +12,22 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import msgspec
-
-from headgate.clock import utc
-from headgate.core.price import usd_text
-from headgate.core.printable import printable_json
 from headgate.errors import ConfigError
-from headgate.records import CallRecord
 from headgate.safety.log_sweep import LogSweep
+from headgate.telemetry.log_line import LogEntry, LogEvent, Process, attempt_line, call_line, event_line, this_process
 
-__all__ = ["CallLog", "FileCallLog", "MemoryCallLog", "line_of"]
+__all__ = ["CallLog", "FileCallLog", "MemoryCallLog"]
 
 log = logging.getLogger("headgate.log")
 
-QUEUE_LINES = 50_000
+QUEUE_LENGTH = 25_000
+"""Calls, and what else happened, that wait for the disk."""
 FLUSH_S = 0.1
-
-_encode = msgspec.json.Encoder().encode
 
 
 class CallLog(Protocol):
@@ -47,25 +41,15 @@ class CallLog(Protocol):
         """Lines that were not written, and never will be."""
         ...
 
-    def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
+    def write(self, entry: LogEntry) -> None:
+        """A call is over: a line for each of its attempts, and one for itself."""
+        ...
+
+    def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
+        """Something else happened: a line."""
+        ...
 
     def close(self) -> None: ...
-
-
-def line_of(record: CallRecord, content: dict[str, str] | None) -> bytes:
-    """The log line of a call: the record's own fields, with the time as RFC 3339 and the cost in dollars before
-    them."""
-    seconds, milliseconds = divmod(record.started_ms, 1000)
-    cost = f'"{usd_text(record.cost_pico)}"' if record.cost_pico is not None else "null"
-    head = f'{{"ts":"{_second(seconds)}.{milliseconds:03}Z","event":"call","cost_usd":{cost},'.encode()
-    if content is not None:
-        head += b'"content":' + _encode(content) + b","
-    return printable_json(head + _encode(record)[1:]) + b"\n"
-
-
-@lru_cache(maxsize=64)
-def _second(unix_s: int) -> str:
-    return utc(unix_s * 1000).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class MemoryCallLog:
@@ -75,10 +59,19 @@ class MemoryCallLog:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        """Of calls."""
+        self.others: list[bytes] = []
+        """Of attempts, and of what else happened."""
         self.sweep = LogSweep()
+        self._process = Process()
 
-    def write(self, record: CallRecord, content: dict[str, str] | None) -> None:
-        self.lines.append(line_of(record, content))
+    def write(self, entry: LogEntry) -> None:
+        *attempts, call = _lines_of(entry, self._process)
+        self.others += attempts
+        self.lines.append(call)
+
+    def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
+        self.others.append(event_line(event, at_ms, facts, level, self._process))
 
     def close(self) -> None:
         return
@@ -87,10 +80,11 @@ class MemoryCallLog:
 class FileCallLog:
     """Appends to a file, or to standard output for `-`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, process: Process | None = None) -> None:
         self.sweep = LogSweep()
         self._path = path
-        self._lines: deque[bytes] = deque()
+        self._process = process or this_process()
+        self._waiting: deque[LogEntry | bytes] = deque()
         self._torn = False
         self._said = False
         self._pushed_out = 0
@@ -111,12 +105,17 @@ class FileCallLog:
         self._thread = threading.Thread(target=self._write_forever, name="headgate-log", daemon=True)
         self._thread.start()
 
-    def write(self, record: CallRecord, content: dict[str, str] | None) -> None:
-        if len(self._lines) >= QUEUE_LINES:
+    def write(self, entry: LogEntry) -> None:
+        self._put(entry)
+
+    def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
+        self._put(event_line(event, at_ms, facts, level, self._process))
+
+    def _put(self, waiting: LogEntry | bytes) -> None:
+        if len(self._waiting) >= QUEUE_LENGTH:
             with suppress(IndexError):  # the thread has just taken them all
-                self._lines.popleft()
-                self._pushed_out += 1
-        self._lines.append(line_of(record, content))
+                self._pushed_out += _length(self._waiting.popleft())
+        self._waiting.append(waiting)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -133,20 +132,35 @@ class FileCallLog:
             log.warning("%d lines of the log were dropped", self.dropped)
 
     def _write_forever(self) -> None:
-        while not self._closing or self._lines:
+        while not self._closing or self._waiting:
             self._wake.wait()
             self._wake.clear()
             if not self._closing:
                 time.sleep(FLUSH_S)
             lines: list[bytes] = []
             with suppress(IndexError):
-                while len(lines) < QUEUE_LINES:
-                    lines.append(self._lines.popleft())
+                while len(lines) < QUEUE_LENGTH:
+                    lines += self._lines_of(self._waiting.popleft())
             self._write(lines)
         os.close(self._file)
 
+    def _lines_of(self, waiting: LogEntry | bytes) -> list[bytes]:
+        if isinstance(waiting, bytes):
+            return [waiting]
+        try:
+            return _lines_of(waiting, self._process)
+        except Exception as problem:  # the thread must not end for a call that cannot be told
+            self._unwritten += _length(waiting)
+            log.error("a call cannot be told in the log: %s", type(problem).__name__)
+            return []
+
     def _write(self, lines: list[bytes]) -> None:
-        data = b"\n" * self._torn + self.sweep.clean(lines)
+        try:
+            data = b"\n" * self._torn + self.sweep.clean(lines)
+        except Exception as problem:  # a defect of ours: what was not looked over is not written
+            self._unwritten += len(lines)
+            log.error("the log cannot be looked over for keys: %s; lines are dropped", type(problem).__name__)
+            return
         written = 0
         try:
             while written < len(data):
@@ -158,3 +172,13 @@ class FileCallLog:
             self._unwritten += data.count(b"\n", max(written, self._torn))
         if written:
             self._torn = data[written - 1] != ord("\n")
+
+
+def _lines_of(entry: LogEntry, process: Process) -> list[bytes]:
+    attempts = [attempt_line(entry, index, process) for index in range(len(entry.attempts))]
+    return [*attempts, call_line(entry, process)]
+
+
+def _length(waiting: LogEntry | bytes) -> int:
+    """How many lines it makes."""
+    return 1 if isinstance(waiting, bytes) else 1 + len(waiting.attempts)

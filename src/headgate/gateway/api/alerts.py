@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,8 @@ from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silenc
 from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
 from headgate.clock import Clock
+from headgate.core.audit import Act
+from headgate.gateway.api.access import By
 from headgate.gateway.api.query import BadQuestion
 
 __all__ = ["Alerts", "Known", "Watching", "alerts_told"]
@@ -89,12 +91,23 @@ class _ToTest(msgspec.Struct, forbid_unknown_fields=True):
     receiver: str
 
 
+class Note(Protocol):
+    """Writes down what an operator is about to do."""
+
+    async def __call__(self, act: Act, actor: str, subject: str, *, after: Mapping[str, Any] | None = None) -> None: ...
+
+
 class Alerts:
     """Asks and tells whoever watches; None: nobody does, in this process."""
 
-    def __init__(self, watch: Watching | None, clock: Clock) -> None:
+    def __init__(self, watch: Watching | None, clock: Clock, note: Note) -> None:
+        """
+        Args:
+            note: writes down what is about to be done; what it cannot write down is not done.
+        """
         self._watch = watch
         self._clock = clock
+        self._note = note
 
     # -- what there is ------------------------------------------------------------------------------------------
 
@@ -115,6 +128,7 @@ class Alerts:
             {
                 "severity": state.watched.severity,
                 "title": state.watched.rule.title,
+                "cause": state.watched.rule.cause_of(alert.labels),
                 "text": state.watched.text(alert.labels, alert.value),
             }
             for state in watch.states()
@@ -131,48 +145,55 @@ class Alerts:
 
     # -- what is said -------------------------------------------------------------------------------------------
 
-    async def silence(self, body: bytes, by: str) -> dict[str, Any]:
+    async def silence(self, body: bytes, by: By) -> dict[str, Any]:
         """Have nobody told of such alerts for a while.
 
         Raises:
             BadQuestion: it cannot be understood, or nobody watches.
-            TelemetryLost: it could not be written down.
+            TelemetryLost, LedgerError: it could not be written down.
         """
         told, watch = _read(body, _ToSilence), self._watching()
         if told.rule is not None and told.rule not in {state.watched.id for state in watch.states()}:
             raise BadQuestion("there is no such rule; /api/alerts names them")
         labels = tuple(sorted(told.labels.items()))
-        until_ms, by = self._until_ms(told.for_s), told.by[:LONGEST_BY] or by
-        made = Silence(secrets.token_hex(8), told.rule, labels, until_ms, by, told.why[:LONGEST_WHY])
+        until_ms, who = self._until_ms(told.for_s), told.by[:LONGEST_BY] or by.words
+        made = Silence(secrets.token_hex(8), told.rule, labels, until_ms, who, told.why[:LONGEST_WHY])
+        said = {"silence": made.id, "labels": [name for name, _ in labels], "until_ms": until_ms, "by": who}
+        await self._note(Act.ALERT_SILENCE, by.value, made.rule or "all", after=said)
         await watch.silence(made)
         return _silence(made)
 
-    async def unsilence(self, body: bytes, by: str) -> dict[str, Any]:
+    async def unsilence(self, body: bytes, by: By) -> dict[str, Any]:
         """End a silence.  Raises as `silence`."""
         told, watch = _read(body, _ToUnsilence), self._watching()
         if told.id not in {silence.id for silence in watch.board.silences}:
             raise BadQuestion("there is no such silence; it may be over")
+        await self._note(Act.ALERT_UNSILENCE, by.value, told.id)
         await watch.end_silence(told.id)
         return {"id": told.id}
 
-    async def acknowledge(self, body: bytes, by: str) -> dict[str, Any]:
+    async def acknowledge(self, body: bytes, by: By) -> dict[str, Any]:
         """Say that somebody takes care of an alert, so that it is not told again and again.  Raises as `silence`."""
         told, watch = _read(body, _ToAcknowledge), self._watching()
         if told.key not in {alert.key for alert in watch.board}:
             raise BadQuestion("there is no such alert; it may be resolved")
-        made = Acknowledgement(told.key, self._until_ms(told.for_s), told.by[:LONGEST_BY] or by)
+        made = Acknowledgement(told.key, self._until_ms(told.for_s), told.by[:LONGEST_BY] or by.words)
+        said = {"until_ms": made.until_ms, "by": made.by}
+        await self._note(Act.ALERT_ACKNOWLEDGE, by.value, made.key, after=said)
         await watch.acknowledge(made)
         return asdict(made)
 
-    async def test(self, body: bytes, by: str) -> dict[str, Any]:
+    async def test(self, body: bytes, by: By) -> dict[str, Any]:
         """Have a receiver told something, to see whether it comes.
 
         Raises:
             BadQuestion: there is no such receiver, or nobody watches.
+            LedgerError: it could not be written down.
         """
         told, watch = _read(body, _ToTest), self._watching()
         if told.receiver not in {receiver.name for receiver in watch.receivers()}:
             raise BadQuestion("there is no such receiver; /api/alerts names them")
+        await self._note(Act.ALERT_TEST, by.value, told.receiver)
         try:
             await watch.test(told.receiver)
         except NotDelivered as problem:

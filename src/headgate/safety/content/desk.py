@@ -31,6 +31,7 @@ from headgate.safety.content.texts import (
 )
 from headgate.safety.scrub import FAMILIES, Family, FindingType, Placeholders, scrub
 from headgate.stores.timing import Took
+from headgate.telemetry.log_line import LogEntry
 
 __all__ = ["ContentDesk", "ContentStore", "Kept", "LogLines", "OnFindings", "Sample"]
 
@@ -96,7 +97,7 @@ class ContentStore(Protocol):
 class LogLines(Protocol):
     """Takes the log line of a call."""
 
-    def write(self, record: CallRecord, content: dict[str, str] | None) -> None: ...
+    def write(self, entry: LogEntry) -> None: ...
 
 
 OnFindings = Callable[[str, Mapping[FindingType, int], str], None]
@@ -104,10 +105,14 @@ OnFindings = Callable[[str, Mapping[FindingType, int], str], None]
 
 
 class _Job(NamedTuple):
-    record: CallRecord
+    entry: LogEntry
     request: bytes
     answer: bytes
     streamed: bool
+
+    @property
+    def record(self) -> CallRecord:
+        return self.entry.record
 
     @property
     def bytes(self) -> int:
@@ -157,13 +162,13 @@ class ContentDesk:
             self._thread = threading.Thread(target=self._run, name="headgate-content", daemon=True)
             self._thread.start()
 
-    def take(self, record: CallRecord, request: bytes, answer: bytes, *, streamed: bool) -> None:
-        """The call of `record` is over; write its line, and keep of its text what may be kept.
+    def take(self, entry: LogEntry, request: bytes, answer: bytes, *, streamed: bool) -> None:
+        """A call is over; write its line, and keep of its text what may be kept.
 
         Args:
             answer: of a stream its events, as far as they were kept.
         """
-        job = _Job(record, request, answer, streamed)
+        job = _Job(entry, request, answer, streamed)
         if self._thread is None:
             self._do(job)
             return
@@ -176,7 +181,7 @@ class ContentDesk:
             self._wake.set()
         else:
             self.dropped += 1
-            self._write_line(record, None)
+            self._write_line(entry)
 
     def close(self) -> None:
         """Do what waits, for five seconds at most, and let go of the file."""
@@ -226,23 +231,19 @@ class ContentDesk:
         keep = self.policy.of(record.workflow)
         streamed = streamed_text(job.answer) if job.streamed else None
         answer = streamed.encode() if streamed is not None else job.answer
-        digests = None
         if keep is not Keep.OFF:
             digests = {"form": keep.value, "request_sha256": _digest(job.request), "response_sha256": _digest(answer)}
-        self._write_line(record, digests)
+            job.entry.content = digests
+        kept = None
+        try:
+            if self.store is not None and keep.has_text:
+                kept = self._kept(job, answer, keep)
+        finally:
+            self._write_line(job.entry)
         if self.store is None:
             return
-        if keep.has_text:
-            found = Placeholders()
-            request = scrubbed_text(job.request, self._chars, found, self._families)
-            response = scrubbed_text(answer, self._chars, found, self._families)
-            if keep is Keep.FULL:
-                request, response = plain_text(job.request, self._chars), plain_text(answer, self._chars)
-            self._tell(record.workflow, found.counts, "scrubbed" if keep is Keep.SCRUBBED else "kept")
-            self.store.keep(
-                Kept(record.call_id, record.started_ms, record.workflow, record.user, record.session, keep.value,
-                     request, response)
-            )  # fmt: skip
+        if kept is not None:
+            self.store.keep(kept)
         most = self.policy.samples_of(record.workflow)
         if (
             most
@@ -251,6 +252,20 @@ class ContentDesk:
             and len(job.request) <= LARGEST_SAMPLE >= len(answer)
         ):
             self._offer(job, answer, streamed, most)
+
+    def _kept(self, job: _Job, answer: bytes, keep: Keep) -> Kept:
+        """What is to be stored of a call's text; the log is told what was found in it."""
+        record, found = job.record, Placeholders()
+        request = scrubbed_text(job.request, self._chars, found, self._families)
+        response = scrubbed_text(answer, self._chars, found, self._families)
+        if keep is Keep.FULL:
+            request, response = plain_text(job.request, self._chars), plain_text(answer, self._chars)
+        job.entry.pii_types = {finding.value: count for finding, count in found.counts.items()}
+        self._tell(record.workflow, found.counts, "scrubbed" if keep is Keep.SCRUBBED else "kept")
+        return Kept(
+            record.call_id, record.started_ms, record.workflow, record.user, record.session, keep.value, request,
+            response,
+        )  # fmt: skip
 
     def _offer(self, job: _Job, answer: bytes, streamed: str | None, most: int) -> None:
         record, found = job.record, Placeholders()
@@ -275,9 +290,9 @@ class ContentDesk:
         )
         self.store.sample(sample, most, self._rng)
 
-    def _write_line(self, record: CallRecord, digests: dict[str, str] | None) -> None:
+    def _write_line(self, entry: LogEntry) -> None:
         if self._lines is not None:
-            self._lines.write(record, digests)
+            self._lines.write(entry)
 
     def _tell(self, workflow: str, counts: Counter[FindingType], action: str) -> None:
         if not counts or self.on_findings is None:

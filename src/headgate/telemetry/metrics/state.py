@@ -57,7 +57,6 @@ class EngineState:
         clock: Clock,
         *,
         gates: Callable[[], Gates],
-        batches: Callable[[], tuple[int, int]],
         budgets: Callable[[], tuple[Mapping[str, Budget], Iterable[Account]]],
         ledger: Ledger,
         budget_store: BudgetStore | None,
@@ -67,15 +66,13 @@ class EngineState:
     ) -> None:
         """
         Args:
-            batches: how many are collecting calls, and how many are under way.
-            budgets: those in force, and the accounts that there are.
             operators_log: what looks over the lines that operators read.
+            budgets: those in force, and the accounts that there are.
         """
         self._registry = registry
         self._clock = clock
         self._lanes = [*config.lanes]
         self._gates = gates
-        self._batches = batches
         self._budgets = budgets
         self._ledger = ledger
         self._budget_store = budget_store
@@ -96,8 +93,6 @@ class EngineState:
         self._set_limits(gates, now_s)
         self._set_breakers(gates, now_s)
         self._set_ledger(now_ms)
-        collecting, under_way = self._batches()
-        self._registry.set(catalogue.BATCHES, [(("collecting",), collecting), (("under_way",), under_way)])
         rows = budget_rows(*self._budgets(), now_ms)
         for index, metric in enumerate((catalogue.BUDGET_CAP, catalogue.BUDGET_SETTLED, catalogue.BUDGET_HELD)):
             self._registry.set(metric, [(labels, row[index]) for labels, row in rows.items()])
