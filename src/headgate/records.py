@@ -127,6 +127,9 @@ class CallRecord(msgspec.Struct, kw_only=True, gc=False):
     validation: str | None = None
     """Whether its answer was the structured output that was asked for: see validation in errors.md; NULL if none was
     asked for, or there was no whole answer."""
+    fell_back_on: str | None = None
+    """What went wrong, where a fallback answered: `refusal`, `budget`, an error class or a reason of errors.md; NULL if
+    none did."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True, gc=False):

@@ -97,7 +97,7 @@ def test_the_table_says_when_each_begins_anew_in_its_own_zone(budget, tmp_path: 
     run = budget()
 
     line = run.out.splitlines()[1]
-    assert line.split()[:8] == ["all", "-", line.split()[2], "$100.00", "$51.00", "$0.00", "51%", "warn"]
+    assert line.split()[:9] == ["all", "-", line.split()[2], "$100.00", "$51.00", "$0.00", "51", "%", "warn"]
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d Europe/Amsterdam", line)
     assert run.last.startswith("Next: headgate budget preview all")
 
@@ -122,7 +122,7 @@ def test_a_change_is_in_force_and_stands_in_the_audit(budget):
     run = budget("set", "all", "--usd", "650.00", "--mode", "strict")
 
     assert run.out == (
-        "all: $100.00 smooth (warns at 50%, refuses at 100%) -> $650.00 strict (warns at 50%, refuses at 100%)\n"
+        "all: $100.00 smooth (warns at 50 %, refuses at 100 %) -> $650.00 strict (warns at 50 %, refuses at 100 %)\n"
     )
     assert (budget("--json").json[0]["cap_usd"], budget("--json").json[0]["mode"]) == ("650.000000000000", "strict")
     audit = budget("audit", "--json").json
@@ -185,7 +185,7 @@ def test_a_preview_says_what_would_have_been_refused(budget, tmp_path: Path):
 
     run = budget("preview", "all", "--usd", "1.00")
 
-    assert "would have refused 83% and slowed 0% of 6 calls, and let $1.00 be spent" in run.out
+    assert "would have refused 83.3 % and slowed 0 % of 6 calls, and let $1.00 be spent" in run.out
     assert budget("--json").json[0]["cap_usd"] == "100.000000000000", "nothing is changed"
 
 
@@ -197,8 +197,35 @@ def test_a_preview_says_how_many_calls_were_refused_and_have_no_cost(budget, tmp
 
     run = budget("preview", "all")
 
-    assert "not among them: 1 that a budget refused then" in run.err
+    assert "besides: 1 that a budget refused then; nobody knows" in run.err
     assert budget("preview", "all", "--json").json["refused_then"] == 1
+
+
+@pytest.mark.parametrize("step", [{"reason": "fallback_canned", "attempts": 0}, {"reason": "fallback_model"}])
+def test_a_preview_counts_what_fallbacks_on_budget_answered(budget, tmp_path: Path, step: dict[str, Any]):
+    """It was refused all the same; what a fallback answered for another reason was not."""
+    ago = {"started_ms": now_ms() - HOUR_MS // 2}
+    other = ago | {"reason": "fallback_canned", "fell_back_on": "overloaded", "attempts": 0}
+    refused = ago | {"reason": "budget", "attempts": 0}
+    spent(
+        tmp_path / "ledger.db", ago | step | {"fell_back_on": "budget"}, refused, refused | {"own": "keep_warm"}, other
+    )
+
+    run = budget("preview", "all")
+
+    assert "besides: 2 that a budget refused then, of which a fallback answered 1; nobody knows" in run.err
+    told = budget("preview", "all", "--json").json
+    assert (told["refused_then"], told["answered_then"]) == (2, 1)
+
+
+def test_a_preview_counts_the_money_of_headgates_own_requests_and_no_calls(budget, tmp_path: Path):
+    """A budget pays for them; who is refused is who called."""
+    ago = {"started_ms": now_ms() - HOUR_MS // 2, "cost_pico": PICO}
+    spent(tmp_path / "ledger.db", ago | {"own": "keep_warm"}, ago, ago | {"own": "keep_warm"})
+
+    told = budget("preview", "all", "--usd", "1.00", "--json").json
+
+    assert (told["calls"], told["covered"], told["refused"], told["spent_usd"]) == (1, 1, 1, "1.000000000000")
 
 
 def test_a_preview_knows_what_was_spent_before_in_the_same_window(budget, tmp_path: Path):

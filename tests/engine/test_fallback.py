@@ -711,7 +711,8 @@ def test_a_call_that_a_budget_refuses_can_be_answered_in_words(stream):
         answer = await world.ask(stream=stream)
 
         assert text_of(answer) == SORRY
-        assert (answer.record.reason, answer.record.attempts) == (Reason.FALLBACK_CANNED, 0)
+        record = answer.record
+        assert (record.reason, record.fell_back_on, record.attempts) == (Reason.FALLBACK_CANNED, "budget", 0)
         assert set(spent(world).values()) == {0}
 
     play(scene, config=without_money("stale", "canned"))
@@ -726,6 +727,7 @@ def test_a_model_whose_budget_is_spent_can_have_another_for_it(stream):
 
         record = answer.record
         assert (record.reason, record.model, record.model_answered) == (Reason.FALLBACK_MODEL, MODEL, HAIKU)
+        assert record.fell_back_on == "budget"
         assert record.cost_pico
         assert spent(world) == {"sonnet": 0, "all": record.cost_pico}
 

@@ -20,6 +20,7 @@ from headgate.core.budget import SETTINGS, Budget, PastCall, Preview, is_whole
 from headgate.core.budget import preview as try_on
 from headgate.core.price import usd as dollars
 from headgate.core.price import usd_text
+from headgate.core.shown import percent
 
 __all__ = ["audit", "preview", "set_", "unset"]
 
@@ -116,14 +117,16 @@ def preview(
     start_ms = tried.calendar.span(since_ms).start_ms if tried.calendar is not None else since_ms
     calls = list(past_calls(path, start_ms, lambda model: catalog.model(model).id))
     found = _of_the_last(tried, calls, since_ms)
-    refused_then = sum(
-        tried.covers(who) for who in refused_calls(path, since_ms, lambda model: catalog.model(model).id)
-    )
+    past = refused_calls(path, since_ms, lambda model: catalog.model(model).id)
+    refused_then = [call for call in past if tried.covers(call.who)]
+    answered_then = sum(call.answered for call in refused_then)
     if json:
         print_json({
-            "budget": name, "last": last.value, "calls": sum(call.started_ms >= since_ms for call in calls),
+            "budget": name, "last": last.value,
+            "calls": sum(call.started_ms >= since_ms and not call.own for call in calls),
             "covered": found.covered, "refused": found.refused, "slowed": found.slowed,
-            "spent_usd": usd_text(found.spent_pico), "refused_then": refused_then,
+            "spent_usd": usd_text(found.spent_pico), "refused_then": len(refused_then),
+            "answered_then": answered_then,
         })  # fmt: skip
         return
     print(f"{name}, {_in_words(tried)}, over the last {last.value}:")
@@ -132,11 +135,13 @@ def preview(
     else:
         refused, slowed = found.refused / found.covered, found.slowed / found.covered
         print(
-            f"would have refused {refused:.0%} and slowed {slowed:.0%} of {found.covered:,} calls, and let "
+            f"would have refused {percent(refused)} and slowed {percent(slowed)} of {found.covered:,} calls, and let "
             f"{money(dollars(found.spent_pico))} be spent"
         )
     if refused_then:
-        say(f"not among them: {refused_then:,} that a budget refused then; nobody knows what they would have cost")
+        otherwise = f", of which a fallback answered {answered_then:,}" if answered_then else ""
+        known = "nobody knows what they would have cost"
+        say(f"besides: {len(refused_then):,} that a budget refused then{otherwise}; {known}")
     say_next(f"headgate budget set {name} ..., with the same options")
 
 
@@ -193,7 +198,7 @@ def _of_the_last(budget: Budget, calls: Iterable[PastCall], since_ms: int) -> Pr
 
 def _in_words(budget: Budget) -> str:
     shares = [
-        f"{name} at {pico / budget.cap_pico:.0%}"
+        f"{name} at {percent(pico / budget.cap_pico)}"
         for name, pico in (("warns", budget.warn_pico), ("slows", budget.slow_pico), ("refuses", budget.refuse_pico))
         if pico is not None
     ]

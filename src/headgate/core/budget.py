@@ -246,6 +246,8 @@ class PastCall(NamedTuple):
     started_ms: int
     who: Who
     cost_pico: int
+    own: bool = False
+    """Headgate made it of its own accord: it costs as any, and is nobody's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +269,16 @@ def preview(budget: Budget, calls: Iterable[PastCall]) -> Preview:
     for call in calls:
         if not budget.covers(call.who):
             continue
-        covered += 1
+        covered += not call.own
         window = budget.calendar.span(call.started_ms).name if budget.calendar is not None else NOBODY
         accounts = [(who, window) for who in budget.split(call.who)]
         before = 0
         if budget.window != "call" and not (budget.window == "session" and call.who.session is None):
             before = max([spent.get(account, 0) for account in accounts])
         if budget.refuse_pico is not None and before + call.cost_pico > budget.refuse_pico:
-            refused += 1
+            refused += not call.own
             continue
-        slowed += budget.slow_pico is not None and before >= budget.slow_pico
+        slowed += budget.slow_pico is not None and before >= budget.slow_pico and not call.own
         total += call.cost_pico
         for account in accounts:
             spent[account] = spent.get(account, 0) + call.cost_pico

@@ -121,7 +121,9 @@ class Fallback:
         reply = await self._taken(step, call, trigger, proceed)
         if reply is None:
             call.record.reason = before
-        elif reply.own is None or step.kind != "model":  # else the other model fell back, and it is said to what
+            return None
+        call.record.fell_back_on = trigger
+        if reply.own is None or step.kind != "model":  # else the other model fell back, and it is said to what
             call.record.reason = _REASONS[step.kind]
         return reply
 

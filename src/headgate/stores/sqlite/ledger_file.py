@@ -50,9 +50,10 @@ _UPGRADES = {
         UPDATE calls SET own = reason, reason = NULL WHERE reason IN ('keep_alive', 'keep_warm');
     """,
     4: "ALTER TABLE calls ADD COLUMN validation TEXT",
+    5: "ALTER TABLE calls ADD COLUMN fell_back_on TEXT",
 }
 """New columns stand last: rows are inserted by their order."""
-SCHEMA = Schema("schema.sql", 5, _UPGRADES)
+SCHEMA = Schema("schema.sql", 6, _UPGRADES)
 QUICK_CHECK_UP_TO_BYTES = 256 * 1024 * 1024
 """A larger file is not read whole at every start."""
 BUSY_TIMEOUT_MS = 2_000

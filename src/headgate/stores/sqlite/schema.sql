@@ -55,7 +55,8 @@ CREATE TABLE calls (
     joined                INTEGER NOT NULL DEFAULT 0,
     batch_id              TEXT,
     own                   TEXT,
-    validation            TEXT
+    validation            TEXT,
+    fell_back_on          TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (

@@ -12,21 +12,24 @@ from headgate.core.budget import PastCall, Who
 from headgate.core.spent import Earlier
 from headgate.stores.sqlite.ledger_file import explained, open_reader
 
-__all__ = ["Hour", "hours", "known_since_ms", "past_calls", "refused_calls", "spent_between"]
+__all__ = ["Hour", "RefusedCall", "hours", "known_since_ms", "past_calls", "refused_calls", "spent_between"]
 
 MOST_CALLS = 200_000
 """Read by `spent_between`: half a second."""
 
+# A call is charged to budgets of the model that is asked for it, so one that fell back to those of that model.
+_MODEL = "iif(reason = 'fallback_model', ifnull(model_answered, model), model)"
 # A call without a known cost counts with the expected; one that was never sent has cost nothing.
-_PAST = """
-    SELECT started_ms, ifnull(cost_pico, 0) + unconfirmed_pico, team, caller_key, user, session, workflow, model, tags
+_PAST = f"""
+    SELECT started_ms, ifnull(cost_pico, 0) + unconfirmed_pico, own IS NOT NULL, team, caller_key, user, session,
+           workflow, {_MODEL}, tags
     FROM calls WHERE started_ms >= ? AND attempts > 0 ORDER BY call_id
-"""
+"""  # noqa: S608  # words of ours
 _REFUSED = """
-    SELECT team, caller_key, user, session, workflow, model, tags
-    FROM calls WHERE started_ms >= ? AND attempts = 0 AND reason = 'budget'
+    SELECT fell_back_on IS NOT NULL, team, caller_key, user, session, workflow, model, tags
+    FROM calls WHERE started_ms >= ? AND own IS NULL AND (fell_back_on = 'budget' OR attempts = 0 AND reason = 'budget')
 """
-_COLUMNS = {"team": "team", "caller_key": "caller_key", "user": "user", "workflow": "workflow", "model": "model",
+_COLUMNS = {"team": "team", "caller_key": "caller_key", "user": "user", "workflow": "workflow", "model": _MODEL,
             "tag": "tags"}  # fmt: skip
 """Scopes of budgets, and where calls have them; sessions are too many to be told apart by the hour."""
 _HOURS = """
@@ -62,25 +65,33 @@ class Hour(NamedTuple):
 
 
 def past_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[PastCall]:
-    """Every call that was sent since then, in the order of time.
+    """Every call that was sent since then, and Headgate's own requests, in the order of time.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        for started_ms, pico, *who in db.execute(_PAST, (since_ms,)):
-            yield PastCall(started_ms, _who(who, same_model), pico)
+        for started_ms, pico, own, *who in db.execute(_PAST, (since_ms,)):
+            yield PastCall(started_ms, _who(who, same_model), pico, bool(own))
 
 
-def refused_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[Who]:
-    """On whose behalf calls were made since then that a budget refused.
+class RefusedCall(NamedTuple):
+    """A call that a budget refused."""
+
+    who: Who
+    answered: bool
+    """By a step of its workflow for that (`fallbacks_on.budget`)."""
+
+
+def refused_calls(ledger: Path, since_ms: int, same_model: Callable[[str], str]) -> Iterator[RefusedCall]:
+    """Every call since then that a budget refused.
 
     Raises:
         LedgerError: there is no ledger, or it is damaged.
     """
     with explained(ledger, "read"), closing(open_reader(ledger)) as db:
-        for who in db.execute(_REFUSED, (since_ms,)):
-            yield _who([*who], same_model)
+        for answered, *who in db.execute(_REFUSED, (since_ms,)):
+            yield RefusedCall(_who(who, same_model), bool(answered))
 
 
 def hours(ledger: Path, since_ms: int, scopes: Collection[str], same_model: Callable[[str], str] = str) -> list[Hour]:
