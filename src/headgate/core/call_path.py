@@ -23,6 +23,7 @@ FILTERS = {
     "quota": "counts its user's and its session's calls",
     "tell_spent": "tells what its user and session have spent",
     "affinity": "finds the key that keeps its files and batches",
+    "watch_batches": "sees how Message Batches come along",
     "lint": "looks for what keeps prompts from being cached",
     "check_output": "looks whether it gets the structured output that it asks for",
     "shape": "holds it to its workflow's policy",
