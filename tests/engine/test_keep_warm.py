@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.json import decode
 
-from headgate.config.schema import BudgetConfig, Config, WorkflowConfig
+from headgate.config.schema import BudgetConfig, Config, LogConfig, WorkflowConfig
 from headgate.sim import SimSettings
 from headgate.sim.scenario.plan import Cue, Phase, Scenario
 from headgate.sim.settings import TYPICAL_LATENCY
+from support.exposed import series
 from support.world import lanes, play
 
 MODEL = "claude-sonnet-5"
@@ -184,6 +186,42 @@ def test_a_budget_that_is_spent_keeps_nothing_warm():
     calls = in_office(scene, config=config)
 
     assert {(call.own, call.cost_pico, call.status, call.reason) for call in calls} == {("keep_warm", 0, 429, "budget")}
+
+
+def test_its_text_is_not_kept():
+    """What is kept is what somebody asked and was answered; evals have no use for a prompt without an answer."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 + 8.5)
+        assert own(world)
+        return ["content" in decode(line) for line in world.log.lines if decode(line)["event"] == "call"]
+
+    config = replace(OFFICE, log=LogConfig(content="hashed"))
+    assert in_office(scene, config=config) == [True, True, False]
+
+
+def test_what_it_costs_is_in_every_sum_and_its_calls_are_in_none():
+    """Budgets, metrics and the ledger have the same money; calls are those that somebody made."""
+
+    async def scene(world):
+        for number in range(2):
+            await ask(world, number)
+        await until(world, 24 + 10.5)
+        (account,) = world.engine.budgets.desk.accounts()
+        names = ("headgate_cost_usd_total", "headgate_requests_total", "headgate_own_requests_total")
+        return world.ledger.calls, account.really_spent, [series(world.engine.metrics, name) for name in names]
+
+    calls, settled, (cost, requests, own_requests) = in_office(scene, config=replace(OFFICE, budgets={"w": BudgetConfig(
+        usd="9", window="month", workflow="w")}))  # fmt: skip
+
+    by_own = {name: sum(call.cost_pico for call in calls if call.own == name) for name in (None, "keep_warm")}
+    assert settled == sum(by_own.values())
+    assert by_own["keep_warm"]
+    assert cost == pytest.approx({"workflow=w": by_own[None] / 1e12, "workflow=(headgate)": by_own["keep_warm"] / 1e12})
+    assert requests == {"workflow=w,lane=standard,outcome=ok": 2}
+    assert own_requests == {"own=keep_warm,outcome=ok": 3}
 
 
 def test_a_request_that_was_tried_again_says_so_and_is_still_headgates_own():

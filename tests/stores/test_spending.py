@@ -75,3 +75,23 @@ def test_of_very_many_calls_the_newest_are_told(tmp_path: Path):
 def test_the_first_call_says_since_when_the_ledger_knows(ledger: Path, tmp_path: Path):
     assert known_since_ms(ledger) == FIRST_DAY_MS
     assert known_since_ms(spent(tmp_path / "empty.db")) is None
+
+
+def test_a_call_that_fell_back_is_spending_of_the_model_that_answered(tmp_path: Path):
+    """As its budgets have it: the one of the model that was asked first was charged nothing."""
+    fell_back = {"reason": "fallback_model", "model": "claude-opus-5-5", "model_answered": MODEL, "cost_pico": 5}
+    path = spent(tmp_path / "ledger.db", fell_back)
+
+    (past,) = past_calls(path, 0, str)
+    (hour,) = hours(path, 0, ("model",))
+
+    assert (past.who.model, hour.who.model) == (MODEL, MODEL)
+
+
+def test_what_headgate_asked_of_its_own_accord_is_told_apart(tmp_path: Path):
+    """Of the workflow whose budgets it is charged to."""
+    path = spent(tmp_path / "ledger.db", {"cost_pico": 5}, {"cost_pico": 3, "own": "keep_warm"})
+
+    assert [(past.cost_pico, past.own) for past in past_calls(path, 0, str)] == [(5, False), (3, True)]
+    told = [(hour.pico, hour.own, hour.who.workflow) for hour in hours(path, 0, ("workflow",))]
+    assert sorted(told) == [(3, True, "triage"), (5, False, "triage")]

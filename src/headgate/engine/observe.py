@@ -152,7 +152,8 @@ class Observe:
 
 
 def _text_is_wanted(call: Call, content: ContentDesk) -> bool:
-    return call.kind is Kind.MESSAGES and content.policy.wants(call.record.workflow)
+    """Of what somebody asked; a request of Headgate's own has nothing else in it, and no answer."""
+    return call.kind is Kind.MESSAGES and call.record.own is None and content.policy.wants(call.record.workflow)
 
 
 def _add(record: CallRecord, attempt: Attempt, now_s: float) -> float:

@@ -91,7 +91,7 @@ class SpanWriter:
 
     def _call(self, record: CallRecord, trace: TraceContext, trace_id: bytes, own_id: bytes, times: bytes) -> bytes:
         key = (record.kind, record.workflow, record.lane, record.outcome, record.attempts, record.status, record.reason,
-               record.error)  # fmt: skip
+               record.error, record.own)  # fmt: skip
         parent_id = bytes.fromhex(trace.parent_id) if trace.parent_id is not None else b""
         told = [
             _head(trace, trace_id, own_id, parent_id, _IS_REMOTE if parent_id else 0),
@@ -120,6 +120,8 @@ class SpanWriter:
         trouble = record.error or record.reason
         if record.reason is not None:
             told["headgate.reason"] = record.reason
+        if record.own is not None:
+            told["headgate.own"] = record.own
         if record.status is not None:
             told[names.STATUS_CODE] = record.status
         if record.outcome != Outcome.OK and trouble is not None:
