@@ -22,6 +22,10 @@ def budget(level: str, who: str = "", share: float = 0.91) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def fires(title: str, severity: str, *, cause: str = "api_down") -> dict[str, Any]:
+    return {"severity": severity, "title": title, "text": "x", "cause": cause}
+
+
 def found(
     *backends: dict[str, Any], lane: dict[str, Any] | None = None, recent: Recent | None = None, **more: Any
 ) -> list[Concern]:
@@ -101,4 +105,47 @@ def test_a_ledger_that_cannot_be_read_does_not_keep_calls_from_being_made():
 
 @pytest.mark.parametrize(("severity", "level"), [("page", "bad"), ("ticket", "watch")])
 def test_an_alert_that_fires_is_as_bad_as_its_rule_says(severity: str, level: str):
-    assert level_of(found(alerts=[{"severity": severity, "title": "t", "text": "x"}])) == level
+    assert level_of(found(alerts=[fires("t", severity)])) == level
+
+
+def test_a_storm_is_one_concern_with_what_else_it_brings_about():
+    """A key that sends nothing, calls that fail, and every rule that says so: the worst, and the rest in a line."""
+    alerts = [
+        fires("Retries hide errors", "ticket"),
+        fires("The API keeps failing", "page"),
+        fires("Calls fail", "ticket"),
+        fires("Many calls fail", "page"),
+        fires("A month's errors are used up in two days", "page"),
+    ]
+
+    told = found(backend(state="open"), recent=Recent(15, 1000, 400), lane={"oldest_s": 58.0}, alerts=alerts)
+
+    assert [concern.title for concern in told] == ["p: key default sends nothing", "p: lane chat waits long"]
+    assert told[0].detail.endswith(
+        " Also: 40 % of calls fail; The API keeps failing; Many calls fail; A month's errors are used up in two days; "
+        "2 more."
+    )
+
+
+def test_what_costs_most_stands_first():
+    """Within what is bad: no answers at all before slow ones, and both before what is only spent."""
+    told = found(lane={"oldest_s": 58.0}, budgets=[budget("refuse")], alerts=[fires("The API keeps failing", "page")])
+
+    assert [concern.cause for concern in told] == ["api_down", "waiting", "budget all"]
+
+
+def test_what_is_wrong_with_many_workflows_is_one_concern():
+    """And says how many are like it."""
+    (told,) = found(alerts=[fires("Answers are cut", "ticket", cause="truncation") for _ in range(3)])
+
+    assert told.detail == "x 2 others like it."
+
+
+def test_budgets_that_have_nothing_to_do_with_each_other_stay_apart():
+    """What is told of one by its rule and by its account is one."""
+    alerts = [fires("A day's budget is spent", "page", cause="budget all"),
+              fires("A day's budget is spent", "page", cause="budget search")]  # fmt: skip
+
+    told = found(budgets=[budget("refuse")], alerts=alerts)
+
+    assert [concern.cause for concern in told] == ["budget all", "budget search"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from headgate.core.shown import dollars
+from headgate.core.shown import counted, dollars, percent
 
 __all__ = ["Concern", "Recent", "concerns", "level_of"]
 
@@ -18,6 +19,11 @@ FEW_CALLS = 20
 ERRORS_WATCH, ERRORS_BAD = 0.01, 0.05
 WAIT_WATCH, WAIT_BAD = 0.5, 0.9
 """Shares of a lane's `max_wait_s` that its oldest call has waited."""
+MOST_TITLES = 4
+"""Of what else one cause brings about."""
+LEDGER, ANSWERS, WAITING = "ledger", "api_down", "waiting"
+_DEAREST = (LEDGER, ANSWERS, WAITING)
+"""Causes that keep all callers from their answers; others follow as they come."""
 LEAST_WAIT_S = 5.0
 """A shorter wait worries nobody, whatever the lane allows."""
 
@@ -31,6 +37,8 @@ class Concern:
     detail: str
     view: str
     """Where on the dashboard it is shown."""
+    cause: str
+    """Concerns of one cause are one concern: in a storm a dozen rules say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def concerns(
     alerts: Iterable[dict[str, Any]],
     unasked: str | None = None,
 ) -> list[Concern]:
-    """What stands in the way, the worst first.
+    """What stands in the way, the worst first; of what one cause brings about, the worst stands for the rest.
 
     Args:
         limits: as `/api/limits` tells them.
@@ -61,7 +69,7 @@ def concerns(
         ledger_problem: why rows cannot be written.
         unreadable: why it cannot be asked.
         budgets: as `headgate budget --json` tells them.
-        alerts: those that fire, with `severity`, `title` and `text`.
+        alerts: those that fire, with `severity`, `title`, `text` and `cause`.
         unasked: that nobody asks the alert rules, in words.
     """
     found = [
@@ -72,7 +80,10 @@ def concerns(
         *(_of_an_alert(alert) for alert in alerts),
         *_of_the_watch(unasked),
     ]
-    return sorted(found, key=lambda concern: concern.level != "bad")
+    by_cause: dict[str, list[Concern]] = defaultdict(list)
+    for concern in sorted(found, key=_badness):
+        by_cause[concern.cause].append(concern)
+    return [_as_one(*alike) for alike in by_cause.values()]
 
 
 def level_of(found: Sequence[Concern]) -> Level:
@@ -80,12 +91,30 @@ def level_of(found: Sequence[Concern]) -> Level:
     return min((concern.level for concern in found), key=("bad", "watch").index, default="ok")
 
 
+def _badness(concern: Concern) -> tuple[bool, int]:
+    """What is bad before what is to be watched, and what keeps all callers from their answers first."""
+    dear = _DEAREST.index(concern.cause) if concern.cause in _DEAREST else len(_DEAREST)
+    return concern.level != "bad", dear
+
+
+def _as_one(worst: Concern, *others: Concern) -> Concern:
+    """The worst of a cause, with what else it brings about."""
+    details = [worst.detail]
+    if like := sum([other.title == worst.title for other in others]):
+        details.append(f"{counted(like, 'other')} like it.")
+    titles = [*dict.fromkeys(other.title for other in others if other.title != worst.title)]
+    if titles:
+        more = f"; {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+        details.append(f"Also: {'; '.join(titles[:MOST_TITLES])}{more}.")
+    return replace(worst, detail=" ".join(details))
+
+
 def _of_the_ledger(problem: str | None, unreadable: str | None) -> Iterator[Concern]:
     if problem is not None:
         detail = f"The ledger cannot be written ({problem}). What cannot be recorded is not sent."
-        yield Concern("bad", "No call is sent", detail, "now")
+        yield Concern("bad", "No call is sent", detail, "now", LEDGER)
     if unreadable is not None:
-        yield Concern("watch", "Past calls cannot be told", f"{unreadable}.", "now")
+        yield Concern("watch", "Past calls cannot be told", f"{unreadable}.", "now", "past")
 
 
 def _of_a_pool(pool: dict[str, Any], patience_s: dict[str, float]) -> Iterator[Concern]:
@@ -97,7 +126,7 @@ def _of_a_pool(pool: dict[str, Any], patience_s: dict[str, float]) -> Iterator[C
         else:
             breaker = each["breaker"]
             why = f"{breaker['because']}; next try in {breaker['next_try_in_s']:.0f} s."
-        yield Concern(level, f"{pool['pool']}: key {each['backend']} sends nothing", why, "limits")
+        yield Concern(level, f"{pool['pool']}: key {each['backend']} sends nothing", why, "limits", ANSWERS)
     for name, lane in pool["lanes"].items():
         most_s = patience_s.get(name, 0.0)
         oldest_s = lane["oldest_s"]
@@ -106,8 +135,10 @@ def _of_a_pool(pool: dict[str, Any], patience_s: dict[str, float]) -> Iterator[C
         yield Concern(
             "bad" if oldest_s >= WAIT_BAD * most_s else "watch",
             f"{pool['pool']}: lane {name} waits long",
-            f"{lane['waiting']} calls wait, the oldest for {oldest_s:.0f} s; after {most_s:.0f} s a call is refused.",
+            f"The oldest of {counted(lane['waiting'], 'call')} has waited for {oldest_s:.0f} s; after {most_s:.0f} s a "
+            "call is refused.",
             "lanes",
+            WAITING,
         )
 
 
@@ -118,9 +149,10 @@ def _of_errors(recent: Recent | None) -> Iterator[Concern]:
     if share > ERRORS_WATCH:
         yield Concern(
             "bad" if share > ERRORS_BAD else "watch",
-            f"{share:.1%} of calls fail",
-            f"{recent.failed} of {recent.counted} calls of the last {recent.minutes} minutes.",
+            f"{percent(share)} of calls fail",
+            f"{recent.failed:,} of {counted(recent.counted, 'call')} of the last {recent.minutes} minutes.",
             "workflows",
+            ANSWERS,
         )
 
 
@@ -133,21 +165,22 @@ def _of_budgets(budgets: Iterable[dict[str, Any]]) -> Iterator[Concern]:
     for (name, refuses), lines in concerned.items():
         fullest = max(lines, key=lambda line: float(line["share"]))
         whose = f" of {fullest['who']}" if fullest["who"] else ""
-        others = f", and {len(lines) - 1} others like it" if len(lines) > 1 else ""
+        others = f", and {counted(len(lines) - 1, 'other')} like it" if len(lines) > 1 else ""
         yield Concern(
             "bad" if refuses else "watch",
             f"Budget {name}{whose} {'refuses calls' if refuses else 'runs low'}{others}",
-            f"{fullest['share']:.0%} of {dollars(Decimal(fullest['cap_usd']))} used in this {fullest['window']}.",
+            f"{percent(fullest['share'])} of {dollars(Decimal(fullest['cap_usd']))} used in this {fullest['window']}.",
             "spend",
+            f"budget {name}",
         )
 
 
 def _of_the_watch(unasked: str | None) -> Iterator[Concern]:
     if unasked is not None:
-        yield Concern(
-            "watch", "No alert is watched for", f"The rules are {unasked}. Nobody is told of anything.", "alerts"
-        )
+        detail = f"The rules are {unasked}. Nobody is told of anything."
+        yield Concern("watch", "No alert is watched for", detail, "alerts", "watchdog")
 
 
 def _of_an_alert(alert: dict[str, Any]) -> Concern:
-    return Concern("bad" if alert["severity"] == "page" else "watch", alert["title"], alert["text"], "alerts")
+    level: Literal["watch", "bad"] = "bad" if alert["severity"] == "page" else "watch"
+    return Concern(level, alert["title"], alert["text"], "alerts", alert["cause"])
