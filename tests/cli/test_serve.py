@@ -165,6 +165,20 @@ def test_f06_a_damaged_ledger_stops_the_start(tmp_path: Path):
     assert "Traceback" not in run.stderr
 
 
+def test_j04_a_key_that_a_caller_sends_as_a_name_is_in_no_log(tmp_path: Path, sim: Command):
+    """S10: neither in the lines of calls nor in what the process says; here it is the gateway's own."""
+    key = "sk-ant-api03-" + "Ab3" * 30
+    with serving(tmp_path, sim, UPSTREAM__API_KEY=key) as serve:
+        for header in ("x-headgate-user", "x-headgate-session", "x-headgate-lane"):
+            asyncio.run(ask(serve, **{header: key}))
+        assert serve.stop() == 0
+
+    logged = serve.out.read_text()
+    assert key not in logged + serve.said
+    assert '"user":"[secret]"' in logged
+    assert '"session":"[secret]"' in logged
+
+
 # -- stopping ------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,8 @@ __all__ = ["LogSweep", "SweptFormatter", "secrets_in"]
 
 LEAST_LENGTH = 12
 """Of a secret that is looked for: a shorter one might be a word that stands in every line."""
+KNOWN_BY = 40
+"""Characters at its beginning by which a longer secret is known: names that callers send are cut."""
 OWN_FORMS = (b"sk-ant-", b"headgate_")
 SAMPLE = 16
 """Lines of one write in which all forms are looked for: 50 µs each, ten writes a second."""
@@ -40,13 +42,15 @@ class LogSweep:
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self.found: Counter[str] = Counter()
         """How many were ever taken out: `own`, that this process holds, and what has the `form` of one."""
-        self._own: tuple[bytes, ...] = ()
+        self._own: dict[bytes, bytes] = {}
+        """By their beginnings."""
         self.watch_for(secrets)
 
     def watch_for(self, secrets: Iterable[Secret]) -> None:
         """This process holds these too."""
-        told = {_encode(each.reveal())[1:-1] for each in secrets if len(each.reveal()) >= LEAST_LENGTH}
-        self._own = tuple(sorted({*self._own, *told}, key=len, reverse=True))  # one may begin with another
+        told = [_encode(each.reveal())[1:-1] for each in secrets if len(each.reveal()) >= LEAST_LENGTH]
+        own = self._own | {secret[:KNOWN_BY]: secret for secret in told}
+        self._own = dict(sorted(own.items(), key=lambda each: -len(each[0])))  # one may begin with another
 
     def clean(self, lines: Sequence[bytes]) -> bytes:
         """The lines as they may be written, one after the other.  They are JSON, or at least UTF-8."""
@@ -67,10 +71,10 @@ class LogSweep:
         )
 
     def _cleaned(self, line: bytes) -> bytes:
-        for secret in self._own:
-            if secret in line:
-                self.found["own"] += line.count(secret)
-                line = line.replace(secret, b"[secret]")
+        for beginning, secret in self._own.items():
+            while (at := line.find(beginning)) >= 0:
+                self.found["own"] += 1
+                line = line[:at] + b"[secret]" + line[at + _alike(line[at:], secret) :]
         text = line.decode("utf-8", "surrogateescape")
         for sign, pattern in _forms():
             if sign in text:
@@ -80,6 +84,11 @@ class LogSweep:
     def _form_found(self, match: re.Match[str]) -> str:
         self.found["form"] += 1
         return "[api_key]"
+
+
+def _alike(line: bytes, secret: bytes) -> int:
+    """How many bytes they begin with are the same."""
+    return next((at for at, (one, other) in enumerate(zip(line, secret, strict=False)) if one != other), len(secret))
 
 
 class SweptFormatter(logging.Formatter):
