@@ -224,7 +224,8 @@ class RequestReader:
             request.http_10 or coding.strip().lower() != b"chunked" or _count(headers, b"transfer-encoding") != 1
         ):
             return 501, "the only transfer coding we read is chunked, on HTTP/1.1"
-        if told.get(b"expect", b"100-continue").lower() != b"100-continue":
+        expects = told.get(b"expect")
+        if expects is not None and expects.lower() != b"100-continue":
             return 417, "the only expectation we meet is 100-continue"
         return None
 
