@@ -3,15 +3,18 @@
 import { h } from "./dom.js";
 import { changed, here } from "./route.js";
 
-// columns: {head, cell(row), num?, minor?, wordy?, by?(row)}; one with `by` can be sorted by.  `total` is one more row of cells.
-export function table({ caption, columns, rows, total = null, empty, sort = null }) {
+const DENSE = 12;
+
+// columns: {head, cell(row), num?, minor?, wordy?, by?(row)}; one with `by` can be sorted by.
+// `rest` is a row that is last however the others are sorted; `total` is one more row of cells.
+export function table({ caption, columns, rows, rest = null, total = null, empty, sort = null }) {
   if (!rows.length) return h("p", { class: "empty" }, empty);
   const order = here().told.get("sort") ?? sort;
   return h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": caption },
-    h("table", null,
+    h("table", { class: columns.length >= DENSE ? "dense" : null },
       h("caption", { class: "unseen" }, caption),
       h("thead", null, h("tr", null, columns.map((column) => heading(column, order)))),
-      h("tbody", null, sorted(rows, columns, order).map((row) => h("tr", null, columns.map((column, index) => cell(column, index, column.cell(row)))))),
+      h("tbody", null, [...sorted(rows, columns, order), ...(rest === null ? [] : [rest])].map((row) => h("tr", null, columns.map((column, index) => cell(column, index, column.cell(row)))))),
       total !== null && h("tfoot", null, h("tr", null, columns.map((column, index) => cell(column, index, total[index] ?? "")))),
     ));
 }

@@ -20,7 +20,7 @@ export function draw(news, { calls }, { told }) {
   const field = (label, name, hint) => h("label", { class: "choice" }, h("span", null, label), h("input", { name, value: told.get(name) ?? "", placeholder: hint, type: "search", autocomplete: "off", spellcheck: "false" }));
   return [
     h("form", { class: "controls", role: "search" },
-      field("Find", "q", "call id, correlation id, user, session, request id"),
+      field("Find", "q", "any id, a user or a session"),
       field("Workflow", "workflow", "any"),
       field("Model", "model", "any"),
       choice("Outcome", "outcome", OUTCOMES, ""), choice("Begun within", "span", SPANS, "30d"),

@@ -21,7 +21,7 @@ export function draw(news, { workflows }) {
     news.hour === null ? h("p", { class: "empty" }, "Nothing is known of past calls: there is no ledger that can be read.") : section("The last hour", figures(news, workflows?.total)),
     section("Limits", limits(news.limits.pools)),
     section("Lanes", lanesNow(news)),
-    section("Workflows, the last 24 hours", workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, "24h")),
+    section("Workflows, the last 24 hours", workflows === null ? h("p", { class: "soft" }, "Asking the ledger …") : tableOf(workflows, "24h", { brief: DEAREST })),
   ];
 }
 
@@ -33,6 +33,7 @@ function health({ health: { level, concerns }, up_s }) {
 }
 
 const MOST_CONCERNS = 8;
+const DEAREST = 12;
 
 // Of those with one name the first is told, and how many there are.
 function standing(concerns) {

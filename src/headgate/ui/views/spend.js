@@ -110,12 +110,12 @@ function groups({ by, rows, others, total, command }) {
   const heads = ["calls", "answered", "attempts", "input", "cache read", "cache write", "output", "cost", "per answer"];
   const minor = new Set(["answered", "attempts", "input", "cache read", "cache write", "output", "per answer"]);
   const value = { calls: (row) => row.calls, cost: (row) => Number(row.cost_usd), output: (row) => row.output_tokens };
-  const all = others === null ? rows : [...rows, { ...others, name: `${count(others.groups)} others` }];
   return [
     table({
       caption: `Spent, by ${by}`,
       empty: "Nothing was spent in this time.",
-      rows: all,
+      rows,
+      rest: others && { ...others, name: `${count(others.groups)} others` },
       columns: [
         { head: by, cell: (row) => nameOf(by, row.name) },
         ...heads.map((head, index) => ({ head, num: true, minor: minor.has(head), by: value[head], cell: (row) => cells(row)[index] })),

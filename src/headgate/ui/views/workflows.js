@@ -18,39 +18,42 @@ export function draw(news, { workflows }, { told }) {
   ];
 }
 
-export function tableOf({ rows, others, total }, span) {
-  const all = others === null ? rows : [...rows, { ...others, name: `${count(others.groups)} others` }];
+// All that is known of each; or, `brief`, how the dearest of them went.
+export function tableOf({ rows, others, total }, span, { brief = null } = {}) {
   const pace = (row, name) => row.pace?.[name] ?? null;
   const failing = (of) => of && of.counted && of.failed / of.counted > 0.01;
   const errors = (of) => of && h("span", { class: failing(of) ? "mark bad" : null }, share(of.failed, of.counted));
   const failed = (row) => (row.pace?.failed && !row.groups ? h("a", { href: address("calls", { workflow: row.name, outcome: "failed", span }), "aria-label": `${share(row.pace.failed, row.pace.counted)}: failed calls of ${row.name}` }, errors(row.pace)) : errors(row.pace));
-  return table({
-    caption: "Workflows",
-    empty: "No call began in this time. Send one through the gateway, and it shows here.",
-    rows: all,
-    sort: "-cost",
-    columns: [
-      { head: "workflow", cell: (row) => (row.groups ? row.name : named(row.name, address("calls", { workflow: row.name, span }))) },
-      { head: "calls over time", minor: true, cell: (row) => (row.groups ? "" : spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` })) },
-      { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls) },
-      { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: failed },
-      { head: "refused", num: true, minor: true, by: (row) => pace(row, "shed"), cell: (row) => count(pace(row, "shed")) },
-      { head: "p50", num: true, by: (row) => pace(row, "p50_ms"), cell: (row) => duration(pace(row, "p50_ms")) },
-      { head: "p95", num: true, by: (row) => pace(row, "p95_ms"), cell: (row) => duration(pace(row, "p95_ms")) },
-      { head: "p99", num: true, by: (row) => pace(row, "p99_ms"), cell: (row) => duration(pace(row, "p99_ms")) },
-      { head: "tokens in", num: true, minor: true, by: prompt, cell: (row) => tokens(prompt(row)) },
-      { head: "out", num: true, minor: true, by: (row) => row.output_tokens, cell: (row) => tokens(row.output_tokens) },
-      { head: "cached", num: true, by: (row) => row.cached_share, cell: (row) => percent(row.cached_share) },
-      { head: "cost", num: true, by: (row) => Number(row.cost_usd), cell: (row) => money(row.cost_usd) },
-      { head: "retries", num: true, minor: true, by: (row) => pace(row, "retries"), cell: (row) => count(pace(row, "retries")) },
-      { head: "fallbacks", num: true, minor: true, by: (row) => pace(row, "fallbacks"), cell: (row) => count(pace(row, "fallbacks")) },
-      { head: "unfit outputs", num: true, minor: true, by: (row) => row.pace && row.pace.unfit / Math.max(1, row.pace.judged), cell: (row) => unfit(row.pace) },
-    ],
-    total: [
-      "All", "", count(total.calls), errors(total.pace), count(total.pace.shed), "", "", "", tokens(prompt(total)), tokens(total.output_tokens),
-      percent(total.cached_share), money(total.cost_usd), count(total.pace.retries), count(total.pace.fallbacks), unfit(total.pace),
-    ],
-  });
+  const columns = [
+    { head: "workflow", cell: (row) => (row.groups ? row.name : named(row.name, address("calls", { workflow: row.name, span }))), sum: "All" },
+    { head: "calls over time", minor: true, cell: (row) => (row.groups ? "" : spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` })) },
+    { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls), sum: count(total.calls) },
+    { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: failed, sum: errors(total.pace) },
+    { head: "refused", num: true, minor: true, by: (row) => pace(row, "shed"), cell: (row) => count(pace(row, "shed")), sum: count(total.pace.shed) },
+    { head: "p50", num: true, by: (row) => pace(row, "p50_ms"), cell: (row) => duration(pace(row, "p50_ms")) },
+    { head: "p95", num: true, by: (row) => pace(row, "p95_ms"), cell: (row) => duration(pace(row, "p95_ms")) },
+    { head: "p99", num: true, by: (row) => pace(row, "p99_ms"), cell: (row) => duration(pace(row, "p99_ms")) },
+    { head: "tokens in", num: true, minor: true, whole: true, by: prompt, cell: (row) => tokens(prompt(row)), sum: tokens(prompt(total)) },
+    { head: "out", num: true, minor: true, whole: true, by: (row) => row.output_tokens, cell: (row) => tokens(row.output_tokens), sum: tokens(total.output_tokens) },
+    { head: "cached", num: true, by: (row) => row.cached_share, cell: (row) => percent(row.cached_share), sum: percent(total.cached_share) },
+    { head: "cost", num: true, by: (row) => Number(row.cost_usd), cell: (row) => money(row.cost_usd), sum: money(total.cost_usd) },
+    { head: "retries", num: true, minor: true, whole: true, by: (row) => pace(row, "retries"), cell: (row) => count(pace(row, "retries")), sum: count(total.pace.retries) },
+    { head: "fallbacks", num: true, minor: true, whole: true, by: (row) => pace(row, "fallbacks"), cell: (row) => count(pace(row, "fallbacks")), sum: count(total.pace.fallbacks) },
+    { head: "unfit outputs", num: true, minor: true, whole: true, by: (row) => row.pace && row.pace.unfit / Math.max(1, row.pace.judged), cell: (row) => unfit(row.pace), sum: unfit(total.pace) },
+  ].filter((column) => brief === null || !column.whole);
+  const more = brief === null ? 0 : Math.max(0, rows.length - brief) + (others?.groups ?? 0);
+  return [
+    table({
+      caption: "Workflows",
+      empty: "No call began in this time. Send one through the gateway, and it shows here.",
+      rows: rows.slice(0, brief ?? rows.length),
+      rest: brief === null && others ? { ...others, name: `${count(others.groups)} others` } : null,
+      sort: "-cost",
+      columns,
+      total: columns.map((column) => column.sum ?? ""),
+    }),
+    more ? h("p", null, h("a", { href: address("workflows", { span }) }, `And ${count(more)} more, with tokens, retries and fallbacks`)) : null,
+  ];
 }
 
 function unfit(of) {
