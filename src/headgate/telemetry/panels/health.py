@@ -55,6 +55,12 @@ HEALTH = Dashboard(
             rare=True,
         ),
         Panel(
+            "Keys in logs",
+            "How many keys had to be taken out of lines before they were written, and of which log?",
+            "count",
+            (Line(grew(catalogue.SECRETS_IN_LOG, "sink", "key"), "{sink}: {key}"),),
+        ),
+        Panel(
             "Wrong keys",
             "Does somebody try keys?",
             "per_second",

@@ -4,7 +4,7 @@ No label holds what callers make up without a bound: its values are a closed lis
 some, the first so many that come; whatever else comes is `other`.  Never a user, a session, a key or an id.
 
 Not here is what Headgate does not do yet, because a metric without a source stays at zero and would be taken for good
-news: jobs of its own, webhooks for results, validation of output, signals of injection, settings that are loaded again.
+news: jobs of its own, webhooks for results, signals of injection, settings that are loaded again.
 """
 
 # To whoever uses it the catalogue is one list; `__all__` of a subject is what it adds to it.

@@ -73,7 +73,7 @@ STORE_ERRORS = Metric(
 STORE_SECONDS = Metric(
     name="headgate_store_op_seconds",
     kind="histogram",
-    help="How long that took, on threads of their own: no call waits for it.",
+    help="How long what stores do takes; all but the journal's on threads of their own.",
     labels=(STORE, OPERATION),
     bounds=_DISK_SECONDS,
 )
