@@ -11,7 +11,9 @@ import pytest
 
 from headgate.config import schema
 
-CLASSES = [value for value in vars(schema).values() if is_dataclass(value) and value.__module__ == schema.__name__]
+CLASSES = [
+    value for value in vars(schema).values() if is_dataclass(value) and value.__module__.startswith(schema.__name__)
+]
 SECTIONS = {cls.__name__ for cls in CLASSES}
 
 
