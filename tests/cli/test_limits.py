@@ -82,7 +82,7 @@ def test_a_calm_pool_is_two_lines_under_its_limits(told):
         ({"ramp_growth": 1.5}, "input grows by 1.5 times a minute at most"),
         ({"out_for_s": 60, "out_because": "authentication"}, "out of service for 60 s: authentication"),
         ({"limiters": {"input": CALM["limiters"]["requests"] | {"others_per_minute": 500}}}, "others use 500 input"),
-        ({"limiters": {"output": CALM["limiters"]["requests"] | {"pace": 0.85}}}, "output at 85% after 429s"),
+        ({"limiters": {"output": CALM["limiters"]["requests"] | {"pace": 0.85}}}, "output at 85 % after 429s"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -84,7 +84,7 @@ def test_it_says_where_answers_are_cut(cli, path: Path):
 
     ran = cli("cost", "max-tokens", "--ledger", "ledger.db")
 
-    assert "3.0%" in ran.out
+    assert "3 %" in ran.out
     assert "too low" in ran.err
 
 

@@ -59,8 +59,8 @@ def test_g09_every_drift_is_listed_with_the_attempts_that_may_explain_it(reconci
 
     assert run.code == 1
     assert [line.split() for line in run.out.splitlines()[1:]] == [
-        [DAY, MODEL, "input", "1,000", "1,500", "+33.3%"],
-        [DAY, MODEL, "cost", "$0.0075", "$0.01", "+25.0%"],
+        [DAY, MODEL, "input", "1,000", "1,500", "+33.3", "%"],
+        [DAY, MODEL, "cost", "$0.0075", "$0.01", "+25", "%"],
     ]
     assert "nobody told the whole usage of 1 attempts, expected to cost $0.009 beyond the ledger: call_0001" in run.err
     assert run.last == "Next: headgate cost reconcile --write"

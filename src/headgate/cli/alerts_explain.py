@@ -78,7 +78,7 @@ def _facts(watched: Watched) -> dict[str, Any]:
         "number": rule.number,
         "title": rule.title,
         "severity": watched.severity,
-        "says": rule.says.replace("{threshold}", threshold),
+        "says": rule.words.replace("{threshold}", threshold),
         "means": rule.means,
         "next": rule.next,
         "threshold": watched.threshold,

@@ -17,6 +17,7 @@ from headgate.cli.output import Json, money, print_json, print_table, say, say_n
 from headgate.core.budget import Budget
 from headgate.core.grants import NEVER_MS, State
 from headgate.core.price import usd
+from headgate.core.shown import percent
 
 if TYPE_CHECKING:
     from headgate.stores.sqlite.outlook import BudgetLine
@@ -96,7 +97,7 @@ def _cells(line: BudgetLine) -> tuple[object, ...]:
     ahead = (
         "-" if foretold is None else f"{_about(foretold.expected)} ({_about(foretold.low)} to {_about(foretold.high)})"
     )
-    share = f"{line.known / its.cap_pico:.0%}"
+    share = percent(line.known / its.cap_pico)
     return (its.name, state.key.who or "-", state.key.window, *amounts, share, line.level, _reset(its, state), ahead)
 
 

@@ -20,7 +20,7 @@ from headgate.core.budget import SETTINGS, Budget, PastCall, Preview, is_whole
 from headgate.core.budget import preview as try_on
 from headgate.core.price import usd as dollars
 from headgate.core.price import usd_text
-from headgate.core.shown import percent
+from headgate.core.shown import counted, percent
 
 __all__ = ["audit", "preview", "set_", "unset"]
 
@@ -135,8 +135,8 @@ def preview(
     else:
         refused, slowed = found.refused / found.covered, found.slowed / found.covered
         print(
-            f"would have refused {percent(refused)} and slowed {percent(slowed)} of {found.covered:,} calls, and let "
-            f"{money(dollars(found.spent_pico))} be spent"
+            f"would have refused {percent(refused)} and slowed {percent(slowed)} of {counted(found.covered, 'call')}, "
+            f"and let {money(dollars(found.spent_pico))} be spent"
         )
     if refused_then:
         otherwise = f", of which a fallback answered {answered_then:,}" if answered_then else ""

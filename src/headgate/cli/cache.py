@@ -13,6 +13,7 @@ from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
 from headgate.cli.output import MOST_ROWS, Json, Limit, money, print_json, print_table, say, say_more, say_next
 from headgate.core.price import usd
+from headgate.core.shown import percent
 
 if TYPE_CHECKING:
     from headgate.core.cache_advice import Advice
@@ -84,7 +85,7 @@ def advise(
         (
             advice.workflow,
             f"{advice.calls:,}",
-            f"{advice.read_tokens / max(1, advice.prompt_tokens):.0%}",
+            percent(advice.read_tokens / max(1, advice.prompt_tokens)),
             money(usd(advice.cost_pico)),
             money(usd(advice.saved_pico)),
             money(usd(advice.could_pico)) if advice.could_pico else "-",

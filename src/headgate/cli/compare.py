@@ -12,6 +12,7 @@ import typer
 
 from headgate.cli.output import print_number_json, print_table, say, say_next
 from headgate.cli.replay import misused
+from headgate.core.shown import percent
 
 if TYPE_CHECKING:
     from headgate.load.plant import Plant
@@ -70,8 +71,8 @@ def _tell(told: dict[str, dict[str, Any]]) -> None:
             f"{headgate['peak_rpm']:.1f}",
             _ratio(told, "peak_rpm"),
         ),
-        ("within tolerance", f"{plain['within_tolerance']:.2%}", f"{headgate['within_tolerance']:.2%}", ""),
-        ("from the cache", f"{plain['cached_share']:.1%}", f"{headgate['cached_share']:.1%}", ""),
+        ("within tolerance", percent(plain["within_tolerance"]), percent(headgate["within_tolerance"]), ""),
+        ("from the cache", percent(plain["cached_share"]), percent(headgate["cached_share"]), ""),
     ]
     print_table(("", "plain", "Headgate", "to plain"), rows, right=(1, 2, 3))
     if headgate["answered"] < headgate["calls"]:

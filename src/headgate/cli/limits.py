@@ -11,6 +11,7 @@ import typer
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
 from headgate.cli.output import Json, age, print_json, print_table, say_next
 from headgate.core.printable import printable
+from headgate.core.shown import percent
 from headgate.errors import HeadgateError
 
 __all__ = ["limits"]
@@ -88,7 +89,7 @@ def _state(backend: dict[str, Any]) -> Iterator[str]:
         if limiter["others_per_minute"] >= OTHERS_SHOW_AT * limiter["per_minute"]:
             yield f"others use {limiter['others_per_minute']:,} {name} a minute"
         if limiter["pace"] < 1:
-            yield f"{name} at {limiter['pace']:.0%} after 429s that nothing explains"
+            yield f"{name} at {percent(limiter['pace'])} after 429s that nothing explains"
     if backend["commitment"] is not None:
         left = [
             f"{told['remaining']:,} of {told['per_minute']:,} {name}"

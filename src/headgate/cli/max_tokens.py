@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
 from headgate.cli.operators import Settings
 from headgate.cli.output import MOST_ROWS, Json, Limit, print_json, print_table, say, say_more, say_next
+from headgate.core.shown import percent
 
 if TYPE_CHECKING:
     from headgate.core.output_advice import OutputAdvice
@@ -70,7 +71,7 @@ def _cells(advice: OutputAdvice) -> tuple[object, ...]:
         number(advice.p50),
         number(advice.p99),
         number(advice.longest),
-        f"{advice.cut_share:.1%}",
+        percent(advice.cut_share),
         number(advice.max_tokens_now),
         number(advice.max_tokens),
         number(advice.max_tokens_ceiling),

@@ -25,6 +25,7 @@ from headgate.cli.replay import (
     misused,
     save_plot,
 )
+from headgate.core.shown import percent
 
 if TYPE_CHECKING:
     from headgate.config.schema import LaneConfig
@@ -219,7 +220,7 @@ def _tell(told: dict[str, dict[str, Any]]) -> None:
         _row("429s", both, lambda one: f"{one['upstream_429']:,}"),
         _row("last admission", both, lambda one: f"{one['makespan_s']:,.0f} s"),
         _row("  not sooner than", both, lambda one: f"{one['bound_s']:,.0f} s"),
-        _row("from the cache", both, lambda one: f"{one['cached_share']:.1%}"),
+        _row("from the cache", both, lambda one: percent(one["cached_share"])),
         _row("fairness (Jain)", both, lambda one: f"{one['jain']:.3f}"),
         _row("cost", both, lambda one: money(one["cost_usd"])),
     ]

@@ -17,6 +17,7 @@ from headgate.cli.operators import Settings
 from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.audit import Act
 from headgate.core.price import usd, usd_text
+from headgate.core.shown import percent
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _tell(
         for name, ours, theirs in one.drifts:
             figures = [money(usd(n)) if name == "cost" else f"{n:,}" for n in (ours, theirs)]
             share = (theirs - ours) / max(abs(ours), abs(theirs))
-            rows.append((*place, name, *figures, f"{share:+.1%}"))
+            rows.append((*place, name, *figures, f"{'+' if share > 0 else ''}{percent(share)}"))
     head = ("day", "model", *(("key",) if by_key else ()), "of", "ledger", "report", "difference")
     print_table(head, rows, right=tuple(range(len(head) - 3, len(head))))
     for one in drifted:

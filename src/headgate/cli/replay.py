@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.cli.output import Json, print_json, print_table, say, say_next
+from headgate.core.shown import percent
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
@@ -248,13 +249,13 @@ def _tell(figures: dict[str, Any], run: Run) -> None:
     ratio = f" ({makespan_s / bound_s:.3f})" if bound_s and figures["answered"] == figures["calls"] else ""
     rows = [
         ("calls", f"{figures['calls']:,}, of which {figures['answered']:,} were answered"),
-        ("attempts", f"{attempts:,}, of which {limited:,} were 429s ({limited / max(1, attempts):.2%})"),
+        ("attempts", f"{attempts:,}, of which {limited:,} were 429s ({percent(limited / max(1, attempts))})"),
         (
             "last admission",
             f"{makespan_s:,.1f} s; for all calls not before {bound_s:,.1f} s{ratio}",
         ),
         ("first come first served", f"{fifo_s_of(run):,.1f} s, if it knew every limit, depth and cost"),
-        ("from the cache", f"{figures['cached_share']:.1%} of the input"),
+        ("from the cache", f"{percent(figures['cached_share'])} of the input"),
         ("fairness (Jain)", f"{figures['jain']:.4f}"),
     ]
     print_table((run.setup.policy, f"{run.workload.name}, seed {run.setup.seed}"), rows)

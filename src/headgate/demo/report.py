@@ -14,6 +14,7 @@ from rich.table import Table
 
 from headgate.cli.output import command, print_table
 from headgate.core.price import usd_text
+from headgate.core.shown import percent
 from headgate.demo.run import Progress, Result, SideResult, percentile
 from headgate.demo.traffic import WORKFLOWS
 
@@ -100,6 +101,7 @@ def print_next(result: Result) -> None:
     headgate = command()
     print(
         f"\nLook at it:   {headgate} cost --by model --ledger {result.ledger}\n"
+        f"              {headgate} report --ledger {result.ledger}\n"
         f"              head -n 1 {result.ledger.with_name('calls.jsonl')}\n"
         f"Your own key: ANTHROPIC_API_KEY=... {headgate} serve\n"
         "              then set ANTHROPIC_BASE_URL=http://127.0.0.1:8787 for your application"
@@ -114,9 +116,9 @@ def _figures(sides: Sequence[SideResult]) -> Iterator[tuple[str, ...]]:
     yield "requests to the API", *(f"{side.attempts:,}" for side in sides)
     for kind in ("input", "cache_read", "cache_write_5m", "output"):
         yield f"tokens: {kind.replace('_', ' ')}", *(f"{side.books['tokens'][kind]:,}" for side in sides)
-    yield "prompt-cache share", *(f"{side.books['cached_share']:.1%}" for side in sides)
-    for percent in (50, 95, 99):
-        yield f"time to the whole answer, p{percent}", *(_seconds(side.took_ms(), percent) for side in sides)
+    yield "prompt-cache share", *(percent(side.books["cached_share"]) for side in sides)
+    for rank in (50, 95, 99):
+        yield f"time to the whole answer, p{rank}", *(_seconds(side.took_ms(), rank) for side in sides)
     added_ms = sides[0].added_ms
     yield "time Headgate added, p50", f"{median(added_ms):.2f} ms" if added_ms else "-", "-"
     other = [
@@ -132,11 +134,11 @@ def _times(sides: Sequence[SideResult], workflow: str) -> Iterator[str]:
         tally = side.side.tallies[workflow]
         yield f"{len(tally.answers)} of {tally.asked}"
         took_ms = side.took_ms(workflow)
-        yield " / ".join(_seconds(took_ms, percent) for percent in (50, 95, 99))
+        yield " / ".join(_seconds(took_ms, rank) for rank in (50, 95, 99))
 
 
-def _seconds(took_ms: Sequence[float], percent: int) -> str:
-    ms = percentile(took_ms, percent)
+def _seconds(took_ms: Sequence[float], rank: int) -> str:
+    ms = percentile(took_ms, rank)
     return "-" if ms is None else f"{ms / 1000:.1f} s"
 
 
