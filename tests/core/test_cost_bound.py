@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.json import encode
 
 from headgate.core.cost_bound import IMAGE_TOKENS, LONGEST_CONTEXT, input_bound, input_rate, unbounded
-from headgate.core.price import TokenRates
+from headgate.core.rate_card import TokenRates
 
 RATES = TokenRates(input=10, write_5m=12, write_1h=20, output=50, read=1)
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 400_000}}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.core.price import TokenRates
+from headgate.core.rate_card import TokenRates
 
 __all__ = ["LONGEST_OUTPUT", "input_bound", "input_rate", "unbounded"]
 

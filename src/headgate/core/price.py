@@ -11,21 +11,15 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
-from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from headgate.core.price_file import read_price_files
-from headgate.core.price_rows import KINDS, PriceRow
-from headgate.errors import PriceError
+from headgate.core.price_rows import PriceRow
+from headgate.core.rate_card import PICO, RateCard, Rates
 from headgate.usage import MessageFacts, Usage
 
-__all__ = ["Charge", "PriceBook", "TokenRates", "usd", "usd_text"]
-
-PICO = 10**12
-PICO_PER_USD_PER_MILLION = PICO // 10**6
+__all__ = ["Charge", "PriceBook", "usd", "usd_text"]
 
 LARGEST_PICO = 2**63 - 1
 """About nine million dollars, and the largest integer of the ledger: no single answer costs that much."""
@@ -48,78 +42,23 @@ class Charge(msgspec.Struct, frozen=True):
     """Where several models took part: what each of them cost; the one that answered also bears the tools."""
 
 
-class TokenRates(NamedTuple):
-    """Whole pico-dollars a token, rounded up."""
-
-    input: int
-    write_5m: int
-    write_1h: int
-    output: int
-    read: int
-
-
 class _Unknown(Exception):
     """A dimension that the book does not price."""
 
 
-Rates = tuple[int | Fraction, ...]
-"""Pico-dollars per token, in the order of `KINDS`."""
 _Terms = tuple[str, date, str | None, str | None, str | None]
 """Model, day, service tier, speed, geography."""
 
 
-class PriceBook:
-    """Rows by model.  Later files win over earlier ones, model by model, so a user's own file can correct the price of
-    one."""
+class PriceBook(RateCard):
+    """The price of answers."""
 
     def __init__(
         self, rows: dict[str, list[PriceRow]], aliases: dict[str, str], web_search: Sequence[PriceRow]
     ) -> None:
-        self._aliases = aliases
-        self._rows = rows
-        self._web_search = list(web_search)
-        self._found: dict[tuple[str, date], PriceRow] = {}
-        self._rates: dict[tuple[str, int, bool, bool, bool], Rates] = {}
-        self._token_rates: dict[tuple[str, int, bool, bool], TokenRates] = {}
+        super().__init__(rows, aliases, web_search)
         self._flat: dict[_Terms, tuple[str, Rates]] = {}
         """A row's id and its rates, where they are the same for a prompt of any length."""
-        for model, own in self._rows.items():
-            own.sort(key=lambda row: row.valid_from or date.min)
-            for earlier, later in pairwise(own):
-                if earlier.valid_to is None or later.valid_from is None or earlier.valid_to > later.valid_from:
-                    raise PriceError(
-                        f"{later.file}: the rows {earlier.id} and {later.id} of {model} overlap; "
-                        f"give the earlier one valid_to = {later.valid_from}"
-                    )
-
-    @classmethod
-    def load(cls, files: Sequence[tuple[str, str]]) -> PriceBook:
-        """Of price files, `(name, text)` each; where two price the same model, the later one's rows hold.
-
-        Raises:
-            PriceError: names file, entry and remedy.
-        """
-        return cls(*read_price_files(files))
-
-    def find(self, model: str, day: date) -> PriceRow | None:
-        """The row of `model` (an id or an alias) on `day` (UTC), or None.
-
-        The oldest row also prices the days before it: nobody calls a model before its release, so such a day is a
-        host's wrong clock, and that must not leave calls without a price.
-        """
-        try:
-            return self._found[model, day]
-        except KeyError:
-            pass
-        rows = self._rows.get(self._canonical(model), [])
-        before_all = rows[:1] if rows and rows[0].valid_from is not None and day < rows[0].valid_from else []
-        row = next((row for row in rows if row.covers(day)), before_all[0] if before_all else None)
-        if row is not None:  # misses are not kept: callers choose the names
-            self._found[model, day] = row
-        return row
-
-    def rows(self) -> list[PriceRow]:
-        return [row for group in self._rows.values() for row in group]
 
     def charge(
         self,
@@ -207,27 +146,6 @@ class PriceBook:
             return msgspec.structs.replace(charge, problem="band")
         return charge
 
-    def token_rates(
-        self, model: str, day: date, prompt_tokens: int, *, fast: bool = False, us: bool = False
-    ) -> TokenRates | None:
-        """What a token costs in a request whose prompt has at most `prompt_tokens`; None: the model has no price.
-
-        `fast` and `us` are as for `expected`.  Of a model that does not offer them they change nothing: the API refuses
-        them.
-        """
-        row = self.find(model, day)
-        if row is None:
-            return None
-        band = len(row.bands) - 1
-        while band and prompt_tokens <= row.bands[band].over:
-            band -= 1
-        key = (row.id, band, fast, us)
-        rates = self._token_rates.get(key)
-        if rates is None:
-            exact = self._rates_of(row, band, False, fast and row.fast is not None, us and row.us is not None)
-            rates = self._token_rates[key] = TokenRates(*[ceil(exact[kind]) for kind in (0, 2, 3, 1, 4)])
-        return rates
-
     def _iterations(
         self,
         facts: MessageFacts,
@@ -280,9 +198,6 @@ class PriceBook:
             free.add(last)
         return free
 
-    def _canonical(self, model: str) -> str:
-        return self._aliases.get(model, model)
-
     def _tokens(
         self,
         part: Usage,
@@ -320,20 +235,6 @@ class PriceBook:
         if len(row.bands) == 1 and asked_fast is None:
             self._flat[model, day, tier, whole.speed, geo] = (row.id, rates)
         return _at_rates(part, rates)
-
-    def _rates_of(self, row: PriceRow, band: int, batch: bool, fast: bool, us: bool) -> Rates:
-        key = (row.id, band, batch, fast, us)
-        rates = self._rates.get(key)
-        if rates is None:
-            # The factors stack (§13): cache on fast, geography and batch on everything.
-            factor = Fraction(PICO_PER_USD_PER_MILLION)
-            for applies, by in ((batch, row.batch), (fast, row.fast), (us, row.us)):
-                if applies:
-                    assert by is not None
-                    factor *= Fraction(by)
-            exact = [Fraction(getattr(row.bands[band], kind)) * factor for kind in KINDS]
-            rates = self._rates[key] = tuple([rate.numerator if rate.denominator == 1 else rate for rate in exact])
-        return rates
 
     def _server_tools(self, usage: Usage, day: date) -> int | Fraction:
         if usage.code_executions and not (usage.web_searches or usage.web_fetches):

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from headgate.clock import Clock
 from headgate.core.budget import AccountKey, Budget
 from headgate.core.grants import NEVER_MS, Account, Ask, Drawn, Hold, give_back, heard, undo
-from headgate.core.price import PICO, usd
+from headgate.core.price import usd
+from headgate.core.rate_card import PICO
 from headgate.engine.money_waiters import MoneyWaiters
 from headgate.errors import LedgerError, Unavailable
 from headgate.events import Reason
