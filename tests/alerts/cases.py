@@ -727,6 +727,12 @@ CASES: tuple[Case, ...] = (
         counter("store_errors_total", 'store="ledger",op="commit"', "0x5 3x30"),
         {4: (), 8: ('op="commit",store="ledger"',), 25: ()},
     ),
+    Case(
+        "ledger_errors",
+        "another program holds the budgets, once",
+        {**counter("store_errors_total", 'store="budgets",op="commit"', "0x5 1x30"), **process("86400+60x35")},
+        {4: (), 7: ('store="budgets",op="commit"',), 20: ()},
+    ),
     Case("ledger_errors", "none", counter("store_errors_total", 'store="ledger",op="commit"', "7x30"), {20: ()}),
     Case(
         "reservation_age",

@@ -11,7 +11,9 @@ import pytest
 
 from headgate.alerts.notification import NotDelivered, Notification, trial_notification
 from headgate.alerts.outbox import GIVEN_UP_AFTER_S, MOST_WAITING, Outbox
+from headgate.alerts.watch import Watch
 from headgate.clock import LoopClock
+from headgate.config.schema import Config
 from headgate.sim.virtual_time import EPOCH, run
 from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.metrics import catalogue
@@ -229,3 +231,24 @@ def test_what_waits_is_told_with_its_age_by_receiver():
 
     assert told == [{"kind=webhook,sender=gone": 2}, {"kind=webhook,sender=gone": 100}]
     assert series(registry, "headgate_webhook_deliveries_total") == {"result=retried": gone.tries}
+
+
+def test_a_receiver_that_is_gone_for_a_quarter_of_an_hour_is_told_of_to_another():
+    """AL-24, by the gateway's own watch: who relies on the one hears nothing."""
+    gone, there = Receiver("gone", refuses=until(3_000, NotDelivered("503"))), Receiver("there")
+
+    async def main() -> None:
+        clock, registry = LoopClock(EPOCH), Registry({})
+        watch = Watch(Config(), registry, clock, Telemetry(None), senders=[gone, there])
+        await watch.start()
+        await asyncio.sleep(60)
+        watch.outbox.put(note("lost", severity="info"))
+        await asyncio.sleep(2 * 3_600)
+        await watch.stop()
+
+    run(main())
+
+    told = [each for each in there.notifications if each.rule == "not_delivered"]
+    assert [each.kind for each in told] == ["firing", "resolved"]
+    assert told[0].labels == {"sender": "gone"}
+    assert 15 <= (told[0].at_ms - int(EPOCH.timestamp() * 1000)) / 60_000 <= 18
