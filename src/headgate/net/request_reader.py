@@ -127,9 +127,11 @@ class RequestReader:
                 self._read_bytes = len(data)
             except httptools.HttpParserInvalidMethodError:
                 known_shape = data[:1].isalpha()
-                return 405 if known_shape else 400, "the request does not start with an HTTP/1.1 method we know"
+                self._break(405 if known_shape else 400, "the request does not start with an HTTP/1.1 method we know")
+                break
             except httptools.HttpParserError as problem:
-                return 400, f"malformed HTTP: {problem}"
+                self._break(400, f"malformed HTTP: {problem}")
+                break
         if self._breach is not None or self.stage == IDLE:
             return self._breach
         if self.stage == HEAD:
@@ -140,6 +142,10 @@ class RequestReader:
             # No body in all of that: chunk extensions or trailers, which must have an end too.
             framing_bytes = self._framing_bytes = self._framing_bytes + len(data)
         return _head_too_large(self._most_head_bytes) if framing_bytes > self._most_head_bytes else None
+
+    def _break(self, status: int, problem: str) -> None:
+        if self._breach is None:  # the first is what is wrong
+            self._breach = (status, problem)
 
     def begin_window(self) -> None:
         """Measure a body's pace anew."""
