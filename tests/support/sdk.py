@@ -79,7 +79,8 @@ class Kept:
     def lines(self) -> list[dict[str, Any]]:
         """The log."""
         shutdown()
-        return [msgspec.json.decode(line) for line in self.log.read_bytes().splitlines()]
+        lines = [msgspec.json.decode(line) for line in self.log.read_bytes().splitlines()]
+        return [line for line in lines if line["event"] == "call"]
 
     def _rows(self, table: str, order: str) -> list[dict[str, Any]]:
         shutdown()

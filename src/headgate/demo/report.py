@@ -102,7 +102,7 @@ def print_next(result: Result) -> None:
     print(
         f"\nLook at it:   {headgate} cost --by model --ledger {result.ledger}\n"
         f"              {headgate} report --ledger {result.ledger}\n"
-        f"              head -n 1 {result.ledger.with_name('calls.jsonl')}\n"
+        f"              tail -n 1 {result.ledger.with_name('calls.jsonl')}\n"
         f"Your own key: ANTHROPIC_API_KEY=... {headgate} serve\n"
         "              then set ANTHROPIC_BASE_URL=http://127.0.0.1:8787 for your application"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import headgate.safety.content.error_words  # noqa: F401  # a tenth of a second: not in the middle of the first error
@@ -60,9 +61,9 @@ class Gateway:
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
         self._lag.start()
-        self._tell_settings()
         if self._beside is not None:
             await self._beside.start()
+        asyncio.get_running_loop().call_soon(self._tell_settings)  # whoever started it may say so first
 
     def _tell_settings(self) -> None:
         """Names of what operators give and take away by the settings: so that it shows which start changed it."""
