@@ -58,7 +58,7 @@ class BudgetEach:
             budgets = [*(account.budget for account in accounts), *now.own]
             cover = Cover(tuple(accounts), NEVER_MS, any(budget.strict for budget in budgets), now.own)
             if budgets and (another_model or another_body):
-                size = self._budget.size_of(call, cover)
+                size = self._budget.sizes.of(call, cover)
             if cover.own or not held.hold.raise_to(size.wanted(accounts, before)):
                 before_pico = held.cost(call.attempts[:-1])
                 size = await self._budget.obtain(call, held.hold, size, cover, before, before_pico)
