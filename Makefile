@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 30
-WORKERS ?= auto
+# Files of tests that run side by side: one more than processors, because they also wait; at most eight.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 1 + (os.cpu_count() or 1)))')
 
 .PHONY: help demo test pii lint types bench traffic money docs screenshots wheel lock clean
 
@@ -29,7 +30,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/headgate demo --seconds $(SECONDS)
 
 test: lint types $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The extra with Presidio and spaCy (400 MB), for the tests that use it.
 pii: $(VENV)/.installed
