@@ -151,3 +151,18 @@ def _add(path: Path, calls: list[tuple[int, str, int]]) -> None:
         await ledger.close()
 
     asyncio.run(main())
+
+
+def test_a_rise_names_what_costs_more_and_why(tmp_path: Path):
+    """AL-10: workflow, model and the factor that moved it; for the rise of all, and for the workflow's own."""
+    lately = [(NOON - minutes * 60_000, "chat", 20 * USD) for minutes in range(1, 9)]
+
+    registry = watched(ledger(tmp_path, *lately))
+    named = {(each.label, each.what): round(each.amount, 6) for each in registry.exemplars.take()}
+
+    assert gauges(registry, COST_RISE)["all"] > 1
+    assert named == {(scope, "chat on claude-haiku-5-5, more calls"): 160.0 for scope in ("all", "workflow:chat")}
+
+
+def test_spending_in_line_names_nobody(tmp_path: Path):
+    assert watched(ledger(tmp_path)).exemplars.take() == []

@@ -15,13 +15,16 @@ from typing import NamedTuple
 
 from headgate.clock import Clock
 from headgate.core.baseline import Baseline, Judgement
+from headgate.core.cost_change import Change, changes
 from headgate.core.day_class import DayClasses
 from headgate.core.forecast import HOUR_MS
 from headgate.errors import LedgerError
 from headgate.events import OWN_REQUESTS
+from headgate.stores.sqlite.day import used
 from headgate.stores.sqlite.queries import spend
 from headgate.stores.sqlite.spending import hours, known_since_ms
-from headgate.telemetry.metrics.catalogue import COST_BAND, COST_BASELINE, COST_FALLEN, COST_RISE
+from headgate.telemetry.metrics.catalogue import COST_BAND, COST_BASELINE, COST_FALLEN, COST_RISE, COST_SCOPE, PICO
+from headgate.telemetry.metrics.exemplars import KEPT
 from headgate.telemetry.metrics.registry import Registry
 
 __all__ = ["ALL", "CostWatch"]
@@ -35,9 +38,19 @@ READ_AGAIN_MS = 600_000
 TEN_MINUTES_MS = 600_000
 
 
+WEEK_MS = 7 * 24 * HOUR_MS
+_MORE = {
+    "calls": "more calls", "attempts": "more attempts a call", "tokens": "more tokens an attempt",
+    "price": "dearer tokens",
+}  # fmt: skip
+"""By what a change is of (core/cost_change.py)."""
+
+
 class _Judged(NamedTuple):
     scope: str
     judgement: Judgement
+    dearer: list[Change]
+    """What costs more than in the same hour a week ago, most first; asked only of what is out of line."""
 
 
 class CostWatch:
@@ -84,7 +97,17 @@ class CostWatch:
         for row in spend(self._ledger, "workflow", since_ms=now_ms - TEN_MINUTES_MS, until_ms=now_ms):
             for scope in (ALL, _scope_of(row.name)):
                 lately[scope] += row.cost_pico + row.unconfirmed_pico
-        return [_Judged(scope, its.judge(now_ms, lately[scope])) for scope, its in self._baselines.items()]
+        judged = {scope: its.judge(now_ms, lately[scope]) for scope, its in self._baselines.items()}
+        dearer = self._dearer(now_ms) if any(its.rise > 1 for its in judged.values()) else []
+        return [
+            _Judged(scope, its, [each for each in dearer if scope in (ALL, _scope_of(each.workflow))])
+            for scope, its in judged.items()
+        ]
+
+    def _dearer(self, now_ms: int) -> list[Change]:
+        """The last hour against the same one a week ago: who is told of a rise asks first of what it is."""
+        before, after = (used(self._ledger, at_ms - HOUR_MS, at_ms) for at_ms in (now_ms - WEEK_MS, now_ms))
+        return [change for change in changes(before, after) if change.pico > 0]
 
     def _read(self, now_ms: int) -> None:
         """Read what is new: the first time everything, then the hours that may have changed."""
@@ -123,11 +146,22 @@ class CostWatch:
         return [scope for scope in dearest[:MOST_WORKFLOWS] if cost[scope]]
 
     def _tell(self, judged: Iterable[_Judged]) -> None:
-        known = [(scope, its, its.hour) for scope, its in judged if its.hour is not None]
+        known = [(scope, its, its.hour) for scope, its, _ in judged if its.hour is not None]
         self._registry.set(COST_BASELINE, [((scope,), hour.baseline) for scope, _, hour in known])
         self._registry.set(COST_BAND, [((scope,), hour.band) for scope, _, hour in known])
         self._registry.set(COST_RISE, [((scope,), its.rise) for scope, its, _ in known])
+        for scope, its, dearer in judged:
+            if its.rise > 1:
+                self._name(scope, dearer[:KEPT])
         self._registry.set(COST_FALLEN, [((scope,), float(its.fallen)) for scope, its, _ in known])
+
+    def _name(self, scope: str, dearer: Iterable[Change]) -> None:
+        """Examples for whoever is told of the rise."""
+        label = self._registry.word(COST_SCOPE, scope)
+        for each in dearer:
+            factor = max(each.parts, key=each.parts.__getitem__)  # what moved it up; another may have moved it down
+            what = f"{each.workflow} on {each.model}, {_MORE[factor]}"
+            self._registry.exemplars.note(COST_RISE, label, what, each.pico * PICO)
 
 
 def _scope_of(workflow: str | None) -> str:

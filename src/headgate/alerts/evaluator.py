@@ -22,6 +22,7 @@ __all__ = ["Evaluator"]
 log = logging.getLogger("headgate.alerts")
 
 MOST_DETAILS = 3
+UNMEASURED = "nothing is measured any more that it went by, so that nobody knows whether it is over"
 TOLD_WHOLE = ("firing", "repeat")
 """Events with which everything is told that is known of an alert."""
 
@@ -79,6 +80,8 @@ class Evaluator:
                 if event.kind in TOLD_WHOLE:
                     examples = await self._examples(asked.watched.rule, event.alert.labels)
                     made = replace(made, details=made.details + examples)
+                elif not asked.measured:
+                    made = replace(made, details=(UNMEASURED,))
                 told.append(made)
         return told
 

@@ -206,6 +206,7 @@ COST_RISE = Rule(
         lambda labels: Top(3, total(increase(metric(catalogue.COST.name), 3600), "workflow")) > 0,
         "usd",
     ),
+    examples=Examples(catalogue.COST_RISE, "{amount} more than in this hour a week ago: {what}", 600.0, "usd"),
 )
 COST_RISE_STEEP = replace(
     COST_RISE,

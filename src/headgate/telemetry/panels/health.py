@@ -68,6 +68,17 @@ HEALTH = Dashboard(
             rare=True,
         ),
         Panel(
+            "Tries from one address",
+            "Does one address try many, in a minute?  And do operators come from where they never did?",
+            "count",
+            (
+                Line(largest(of(catalogue.AUTH_WORST_SOURCE)), "worst address"),
+                Line(grew(catalogue.ADMIN_NEW_ADDRESSES), "operators' new addresses"),
+            ),
+            threshold=20,
+            rare=True,
+        ),
+        Panel(
             "Writes that failed",
             "Can the ledger be written?",
             "count",

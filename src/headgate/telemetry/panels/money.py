@@ -55,6 +55,19 @@ MONEY = Dashboard(
             rare=True,
         ),
         Panel(
+            "Budgets by their end",
+            "How much of each will be spent when its window ends?",
+            "share",
+            (
+                Line(
+                    largest(of(catalogue.BUDGET_PROJECTED) / of(catalogue.BUDGET_CAP), "scope", "window"),
+                    "{scope} ({window})",
+                ),
+            ),
+            threshold=1.0,
+            rare=True,
+        ),
+        Panel(
             "Expected",
             "What should this hour cost, on this kind of day, and from where on is it out of line?",
             "usd",
