@@ -31,7 +31,7 @@ from headgate.core.guard import parse_strict
 from headgate.core.price import usd
 from headgate.engine.budget import Budget
 from headgate.engine.budgets import Budgets
-from headgate.engine.engine import load_catalog, load_prices
+from headgate.engine.load import load_catalog, load_prices
 from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord, CallRecord
 from headgate.sim.settings import TYPICAL_LATENCY, Answers, Limits

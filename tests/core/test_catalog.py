@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headgate.core.catalog import PoolLimits
-from headgate.engine.engine import load_catalog
+from headgate.engine.load import load_catalog
 from headgate.sim.facts import FACTS
 
 CATALOG = load_catalog()

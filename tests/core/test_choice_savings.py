@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from headgate.core.choice_savings import ChosenAnswer, choice_savings
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 from headgate.usage import MessageFacts, Usage
 
 SONNET, HAIKU = "claude-sonnet-5", "claude-haiku-5-5"

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.core.price import Charge, PriceBook, usd, usd_text
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 from headgate.errors import PriceError
 from headgate.sim.account import invoice
 from headgate.sim.facts import FACTS

@@ -6,7 +6,7 @@ from datetime import date
 
 from headgate.core.reconcile import Booked, Correction, Difference, Place, price_by, reconcile
 from headgate.core.usage_report import Billed, Counts, Terms, Used
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 
 DAY, MODEL = "2026-11-21", "claude-sonnet-5-5"
 PLACE = Place(DAY, MODEL, "")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headgate.core.shape import Decision, ModelRule, ShapePolicy, Task, decide
-from headgate.engine.engine import load_catalog
+from headgate.engine.load import load_catalog
 
 SONNET, HAIKU, OPUS = "claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5"
 CATALOG = load_catalog()

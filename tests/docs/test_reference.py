@@ -222,7 +222,7 @@ def test_every_directive_and_setting_of_the_simulator_is_listed(written: dict[st
 
 def test_the_price_page_has_every_row_with_its_source(written: dict[str, str]) -> None:
     """A price without a source cannot be checked by a reader."""
-    from headgate.engine.engine import load_prices
+    from headgate.engine.load import load_prices
 
     for row in load_prices(None).rows():
         assert re.search(rf"^\| `{re.escape(row.id)}` \| \S", written["prices.md"], re.M)

@@ -19,7 +19,7 @@ from headgate.core.grants import Account
 from headgate.core.price import PriceBook
 from headgate.engine.budget import Budget
 from headgate.engine.budget_each import BudgetEach
-from headgate.engine.engine import load_catalog
+from headgate.engine.load import load_catalog
 from headgate.errors import BudgetSpent, Refused, Unavailable
 from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord

@@ -24,8 +24,9 @@ from headgate.config.schema import (
 )
 from headgate.core.message import StreamFacts
 from headgate.edge import answers
-from headgate.engine.engine import Engine, load_catalog, load_prices
+from headgate.engine.engine import Engine
 from headgate.engine.fallback import fallback_policies
+from headgate.engine.load import load_catalog, load_prices
 from headgate.errors import BudgetSpent, ConfigError, Refused, Unavailable
 from headgate.events import ErrorClass, Outcome, Reason, UsageSource
 from headgate.net.http import HeaderBlock

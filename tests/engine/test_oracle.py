@@ -12,8 +12,8 @@ import pytest
 from headgate.call import Call, Kind, Reply
 from headgate.config.schema import Config, EstimatesConfig
 from headgate.core.estimate import Estimator, Habit, size_of
-from headgate.engine.engine import load_catalog
 from headgate.engine.filter import compose
+from headgate.engine.load import load_catalog
 from headgate.engine.oracle import LONGEST_S, QUIET_S, Ask, Oracle, ask_through
 from headgate.errors import Unavailable
 from headgate.events import Reason

@@ -16,7 +16,7 @@ import pytest
 from headgate.clock import utc_day
 from headgate.core.reconcile import Booked, Difference, Place, price_by, reconcile
 from headgate.core.usage_report import Counts, Terms
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 from headgate.events import ErrorClass, UsageSource
 from headgate.records import AttemptRecord
 from headgate.secret import Secret

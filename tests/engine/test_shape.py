@@ -22,7 +22,7 @@ from headgate.config.schema import (
 from headgate.core.catalog import EFFORTS
 from headgate.core.shape import ModelRule
 from headgate.edge import answers
-from headgate.engine.engine import load_catalog, load_prices
+from headgate.engine.load import load_catalog, load_prices
 from headgate.engine.shape import shape_policies
 from headgate.errors import BadRequest, ConfigError, Refused
 from headgate.events import ErrorClass, Reason

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from headgate.core.usage import MAX_TOKENS
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 from headgate.errors import LedgerError, Unavailable
 from headgate.records import AttemptRecord, BatchItemRecord, CallRecord, CorrectionRecord, OpenAttempt, Resource
 from headgate.stores.sqlite import SqliteLedger, journal, ledger_file, open_reader, recovery

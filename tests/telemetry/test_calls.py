@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from headgate.config.schema import Config, RetryConfig, WorkflowConfig
-from headgate.engine.engine import load_catalog
+from headgate.engine.load import load_catalog
 from headgate.events import Reason
 from headgate.records import AttemptRecord, CallRecord
 from headgate.telemetry.metrics.calls import Calls, known_labels

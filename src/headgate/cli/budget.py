@@ -69,7 +69,7 @@ def budget(
 
 
 def _lines(budgets: OpenBudgets) -> list[BudgetLine]:
-    from headgate.engine.engine import load_catalog
+    from headgate.engine.load import load_catalog
     from headgate.stores.sqlite.outlook import budget_lines
 
     now_ms = int(datetime.now(UTC).timestamp() * 1000)

@@ -106,7 +106,7 @@ def preview(
 
     One after the other, each at its real cost, in a window that began when it really did.  Nothing is changed.
     """
-    from headgate.engine.engine import load_catalog
+    from headgate.engine.load import load_catalog
     from headgate.stores.sqlite.spending import past_calls, refused_calls
 
     with opened(config) as budgets:

@@ -65,7 +65,7 @@ class OpenBudgets:
 
     def _check_price(self, model: str) -> None:
         """As the start does of the settings: else calls would not be slowed, and nobody would be told."""
-        from headgate.engine.engine import load_prices
+        from headgate.engine.load import load_prices
 
         if load_prices(self.config.prices.file).find(model, datetime.now(UTC).date()) is None:
             raise HeadgateError(
@@ -82,7 +82,7 @@ def opened(config: Path | None, *, write: bool = False) -> Iterator[OpenBudgets]
     """
     from headgate.config import load_config
     from headgate.config.budgets import budget_of, budgets_path, shares_of
-    from headgate.engine.engine import load_catalog
+    from headgate.engine.load import load_catalog
     from headgate.stores.memory import MemoryBudgets
     from headgate.stores.sqlite.budgets import SqliteBudgets
 

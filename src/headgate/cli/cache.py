@@ -64,7 +64,7 @@ def advise(
     """
     from headgate.config import load_config
     from headgate.core.cache_advice import advise as advise_on
-    from headgate.engine.engine import load_catalog, load_prices
+    from headgate.engine.load import load_catalog, load_prices
     from headgate.stores.sqlite.queries import cache_use
 
     settings = load_config(os.environ, file=config).config

@@ -31,7 +31,7 @@ def models(
     """
     from headgate.config import load_config
     from headgate.core.choice_savings import choice_savings
-    from headgate.engine.engine import load_prices
+    from headgate.engine.load import load_prices
     from headgate.stores.sqlite.queries import chosen_answers
 
     settings = load_config(os.environ, file=config).config

@@ -31,7 +31,7 @@ def prices(
     In US dollars per million, with the factors for batches, US-only inference and fast mode.
     """
     from headgate.config import load_config
-    from headgate.engine.engine import load_prices
+    from headgate.engine.load import load_prices
 
     day = _day(on)
     own = str(file) if file is not None else load_config(os.environ).config.prices.file

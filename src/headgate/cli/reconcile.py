@@ -153,7 +153,7 @@ def _compare(
 ) -> tuple[list[Difference], OfDays, Path]:
     from headgate.core.reconcile import Place, price_by
     from headgate.core.reconcile import reconcile as compare
-    from headgate.engine.engine import load_catalog, load_prices
+    from headgate.engine.load import load_catalog, load_prices
     from headgate.stores.sqlite.reconcile import of_days
 
     catalog = load_catalog()

@@ -72,7 +72,7 @@ def report(
 def _told(day: str, ledger: Path | None, config: Path | None) -> DayReport:
     from headgate.config.alerts import telemetry_path
     from headgate.config.calendar import day_classes
-    from headgate.engine.engine import load_catalog
+    from headgate.engine.load import load_catalog
     from headgate.report.alert_spans import alert_spans
     from headgate.report.facts import Sources, gather
 

@@ -16,7 +16,7 @@ from headgate.core.price import PriceBook
 from headgate.demo.processes import running
 from headgate.demo.replay import Side, replay
 from headgate.demo.traffic import plan
-from headgate.engine.engine import load_prices
+from headgate.engine.load import load_prices
 from headgate.stores.sqlite.queries import AttemptCost, attempt_costs, overheads_ms
 from headgate.testing import Claude
 

@@ -14,7 +14,7 @@ from headgate.clock import Clock, SystemClock, utc_day
 from headgate.config.budgets import budgets_path
 from headgate.config.opening_hours import warm_hours
 from headgate.config.schema import Config
-from headgate.config.secrets import from_environment, resolve
+from headgate.config.secrets import resolve
 from headgate.config.version import config_version
 from headgate.core.audit import AuditRow
 from headgate.core.catalog import Catalog
@@ -25,7 +25,6 @@ from headgate.core.grants import Account
 from headgate.core.memo import Memo
 from headgate.core.prefix_lint import PrefixLint
 from headgate.core.price import PriceBook
-from headgate.data import read_data
 from headgate.engine.admit import Admit
 from headgate.engine.affinity import Affinity
 from headgate.engine.batch_desk import BatchDesk
@@ -46,6 +45,7 @@ from headgate.engine.keep_alive import KeepAlive
 from headgate.engine.keep_warm import KeepWarm
 from headgate.engine.limit_poller import LimitPoller
 from headgate.engine.lint import Lint
+from headgate.engine.load import load_catalog, load_credentials, load_prices
 from headgate.engine.memo import KeepAnswers, memo_terms
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
@@ -58,7 +58,6 @@ from headgate.engine.retry import Retry
 from headgate.engine.shape import Shape, shape_policies
 from headgate.engine.spent import TellSpent
 from headgate.engine.watch_batches import WatchBatches
-from headgate.errors import ConfigError, PriceError
 from headgate.net.client import Dial
 from headgate.safety.log_sweep import LogSweep, secrets_in
 from headgate.secret import Secret
@@ -76,13 +75,13 @@ from headgate.telemetry.metrics.store_ops import StoreOps
 from headgate.telemetry.otel.settings import read_settings
 from headgate.telemetry.otel.tracing import OpenTelemetry
 from headgate.upstream.dial import TcpDial
-from headgate.upstream.keyring import Credential, Keyring
+from headgate.upstream.keyring import Keyring
 from headgate.upstream.send import Upstream, parse_base_url
 
 if TYPE_CHECKING:
     from headgate.safety.content.desk import ContentDesk
 
-__all__ = ["Engine", "load_catalog", "load_prices"]
+__all__ = ["Engine"]
 
 
 class Engine:
@@ -469,49 +468,3 @@ class Engine:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-
-def load_credentials(config: Config, environ: Mapping[str, str], *, required: bool) -> list[Credential]:
-    """The upstream keys in order: the one of [upstream] (or ANTHROPIC_API_KEY), then [[upstream.credentials]].
-
-    Raises:
-        ConfigError: one cannot be read, or there is none and one is needed.
-    """
-    upstream = config.upstream
-    found: list[Credential] = []
-    main = resolve("upstream.api_key", upstream.api_key, upstream.api_key_file, upstream.api_key_command)
-    main = main or from_environment(environ)
-    if main is not None:
-        found.append(Credential("default", main))
-    for index, more in enumerate(upstream.credentials):
-        what = f"upstream.credentials[{index}].api_key"
-        secret = resolve(what, more.api_key, more.api_key_file, more.api_key_command)
-        if secret is None:
-            raise ConfigError(f"{what}: credential {more.name!r} has no key; set api_key_file or api_key_command")
-        found.append(Credential(more.name, secret))
-    if not found and required and parse_base_url(upstream.base_url)[0].scheme == "http":
-        # Plain http is only taken for this machine: that is the simulator, which takes any key.
-        found.append(Credential("default", Secret("sk-ant-any")))
-    if not found and required:
-        raise ConfigError(
-            "no API key: set ANTHROPIC_API_KEY, or upstream.api_key_file (HEADGATE_UPSTREAM__API_KEY_FILE).  To try "
-            "without a key: headgate sim, and in another terminal headgate serve --upstream http://127.0.0.1:8789"
-        )
-    return found
-
-
-def load_prices(own_file: str | None) -> PriceBook:
-    """The prices that ship, and the user's own rows over them."""
-    files = [("prices.toml", read_data("prices.toml"))]
-    if own_file is not None:
-        path = Path(own_file).expanduser()
-        try:
-            files.append((str(path), path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as problem:
-            why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
-            raise PriceError(f"prices.file: cannot read {path}: {why}") from None
-    return PriceBook.load(files)
-
-
-def load_catalog() -> Catalog:
-    return Catalog(read_data("models.toml"), read_data("tiers.toml"))

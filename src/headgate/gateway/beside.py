@@ -26,7 +26,8 @@ from headgate.config.calendar import day_classes
 from headgate.config.report import report_time
 from headgate.core.budget import pico_of
 from headgate.core.day_class import DayClasses
-from headgate.engine.engine import Engine, load_catalog
+from headgate.engine.engine import Engine
+from headgate.engine.load import load_catalog
 from headgate.gateway.sources import AdminAddresses
 from headgate.report.alert_spans import alert_spans
 from headgate.report.facts import DayReport, Sources, gather

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from headgate.clock import Clock, LoopClock, ScaledClock
 from headgate.config.schema import AdminConfig, Config, GatewayConfig
-from headgate.engine.engine import Engine, load_catalog, load_prices
+from headgate.engine.engine import Engine
+from headgate.engine.load import load_catalog, load_prices
 from headgate.gateway.serve import Gateway
 from headgate.net.client import Dial
 from headgate.net.server import Server

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from headgate.clock import utc_day
 from headgate.core.reconcile import Difference, Place, price_by, reconcile
-from headgate.engine.engine import load_catalog, load_prices
+from headgate.engine.load import load_catalog, load_prices
 from headgate.events import UsageSource
 from headgate.records import AttemptRecord, OpenAttempt
 from headgate.stores.sqlite.ledger import SqliteLedger
