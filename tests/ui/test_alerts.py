@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from headgate.alerts.asked import Asked
 from support.dashboard import Served, serving
 from support.watching import Watcher, alert
 from ui.conftest import OpenPage
@@ -54,6 +55,32 @@ def page(open_page: OpenPage, watched: Served) -> Page:
     page = open_page(f"{watched.admin_url}/#/alerts")
     expect(page.get_by_text("Asking the")).to_have_count(0)
     return page
+
+
+def test_what_stands_behind_an_alert_is_named(open_page: OpenPage, watched: Served):
+    """Calls by their ids, and nothing in them is markup."""
+    watcher = Watcher(alert("token_outlier", ("workflow", "chat"), value=2))
+    watcher.knows["token_outlier"] = ("call_1 had 90,000 tokens", HOSTILE)
+    watched.gateway._operators._watched._watch = watcher
+
+    page = open_page(f"{watched.admin_url}/#/alerts")
+
+    expect(page.get_by_role("listitem").filter(has_text="call_1 had 90,000 tokens")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=HOSTILE)).to_be_visible()
+
+
+def test_rules_that_nobody_asks_are_shown_as_such(open_page: OpenPage, watched: Served):
+    """Or an empty list would be taken for peace; the health of the gateway says it too."""
+    watcher = Watcher()
+    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=1)
+    watched.gateway._operators._watched._watch = watcher
+
+    page = open_page(f"{watched.admin_url}/#/alerts")
+
+    expect(page.get_by_text("not watched", exact=True)).to_be_visible()
+    expect(page.get_by_text("asked by nobody; last asked").first).to_be_visible()
+    page.goto(f"{watched.admin_url}/#/")
+    expect(page.get_by_text("No alert is watched for").first).to_be_visible()
 
 
 def test_what_fires_is_told_with_its_runbook(page: Page):

@@ -56,7 +56,7 @@ function firing(rows) {
     columns: [
       ALERT,
       STATE,
-      { head: "what is wrong", wordy: true, cell: (row) => [row.text, acts(row)] },
+      { head: "what is wrong", wordy: true, cell: (row) => [row.text, examples(row), acts(row)] },
       SINCE,
       { head: "who takes care", cell: care },
     ],
@@ -71,10 +71,15 @@ function soon(rows) {
     columns: [
       ALERT,
       STATE,
-      { head: "what is wrong", wordy: true, cell: (row) => row.text },
+      { head: "what is wrong", wordy: true, cell: (row) => [row.text, examples(row)] },
       SINCE,
     ],
   });
+}
+
+// Calls, addresses and the like, which no label of a metric may hold.
+function examples(row) {
+  return row.examples.length ? h("ul", { class: "soft" }, row.examples.map((each) => h("li", null, each))) : null;
 }
 
 function acts(row) {
