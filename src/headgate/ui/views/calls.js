@@ -6,7 +6,10 @@ import { at, count, duration, money, named, tokens, words } from "../format.js";
 import { address, changed } from "../route.js";
 import { table } from "../table.js";
 
-const OUTCOMES = [["", "any"], ["failed", "failed"], ...["ok", "client_error", "upstream_error", "timeout", "refused", "truncated", "invalid_output", "rate", "shed", "cancelled", "internal", "crashed"].map((name) => [name, words(name)])];
+// Who refused is the first question about a call that was.
+const REFUSERS = { shed: "refused by us", refused: "refused by the model" };
+const wording = (outcome) => REFUSERS[outcome] ?? words(outcome);
+const OUTCOMES = [["", "any"], ["failed", "failed"], ...["ok", "client_error", "upstream_error", "timeout", "refused", "truncated", "invalid_output", "rate", "shed", "cancelled", "internal", "crashed"].map((name) => [name, wording(name)])];
 const NAMES = ["q", "workflow", "model", "outcome", "span", "before"];
 
 export const title = () => "Calls";
@@ -62,5 +65,5 @@ const FAILED = new Set(["upstream_error", "timeout", "truncated", "invalid_outpu
 export function outcome(row) {
   const why = row.error ?? (row.reason && row.outcome !== "ok" ? row.reason : null);
   const level = FAILED.has(row.outcome) ? "bad" : row.outcome === "ok" ? null : "watch";
-  return [h("span", { class: level ? `mark ${level}` : null }, words(row.outcome)), why ? h("span", { class: "soft" }, ` ${words(why)}`) : null];
+  return [h("span", { class: level ? `mark ${level}` : null }, wording(row.outcome)), why ? h("span", { class: "soft" }, ` ${words(why)}`) : null];
 }

@@ -35,22 +35,18 @@ function health({ health: { level, concerns }, up_s }) {
 const MOST_CONCERNS = 8;
 const DEAREST = 12;
 
-// Of those with one name the first is told, and how many there are.
 function standing(concerns) {
-  const named = Map.groupBy(concerns, ({ title, view }) => `${view} ${title}`);
-  const told = [...named.values()].slice(0, MOST_CONCERNS);
-  const more = named.size - told.length;
+  const more = concerns.length - MOST_CONCERNS;
   return h("ul", { class: "concerns" },
-    told.map(([first, ...others]) => h("li", { class: first.level },
-      h("a", { href: address(first.view) }, first.title), " ",
-      h("span", null, first.detail, others.length ? ` And ${count(others.length)} more like it.` : null))),
+    concerns.slice(0, MOST_CONCERNS).map((concern) => h("li", { class: concern.level },
+      h("a", { href: address(concern.view) }, concern.title), " ", h("span", null, concern.detail))),
     more > 0 ? h("li", null, h("a", { href: address("alerts") }, `And ${count(more)} more`)) : null);
 }
 
 const FEW_CALLS = 20;
 const FAILED_TOLERATED = 0.01;
 const REFUSED_TOLERATED = 0.05;
-const perMinute = (rate) => (rate < 10 ? rate.toFixed(1) : count(rate));
+const perMinute = (rate) => (rate > 0 && rate < 10 ? rate.toFixed(1) : count(rate));
 
 // Each with what it is beside the last 24 hours (`day`, null until the ledger has told).
 function figures({ hour, under_way, waiting, limits: { pools }, past }, day) {

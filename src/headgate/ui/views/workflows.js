@@ -3,7 +3,7 @@
 import { spark } from "../chart.js";
 import { choice, controls, SPANS } from "../controls.js";
 import { h } from "../dom.js";
-import { count, duration, money, named, percent, share, tokens } from "../format.js";
+import { count, duration, money, named, NONE, percent, share, tokens } from "../format.js";
 import { address } from "../route.js";
 import { table } from "../table.js";
 
@@ -22,14 +22,15 @@ export function draw(news, { workflows }, { told }) {
 export function tableOf({ rows, others, total }, span, { brief = null } = {}) {
   const pace = (row, name) => row.pace?.[name] ?? null;
   const failing = (of) => of && of.counted && of.failed / of.counted > 0.01;
-  const errors = (of) => of && h("span", { class: failing(of) ? "mark bad" : null }, share(of.failed, of.counted));
+  const errors = (of) => (of === null ? NONE : h("span", { class: failing(of) ? "mark bad" : null }, share(of.failed, of.counted)));
   const failed = (row) => (row.pace?.failed && !row.groups ? h("a", { href: address("calls", { workflow: row.name, outcome: "failed", span }), "aria-label": `${share(row.pace.failed, row.pace.counted)}: failed calls of ${row.name}` }, errors(row.pace)) : errors(row.pace));
+  const refused = (row) => (pace(row, "shed") && !row.groups ? h("a", { href: address("calls", { workflow: row.name, outcome: "shed", span }), "aria-label": `${count(row.pace.shed)} refused calls of ${row.name}` }, count(row.pace.shed)) : count(pace(row, "shed")));
   const columns = [
     { head: "workflow", cell: (row) => (row.groups ? row.name : named(row.name, address("calls", { workflow: row.name, span }))), sum: "All" },
     { head: "calls over time", minor: true, cell: (row) => (row.groups ? "" : spark(row.line.calls, { bad: row.line.failed, label: `calls of ${row.name}` })) },
     { head: "calls", num: true, by: (row) => row.calls, cell: (row) => count(row.calls), sum: count(total.calls) },
     { head: "errors", num: true, by: (row) => row.pace && row.pace.failed / Math.max(1, row.pace.counted), cell: failed, sum: errors(total.pace) },
-    { head: "refused", num: true, minor: true, by: (row) => pace(row, "shed"), cell: (row) => count(pace(row, "shed")), sum: count(total.pace.shed) },
+    { head: "refused", num: true, minor: true, by: (row) => pace(row, "shed"), cell: refused, sum: count(total.pace.shed) },
     { head: "p50", num: true, by: (row) => pace(row, "p50_ms"), cell: (row) => duration(pace(row, "p50_ms")) },
     { head: "p95", num: true, by: (row) => pace(row, "p95_ms"), cell: (row) => duration(pace(row, "p95_ms")) },
     { head: "p99", num: true, by: (row) => pace(row, "p99_ms"), cell: (row) => duration(pace(row, "p99_ms")) },
