@@ -270,3 +270,13 @@ def test_one_is_no_plural(value, said):
 def test_shares_have_the_same_form_in_prometheus():
     """`3.2 %`, as everywhere; it would write `3.2%`."""
     assert 'humanizePercentage | reReplaceAll \\"%$\\" \\" %\\" }}' in rules_file([Watched(BY_ID["error_rate"])])
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if "{" in rule.cause], ids=lambda rule: rule.id)
+def test_a_cause_is_told_by_labels_that_the_alert_has(rule):
+    """Or else what has nothing to do with each other would be told as one."""
+    cases = [case for case in CASES if case.rule == rule.id]
+    labels = {labels_of(each) for case in cases for found in case.firing.values() for each in found}
+
+    assert labels
+    assert not any("?" in rule.cause_of(each) for each in labels)

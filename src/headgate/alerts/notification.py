@@ -29,11 +29,12 @@ class Notification(msgspec.Struct, kw_only=True, frozen=True):
     title: str
     """What is wrong, in a few words; the same for every alert of the rule."""
     text: str
-    """What is measured, in one sentence."""
+    """What is measured, in one sentence; of what is over, how bad it was and from when to when."""
     means: str
     """What that is to users or to money."""
     details: tuple[str, ...]
-    """What stands out, largest first; of one that is taken, by whom."""
+    """What stands out, largest first, and examples that no label may hold, such as ids of calls; of one that is taken,
+    by whom."""
     next: str
     """The first command to run."""
     runbook: str

@@ -21,6 +21,7 @@ LEDGER_ERRORS = Rule(
     unit="count",
     severity="page",
     threshold=0,
+    cause="{store}",
 )
 RESERVATION_AGE = Rule(
     id="reservation_age",
@@ -47,6 +48,7 @@ DISK_FULL = Rule(
     severity="page",
     threshold=0.9,
     for_s=300,
+    cause="ledger",
 )
 LOOP_LAG = Rule(
     id="loop_lag",
