@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from headgate.call import Call
 from headgate.clock import Clock, SystemClock, utc_day
-from headgate.config.budgets import budgets_path
 from headgate.config.opening_hours import warm_hours
 from headgate.config.schema import Config
 from headgate.config.secrets import resolve
-from headgate.config.version import config_version
 from headgate.core.audit import AuditRow
 from headgate.core.catalog import Catalog
 from headgate.core.error_words import ApiErrorText
@@ -49,6 +44,7 @@ from headgate.engine.load import load_catalog, load_credentials, load_prices
 from headgate.engine.memo import KeepAnswers, memo_terms
 from headgate.engine.meter import Meter
 from headgate.engine.observe import Observe
+from headgate.engine.open_stores import open_stores
 from headgate.engine.oracle import Oracle, ask_through
 from headgate.engine.pipeline import path
 from headgate.engine.pool_gate import PoolGate
@@ -63,10 +59,8 @@ from headgate.safety.log_sweep import LogSweep, secrets_in
 from headgate.secret import Secret
 from headgate.stores.base import BudgetStore, Ledger
 from headgate.stores.memory import MemoryBudgets
-from headgate.stores.sqlite import SqliteLedger
-from headgate.stores.sqlite.budgets import SqliteBudgets
-from headgate.telemetry.call_log import CallLog, FileCallLog
-from headgate.telemetry.log_line import LogEvent, this_process
+from headgate.telemetry.call_log import CallLog
+from headgate.telemetry.log_line import LogEvent
 from headgate.telemetry.metrics.batch_state import BatchState
 from headgate.telemetry.metrics.calls import Calls, known_labels
 from headgate.telemetry.metrics.registry import Registry
@@ -362,50 +356,20 @@ class Engine:
         dial = TcpDial(
             ca_file=config.upstream.ca_file, allow_private=in_process or config.upstream.allow_private_addresses
         )
-        log = None if config.log.path == "off" else FileCallLog(config.log.path, this_process(config_version(config)))
-        budget_store: SqliteBudgets | None = None
-        content: ContentDesk | None = None
-        try:
-            content = content_desk(config, log, clock, Random(), on_disk=True)  # noqa: S311  # which samples to keep
-            if config.budgets:
-                process = f"{os.getpid()}-{secrets.token_hex(4)}"
-                budget_store = SqliteBudgets(budgets_path(config), process, now_ms=clock.unix_ms())
-            ledger = SqliteLedger(
-                Path(config.ledger.path),
-                lambda attempt: (
-                    prices.expected(
-                        attempt.model or "",
-                        utc_day(attempt.started_ms),
-                        attempt.estimated_input_tokens,
-                        attempt.estimated_output_tokens,
-                        fast=attempt.fast,
-                        us=attempt.us,
-                    ).pico
-                ),
-                commit_interval_s=config.ledger.commit_interval_s,
-                max_backlog_bytes=config.ledger.max_backlog_mb * 1024 * 1024,
-            )
-        except BaseException:
-            if log is not None:
-                log.close()
-            if budget_store is not None:
-                budget_store.close()
-            if content is not None:
-                content.close()
-            raise
+        stores = open_stores(config, prices, clock)
         return cls(
             config,
             keyring=keyring,
             prices=prices,
             catalog=load_catalog(),
-            ledger=ledger,
-            log=log,
+            ledger=stores.ledger,
+            log=stores.log,
             clock=clock,
             rng=Random(),  # noqa: S311  # jitter and ids, not secrets
             dial=dial,
             admin_key=admin_key,
-            budget_store=budget_store,
-            content=content,
+            budget_store=stores.budgets,
+            content=stores.content,
             environ=environ,
             threaded=True,
         )
