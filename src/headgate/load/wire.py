@@ -38,7 +38,7 @@ class Wire:
         self, base_url: str, dial: Dial, clock: Clock, asking: Asking, *, api_key: str, version: str = "2023-06-01"
     ) -> None:
         origin, prefix = parse_base_url(base_url)
-        host = str(origin).partition("://")[2]
+        host = origin.authority
         self._pool = ConnectionPool(origin, dial, max_connections=CONNECTIONS, keepalive_s=15.0)
         self._clock = clock
         self._asking = asking

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
+from urllib.parse import SplitResult
 
 __all__ = [
     "HOP_BY_HOP",
@@ -29,6 +30,9 @@ HOP_BY_HOP = frozenset(
 """Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1)."""
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 class Origin(NamedTuple):
     """Where connections go: `scheme` is http or https."""
 
@@ -36,10 +40,22 @@ class Origin(NamedTuple):
     host: str
     port: int
 
+    @classmethod
+    def of(cls, url: SplitResult) -> Origin:
+        """Of a URL that was checked."""
+        assert url.hostname is not None
+        return cls(url.scheme, url.hostname, url.port or _PORTS[url.scheme])
+
+    @property
+    def authority(self) -> str:
+        """As it stands in the Host header."""
+        host = self.host if self.host.isascii() else self.host.encode("idna").decode("ascii")
+        if ":" in host:
+            host = f"[{host}]"
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{self.authority}"
 
 
 class ByteSource(Protocol):
@@ -125,6 +141,10 @@ class HeaderBlock:
                 start = at + len(name) + 3
                 value = self._lines[start : self._lines.find(b"\r\n", start)]
         return value.strip() if value is not None else None
+
+    def in_lower_case(self) -> bytes:
+        """All lines, each between line breaks, for one search after many."""
+        return self._lines.lower()
 
     def items(self) -> Headers:
         """All of them, names in lower case."""

@@ -38,9 +38,8 @@ class Poster:
             keepalive_s: how long a connection is kept that nothing goes over.
         """
         parts = urlsplit(url)
-        assert parts.hostname is not None
-        origin = Origin(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-        self._host = str(origin).partition("://")[2]
+        origin = Origin.of(parts)
+        self._host = origin.authority
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._pool = ConnectionPool(origin, dial, max_connections=1, keepalive_s=keepalive_s)
 

@@ -40,9 +40,9 @@ class Line:
         self._pool = ConnectionPool(origin, dial, max_connections=CONNECTIONS, keepalive_s=KEEPALIVE_S)
         self._marked = marked
         self._length_inside = length_inside
-        self._head = (
-            f"POST /v1/messages HTTP/1.1\r\nhost: {str(origin).partition('://')[2]}\r\nx-api-key: sk-ant-replay\r\n"
-        ).encode("latin-1")
+        self._head = (f"POST /v1/messages HTTP/1.1\r\nhost: {origin.authority}\r\nx-api-key: sk-ant-replay\r\n").encode(
+            "latin-1"
+        )
 
     async def post(self, ask: Ask, retries: int = 0) -> Got:
         """Send `ask` and read the answer to its end.

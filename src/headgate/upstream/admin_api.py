@@ -86,7 +86,7 @@ class AdminApi:
     def _head(self, target: str) -> bytes:
         lines = (
             f"GET {self._prefix}{target} HTTP/1.1",
-            f"host: {str(self._origin).partition('://')[2]}",
+            f"host: {self._origin.authority}",
             "anthropic-version: 2026-10-21",
             f"x-api-key: {self._admin_key.reveal()}",
             "accept-encoding: identity",

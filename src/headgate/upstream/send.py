@@ -47,8 +47,7 @@ _WIRE = {
 def parse_base_url(base_url: str) -> tuple[Origin, str]:
     """The origin of a base URL that was checked while loading, and the path that goes before each call's own."""
     url = urlsplit(base_url)
-    assert url.hostname is not None
-    return Origin(url.scheme, url.hostname, url.port or (443 if url.scheme == "https" else 80)), url.path.rstrip("/")
+    return Origin.of(url), url.path.rstrip("/")
 
 
 @dataclass(slots=True)
@@ -190,7 +189,7 @@ class Upstream:
     def _make_route(self, base_url: str) -> _Route:
         origin, prefix = parse_base_url(base_url)
         pool = ConnectionPool(origin, self._dial, max_connections=self._max_connections, keepalive_s=self._keepalive_s)
-        host = str(origin).partition("://")[2].encode("idna" if not origin.host.isascii() else "ascii")
+        host = origin.authority.encode("ascii")
         return _Route(pool, prefix, host)
 
     def close(self) -> None:
