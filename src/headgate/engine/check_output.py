@@ -42,7 +42,7 @@ class CheckOutput:
 
     async def close(self) -> None:
         """Finish what waits."""
-        await asyncio.gather(*self._waiting)
+        await asyncio.gather(*self._waiting, return_exceptions=True)
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
