@@ -25,6 +25,7 @@ ROOT = Path(headgate.__file__).parent
 MAKES_CLOCKS = {"clock.py", "sim/virtual_time.py"}
 ON_THREADS = {
     "stores/sqlite/ledger.py",  # the ledger's own thread tries again
+    "stores/timing.py",  # how long stores took, on their own threads
     "stores/sqlite/database.py",  # and waits for a lock that SQLite would not wait for
     "stores/sqlite/panels.py",  # a search that somebody asks for from a thread gives up
     "stores/sqlite/telemetry.py",  # its own thread tries to open the file again
