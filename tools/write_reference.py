@@ -514,7 +514,7 @@ def _records() -> str:
     parts = [
         "# Records",
         _prose(records.__doc__ or ""),
-        "The ledger is one SQLite file (`ledger.path`). The log is one JSON line a call (`log.path`).",
+        "The ledger (`ledger.path`) is one SQLite file; the log (`log.path`) is JSON lines of calls, attempts, events.",
     ]
     tables = {
         "calls": CallRecord,
@@ -569,11 +569,10 @@ def _records() -> str:
         _table(
             ("key", "meaning"),
             [
-                (_code("cost_usd"), "As above, of the attempt."),
                 (
                     _code("rl_remaining"),
-                    "What the answer's headers said is left: an object of `requests`, `input` and `output`; null if "
-                    "they said nothing, or the request was shared.",
+                    "What the answer's headers said is left: an object of `requests`, `input` and `output`, in fast "
+                    "mode of `fast_input` and `fast_output`; null if they said nothing, or the request was shared.",
                 ),
                 (_code("breaker"), "`closed`, or `half_open` if it went to see whether the API is back."),
                 (

@@ -105,6 +105,23 @@ def test_a_storm_of_529_is_told_and_resolved():
     assert 30 <= town.told("error_rate")[1][0] <= 45
 
 
+def test_what_receivers_are_told_is_told_whoever_else_wants_to_know():
+    """The log: also where nobody is configured to be told."""
+    heard: list[tuple[str, str]] = []
+
+    async def scene(town: Town) -> None:
+        town.watch._on_told = lambda told: heard.append((told.rule, told.kind))
+        await town.minutes(5)
+        await town.minutes(15, "error=529")
+        await town.minutes(25)
+
+    watched(scene)
+
+    assert ("error_rate_high", "firing") in heard
+    assert ("error_rate_high", "resolved") in heard
+    assert "watchdog" not in dict(heard)
+
+
 def test_a_quiet_day_tells_nobody_anything():
     """Two hours of calls that are answered."""
 

@@ -13,6 +13,7 @@ import pytest
 
 from headgate.config.schema import BudgetConfig, Config, LogConfig, RetryConfig
 from headgate.events import Outcome
+from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord, CallRecord
 from headgate.sim import SimSettings
 from headgate.sim.settings import Limits
@@ -262,6 +263,40 @@ def test_a_call_s_deadline_and_place_in_a_trace_are_told():
     assert (line["parent_id"], line["span_id"], line["deadline_ms"]) == ("00f067aa0ba902b7", None, 30_000)
 
 
+# -- what else happens -----------------------------------------------------------------------------------------------
+
+
+def told_of(event: str, act: Callable[[Edge], Awaitable[Any]], config: Config | None = None) -> list[dict[str, Any]]:
+    async def scene(edge: Edge) -> list[bytes]:
+        await act(edge)
+        await edge.engine.clock.sleep(0.01)
+        return edge.log.others
+
+    lines = map(msgspec.json.decode, play(scene, sim=KNOWN, virtual=True, config=config))
+    return [line for line in lines if line["event"] == event]
+
+
+def test_a_start_says_with_what_it_begins():
+    """Names of keys and budgets; no key."""
+    (line,) = told_of("config", asked(), Config(budgets={"all": BudgetConfig(usd="10")}))
+
+    assert (line["keys"], line["budgets"], len(line["listens"])) == ([], ["all"], 2)
+
+
+def test_a_budget_that_passes_its_thresholds_says_so_once_each():
+    """By itself, and without whose it is: that may be a person."""
+    config = Config(budgets={"each": BudgetConfig(usd="0.003", per=("user",), mode="smooth")})
+
+    async def act(edge: Edge) -> None:
+        while (await edge.ask(headers={"x-headgate-user": "PRIVATE"})).status == 200:
+            await edge.engine.clock.sleep(2)
+
+    lines = told_of("budget", act, config)
+
+    assert [(line["budget"], line["threshold"]) for line in lines] == [("each", "warn"), ("each", "refuse")]
+    assert "PRIVATE" not in str(lines)
+
+
 # -- bounds --------------------------------------------------------------------------------------------------------
 
 WIDE = "\x1b" * 40_000
@@ -296,7 +331,10 @@ def test_a_line_that_is_short_enough_is_not_cut():
 
 def test_headers_that_make_no_sense_leave_no_figure():
     """Figures are typed: a text is never one."""
-    headers = {b"anthropic-ratelimit-requests-remaining": b"nan", b"anthropic-ratelimit-input-tokens-remaining": b"7"}
+    headers = HeaderBlock(
+        b"Anthropic-RateLimit-Requests-Remaining: nan\r\nAnthropic-RateLimit-Input-Tokens-Remaining: 7\r\n"
+        b"anthropic-ratelimit-output-tokens-remaining: 7; x\r\n"
+    )
     entry = LogEntry(record=call(), attempts=attempts_of(call()), attempt_facts=[AttemptFacts(headers)])
 
     assert msgspec.json.decode(attempt_line(entry, 0, HERE))["rl_remaining"] == {"input": 7}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -64,11 +65,21 @@ def read_rate_headers(headers: ResponseHeaders, *, fast: bool = False) -> tuple[
     return requests, input_, output
 
 
-def told_remaining(headers: ResponseHeaders, *, fast: bool = False) -> dict[str, int]:
-    """What the API said is left, by limiter, as it said it; of what made no sense nothing."""
-    names = zip(LIMITERS, _FAST if fast else _STANDARD, strict=True)
-    counts = {limiter: _count(headers.get(remaining)) for limiter, (_, remaining, _, _) in names}
-    return {limiter: count for limiter, count in counts.items() if count is not None}
+_LEFT = re.compile(rb"\r\nanthropic-(ratelimit-requests|ratelimit-input|ratelimit-output|fast-input|fast-output)"
+                   rb"(?:-tokens)?-remaining: *([0-9]{1,15}) *\r")  # fmt: skip
+_LIMITER = {
+    b"ratelimit-requests": "requests", b"ratelimit-input": "input", b"ratelimit-output": "output",
+    b"fast-input": "fast_input", b"fast-output": "fast_output",
+}  # fmt: skip
+
+
+def told_remaining(lines: bytes) -> dict[str, int]:
+    """What the API said is left, by limiter, as it said it; of what made no sense nothing.
+
+    Args:
+        lines: of the headers, each between line breaks, names in lower case.
+    """
+    return {_LIMITER[name]: int(count) for name, count in _LEFT.findall(lines)}
 
 
 def read_commitment(headers: ResponseHeaders) -> tuple[Reading, Reading] | None:

@@ -33,5 +33,5 @@ def entry_of(call: Call, attempts: Sequence[AttemptRecord]) -> LogEntry:
         tightest = max(held.accounts, key=lambda account: account.share)
         facts.budget_scope = tightest.budget.name
         facts.budget_remaining_pico = max(0, tightest.budget.cap_pico - tightest.known)
-    told = [AttemptFacts(attempt.headers, call.fast, attempt.probe) for attempt in call.attempts]
+    told = [AttemptFacts(attempt.headers, attempt.probe) for attempt in call.attempts]
     return LogEntry(record=call.record, attempts=attempts, facts=facts, attempt_facts=told)

@@ -11,17 +11,18 @@ import socket
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from headgate._version import __version__
 from headgate.clock import utc
-from headgate.core.classify import ResponseHeaders
 from headgate.core.price import usd_text
 from headgate.core.printable import printable_json
 from headgate.core.rate_headers import told_remaining
 from headgate.events import Outcome
+from headgate.net.http import HeaderBlock
 from headgate.records import AttemptRecord, CallRecord
 
 __all__ = [
@@ -32,8 +33,6 @@ __all__ = [
 SCHEMA = 1
 """Goes up when a key changes its meaning or goes away."""
 LONGEST_LINE = 8 * 1024
-OF_THE_CALL = ("correlation_id", "trace_id", "workflow", "lane", "team", "caller_key", "model", "outcome")
-"""What the line of an attempt says of its call.  The columns of attempts have none of these names."""
 CUT_TO = (256, 64, 16)
 """Characters of each text in a line that would be longer: the first of these with which it is not."""
 
@@ -104,12 +103,28 @@ class CallFacts(msgspec.Struct, kw_only=True, gc=False):
     """What was left of that budget, as this process knew."""
 
 
+class _OfTheCall(msgspec.Struct, gc=False):
+    """What the line of an attempt says of its call.  The columns of attempts have none of these names."""
+
+    correlation_id: str
+    trace_id: str | None
+    workflow: str
+    lane: str
+    team: str | None
+    caller_key: str | None
+    model: str | None
+    outcome: str
+
+
+OF_THE_CALL = _OfTheCall.__struct_fields__
+_of_the_call = attrgetter(*OF_THE_CALL)
+
+
 class AttemptFacts(NamedTuple):
     """What the log says of an attempt beyond its record."""
 
-    headers: ResponseHeaders | None = None
+    headers: HeaderBlock | None = None
     """Of the answer: they tell what is left of the limits."""
-    fast: bool = False
     probe: bool = False
     """It was sent to see whether the API is back."""
 
@@ -152,10 +167,11 @@ def attempt_line(entry: LogEntry, index: int, process: Process) -> bytes:
     call, record = entry.record, entry.attempts[index]
     facts = entry.attempt_facts[index] if index < len(entry.attempt_facts) else AttemptFacts()
     head = _head(LogEvent.ATTEMPT, record.started_ms, b"info" if record.error is None else b"warn", process)
-    head += b'"cost_usd":%s,"rl_remaining":%s,"breaker":%s,' % (
-        _usd(record.cost_pico), _encode(_left(facts)), b'"half_open"' if facts.probe else b'"closed"',
+    left = told_remaining(facts.headers.in_lower_case()) if facts.headers is not None else None
+    head += b'"rl_remaining":%s,"breaker":%s,' % (
+        _encode(left) if left else b"null", b'"half_open"' if facts.probe else b'"closed"'
     )  # fmt: skip
-    of_call = {name: getattr(call, name) for name in OF_THE_CALL}
+    of_call = _OfTheCall(*_of_the_call(call))
     return _line(head + _encode(of_call)[1:-1] + b"," + _encode(record)[1:])
 
 
@@ -201,13 +217,6 @@ def _cached_share(record: CallRecord) -> bytes:
     read = record.cache_read_tokens
     whole = record.input_tokens + read + record.cache_write_5m_tokens + record.cache_write_1h_tokens
     return b"%.4f" % (read / whole) if whole else b"null"
-
-
-def _left(facts: AttemptFacts) -> dict[str, int] | None:
-    """Requests, input and output tokens that the API said are left; None: it did not say."""
-    if facts.headers is None:
-        return None
-    return told_remaining(facts.headers, fast=facts.fast) or None
 
 
 def _line(document: bytes) -> bytes:

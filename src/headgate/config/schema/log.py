@@ -10,7 +10,7 @@ __all__ = ["LogConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class LogConfig:
-    """One JSON line a call."""
+    """JSON lines of calls, of their attempts, and of what else happens."""
 
     path: str = "-"
     """A file, or "-" for standard output, or "off"."""
