@@ -125,11 +125,12 @@ def _lately(watched: Watched, config: Path | None) -> Sequence[str]:
 
 def _how_it_stands(facts: dict[str, Any]) -> str:
     asked = "" if facts["asked"] is None else f" ({facts['asked']['words']})"
+    named = any(alert["examples"] for alert in facts["alerts"])
     lines = [
         f"{facts['id']} ({facts['number']}, {facts['severity']}): {facts['title']}",
         f"state: {facts['state']}{asked}",
         *(line for alert in facts["alerts"] for line in _alert_lines(alert)),
-        *(f"lately: {each}" for each in facts["lately"]),
+        *(f"lately: {each}" for each in facts["lately"] if not named),
         f"means: {facts['means']}",
         f"next:  {facts['next']}",
     ]
