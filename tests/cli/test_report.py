@@ -18,7 +18,7 @@ def test_a_day_is_told_as_markdown(cli, tmp_path: Path):
     told = cli("report", *OPTIONS).out
 
     assert told.startswith("# Headgate, Monday 2026-02-16\n\n- $1.50 for 1 call")
-    assert "| chat | 1 | 0.0% |" in told
+    assert "| chat | 1 | 0 % |" in told
 
 
 def test_programs_get_the_facts(cli, tmp_path: Path):
