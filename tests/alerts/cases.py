@@ -824,22 +824,22 @@ CASES: tuple[Case, ...] = (
         "secret_in_log",
         "a caller calls itself by its key, once",
         {
-            **counter("secrets_in_log_total", 'sink="calls",key="form"', "0x5 1x40"),
-            **counter("secrets_in_log_total", 'sink="operators",key="own"', "0x45"),
+            **counter("secrets_in_log_total", 'sink="calls",known_by="form"', "0x5 1x40"),
+            **counter("secrets_in_log_total", 'sink="operators",known_by="own"', "0x45"),
             **process("86400+60x45"),
         },
-        {4: (), 7: ('sink="calls",key="form"',), 30: ()},
+        {4: (), 7: ('sink="calls",known_by="form"',), 30: ()},
     ),
     Case(
         "secret_in_log",
         "the first line of a new process has our own key in it",
-        {**counter("secrets_in_log_total", 'sink="operators",key="own"', "1x40"), **process("60+60x45")},
-        {3: ('sink="operators",key="own"',), 30: ()},
+        {**counter("secrets_in_log_total", 'sink="operators",known_by="own"', "1x40"), **process("60+60x45")},
+        {3: ('sink="operators",known_by="own"',), 30: ()},
     ),
     Case(
         "secret_in_log",
         "long ago",
-        {**counter("secrets_in_log_total", 'sink="calls",key="form"', "3x40"), **process("86400+60x45")},
+        {**counter("secrets_in_log_total", 'sink="calls",known_by="form"', "3x40"), **process("86400+60x45")},
         {20: ()},
     ),
     Case(

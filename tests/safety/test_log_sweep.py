@@ -70,7 +70,7 @@ def test_keys_of_others_are_taken_out_while_calls_are_few(sweep: LogSweep, key: 
 
 
 def test_of_very_many_lines_a_sample_is_looked_over_whole(sweep: LogSweep):
-    """What leaks in many lines is found; a look at each for a hundred makers would cost more than the calls."""
+    """What leaks in many lines is found; a look at each for sixty makers would cost more than the calls."""
     lines = [line(user=GITHUBS)] * (SAMPLE * 50)
 
     sweep.clean(lines)

@@ -99,8 +99,8 @@ class EngineState:
         if self._log is not None:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, "log").value = self._log.dropped
         for sink, sweep in self._sweeps.items():
-            for key in catalogue.KEY.values:
-                self._registry.counter(catalogue.SECRETS_IN_LOG, sink, key).value = sweep.found[key]
+            for known_by in catalogue.KNOWN_BY.values:
+                self._registry.counter(catalogue.SECRETS_IN_LOG, sink, known_by).value = sweep.found[known_by]
         if self._content is not None:
             self._registry.counter(catalogue.TELEMETRY_DROPPED, "content").value = self._content.dropped
 

@@ -58,7 +58,7 @@ HEALTH = Dashboard(
             "Keys in logs",
             "How many keys had to be taken out of lines before they were written, and of which log?",
             "count",
-            (Line(grew(catalogue.SECRETS_IN_LOG, "sink", "key"), "{sink}: {key}"),),
+            (Line(grew(catalogue.SECRETS_IN_LOG, "sink", "known_by"), "{sink}: {known_by}"),),
         ),
         Panel(
             "Wrong keys",

@@ -13,7 +13,7 @@ __all__ = [
     "CATEGORY",
     "FINDING",
     "FINDING_ACTION",
-    "KEY",
+    "KNOWN_BY",
     "OUTPUT_VALIDATION",
     "PII_FINDINGS",
     "REFUSALS",
@@ -43,9 +43,9 @@ SINK = Label(
     meaning="`calls`: the line that every call gets; `operators`: what the process says to those who run it.",
     values=("calls", "operators"),
 )
-KEY = Label(
-    name="key",
-    meaning="`own`: one that this process holds; `form`: what has the form of a key.",
+KNOWN_BY = Label(
+    name="known_by",
+    meaning="`own`: a key that this process holds; `form`: what has the form of one.",
     values=("own", "form"),
 )
 CATEGORY = Label(
@@ -96,7 +96,7 @@ SECRETS_IN_LOG = Metric(
     name="headgate_secrets_in_log_total",
     kind="counter",
     help="Keys that were taken out of lines on their way into a log.",
-    labels=(SINK, KEY),
+    labels=(SINK, KNOWN_BY),
 )
 CACHE_BREAKPOINTS = Metric(
     name="headgate_cache_breakpoints_total",
