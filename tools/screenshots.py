@@ -1,4 +1,5 @@
-"""Write docs/images/: the dashboard in a real browser, over a day of the simulator and calls that are made meanwhile.
+"""Write docs/images/: the dashboard and a day's report in a real browser, over a day of the simulator and calls that
+are made meanwhile.
 
 make screenshots            needs a Chromium: on the path, or `.venv/bin/playwright install chromium`
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -76,8 +78,10 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=path, args=sandbox)
             for shot in SHOTS:
                 take(browser, served, shot)
-            browser.close()
             traffic.join()
+            served.flush()
+            take_report(browser, served.ledger)
+            browser.close()
 
 
 def take(browser: Browser, served: Served, shot: Shot) -> None:
@@ -89,11 +93,26 @@ def take(browser: Browser, served: Served, shot: Shot) -> None:
     page.wait_for_selector("html[data-health]")
     expect(page.get_by_text("Asking the")).to_have_count(0)
     page.wait_for_timeout(9_000 if shot.view == "now" else 500)  # so that what waits has a line
+    write(page, shot.name)
+    context.close()
+
+
+def take_report(browser: Browser, ledger: Path) -> None:
+    """Of the day before, which is over; what follows the charts is left out."""
+    file = ledger.with_name("day.html")
+    told = [sys.executable, "-m", "headgate", "report", "--day", "yesterday", "--ledger", str(ledger)]
+    subprocess.run([*told, "--format", "html", "--out", str(file)], check=True, cwd=ledger.parent)
+    page = browser.new_page(viewport={"width": 900, "height": 900})
+    page.goto(file.as_uri())
+    write(page, "report")
+    page.close()
+
+
+def write(page: Page, name: str) -> None:
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
-    file = IMAGES / f"{shot.name}.png"
+    file = IMAGES / f"{name}.png"
     picture.save(file, optimize=True)
     print(f"{file.relative_to(ROOT)}  {file.stat().st_size // 1024} KB")
-    context.close()
 
 
 def retried_call(served: Served) -> str:

@@ -29,7 +29,7 @@ p, dt, .note, th { color: #57606a; }
 p { margin: .25rem 0; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
 dl { margin: 0; border-top: 1px solid #d0d7de; border-bottom: 1px solid #d0d7de; padding: .5rem 0; }
-dl div { display: inline-block; vertical-align: top; width: 10rem; padding: .25rem 1rem .25rem 0; }
+dl div { display: inline-block; vertical-align: top; width: 9rem; padding: .25rem 1rem .25rem 0; }
 dt, .note { font-size: 13px; }
 dd { margin: 0; }
 .value { font-size: 1.4rem; font-weight: 600; line-height: 1.3; }

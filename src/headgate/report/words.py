@@ -61,7 +61,7 @@ def _figures(report: DayReport) -> list[Figure]:
         Figure(
             "Cost",
             _usd(total.cost_pico),
-            f"nothing known to expect of a {report.kind}" if expected is None
+            f"no {report.kind} known to compare with" if expected is None
             else f"{_beside(total.cost_pico, expected)} {_usd(expected)}, expected of a {report.kind}{by_now}",
         ),
         Figure("Calls", f"{total.calls:,}", f"{_share(total.answered, total.calls)} answered"),

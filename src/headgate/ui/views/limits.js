@@ -2,7 +2,7 @@
 
 import { meter, spark } from "../chart.js";
 import { facts, h, section } from "../dom.js";
-import { count, percent, seconds, words } from "../format.js";
+import { count, duration, percent, seconds, words } from "../format.js";
 import { limitOf, used } from "../past.js";
 import { table } from "../table.js";
 
@@ -36,14 +36,14 @@ function backendOf(pool, backend, past) {
       empty: "No limit is known: the API has told none yet.",
       rows,
       columns: [
-        { head: "limit", cell: ([name]) => UNITS[name] ?? words(name) },
+        { head: "limit", cell: ([name]) => h("span", { class: "whole" }, UNITS[name] ?? words(name)) },
         { head: "in use", cell: ([name, limiter]) => bar(name, limiter, backend.burst) },
         { head: "last minutes", minor: true, cell: ([name]) => spark(past.map((moment) => 100 * (moment.limits[limitOf(pool, backend, name)] ?? 0)), { label: `percent of the ${words(name)} in use`, most: 100 }) },
         { head: "free now", num: true, cell: ([, limiter]) => count(Math.max(0, limiter.free_now)) },
         { head: "held", num: true, cell: ([, limiter]) => count(limiter.held) },
         { head: "per minute", num: true, cell: ([, limiter]) => count(limiter.per_minute) },
         { head: "the API says", num: true, cell: ([, limiter]) => upstream(limiter) },
-        { head: "learned from", minor: true, cell: ([, limiter]) => `${words(limiter.source)}, ${seconds(limiter.age_s)} ago` },
+        { head: "learned from", minor: true, cell: ([, limiter]) => h("span", { class: "whole" }, `${words(limiter.source)}, ${ago(limiter.age_s)}`) },
         { head: "others use", num: true, minor: true, cell: ([, limiter]) => count(limiter.others_per_minute) },
         { head: "pace", num: true, minor: true, cell: ([, limiter]) => percent(limiter.pace) },
       ],
@@ -58,7 +58,12 @@ export function bar(name, limiter, burst) {
 
 function upstream(limiter) {
   if (limiter.remaining_upstream === null) return "–";
-  return `${count(limiter.remaining_upstream)} left, ${seconds(limiter.remaining_age_s)} ago`;
+  return h("span", { title: ago(limiter.remaining_age_s) }, `${count(limiter.remaining_upstream)} left`);
+}
+
+// To the second: what is told anew with each answer would make the table jump.
+function ago(s) {
+  return s < 1 ? "just now" : `${duration(Math.round(s) * 1000).replace(/\.0+ s$/, " s")} ago`;
 }
 
 export function stateOf(backend) {
