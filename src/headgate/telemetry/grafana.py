@@ -20,7 +20,7 @@ _UNITS: dict[Unit, str] = {
     "seconds": "s",
     "usd": "currencyUSD",
     "count": "short",
-    "per_second": "reqps",
+    "per_second": "cps",
     "bytes": "bytes",
     "state": "short",
 }
