@@ -16,6 +16,7 @@ import headgate
 from headgate.client import portal, portal_call, transport
 from headgate.testing import Claude
 from support.edge import RawUpstream
+from support.patience import HANG_S
 from support.sdk import asking, async_client, sync_client
 
 LONG = "[[sim: drip=500:20]]"
@@ -156,9 +157,9 @@ async def cancel_the_task(client):
 
 async def time_out(client):
     with suppress(TimeoutError):
-        async with asyncio.timeout(0.2), client.messages.stream(**asking(LONG)) as stream:
+        async with asyncio.timeout(None) as limit, client.messages.stream(**asking(LONG)) as stream:
             async for _ in stream:
-                pass
+                limit.reschedule(0)
 
 
 async def break_out(client):
@@ -203,20 +204,47 @@ def test_a_loop_that_ends_takes_its_streams_with_it(claude, kept):
 def test_an_interrupted_thread_ends_its_call(claude, kept):
     """Ctrl-C while a sync call waits."""
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
+    def interrupt():
+        until_under_way()
+        press_ctrl_c()
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with sync_client(claude) as client, suppress(KeyboardInterrupt):
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            client.messages.create(**asking("[[sim: hang]]"))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with sync_client(claude) as client, pytest.raises(KeyboardInterrupt):
+        client.messages.create(**asking("[[sim: hang]]"))
+    thread.join()
     at_rest(claude)
 
     assert kept.calls()[0]["outcome"] == "cancelled"
+
+
+def press_ctrl_c():
+    """Python acts on it in the main thread alone."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def test_a_start_that_is_interrupted_leaves_no_engine(claude, kept, monkeypatch):
+    """Ctrl-C in the first call: an engine that nobody has, nobody would end."""
+    starting = []
+    go_on = threading.Event()
+    start = portal.Engine.from_config
+
+    def interrupted(*arguments, **options):
+        starting.append(threading.current_thread())
+        press_ctrl_c()
+        go_on.wait()
+        return start(*arguments, **options)
+
+    with sync_client(claude) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(portal.Engine, "from_config", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                client.messages.create(**asking())
+        go_on.set()
+        starting[0].join(HANG_S)
+        assert not starting[0].is_alive()
+
+        assert client.messages.create(**asking()).stop_reason == "end_turn"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -18,6 +18,7 @@ import headgate
 from headgate.client import portal
 from headgate.sim.settings import Limits
 from headgate.testing import SimSettings, simulated_claude
+from support.patience import HANG_S
 from support.sdk import KEY, asking, async_client, sync_client
 
 PREAMBLE = f"""
@@ -34,12 +35,12 @@ def async_client():
 """
 
 
-def run_program(claude, program, *, seconds=30):
+def run_program(claude, program):
     """Run a Python program in a process of its own, on the test's ledger; a program that hangs is a failure."""
     source = PREAMBLE + textwrap.dedent(program)
     environ = os.environ | {"CLAUDE_URL": claude.base_url}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", source], env=environ, capture_output=True, text=True, timeout=seconds
+        [sys.executable, "-W", "error", "-c", source], env=environ, capture_output=True, text=True, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr

@@ -36,8 +36,12 @@ class Portal:
         self._context = Context()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="headgate-engine", daemon=True)
-        self._thread.start()
-        self.engine = self._started.result()
+        try:
+            self._thread.start()
+            self.engine = self._started.result()
+        except BaseException:  # Ctrl-C: nobody will have this engine, so nobody else would end it
+            self._started.add_done_callback(self._end)
+            raise
         self.intake = Intake(self.engine, loaded, self.post)
 
     @property
@@ -66,6 +70,10 @@ class Portal:
         """End the calls under way, write down what there is, and end the thread."""
         if self.post(self._stop.set):
             self._thread.join(timeout=10)
+
+    def _end(self, started: Future[Engine]) -> None:
+        if started.exception() is None:
+            self.post(self._stop.set)
 
     def disown(self) -> None:
         """In a forked child: the thread, its loop and its connections are the parent's."""
