@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from headgate.core.call_path import FILTERS, Step, path_of, spans_of
 from headgate.engine.pipeline import path
@@ -90,6 +91,19 @@ def test_a_caller_that_left_while_its_call_waited():
     steps = path_of(call(attempts=0, status=None, outcome="cancelled", queue_ms=700.0), [])
 
     assert [(step.filter, step.did) for step in steps[-2:]] == [("admit", "waited"), ("meter", "not_reached")]
+
+
+def test_a_call_that_failed_at_last_has_waited_for_another_turn_and_not_for_money():
+    """A fallback answers it then, or nobody."""
+    record = call(attempts=2, queue_ms=7_000.0, outcome="upstream_error", status=529)
+    tries = [structs.replace(each, error="overloaded", queue_ms=10.0) for each in attempts_of(record)]
+
+    steps = path_of(record, tries)
+
+    assert [(step.filter, step.for_ms) for step in steps if step.did == "waited" and step.attempt is None] == [
+        ("retry", 6_980.0)
+    ]
+    assert steps[-1].filter == "retry"
 
 
 def test_an_answer_that_was_there_already_ends_the_path():

@@ -110,16 +110,16 @@ def path_of(call: CallRecord, attempts: Sequence[AttemptRecord]) -> list[Step]:
         elif not attempts or name not in EACH_ATTEMPT:
             did, note = notes.get(name, ("passed", ""))
             steps.append(Step(name, does, did, note, for_ms=_waited(call, attempts, name)))
-    return [*steps, *_tries(attempts)] if attempts else steps
+    return [*steps, *_tries(attempts), *_last_turn(call, attempts)] if attempts else steps
 
 
 def _waited(call: CallRecord, attempts: Sequence[AttemptRecord], name: str) -> float | None:
     """Waiting that belongs to no attempt: for money, or for a turn that never came."""
-    rest_ms = call.queue_ms - sum(attempt.queue_ms for attempt in attempts)
     if name == "observe":
         return call.total_ms
-    waits = name == ("budget" if attempts else "admit")
-    return rest_ms if waits and rest_ms >= _LEAST_MS else None
+    waiter = "admit" if not attempts else "retry" if attempts[-1].error is not None else "budget"
+    rest_ms = call.queue_ms - sum(attempt.queue_ms for attempt in attempts)
+    return rest_ms if name == waiter and rest_ms >= _LEAST_MS else None
 
 
 def _notes(call: CallRecord, attempts: Sequence[AttemptRecord]) -> Mapping[str, tuple[Did, str]]:
@@ -163,6 +163,13 @@ def _changes(call: CallRecord) -> Iterator[str]:
 
 
 # -- attempts --------------------------------------------------------------------------------------------------------
+
+
+def _last_turn(call: CallRecord, attempts: Sequence[AttemptRecord]) -> Iterator[Step]:
+    """Whose last attempt failed has waited for another, which was not to be."""
+    waited_ms = _waited(call, attempts, "retry")
+    if waited_ms is not None:
+        yield Step("retry", FILTERS["retry"], "waited", "for another turn, which did not come", for_ms=waited_ms)
 
 
 def _tries(attempts: Sequence[AttemptRecord]) -> Iterator[Step]:
