@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from headgate.stores.sqlite.alert_rows import load_board
 from headgate.stores.sqlite.sample_rows import forget_samples, read_samples, write_samples
 from headgate.stores.sqlite.telemetry import QUEUE_LENGTH, Telemetry, TelemetryLost, open_telemetry
 from support.patience import HANG_S
@@ -156,3 +157,29 @@ def test_samples_that_are_forgotten_take_their_layout_along():
     assert [row[0] for row in samples_in(db)] == [90]
     assert db.execute("SELECT count(*) FROM layouts").get == 1
     assert db.execute("SELECT count(*) FROM samples").get == 2
+
+
+def test_a_file_of_an_older_headgate_is_brought_up_to_date(tmp_path: Path):
+    """What stood in it stays: alerts that fire are known, with what they were last measured at."""
+    path = tmp_path / "telemetry.db"
+    db = open_telemetry(path)
+    columns = layout_of(db)
+    for table in ("evaluations", "exemplars", "admin_addresses"):
+        db.execute(f"DROP TABLE {table}")
+    for column in ("low", "high"):
+        db.execute(f"ALTER TABLE alerts DROP COLUMN {column}")
+    db.execute("INSERT INTO alerts VALUES ('error_rate', '[]', 0.25, 1, 2, 3)")
+    db.pragma("user_version", 1)
+    db.close()
+
+    db = open_telemetry(path)
+    (known,), now = load_board(db, 10), layout_of(db)
+    db.close()
+
+    assert now == columns
+    assert (known.rule, known.low, known.high) == ("error_rate", 0.25, 0.25)
+
+
+def layout_of(db: apsw.Connection) -> dict[str, list[str]]:
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    return {name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for name in tables}
