@@ -26,7 +26,7 @@ MAKES_CLOCKS = {"clock.py", "sim/virtual_time.py"}
 ON_THREADS = {
     "stores/sqlite/ledger.py",  # the ledger's own thread tries again
     "stores/sqlite/database.py",  # and waits for a lock that SQLite would not wait for
-    "stores/sqlite/panels.py",  # a search that somebody asks for from a thread gives up
+    "stores/sqlite/call_search.py",  # a search that somebody asks for from a thread gives up
     "stores/sqlite/telemetry.py",  # its own thread tries to open the file again
     "telemetry/call_log.py",  # likewise the log's
     "stores/timing.py",  # and whoever has it done is told how long it took

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from headgate.stores.sqlite import open_reader, panels
-from headgate.stores.sqlite.panels import Search, find_calls, lane_waits, one_call, paces, timeline, timelines
+from headgate.stores.sqlite import call_search, open_reader, panels
+from headgate.stores.sqlite.call_search import Search, find_calls, one_call
+from headgate.stores.sqlite.panels import lane_waits, paces, timeline, timelines
 from support.records import FIRST_DAY_MS, spent
 
 DAY = {"since_ms": FIRST_DAY_MS, "until_ms": FIRST_DAY_MS + 86_400_000}
@@ -223,7 +224,7 @@ def test_j10_what_is_looked_for_is_never_read_as_sql(tmp_path: Path, text: str):
 def test_a_search_that_takes_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It must not keep a reader busy for whoever asks."""
     path = ledger(tmp_path, *[{}] * 5_000)
-    monkeypatch.setattr(panels, "SEARCH_FOR_S", -1.0)
+    monkeypatch.setattr(call_search, "SEARCH_FOR_S", -1.0)
 
     assert find_calls(path, Search(text="nobody")).cut_short
 
@@ -241,7 +242,7 @@ def test_one_call_has_its_attempts_in_their_order(tmp_path: Path):
 def test_a_span_is_found_by_an_index_and_newest_first(tmp_path: Path):
     """A ledger of years answers a question of an hour as fast as one of a day."""
     path = ledger(tmp_path, {})
-    query = panels._FOUND.format(conditions="started_ms >= :since_ms AND started_ms < :until_ms")
+    query = call_search._FOUND.format(conditions="started_ms >= :since_ms AND started_ms < :until_ms")
 
     with closing(open_reader(path)) as db:
         told = dict.fromkeys(Search.__dataclass_fields__)

@@ -19,8 +19,9 @@ from headgate.events import Outcome
 from headgate.gateway.api.query import DAY_MS, MINUTE_MS, Span, one_of, read_query, span_of
 from headgate.gateway.api.reader import Reader
 from headgate.stores.sqlite import SqliteLedger, panels
+from headgate.stores.sqlite.call_search import FoundCall, Search, find_calls, one_call
 from headgate.stores.sqlite.outlook import budget_lines, forecast_facts, windows
-from headgate.stores.sqlite.panels import Bucket, FoundCall, Pace, Search
+from headgate.stores.sqlite.panels import Bucket, Pace
 from headgate.stores.sqlite.queries import GROUPS, Spend, cache_use, of_callers, spend, total_of
 
 __all__ = ["NoLedger", "Panels"]
@@ -145,13 +146,13 @@ class Panels:
             since_ms=span.since_ms,
             until_ms=span.until_ms,
         )
-        found = await self.ask(search, lambda path: panels.find_calls(path, search))
+        found = await self.ask(search, lambda path: find_calls(path, search))
         calls = [_call_line(call) for call in found.calls]
         return {**span._asdict(), "calls": calls, "more": found.more, "cut_short": found.cut_short}
 
     async def call(self, call_id: str) -> dict[str, Any] | None:
         """One call, its attempts, and the path it took; None: there is no such call."""
-        found = await self.ask(("call", call_id), lambda path: panels.one_call(path, call_id))
+        found = await self.ask(("call", call_id), lambda path: one_call(path, call_id))
         if found is None:
             return None
         call, attempts = found
