@@ -25,9 +25,12 @@ LEAST_LENGTH = 12
 """Of a secret that is looked for: a shorter one might be a word that stands in every line."""
 KNOWN_BY = 40
 """Characters at its beginning by which a longer secret is known: names that callers send are cut."""
-OWN_FORMS = (b"sk-ant-", b"headgate_")
+ALWAYS = (b"sk-ant-", b"headgate_", b"-----BEGIN")
+"""Signs that are looked for in every line."""
 SAMPLE = 16
-"""Lines of one write in which all forms are looked for: 50 µs each, ten writes a second."""
+"""Lines of one write in which all forms are looked for: 20 µs each, ten writes a second."""
+LEAST_WORD = 18
+"""Characters of the shortest key that has a form."""
 LEAST_SIGN = 4
 """Of a form that is looked for: what is anchored by less would take a caller's random id for a key."""
 SHORT_SIGNS = ("eyJ", "sk-", "xox")
@@ -44,6 +47,7 @@ class LogSweep:
         """How many were ever taken out: `own`, that this process holds, and what has the `form` of one."""
         self._own: dict[bytes, bytes] = {}
         """By their beginnings."""
+        self._always: tuple[bytes, ...] = ALWAYS
         self.watch_for(secrets)
 
     def watch_for(self, secrets: Iterable[Secret]) -> None:
@@ -51,20 +55,17 @@ class LogSweep:
         told = [_encode(each.reveal())[1:-1] for each in secrets if len(each.reveal()) >= LEAST_LENGTH]
         own = self._own | {secret[:KNOWN_BY]: secret for secret in told}
         self._own = dict(sorted(own.items(), key=lambda each: -len(each[0])))  # one may begin with another
+        self._always = (*ALWAYS, *[each for each in self._own if not each.startswith(ALWAYS)])
 
     def clean(self, lines: Sequence[bytes]) -> bytes:
         """The lines as they may be written, one after the other.  They are JSON, or at least UTF-8."""
-        data = b"".join(lines)
-        always = (*self._own, *OWN_FORMS)
-        step = -(-len(lines) // SAMPLE)
-        sampled = b"".join(lines[::step]) if step > 1 else data
-        signs = _signs()
-        if not (any(sign in data for sign in always) or any(sign in sampled for sign in signs)):
+        data, always, step = b"".join(lines), self._always, max(1, -(-len(lines) // SAMPLE))
+        if not (any(sign in data for sign in always) or _has_sign(b"".join(lines[::step]))):
             return data
         return b"".join(
             [
                 self._cleaned(line)
-                if any(sign in line for sign in always) or (not at % step and any(sign in line for sign in signs))
+                if any(sign in line for sign in always) or (not at % step and _has_sign(line))
                 else line
                 for at, line in enumerate(lines)
             ]
@@ -135,6 +136,18 @@ def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
             if len(sign) >= LEAST_SIGN or sign in SHORT_SIGNS
         ]
     )
+
+
+_BETWEEN_WORDS = bytes(
+    [byte if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_+/=.~-$@") else 32 for byte in range(256)]
+)
+"""What no key has in it is a space."""
+
+
+def _has_sign(lines: bytes) -> bool:
+    """Whether a word that is long enough for a key has a sign of one in it."""
+    words = b" ".join([word for word in lines.translate(_BETWEEN_WORDS).split() if len(word) >= LEAST_WORD])
+    return any(sign in words for sign in _signs())
 
 
 @cache
