@@ -90,8 +90,10 @@ function hear(news) {
   const said = document.getElementById("said");
   const state = WORDS[news.health.level];
   if (said.textContent !== state) said.textContent = state;
-  document.documentElement.dataset.health = news.health.level;
-  document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
+  if (page.lost_ms === null) {
+    document.documentElement.dataset.health = news.health.level;
+    document.getElementById("connection").textContent = `Live · ${timeOf(news.at_ms)} · Headgate ${news.version} → ${news.upstream}`;
+  }
   page.past = remembered(page.past, news);
   page.news = { ...news, past: page.past };
   entitle();
