@@ -62,7 +62,8 @@ def test_sigterm_lets_a_stream_finish_and_takes_no_new_call(gateway, sim):
 
     assert (refused, final.stop_reason, code) == (True, "end_turn", 0)
     assert fetch(f"{sim.url}/sim/stats")["streams_finished"] == 1
-    [line] = [json.loads(line) for line in gateway.out.read_text().splitlines()]
+    lines = [json.loads(line) for line in gateway.out.read_text().splitlines()]
+    [line] = [line for line in lines if line["event"] == "call"]
     with closing(sqlite3.connect(gateway.out.parent / "ledger.db")) as db:
         rows = db.execute("SELECT call_id, outcome FROM calls").fetchall()
     assert rows == [(line["call_id"], "ok")]
