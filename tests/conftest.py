@@ -56,7 +56,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for command in config.stash.get(LEFT, []):
         terminalreporter.line(f"a test left this running, and it was killed: {command}", red=True)
-    ran = (report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ()))
+    ran = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ())]
+    for name, value in (each for report in ran for each in getattr(report, "user_properties", ())):
+        if name == "told":  # `record_property("told", …)`: figures, also of a test in another process
+            terminalreporter.line(value)
     if any("proving/test_seeds.py" in report.nodeid for report in ran):
         _tell_of_seeds(terminalreporter)
 
