@@ -518,6 +518,23 @@ def test_smooth_overshoots_by_what_calls_under_way_cost_beyond_what_was_expected
     play(scene, sim=sim(3_000), config=budgets(all={"usd": "0.20"}))
 
 
+@pytest.mark.parametrize(("per", "whose"), [("user", "of one user"), ("workflow", "of nightly")])
+def test_g15_the_log_names_no_person_whose_budget_is_spent(caplog: pytest.LogCaptureFixture, per: str, whose: str):
+    """Users are named by `headgate budget`, for those who may read the ledger."""
+
+    async def scene(world: World) -> None:
+        call = world.make(workflow="nightly")
+        call.record.user = "ada"
+        await world.send(call)
+
+    with caplog.at_level("WARNING", logger="headgate.budgets"):
+        play(scene, sim=SIM, config=budgets(each={"usd": "0.01", "per": (per,), "warn_at": 0.01}))
+
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert whose in told
+    assert "ada" not in told
+
+
 def test_g15_the_log_says_once_in_a_window_that_a_threshold_is_passed(caplog: pytest.LogCaptureFixture):
     """G15: warn and slow, once each, however often it is crossed."""
 

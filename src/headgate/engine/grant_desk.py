@@ -316,7 +316,7 @@ class GrantDesk:
 def _say(account: Account, threshold: int) -> None:
     """One line for those who run Headgate: once in a window for each threshold."""
     key, budget = account.key, account.budget
-    whose = f" of {key.who}" if key.who else ""
+    whose = f" of {_shown(account)}" if key.who else ""
     places = 2 if budget.cap_pico >= PICO else 6
     spent, cap = [f"${usd(pico):.{places}f}" for pico in (account.really_spent, budget.cap_pico)]
     if threshold == REFUSE:
@@ -325,3 +325,9 @@ def _say(account: Account, threshold: int) -> None:
         share = 100 * account.really_spent // budget.cap_pico
         what = f", from now on {budget.slow}" if threshold == SLOW else ""
         log.warning("budget %s%s, %s: %s of %s spent (%d %%)%s", key.budget, whose, key.window, spent, cap, share, what)
+
+
+def _shown(account: Account) -> str:
+    """Whose money it is.  People are not named in a log; `headgate budget` names them."""
+    people = [scope for scope in account.budget.per if scope in ("user", "session")]
+    return f"one {' and '.join(people)}" if people else account.key.who
