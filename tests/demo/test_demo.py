@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from headgate.demo.run import SIM
 from headgate.demo.traffic import LONGEST_S, WORKFLOWS, plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def demo(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_through_a_burst_nobody_sees_a_429_and_the_ledger_equals_the_books():
-    """Twenty seconds hold the trace's biggest burst, which is more than the simulated limits allow."""
+    """Twenty seconds hold the trace's biggest burst."""
     run = demo("--json", "--seconds", "20")
 
     assert run.returncode == 0, run.stderr
@@ -38,8 +39,22 @@ def test_through_a_burst_nobody_sees_a_429_and_the_ledger_equals_the_books():
     assert headgate["answered"] == headgate["calls"]
     assert headgate["caller_429"] == 0
     assert headgate["cost_usd"] == headgate["invoice_usd"] > 0
-    assert plain["upstream_429"] > 0, "the burst no longer passes the limits, so the demo shows nothing"
     assert plain["answered"] + plain["caller_429"] == plain["calls"]
+
+
+def test_the_burst_is_more_than_the_simulated_limits_allow():
+    """Or the demo shows nothing.  By the plan: a machine that is busy sends it later, and meets no limit."""
+    assert SIM[3:9] == ("--tier", "start", "--itpm", "3000000", "--depth-s", "10")
+    per_s = 1000 / 60  # requests of that tier
+    left, at_s, refused = 10 * per_s, 0.0, 0
+    for ask in plan(20):
+        left, at_s = min(10 * per_s, left + (ask.at_s - at_s) * per_s), ask.at_s
+        if left >= 1:
+            left -= 1
+        else:
+            refused += 1
+
+    assert refused > 50
 
 
 @pytest.fixture(scope="module")
