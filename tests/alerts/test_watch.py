@@ -234,7 +234,7 @@ def test_another_process_takes_over_when_the_first_is_gone():
         await asyncio.sleep((LEASE_MS + FINE_MS) / 1000)
         town.watch = other
         await town.minutes(2, "error=529")
-        assert other.asked.here
+        assert other.last_evaluation.here
         await town.minutes(40)
 
     town = watched(scene)
@@ -242,8 +242,8 @@ def test_another_process_takes_over_when_the_first_is_gone():
     assert [kind for _, kind in town.told("error_rate")] == ["firing", "resolved"]
 
 
-def test_whoever_does_not_ask_the_rules_knows_who_does():
-    """And when they were last asked."""
+def test_whoever_does_not_evaluate_the_rules_knows_who_does():
+    """And when they were last evaluated."""
     told = []
 
     async def scene(town: Town) -> None:
@@ -251,7 +251,8 @@ def test_whoever_does_not_ask_the_rules_knows_who_does():
         await other.start()
         await town.minutes(2)
         now_ms = town.world.engine.clock.unix_ms()
-        told.extend([(watch.asked.here, watch.asked.by, watch.asked.is_stale(now_ms)) for watch in (town.watch, other)])
+        lasts = [watch.last_evaluation for watch in (town.watch, other)]
+        told.extend([(last.here, last.by, last.is_stale(now_ms)) for last in lasts])
         await other.stop()
 
     watched(scene)
@@ -259,8 +260,8 @@ def test_whoever_does_not_ask_the_rules_knows_who_does():
     assert told == [(True, "127.0.0.1:8787", False), (False, "127.0.0.1:8787", False)]
 
 
-def test_rules_that_nobody_asks_are_told_as_such_until_another_process_does():
-    """The one that asked them was killed: its lease runs out after 50 seconds, and the others do not look well
+def test_rules_that_nobody_evaluates_are_told_as_such_until_another_process_does():
+    """The one that evaluated them was killed: its lease runs out after 50 seconds, and the others do not look well
     meanwhile."""
     told = []
 
@@ -271,7 +272,7 @@ def test_rules_that_nobody_asks_are_told_as_such_until_another_process_does():
         await town.dies()
         for _ in range(3):
             await asyncio.sleep(25)
-            told.append((other.asked.here, other.asked.is_stale(town.world.engine.clock.unix_ms())))
+            told.append((other.last_evaluation.here, other.last_evaluation.is_stale(town.world.engine.clock.unix_ms())))
         await other.stop()
 
     watched(scene)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headgate.alerts.asked import Asked
+from headgate.alerts.last_evaluation import LastEvaluation
 from headgate.alerts.machine import Alert
 from headgate.alerts.prometheus import rules_file
 from headgate.alerts.rule import in_force
@@ -192,35 +192,36 @@ def test_without_a_gateway_what_stood_behind_an_alert_is_named(cli, nobody: Path
     assert "  call_1 had 90,000 tokens" in cli("alerts").out
 
 
-def test_rules_that_nobody_asks_are_not_well(told):
-    """Who asked them is gone: what is shown is old, and nobody is told of anything new."""
+def test_rules_that_nobody_evaluates_are_not_well(told):
+    """Who evaluated them is gone: what is shown is old, and nobody is told of anything new."""
     watcher = Watcher()
-    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
+    watcher.last_evaluation = LastEvaluation(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
 
     plain, check, facts = told(watcher=watcher), told("--check", watcher=watcher), told("--json", watcher=watcher)
 
     assert (plain.code, check.code, facts.code) == (1, 1, 1)
-    assert "asked by nobody; last asked 3 days ago, by 127.0.0.1:8787" in plain.out
-    assert plain.last.startswith("headgate: the rules are asked by nobody; last asked 3 days ago")
+    assert "evaluated by nobody; last 3 days ago, by 127.0.0.1:8787" in plain.out
+    assert plain.last.startswith("headgate: the rules are evaluated by nobody; last 3 days ago")
 
 
-def test_rules_that_another_process_asks_are_well(told):
+def test_rules_that_another_process_evaluates_are_well(told):
     """It holds the lease, and it is alive."""
     watcher = Watcher()
-    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=time.time_ns() // 1_000_000 - 34_000)
+    at_ms = time.time_ns() // 1_000_000 - 34_000
+    watcher.last_evaluation = LastEvaluation(here=False, by="127.0.0.1:8787", at_ms=at_ms)
 
     ran = told(watcher=watcher)
 
     assert ran.code == 0
-    assert "asked by another process, 127.0.0.1:8787; last asked 34 s ago" in ran.out
+    assert "evaluated by another process, 127.0.0.1:8787; last 34 s ago" in ran.out
 
 
-def test_a_rule_that_nobody_asks_is_explained_as_such(told):
+def test_a_rule_that_nobody_evaluates_is_explained_as_such(told):
     """A state that is three days old is none."""
     watcher = Watcher()
-    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
+    watcher.last_evaluation = LastEvaluation(here=False, by="127.0.0.1:8787", at_ms=LONG_AGO_MS)
 
-    assert "state: ok (asked by nobody; last asked 3 days ago" in told("explain", "headroom", watcher=watcher).out
+    assert "state: ok (evaluated by nobody; last 3 days ago" in told("explain", "headroom", watcher=watcher).out
 
 
 def test_without_a_gateway_a_check_fails(cli, nobody: Path):

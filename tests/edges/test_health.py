@@ -93,10 +93,10 @@ def test_what_cannot_be_written_down_is_not_sent():
 
 def test_rules_that_nobody_asks_are_a_concern():
     """Or else silence would be taken for peace."""
-    (told,) = found(unasked="asked by nobody; last asked 52 s ago, by 127.0.0.1:8787")
+    (told,) = found(unevaluated="evaluated by nobody; last 52 s ago, by 127.0.0.1:8787")
 
     assert (told.level, told.view) == ("watch", "alerts")
-    assert "last asked 52 s ago" in told.detail
+    assert "last 52 s ago" in told.detail
 
 
 def test_a_ledger_that_cannot_be_read_does_not_keep_calls_from_being_made():

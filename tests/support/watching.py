@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from headgate.alerts.asked import Asked
-from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
+from headgate.alerts.last_evaluation import LastEvaluation
+from headgate.alerts.machine import Acknowledgement, Alert, Board, Silence
 from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
 from headgate.alerts.rules import RULES
-from headgate.alerts.states import ReceiverState
+from headgate.alerts.states import ReceiverState, RuleState
 
 __all__ = ["Watcher", "alert"]
-
-
-class State(NamedTuple):
-    watched: Watched
-    phase: Phase
-    alerts: list[Alert]
 
 
 def alert(rule: str, *labels: tuple[str, str], value: float = 0.07, since_ms: int = 0, firing: bool = True) -> Alert:
@@ -30,16 +23,16 @@ class Watcher:
 
     def __init__(self, *alerts: Alert) -> None:
         self.board = Board(alerts)
-        self.asked = Asked(here=True, by="127.0.0.1:8787", at_ms=1 << 50)
+        self.last_evaluation = LastEvaluation(here=True, by="127.0.0.1:8787", at_ms=1 << 50)
         self.knows: dict[str, Sequence[str]] = {}
         """Examples, by rule."""
         self.refuses: str | None = None
         """Why the receiver does not take what it is told."""
         self._rules = [Watched(rule) for rule in RULES]
 
-    def states(self) -> list[State]:
+    def states(self) -> list[RuleState]:
         board = self.board
-        return [State(rule, board.phase(rule.id, measured=True), board.of(rule.id)) for rule in self._rules]
+        return [RuleState(rule, board.phase(rule.id, measured=True), board.of(rule.id)) for rule in self._rules]
 
     def examples(self, alert: Alert) -> Sequence[str]:
         return self.knows.get(alert.rule, ())

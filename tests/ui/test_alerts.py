@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from headgate.alerts.asked import Asked
+from headgate.alerts.last_evaluation import LastEvaluation
 from support.dashboard import Served, serving
 from support.watching import Watcher, alert
 from ui.conftest import OpenPage
@@ -69,16 +69,16 @@ def test_what_stands_behind_an_alert_is_named(open_page: OpenPage, watched: Serv
     expect(page.get_by_role("listitem").filter(has_text=HOSTILE)).to_be_visible()
 
 
-def test_rules_that_nobody_asks_are_shown_as_such(open_page: OpenPage, watched: Served):
+def test_rules_that_nobody_evaluates_are_shown_as_such(open_page: OpenPage, watched: Served):
     """Or an empty list would be taken for peace; the health of the gateway says it too."""
     watcher = Watcher()
-    watcher.asked = Asked(here=False, by="127.0.0.1:8787", at_ms=1)
+    watcher.last_evaluation = LastEvaluation(here=False, by="127.0.0.1:8787", at_ms=1)
     watched.gateway._operators._watched._watch = watcher
 
     page = open_page(f"{watched.admin_url}/#/alerts")
 
     expect(page.get_by_text("not watched", exact=True)).to_be_visible()
-    expect(page.get_by_text("asked by nobody; last asked").first).to_be_visible()
+    expect(page.get_by_text("evaluated by nobody; last").first).to_be_visible()
     page.goto(f"{watched.admin_url}/#/")
     expect(page.get_by_text("No alert is watched for").first).to_be_visible()
 

@@ -1,4 +1,4 @@
-"""Asks every rule, and says what is to be told."""
+"""Evaluates every rule, and says what is to be told."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOLD_WHOLE = ("firing", "repeat")
 
 
 class Evaluator:
-    """Asks rules about what `history` has.
+    """Evaluates rules over what `history` has.
 
     Args:
         examples: of what stands behind an alert of a rule, a line each.
@@ -43,7 +43,7 @@ class Evaluator:
         examples: Callable[[Rule, Labels], Awaitable[tuple[str, ...]]],
     ) -> None:
         self._rules = {
-            watched.id: _Asked(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches))
+            watched.id: _Evaluated(watched, any(reach.oldest_ms > MEMORY_MS for reach in watched.reaches))
             for watched in rules
         }
         self._history = history
@@ -52,49 +52,49 @@ class Evaluator:
         self._examples = examples
 
     def measured(self, rule: str) -> bool:
-        """Whether there was anything to go by, when it was last asked."""
+        """Whether there was anything to go by, when it was last evaluated."""
         return self._rules[rule].measured
 
     async def evaluate(self, board: Board, now_ms: int, *, coarse: bool) -> list[Notification]:
-        """Ask all rules, one after another, and give way to calls in between.
+        """Evaluate all rules, one after another, and give way to calls in between.
 
         Args:
-            coarse: ask those too that look back for longer than memory does.
+            coarse: those too that look back for longer than memory does.
         """
         told = []
-        for asked in self._rules.values():
+        for each in self._rules.values():
             await self._clock.sleep(0)
-            if asked.is_long and not coarse:
+            if each.is_long and not coarse:
                 continue
             try:
-                found = await self._answer(asked, now_ms)
+                found = await self._answer(each, now_ms)
             except TelemetryLost:  # it stays as it is
                 continue
             except Exception:  # a defect in one rule must not silence the others
-                if not asked.is_broken:
-                    asked.is_broken = True
-                    log.exception("alerts: rule %s cannot be evaluated", asked.watched.id)
+                if not each.is_broken:
+                    each.is_broken = True
+                    log.exception("alerts: rule %s cannot be evaluated", each.watched.id)
                 continue
-            for event in board.judge(asked.watched.terms, found, now_ms):
-                made = self.notification(asked.watched, event, now_ms)
+            for event in board.judge(each.watched.terms, found, now_ms):
+                made = self.notification(each.watched, event, now_ms)
                 if event.kind in TOLD_WHOLE:
-                    examples = await self._examples(asked.watched.rule, event.alert.labels)
+                    examples = await self._examples(each.watched.rule, event.alert.labels)
                     made = replace(made, details=made.details + examples)
-                elif not asked.measured:
+                elif not each.measured:
                     made = replace(made, details=(UNMEASURED,))
                 told.append(made)
         return told
 
-    async def _answer(self, asked: _Asked, now_ms: int) -> Vector:
-        watched = asked.watched
+    async def _answer(self, each: _Evaluated, now_ms: int) -> Vector:
+        watched = each.watched
 
         def look(samples: Source) -> tuple[Vector, bool]:
             return watched.expr.at(samples, now_ms), watched.measured(samples, now_ms)
 
-        if asked.is_long:
-            found, asked.measured = await self._history.over(watched.reaches, now_ms, look)
+        if each.is_long:
+            found, each.measured = await self._history.over(watched.reaches, now_ms, look)
         else:
-            found, asked.measured = look(self._history.samples)
+            found, each.measured = look(self._history.samples)
         return found
 
     def notification(self, watched: Watched, event: Event, now_ms: int) -> Notification:
@@ -133,7 +133,7 @@ class Evaluator:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Evaluated:
     watched: Watched
     is_long: bool
     """It looks back for longer than memory does."""

@@ -1,7 +1,7 @@
-"""Headgate watches itself: samples its metrics, asks the rules, tells who is to be told.
+"""Headgate watches itself: samples its metrics, evaluates the rules, tells who is to be told.
 
-Of several processes that share the telemetry file one holds the lease: it asks the rules about all of them, and tells.
-The others write their samples down, and take over when it is gone.  Nothing here is on the path of a call.
+Of several processes that share the telemetry file one holds the lease: it evaluates the rules for all of them, and
+tells.  The others write their samples down, and take over when it is gone.  Nothing here is on the path of a call.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from functools import partial
 import apsw
 from msgspec.structs import replace
 
-from headgate.alerts.asked import Asked
 from headgate.alerts.evaluator import Evaluator
 from headgate.alerts.examples import Examples
 from headgate.alerts.history import FINE_MS, History
+from headgate.alerts.last_evaluation import LastEvaluation
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Event, Phase, Silence
 from headgate.alerts.notification import NotDelivered, Notification, Sender, trial_notification
 from headgate.alerts.outbox import Outbox
@@ -77,8 +77,8 @@ class Watch:
         self.telemetry = telemetry
         self.history = History(telemetry, self.instance, {*names, *_names(self.rules)})
         self.outbox = Outbox(telemetry, senders, registry, clock)
-        self.asked = Asked(here=False, since_ms=clock.unix_ms())
-        """Whether anybody asks the rules."""
+        self.last_evaluation = LastEvaluation(here=False, since_ms=clock.unix_ms())
+        """Whether anybody evaluates the rules."""
         self._examples = Examples(registry.exemplars, telemetry, clock)
         self._examples_by_key: dict[str, tuple[str, ...]] = {}
         self._evaluator = Evaluator(self.rules, self.history, clock, self.instance, self._examples.of)
@@ -173,13 +173,13 @@ class Watch:
     # -- round and round ----------------------------------------------------------------------------------------
 
     async def round(self) -> None:
-        """Sample, and if this process holds the lease ask the rules and tell."""
+        """Sample, and if this process holds the lease evaluate the rules and tell."""
         await self._look_at_disk()
         now_ms = self._now_ms()
         coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
         self._examples.keep()
         if await self._may_lead(now_ms):
-            await self._ask_rules(now_ms, coarse=coarse)
+            await self._evaluate(now_ms, coarse=coarse)
         rules = {watched.id: watched.rule for watched in self.rules}
         self._examples_by_key = {
             alert.key: await self._examples.of(rules[alert.rule], alert.labels)
@@ -187,7 +187,7 @@ class Watch:
             if alert.rule in rules
         }
 
-    async def _ask_rules(self, now_ms: int, *, coarse: bool) -> None:
+    async def _evaluate(self, now_ms: int, *, coarse: bool) -> None:
         await self.history.follow(now_ms)
         before = {alert.key: alert for alert in self.board}
         told = self._switched_off(now_ms)
@@ -197,7 +197,7 @@ class Watch:
                 log.warning("alert %s: %s: %s", notification.kind, notification.title, notification.text)
             self._put(notification)
         self._write_down(before, now_ms)
-        self.asked = self.asked._replace(here=True, by=self.instance, at_ms=now_ms)
+        self.last_evaluation = self.last_evaluation._replace(here=True, by=self.instance, at_ms=now_ms)
         self._registry.counter(catalogue.EVALUATIONS).value += 1
 
     def _put(self, notification: Notification) -> None:
@@ -243,7 +243,7 @@ class Watch:
         self._leads = leads
         if not leads:
             at_ms, by = last or (None, "")
-            self.asked = self.asked._replace(here=False, by=by, at_ms=at_ms)
+            self.last_evaluation = self.last_evaluation._replace(here=False, by=by, at_ms=at_ms)
         if began or not leads:
             self.board = written
         else:

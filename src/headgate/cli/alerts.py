@@ -45,7 +45,7 @@ def alerts(
 ) -> None:
     """Show what fires, who is told, and who has not taken it yet.
 
-    Asks the running gateway.  If none answers: what was last written down.  Exit 1 if nobody asks the rules.
+    Asks the running gateway.  If none answers: what was last written down.  Exit 1 if nobody evaluates the rules.
     """
     if context.invoked_subcommand is not None:
         return
@@ -54,8 +54,8 @@ def alerts(
         print_json(told)
     else:
         _tell(told, everything=everything)
-    if told["enabled"] and told["asked"]["stale"]:
-        raise HeadgateError(f"the rules are {told['asked']['words']}; {MEANWHILE}")
+    if told["enabled"] and told["last_evaluation"]["stale"]:
+        raise HeadgateError(f"the rules are {told['last_evaluation']['words']}; {MEANWHILE}")
     if check:
         _check(told)
 
@@ -83,7 +83,7 @@ def _tell(told: dict[str, Any], *, everything: bool) -> None:
     if rows:
         print_table(("state", "severity", "rule", "for", "key", "what"), rows, right=(3,))
     phases = [rule["phase"] for rule in loud]
-    print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {told['asked']['words']}")
+    print(f"rules: {phases.count('ok')} ok, {phases.count('no_data')} without data; {told['last_evaluation']['words']}")
     for each in told["silences"]:
         print(printable(_silence(each, now_ms)))
     for each in told["receivers"]:

@@ -94,15 +94,15 @@ def _state(name: str, config: Path | None, admin: str | None) -> dict[str, Any]:
     try:
         told = known_alerts(config, admin)
     except HeadgateError:
-        return {"state": "unknown", "asked": None, "alerts": []}
+        return {"state": "unknown", "last_evaluation": None, "alerts": []}
     found = next((rule for rule in told["rules"] if rule["id"] == name), None)
     if found is None:
-        return {"state": "unknown", "asked": told["asked"], "alerts": []}
-    return {"state": found["phase"], "asked": told["asked"], "alerts": found["alerts"]}
+        return {"state": "unknown", "last_evaluation": told["last_evaluation"], "alerts": []}
+    return {"state": found["phase"], "last_evaluation": told["last_evaluation"], "alerts": found["alerts"]}
 
 
 def _lately(watched: Watched, config: Path | None) -> Sequence[str]:
-    """What it would name now, whoever asks the rules, out of the file of this machine's gateways."""
+    """What it would name now, whoever evaluates the rules, out of the file of this machine's gateways."""
     from contextlib import closing
 
     import apsw
@@ -124,11 +124,11 @@ def _lately(watched: Watched, config: Path | None) -> Sequence[str]:
 
 
 def _how_it_stands(facts: dict[str, Any]) -> str:
-    asked = "" if facts["asked"] is None else f" ({facts['asked']['words']})"
+    last = "" if facts["last_evaluation"] is None else f" ({facts['last_evaluation']['words']})"
     named = any(alert["examples"] for alert in facts["alerts"])
     lines = [
         f"{facts['id']} ({facts['number']}, {facts['severity']}): {facts['title']}",
-        f"state: {facts['state']}{asked}",
+        f"state: {facts['state']}{last}",
         *(line for alert in facts["alerts"] for line in _alert_lines(alert)),
         *(f"lately: {each}" for each in facts["lately"] if not named),
         f"means: {facts['means']}",

@@ -83,14 +83,14 @@ class _AsWritten:
         waiting: Sequence[Delivery],
         last: tuple[int, str] | None,
     ) -> None:
-        from headgate.alerts.asked import Asked
+        from headgate.alerts.last_evaluation import LastEvaluation
 
         at_ms, by = last or (None, "")
         self._config = config
         self._waiting = waiting
         self._examples = examples
         self.board = board
-        self.asked = Asked(here=False, by=by, at_ms=at_ms)
+        self.last_evaluation = LastEvaluation(here=False, by=by, at_ms=at_ms)
 
     def states(self) -> Sequence[RuleState]:
         """What is not measured has no data, but for what still burned."""

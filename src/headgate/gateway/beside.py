@@ -100,7 +100,7 @@ class Beside:
                 clock,
             )
             self._repeated.append(Repeated("the watch over budgets", BUDGETS_EVERY_S, outlook.look, clock))
-        if self.watch is None:  # Prometheus asks the rules, and its notifications lead to `headgate alerts explain`
+        if self.watch is None:  # Prometheus evaluates the rules; its notifications lead to `headgate alerts explain`
             examples = Examples(engine.metrics.exemplars, self._telemetry, clock)
             self._repeated.append(Repeated("the keeping of examples", FINE_MS / 1000, examples.look, clock))
         at = report_time(config.report, config.alerts)

@@ -9,10 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from headgate.alerts.asked import Asked
+from headgate.alerts.last_evaluation import LastEvaluation
 from headgate.alerts.machine import Acknowledgement, Alert, Board, Phase, Silence
 from headgate.alerts.notification import NotDelivered
 from headgate.alerts.rule import Watched
+from headgate.alerts.states import ReceiverState, RuleState
 from headgate.clock import Clock
 from headgate.core.audit import Act
 from headgate.gateway.api.access import By
@@ -28,32 +29,13 @@ LONGEST_BY = 64
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class RuleState(Protocol):
-    """How it stands with one rule."""
-
-    @property
-    def watched(self) -> Watched: ...
-    @property
-    def phase(self) -> Phase: ...
-    @property
-    def alerts(self) -> Sequence[Alert]: ...
-
-
-class ReceiverState(Protocol):
-    """How it stands with somebody who is told."""
-
-    @property
-    def name(self) -> str: ...
-    def _asdict(self) -> dict[str, Any]: ...
-
-
 class Known(Protocol):
     """How it stands with all rules, and with those who are told."""
 
     @property
     def board(self) -> Board: ...
     @property
-    def asked(self) -> Asked: ...
+    def last_evaluation(self) -> LastEvaluation: ...
 
     def states(self) -> Sequence[RuleState]: ...
     def examples(self, alert: Alert) -> Sequence[str]: ...
@@ -115,7 +97,7 @@ class Alerts:
         """Every rule, those that fire first."""
         watch = self._watch
         if watch is None:
-            return {"enabled": False, "asked": None, "rules": [], "silences": [], "receivers": []}
+            return {"enabled": False, "last_evaluation": None, "rules": [], "silences": [], "receivers": []}
         return alerts_told(watch, self._clock.unix_ms())
 
     def firing(self) -> list[dict[str, str]]:
@@ -137,11 +119,12 @@ class Alerts:
             if alert.phase is Phase.FIRING and watch.board.silenced(alert, now_ms) is None
         ]
 
-    def unasked(self) -> str | None:
-        """That nobody asks the rules, in words; None: somebody does, or it is somebody else's to do."""
-        now_ms = self._clock.unix_ms()
-        watch = self._watch
-        return watch.asked.words(now_ms) if watch is not None and watch.asked.is_stale(now_ms) else None
+    def unevaluated(self) -> str | None:
+        """That nobody evaluates the rules, in words; None: somebody does, or it is somebody else's to do."""
+        if self._watch is None:
+            return None
+        last, now_ms = self._watch.last_evaluation, self._clock.unix_ms()
+        return last.words(now_ms) if last.is_stale(now_ms) else None
 
     # -- what is said -------------------------------------------------------------------------------------------
 
@@ -217,7 +200,7 @@ def alerts_told(known: Known, now_ms: int) -> dict[str, Any]:
     rules.sort(key=lambda rule: (_URGENCY[rule["phase"]], _WEIGHT[rule["severity"]]))
     return {
         "enabled": True,
-        "asked": _asked(known.asked, now_ms),
+        "last_evaluation": _last_evaluation(known.last_evaluation, now_ms),
         "rules": rules,
         "silences": [_silence(each) for each in known.board.silences if now_ms < each.until_ms],
         "receivers": [receiver._asdict() for receiver in known.receivers()],
@@ -236,11 +219,8 @@ def _read(body: bytes, kind: type[S]) -> S:
         raise BadQuestion(f"the body cannot be understood: {problem}") from None
 
 
-def _asked(asked: Asked, now_ms: int) -> dict[str, Any]:
-    return {
-        "here": asked.here, "by": asked.by, "at_ms": asked.at_ms, "stale": asked.is_stale(now_ms),
-        "words": asked.words(now_ms),
-    }  # fmt: skip
+def _last_evaluation(last: LastEvaluation, now_ms: int) -> dict[str, Any]:
+    return last._asdict() | {"stale": last.is_stale(now_ms), "words": last.words(now_ms)}
 
 
 def _rule(state: RuleState, known: Known, now_ms: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def concerns(
     unreadable: str | None,
     budgets: Iterable[dict[str, Any]],
     alerts: Iterable[dict[str, Any]],
-    unasked: str | None = None,
+    unevaluated: str | None = None,
 ) -> list[Concern]:
     """What stands in the way, the worst first; of what one cause brings about, the worst stands for the rest.
 
@@ -70,7 +70,7 @@ def concerns(
         unreadable: why it cannot be asked.
         budgets: as `headgate budget --json` tells them.
         alerts: those that fire, with `severity`, `title`, `text` and `cause`.
-        unasked: that nobody asks the alert rules, in words.
+        unevaluated: that nobody evaluates the alert rules, in words.
     """
     found = [
         *_of_the_ledger(ledger_problem, unreadable),
@@ -78,7 +78,7 @@ def concerns(
         *_of_errors(recent),
         *_of_budgets(budgets),
         *(_of_an_alert(alert) for alert in alerts),
-        *_of_the_watch(unasked),
+        *_of_the_watch(unevaluated),
     ]
     by_cause: dict[str, list[Concern]] = defaultdict(list)
     for concern in sorted(found, key=_badness):
@@ -175,9 +175,9 @@ def _of_budgets(budgets: Iterable[dict[str, Any]]) -> Iterator[Concern]:
         )
 
 
-def _of_the_watch(unasked: str | None) -> Iterator[Concern]:
-    if unasked is not None:
-        detail = f"The rules are {unasked}. Nobody is told of anything."
+def _of_the_watch(unevaluated: str | None) -> Iterator[Concern]:
+    if unevaluated is not None:
+        detail = f"The rules are {unevaluated}. Nobody is told of anything."
         yield Concern("watch", "No alert is watched for", detail, "alerts", "watchdog")
 
 

@@ -52,7 +52,7 @@ class Now:
             unreadable,
             budgets,
             self._alerts.firing(),
-            self._alerts.unasked(),
+            self._alerts.unevaluated(),
         )
         return {
             "at_ms": engine.clock.unix_ms(),

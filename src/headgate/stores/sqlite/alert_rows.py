@@ -48,7 +48,7 @@ def release(db: apsw.Connection, name: str, holder: str) -> None:
 
 
 def evaluated(db: apsw.Connection, at_ms: int, instance: str) -> None:
-    """All rules were asked, by this gateway."""
+    """All rules were evaluated, by this gateway."""
     db.execute("DELETE FROM evaluations")
     db.execute("INSERT INTO evaluations VALUES (?, ?)", (at_ms, instance))
 

@@ -17,7 +17,7 @@ export function draw(news, { alerts: told }) {
   const pending = alerts.filter((alert) => alert.phase !== "firing");
   const others = news.health.concerns.filter((concern) => concern.view !== "alerts");
   return [
-    section("Firing", told.enabled ? [asked(told.asked), firing(alerts.filter((alert) => alert.phase === "firing"))] : h("p", { class: "empty" }, "This gateway does not watch itself: Prometheus may, by the rules of ", h("code", null, "headgate alerts rules"), ".")),
+    section("Firing", told.enabled ? [lastEvaluation(told.last_evaluation), firing(alerts.filter((alert) => alert.phase === "firing"))] : h("p", { class: "empty" }, "This gateway does not watch itself: Prometheus may, by the rules of ", h("code", null, "headgate alerts rules"), ".")),
     pending.length ? section("About to fire", soon(pending)) : null,
     others.length ? section("What else stands in the way", concerns(others)) : null,
     told.silences.length ? section("Silences", silences(told.silences)) : null,
@@ -38,7 +38,7 @@ function concerns(rows) {
   });
 }
 
-function asked(its) {
+function lastEvaluation(its) {
   return h("p", { class: its.stale ? "" : "soft" }, its.stale ? h("span", { class: "mark bad" }, "not watched") : null, ` Rules: ${its.words}.`);
 }
 
