@@ -12,7 +12,7 @@ import pytest
 from anthropic import transform_schema
 from jsonschema import Draft202012Validator
 
-from headgate.core.json_schema import conforms
+from headgate.core.json_schema import conforms, fits
 from headgate.sim.reply.schema import instance
 
 TREE = {
@@ -112,3 +112,13 @@ def test_a_schema_that_has_no_end_is_given_up():
     endless = {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}]}
 
     assert not conforms(1, {**endless, "$defs": {"A": endless}})
+
+
+@pytest.mark.parametrize(
+    "part", [{"enum": [*map(str, range(20_000))]}, {"required": ["a"] * 20_000}, {"type": ["object"] * 20_000}]
+)
+def test_long_lists_of_a_schema_count_too(part):
+    """Each value of an answer is compared with all of them."""
+    value = [{"a": 1}] * 1_000
+
+    assert fits(value, {"type": "array", "items": {"anyOf": [part, True]}}) is None

@@ -143,7 +143,9 @@ class Counted:
         self.seen.append((call.validation, call.outcome))
 
 
-def on_a_thread(item: dict[str, Any], room: int = 64 * 1024 * 1024) -> tuple[list[Any], list[Any], list[Any]]:
+def on_a_thread(
+    item: dict[str, Any], room: int = 64 * 1024 * 1024, schema: dict[str, Any] = ORDER
+) -> tuple[list[Any], list[Any], list[Any]]:
     """What is counted of a long answer: when its caller has it, when the engine closes, and in the ledger."""
     said = {"type": "message", "content": [{"type": "text", "text": json.dumps(item)}], "stop_reason": "end_turn"}
 
@@ -155,7 +157,7 @@ def on_a_thread(item: dict[str, Any], room: int = 64 * 1024 * 1024) -> tuple[lis
 
         record = CallRecord(call_id="call_1", started_ms=0, kind="messages", workflow="test", lane="standard")
         call = Call(record=record, kind=Kind.MESSAGES, method="POST", target="/", headers=(), body=b"", arrived_s=0.0)
-        call.document = FORMAT
+        call.document = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
         await compose([Observe(ledger, None, counted, LoopClock(EPOCH), None), check], send)(call)
         at_once = [*counted.seen]
         await check.close()
@@ -185,3 +187,13 @@ def test_what_finds_no_room_is_not_judged():
     at_once, in_the_end, _ = on_a_thread({"item": "x" * 100_000, "count": "two"}, room=1_000)
 
     assert at_once == in_the_end == [("skipped", "ok")]
+
+
+def test_a_schema_that_takes_long_keeps_nobody_else_waiting():
+    """A short answer may take a long comparison: its caller's schema refers to itself in two ways at once."""
+    doubled = {f"part{at}": {"anyOf": [{"$ref": f"#/$defs/part{at - 1}"}] * 2} for at in range(1, 20)}
+    schema = {"$ref": "#/$defs/part19", "$defs": {"part0": {"type": "string"}, **doubled}}
+
+    at_once, in_the_end, _ = on_a_thread({"item": "x"}, schema=schema)
+
+    assert (at_once, in_the_end) == ([], [("skipped", "ok")])

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["DEFINITIONS", "conforms", "fits"]
+__all__ = ["DEFINITIONS", "Steps", "conforms", "fits"]
 
 DEFINITIONS = ("$defs", "definitions")
 """Where a schema keeps the parts that it refers to."""
 MOST_STEPS = 20_000
 """A value that takes more of them is given up: a schema may refer to itself in two ways at once."""
 MOST_DEPTH = 100
+CHOICES_A_STEP = 8
+"""To look at one name or choice of a list takes so much less than a step."""
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -32,11 +34,30 @@ def conforms(value: Any, schema: Any) -> bool:
     return fits(value, schema) is True
 
 
-def fits(value: Any, schema: Any, most_steps: int = MOST_STEPS) -> bool | None:
+class Steps:
+    """How many comparisons may yet be made."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, most: int = MOST_STEPS) -> None:
+        self.left = most
+
+    @property
+    def spent(self) -> bool:
+        """More were needed than there were."""
+        return self.left < 0
+
+    def take(self, count: int = 1) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise _Untold
+
+
+def fits(value: Any, schema: Any, steps: Steps | None = None) -> bool | None:
     """Whether `value` satisfies `schema`; None if that cannot be told: it is no schema, it refers to something else
-    than its own `$defs` and `definitions`, or it takes more than `most_steps`."""
+    than its own `$defs` and `definitions`, or it takes more than `steps`."""
     try:
-        return _Check(schema, most_steps).fits(value, schema, 0)
+        return _Check(schema, steps or Steps()).fits(value, schema, 0)
     except (_Untold, TypeError, AttributeError, RecursionError):
         return None
 
@@ -46,25 +67,27 @@ class _Untold(Exception):
 
 
 class _Check:
-    def __init__(self, schema: Any, most_steps: int) -> None:
+    def __init__(self, schema: Any, steps: Steps) -> None:
         root = schema if isinstance(schema, dict) else {}
         self._parts = {
             f"#/{kept}/{name}": part for kept in DEFINITIONS for name, part in (root.get(kept) or {}).items()
         }
-        self._left = most_steps
+        self._steps = steps
 
     def fits(self, value: Any, schema: Any, depth: int) -> bool:
-        self._left -= 1
-        if self._left < 0 or depth > MOST_DEPTH:
+        self._steps.take()
+        if depth > MOST_DEPTH:
             raise _Untold
         if not isinstance(schema, dict):
             return schema is not False
         types = schema.get("type")
-        if types is not None and not any(_TYPES[kind](value) for kind in _listed(types) if kind in _TYPES):
+        if types is not None and not any(
+            _TYPES[kind](value) for kind in self._counted(_listed(types)) if kind in _TYPES
+        ):
             return False
         if "const" in schema and not _same(value, schema["const"]):
             return False
-        if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
+        if "enum" in schema and not any(_same(value, choice) for choice in self._counted(schema["enum"])):
             return False
         if "$ref" in schema and not self.fits(value, self._part(schema["$ref"]), depth + 1):
             return False
@@ -81,10 +104,15 @@ class _Check:
 
     def _has_properties(self, value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> bool:
         properties = schema.get("properties") or {}
-        if any(name not in value for name in schema.get("required", ())):
+        if any(name not in value for name in self._counted(schema.get("required", ()))):
             return False
         others = schema.get("additionalProperties", True)
         return all(self.fits(each, properties.get(name, others), depth + 1) for name, each in value.items())
+
+    def _counted(self, choices: Any) -> Any:
+        """A list of a schema may be long, and is gone through for each value anew."""
+        self._steps.take(len(choices) // CHOICES_A_STEP)
+        return choices
 
     def _part(self, reference: str) -> Any:
         if reference not in self._parts:

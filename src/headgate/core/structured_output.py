@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from headgate.core.json_schema import fits
+from headgate.core.json_schema import Steps, fits
 from headgate.core.message_stream import message_of
 from headgate.events import Validation
 
@@ -62,13 +62,17 @@ def _strict(tools: Any) -> dict[str, Any]:
         return {}  # no tools of the API's
 
 
-def validation_of(promise: Promise, answer: bytes, *, streamed: bool, stop_reason: str | None = None) -> Validation:
+def validation_of(
+    promise: Promise, answer: bytes, *, streamed: bool, stop_reason: str | None = None, steps: Steps | None = None
+) -> Validation:
     """Whether a whole answer keeps its promise.
 
     Args:
         answer: the Message, or all events of its stream.
         stop_reason: if it is known already; of an answer that is cut it may be all that can be read.
+        steps: how many the comparison may take, with all schemas; an answer for which they are too few is skipped.
     """
+    steps = steps or Steps(MOST_STEPS)
     message = _read(answer, streamed=streamed)
     stop_reason = stop_reason or _text(message.get("stop_reason"))
     if stop_reason in _UNKEPT:
@@ -77,9 +81,9 @@ def validation_of(promise: Promise, answer: bytes, *, streamed: bool, stop_reaso
     blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
     if not blocks and content != []:
         return Validation.SKIPPED
-    verdicts = _inputs_fit(promise, blocks)
+    verdicts = _inputs_fit(promise, blocks, steps)
     if promise.text is not None and stop_reason != "tool_use":  # what is said along with a call is not the answer yet
-        verdicts.append(_text_fits(promise.text, blocks))
+        verdicts.append(_text_fits(promise.text, blocks, steps))
     if False in verdicts:
         return Validation.INVALID
     return Validation.VALID if verdicts and None not in verdicts else Validation.SKIPPED
@@ -94,21 +98,21 @@ def _read(answer: bytes, *, streamed: bool) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _inputs_fit(promise: Promise, blocks: list[dict[str, Any]]) -> list[bool | None]:
+def _inputs_fit(promise: Promise, blocks: list[dict[str, Any]], steps: Steps) -> list[bool | None]:
     calls = [
         block for block in blocks if block.get("type") == "tool_use" and _text(block.get("name")) in promise.inputs
     ]
-    return [fits(call.get("input"), promise.inputs[call["name"]], MOST_STEPS) for call in calls]
+    return [fits(call.get("input"), promise.inputs[_text(call.get("name"))], steps) for call in calls]
 
 
-def _text_fits(schema: Any, blocks: list[dict[str, Any]]) -> bool | None:
+def _text_fits(schema: Any, blocks: list[dict[str, Any]], steps: Steps) -> bool | None:
     """The last text is the answer: before it a model may tell what it looks up."""
     texts = [_text(block.get("text")) for block in blocks if block.get("type") == "text"]
     try:
         value = _decode(texts[-1] if texts else "")
     except _UNREADABLE:
         return False
-    return fits(value, schema, MOST_STEPS)
+    return fits(value, schema, steps)
 
 
 def _text(value: Any) -> str:

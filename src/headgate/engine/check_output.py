@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from headgate.call import Call, Kind, Reply
+from headgate.core.json_schema import Steps
 from headgate.core.structured_output import Promise, promise_of, validation_of
 from headgate.engine.filter import Proceed
 from headgate.events import Validation
@@ -17,6 +18,8 @@ __all__ = ["CheckOutput"]
 
 AT_ONCE_BYTES = 16 * 1024
 """An answer up to this is read on the loop, which takes it well under a millisecond; a longer one on a thread."""
+AT_ONCE_STEPS = 1_000
+"""So is the comparison with its schema; one that takes more, as callers can have it, is made anew on the thread."""
 LONGEST_STREAM_BYTES = 8 * 1024 * 1024
 """Of the events of a stream, in which text weighs many times what it does in a Message."""
 ROOM_BYTES = 64 * 1024 * 1024
@@ -65,9 +68,15 @@ class CheckOutput:
         answered = call.answered if reply.own is None else None
         stop_reason = answered.facts.stop_reason if answered is not None and answered.facts is not None else None
         judged = partial(validation_of, promise, answer, streamed=streamed, stop_reason=stop_reason)
-        if self._thread is None or len(answer) <= AT_ONCE_BYTES:
+        if self._thread is None:
             call.record.validation = judged()
-        elif len(answer) > self._room_bytes:
+            return
+        steps = Steps(AT_ONCE_STEPS)
+        if len(answer) <= AT_ONCE_BYTES:
+            call.record.validation = judged(steps=steps)
+            if not steps.spent:
+                return
+        if len(answer) > self._room_bytes:
             call.record.validation = Validation.SKIPPED
         else:
             call.judging = asyncio.get_running_loop().run_in_executor(self._thread, judged)
