@@ -20,7 +20,7 @@ from msgspec.structs import astuple
 from headgate.clock import SystemClock
 from headgate.config.schema import AdminConfig, Config, GatewayConfig, LedgerConfig, LogConfig, UpstreamConfig
 from headgate.engine.engine import Engine
-from headgate.gateway.beside import Beside
+from headgate.gateway.background import Background
 from headgate.gateway.serve import Gateway
 from headgate.net.server import Server
 from headgate.records import AttemptRecord, CallRecord
@@ -161,7 +161,7 @@ def serving(
             port = await upstream.start("127.0.0.1", 0)
             where = UpstreamConfig(base_url=f"http://127.0.0.1:{port}", allow_private_addresses=True)
             engine = Engine.from_config(replace(settings, upstream=where), {"ANTHROPIC_API_KEY": "sk-ant-x"})
-            gateway = Gateway(engine, Beside(engine, ledger) if watched else None)
+            gateway = Gateway(engine, Background(engine, ledger) if watched else None)
             await gateway.start()
         except BaseException as problem:
             started.set_exception(problem)

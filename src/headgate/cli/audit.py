@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, ledger_path, start_of
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, print_json, print_table, say, say_next
 from headgate.core.audit import AuditRow, Broken
@@ -50,7 +50,7 @@ def audit(
     if context.invoked_subcommand is not None:
         return
     from_ms, to_ms = start_of(since, "--since"), end_of(until, "--until")
-    with _opened(_ledger(ledger, config)) as trail:
+    with _opened(ledger_path(ledger, config)) as trail:
         rows = [] if trail is None else trail.rows()
     found = [
         row
@@ -88,7 +88,7 @@ def verify(
     Who can write the file can make the whole chain anew; `--expect` finds that out, with a digest that was kept
     elsewhere: the log line of each row has it.
     """
-    path = _ledger(ledger, config)
+    path = ledger_path(ledger, config)
     with _opened(path) as trail:
         rows = 0 if trail is None else len(trail.rows())
         broken = trail.first_broken(expect) if trail is not None else _nothing(expect)
@@ -134,14 +134,6 @@ def _opened(ledger: Path) -> Iterator[SqliteAudit | None]:
         return
     with closing(SqliteAudit(path)) as trail:
         yield trail
-
-
-def _ledger(ledger: Path | None, config: Path | None) -> Path:
-    from headgate.config import load_config
-
-    if ledger is None:
-        ledger = Path(load_config(os.environ, file=config).config.ledger.path)
-    return ledger.expanduser()
 
 
 def _facts(row: AuditRow) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.cli.audit_note import note
-from headgate.cli.ledger_span import LedgerFile
+from headgate.cli.ledger_span import LedgerFile, ledger_path
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, print_json, print_line, print_table, say, say_next
 from headgate.core.audit import Act, person
@@ -48,7 +47,7 @@ def content(
     """
     with _opened(ledger, config) as store:
         kept = store.text_of(call_id)
-    note(_ledger(ledger, config), Act.CONTENT_READ, call_id, after={"form": None if kept is None else kept.form})
+    note(ledger_path(ledger, config), Act.CONTENT_READ, call_id, after={"form": None if kept is None else kept.form})
     if kept is None:
         raise HeadgateError(
             f"no text is kept of {call_id}: its workflow keeps none (log.content, log_content), or its time is over "
@@ -98,7 +97,7 @@ def export_samples(workflow: Workflow = None, ledger: LedgerFile = None, config:
     """Print the samples, each as a JSON object on a line: the request as it can be asked again, and the answer."""
     with _opened(ledger, config) as store:
         samples = store.samples(workflow)
-        note(_ledger(ledger, config), Act.SAMPLES_EXPORT, workflow or "all", after={"samples": len(samples)})
+        note(ledger_path(ledger, config), Act.SAMPLES_EXPORT, workflow or "all", after={"samples": len(samples)})
         for sample in samples:
             print_line(_exported(sample))
 
@@ -118,7 +117,7 @@ def forget(
     from headgate.stores.sqlite.content import SqliteContent, content_path
     from headgate.stores.sqlite.forget import forget_in_ledger
 
-    path = _ledger(ledger, config)
+    path = ledger_path(ledger, config)
     stored, name = personal(user), f"forgotten-{secrets.token_hex(6)}"
     texts = samples = 0
     note(path, Act.CONTENT_FORGET, person(stored))
@@ -142,7 +141,7 @@ def forget(
 def _opened(ledger: Path | None, config: Path | None) -> Iterator[SqliteContent]:
     from headgate.stores.sqlite.content import SqliteContent, content_path
 
-    path = content_path(str(_ledger(ledger, config)))
+    path = content_path(str(ledger_path(ledger, config)))
     if not path.is_file():
         raise HeadgateError(
             f"there is no {path} yet: no text was kept; set log.content, or keep_samples of a workflow, and start "
@@ -150,14 +149,6 @@ def _opened(ledger: Path | None, config: Path | None) -> Iterator[SqliteContent]
         )
     with closing(SqliteContent(path)) as store:
         yield store
-
-
-def _ledger(ledger: Path | None, config: Path | None) -> Path:
-    if ledger is not None:
-        return ledger
-    from headgate.config import load_config
-
-    return Path(load_config(os.environ, file=config).config.ledger.path).expanduser()
 
 
 def _when(started_ms: int) -> str:

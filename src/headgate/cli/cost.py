@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headgate.cli.forecast import forecast
-from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, ledger_path, start_of
 from headgate.cli.max_tokens import max_tokens
 from headgate.cli.models import models
 from headgate.cli.operators import Settings
@@ -60,11 +58,10 @@ def cost(
     """
     if context.invoked_subcommand is not None:
         return
-    from headgate.config import load_config
     from headgate.core.own_spend import own_line
     from headgate.stores.sqlite.queries import own_spend, spend, total_of
 
-    path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
+    path = ledger_path(ledger, config)
     since_ms, until_ms = start_of(since, "--since"), end_of(until, "--until")
     rows = spend(path, by.value, since_ms=since_ms, until_ms=until_ms)
     total = total_of(spend(path, By.day, since_ms=since_ms, until_ms=until_ms) if by is By.tag else rows)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from headgate.cli.ledger_span import LedgerFile
+from headgate.cli.ledger_span import LedgerFile, ledger_path
 from headgate.cli.operators import Settings
 from headgate.cli.output import Json, money, print_json, print_table, say, say_next
 from headgate.core.forecast import Forecast
@@ -29,11 +27,10 @@ def forecast(
     By the same hours of the last weeks where the ledger knows two at least, with a range from the cheapest week to the
     dearest; else as if spending went on as it has.  What is not confirmed counts as expected.
     """
-    from headgate.config import load_config
     from headgate.config.budgets import BudgetSettingError, zone_of
     from headgate.stores.sqlite.outlook import forecast_facts, windows
 
-    path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
+    path = ledger_path(ledger, config)
     try:
         zone = zone_of(time_zone)
     except BudgetSettingError as problem:

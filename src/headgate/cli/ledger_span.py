@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,13 +10,24 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["LedgerFile", "Since", "Until", "day_of", "end_of", "start_of"]
+__all__ = ["LedgerFile", "Since", "Until", "day_of", "end_of", "ledger_path", "start_of"]
 
 LedgerFile = Annotated[
     Path | None, typer.Option("--ledger", help="The ledger's file; default the setting ledger.path.")
 ]
 Since = Annotated[str | None, typer.Option(help="From this day on, YYYY-MM-DD.")]
 Until = Annotated[str | None, typer.Option(help="Up to and with this day, YYYY-MM-DD.")]
+
+
+def ledger_path(ledger: Path | None, config: Path | None) -> Path:
+    """The file that is named, or else that of the settings.
+
+    Raises:
+        ConfigError: the settings are wrong.
+    """
+    from headgate.config import load_config
+
+    return (ledger or Path(load_config(os.environ, file=config).config.ledger.path)).expanduser()
 
 
 def start_of(day: str | None, option: str) -> int:

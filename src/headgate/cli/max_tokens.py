@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, start_of
+from headgate.cli.ledger_span import LedgerFile, Since, Until, end_of, ledger_path, start_of
 from headgate.cli.operators import Settings
 from headgate.cli.output import MOST_ROWS, Json, Limit, print_json, print_table, say, say_more, say_next
 from headgate.core.shown import percent
@@ -31,11 +29,10 @@ def max_tokens(
     By how long its answers really were: the default is enough for 99 of 100, the ceiling for the longest, both with a
     margin.  Of a workflow with fewer than 100 answers nothing is concluded.  Those with most answers come first.
     """
-    from headgate.config import load_config
     from headgate.core.output_advice import advise_outputs
     from headgate.stores.sqlite.queries import output_counts
 
-    path = ledger or Path(load_config(os.environ, file=config).config.ledger.path)
+    path = ledger_path(ledger, config)
     found = advise_outputs(output_counts(path, since_ms=start_of(since, "--since"), until_ms=end_of(until, "--until")))
     if json:
         print_json({"workflows": [asdict(advice) | {"cuts_too_much": advice.cuts_too_much} for advice in found]})

@@ -70,13 +70,13 @@ def _by_option(problem: str, told: dict[str, str]) -> str:
 
 async def _serve(settings: Config, environ: dict[str, str], *, json: bool) -> None:
     from headgate.engine.engine import Engine
-    from headgate.gateway.beside import Beside
+    from headgate.gateway.background import Background
     from headgate.gateway.serve import Gateway
 
     engine = Engine.from_config(settings, environ)
     _sweep_log(engine.operators_log)
     try:
-        gateway = Gateway(engine, Beside(engine, Path(settings.ledger.path)))
+        gateway = Gateway(engine, Background(engine, Path(settings.ledger.path)))
         await gateway.start()
     except BaseException:
         await engine.close()

@@ -118,7 +118,8 @@ class Engine:
         self._log = log
         self.operators_log = LogSweep()
         """Looks over what the process says to those who run it; whoever sets up logging uses it."""
-        self.holds([*secrets_in(config), *(each.key for each in keyring.all()), *([admin_key] if admin_key else [])])
+        keys = [each.key for each in keyring.all()]
+        self.keep_out_of_logs([*secrets_in(config), *keys, *([admin_key] if admin_key is not None else [])])
         self._rng = rng
         estimator = Estimator()
         retry = config.retry
@@ -395,8 +396,8 @@ class Engine:
         if self._log is not None:
             self._log.tell(event, self.clock.unix_ms(), facts, level)
 
-    def holds(self, secrets: Iterable[Secret]) -> None:
-        """No log may say what this process holds."""
+    def keep_out_of_logs(self, secrets: Iterable[Secret]) -> None:
+        """This process holds them too; no log may say so."""
         held = list(secrets)
         self.operators_log.watch_for(held)
         if self._log is not None:

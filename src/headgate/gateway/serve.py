@@ -12,7 +12,7 @@ from headgate.engine.engine import Engine
 from headgate.errors import ConfigError
 from headgate.gateway.admin import AdminApp
 from headgate.gateway.app import MB, GatewayApp
-from headgate.gateway.beside import Beside
+from headgate.gateway.background import Background
 from headgate.gateway.sources import AuthFailures
 from headgate.net.server import Server
 from headgate.net.server_limits import ServerLimits
@@ -26,11 +26,11 @@ __all__ = ["Gateway"]
 class Gateway:
     """The gateway and the operators' listener.  `await start()`, then `await stop()` once."""
 
-    def __init__(self, engine: Engine, beside: Beside | None = None) -> None:
-        """`beside` is started and stopped with the gateway."""
+    def __init__(self, engine: Engine, background: Background | None = None) -> None:
+        """`background` is started and stopped with the gateway."""
         self.engine = engine
-        self.watch = None if beside is None else beside.watch
-        self._beside = beside
+        self.watch = None if background is None else background.watch
+        self._background = background
         config = engine.config.gateway
         self._limits = limits = ServerLimits(
             head_timeout_s=config.head_timeout_s,
@@ -43,7 +43,7 @@ class Gateway:
         auth_failures = AuthFailures(engine.metrics, engine.clock)
         self.app = GatewayApp(engine, auth_failures)
         self._server = Server(self.app, limits)
-        addresses = None if beside is None else beside.admin_addresses
+        addresses = None if background is None else background.admin_addresses
         self._operators = AdminApp(engine, engine.config.admin, auth_failures, addresses, self.watch)
         self._admin = Server(self._operators, ServerLimits(connections=256))
         self._lag = LoopLag(engine.metrics, engine.clock)
@@ -61,8 +61,8 @@ class Gateway:
         self.admin_port = await _listen(self._admin, "admin", config.admin.host, config.admin.port)
         self.port = await _listen(self._server, "gateway", config.gateway.host, config.gateway.port)
         self._lag.start()
-        if self._beside is not None:
-            await self._beside.start()
+        if self._background is not None:
+            await self._background.start()
         asyncio.get_running_loop().call_soon(self._tell_settings)  # whoever started it may say so first
 
     def _tell_settings(self) -> None:
@@ -77,8 +77,8 @@ class Gateway:
         """Drain: nobody new is let in, no probe either; calls under way may finish; then all is written down."""
         await self._server.drain(self.engine.config.gateway.drain_s if grace_s is None else grace_s)
         self._lag.stop()
-        if self._beside is not None:
-            await self._beside.stop()
+        if self._background is not None:
+            await self._background.stop()
         await self._operators.close()
         await self._admin.drain(0)
         await self.engine.close()

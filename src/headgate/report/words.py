@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from headgate.core.cost_change import Change
 from headgate.core.own_spend import own_line
 from headgate.core.price import usd
-from headgate.core.shown import dollars, percent, took
+from headgate.core.shown import counted, dollars, percent, took
 from headgate.report.facts import AlertSpan, DayReport, Hour, WorkflowDay
 from headgate.report.next_steps import next_steps
 from headgate.report.page import Bar, Figure, Page, Section
@@ -80,7 +80,7 @@ def _figures(report: DayReport) -> list[Figure]:
 def _summary(report: DayReport) -> list[str]:
     total = report.total
     answered = f", {_share(total.answered, total.calls)} of them answered" if total.calls else ""
-    lines = [f"{_usd(total.cost_pico)} for {_calls(total.calls)}{answered}."]
+    lines = [f"{_usd(total.cost_pico)} for {counted(total.calls, 'call')}{answered}."]
     if total.per_answer_pico is not None:
         lines[0] += f"  {_usd(total.per_answer_pico)} an answer."
     if report.expected_pico is not None:
@@ -107,7 +107,7 @@ def _remarks(report: DayReport) -> list[str]:
     if total.unconfirmed_pico:
         lines.append(f"Not in it: about {_usd(total.unconfirmed_pico)} of attempts that nothing tells the usage of.")
     if total.unpriced:
-        lines.append(f"Not in it: {_calls(total.unpriced)} without a known price.")
+        lines.append(f"Not in it: {counted(total.unpriced, 'call')} without a known price.")
     return lines
 
 
@@ -141,7 +141,7 @@ def _cost_by_hour(report: DayReport) -> Section:
 
 def _cost_bar(hour: Hour, most: float, zone: tzinfo) -> Bar:
     label = f"{_clock(hour.start_ms, zone):%H}"
-    words = f"{label}:00  {_usd(hour.cost_pico)}, {_calls(hour.calls)}"
+    words = f"{label}:00  {_usd(hour.cost_pico)}, {counted(hour.calls, 'call')}"
     odd = False
     if hour.expected_pico is not None and hour.band_pico is not None:
         words += f"; expected {_usd(hour.expected_pico)}"
@@ -156,7 +156,7 @@ def _calls_by_hour(report: DayReport) -> Section:
     if not most:
         return Section("Calls by the hour")
     bars = [_calls_bar(hour, most, report.zone) for hour in hours]
-    note = f"The full height is {_calls(most)}."
+    note = f"The full height is {counted(most, 'call')}."
     if any(bar.odd for bar in bars):
         note += f"  Marked are hours in which more than {percent(FAILED_TOLERATED)} of them failed."
     return Section("Calls by the hour", note, bars=bars)
@@ -166,7 +166,7 @@ def _calls_bar(hour: Hour, most: int, zone: tzinfo) -> Bar:
     label = f"{_clock(hour.start_ms, zone):%H}"
     failed = f", {hour.failed:,} failed" if hour.failed else ""
     odd = hour.failed > FAILED_TOLERATED * hour.calls
-    return Bar(label, hour.calls / most, None, f"{label}:00  {_calls(hour.calls)}{failed}", odd)
+    return Bar(label, hour.calls / most, None, f"{label}:00  {counted(hour.calls, 'call')}{failed}", odd)
 
 
 def _begun(report: DayReport) -> list[Hour]:
@@ -293,10 +293,6 @@ def _percentiles(*values: float | None) -> list[tuple[str, float | None]]:
 
 def _usd(pico: float | None) -> str:
     return "unknown" if pico is None else dollars(usd(round(pico)))
-
-
-def _calls(count: int) -> str:
-    return f"{count:,} call{'' if count == 1 else 's'}"
 
 
 def _signed(pico: float) -> str:

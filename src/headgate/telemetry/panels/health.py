@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headgate.alerts.functions import largest, total
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.panels.asks import HOUR_S, grew, of, per_second, quantile_by
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+from headgate.telemetry.panels.queries import HOUR_S, grew, of, per_second, quantile_by
 
 __all__ = ["HEALTH"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headgate.alerts.functions import largest
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.panels.asks import HOUR_S, grew, of
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+from headgate.telemetry.panels.queries import HOUR_S, grew, of
 
 __all__ = ["MONEY"]
 

@@ -6,8 +6,8 @@ from headgate.alerts.expr import Expr
 from headgate.alerts.functions import quantile, ratio
 from headgate.alerts.rules.questions import FAILED, JUDGED
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.panels.asks import HOUR_S, WINDOW_S, grew, of, per_second, quantile_by, quantiles
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+from headgate.telemetry.panels.queries import HOUR_S, WINDOW_S, grew, of, per_second, quantile_by, quantiles
 
 __all__ = ["SERVICE"]
 

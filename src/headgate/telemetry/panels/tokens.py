@@ -6,8 +6,8 @@ from headgate.alerts.expr import Matcher
 from headgate.alerts.functions import ratio
 from headgate.events import OWN_REQUESTS
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.panels.asks import HOUR_S, grew, per_second, quantile_by
 from headgate.telemetry.panels.panel import Dashboard, Line, Panel
+from headgate.telemetry.panels.queries import HOUR_S, grew, per_second, quantile_by
 
 __all__ = ["TOKENS"]
 

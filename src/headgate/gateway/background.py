@@ -1,4 +1,4 @@
-"""What a gateway does beside its calls: it watches itself and its spending, tells people, sends the daily report."""
+"""What a gateway does in the background: it watches itself and its spending, tells people, sends the daily report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from headgate.config.report import report_time
 from headgate.core.budget import pico_of
 from headgate.core.day_class import DayClasses
 from headgate.engine.engine import Engine
-from headgate.engine.load import load_catalog
 from headgate.gateway.sources import AdminAddresses
 from headgate.report.alert_spans import alert_spans
 from headgate.report.facts import DayReport, Sources, gather
@@ -37,14 +36,14 @@ from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.log_line import LogEvent
 from headgate.telemetry.metrics.ledger_drift import LOOK_EVERY_S, LedgerDrift
 
-__all__ = ["Beside"]
+__all__ = ["Background"]
 
 EVERY_S = 60.0
 COST_RISE = "cost_rise"
 """The rule whose alerts mark days that nothing is learned from."""
 
 
-class Beside:
+class Background:
     """Everything that runs beside the calls.  `await start()`, then `await stop()` once.
 
     Raises:
@@ -58,7 +57,7 @@ class Beside:
         self._path = telemetry_path(config)
         self._classes = day_classes(config.calendar)
         self._senders = senders_of(config.alerts, clock)
-        engine.holds(secrets_in(self._senders))
+        engine.keep_out_of_logs(secrets_in(self._senders))
         self._telemetry = Telemetry(self._path)
         self._telemetry.took = engine.store_ops.of("telemetry")
         self.watch: Watch | None = None
@@ -90,7 +89,7 @@ class Beside:
             Repeated("the look at where operators come from", FINE_MS / 1000, self.admin_addresses.look, clock),
         ]
         if engine.budgets is not None:
-            budgets, catalog = engine.budgets, load_catalog()
+            budgets, catalog = engine.budgets, engine.catalog
             outlook = BudgetWatch(
                 engine.metrics,
                 ledger,
@@ -131,7 +130,7 @@ class Beside:
     async def _report(self, day: date) -> DayReport:
         budgets = self._engine.budgets
         states = await budgets.states() if budgets is not None else []
-        catalog = load_catalog()
+        catalog = self._engine.catalog
         sources = Sources(
             self._ledger,
             dict(budgets.budgets) if budgets is not None else {},

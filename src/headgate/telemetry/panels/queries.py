@@ -1,4 +1,4 @@
-"""What several panels ask in the same way."""
+"""Queries that several panels have in common."""
 
 from __future__ import annotations
 
