@@ -20,7 +20,7 @@ from headgate.core.window import Calendar, Span
 from headgate.events import FALLBACKS, Outcome
 from headgate.stores.sqlite.day import Ended, Hidden, Single, ended, hidden, singles, used
 from headgate.stores.sqlite.outlook import BudgetLine, budget_lines
-from headgate.stores.sqlite.panels import Pace, durations, paces, timeline
+from headgate.stores.sqlite.panels import Pace, durations, paces, sums_of, timeline
 from headgate.stores.sqlite.queries import Spend, of_callers, own_spend, spend, total_of
 from headgate.stores.sqlite.spending import hours, known_since_ms
 
@@ -254,12 +254,10 @@ def _added_up(days: Sequence[WorkflowDay]) -> WorkflowDay | None:
         return None
     name = f"{len(days):,} others"
     went = [each.pace for each in days if each.pace is not None]
-    names = ("calls", "counted", "failed", "shed", "fallbacks", "retries", "retried_answers", "judged", "unfit")
-    sums = {of: sum(getattr(pace, of) for pace in went) for of in names}
     before = [each.before_pico for each in days if each.before_pico is not None]
     return WorkflowDay(
         replace(total_of(each.spend for each in days), name=name),
-        Pace(workflow=name, **sums, p50_ms=None, p95_ms=None, p99_ms=None, first_byte_p95_ms=None),
+        Pace(workflow=name, **sums_of(went), p50_ms=None, p95_ms=None, p99_ms=None, first_byte_p95_ms=None),
         sum(before) if before else None,
         sum(each.truncated for each in days),
         sum(each.refused for each in days),

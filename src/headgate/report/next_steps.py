@@ -84,7 +84,7 @@ def _workflow(each: WorkflowDay) -> Iterator[Step]:
     if pace is None or pace.calls < FEW_CALLS:
         return
     name = row.name
-    prompt = row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
+    prompt = row.prompt_tokens
     if pace.failed > ODD * pace.counted:
         yield Step(f"{name}: {pace.failed:,} of {pace.counted:,} calls failed.", "headgate limits")
     if pace.retried_answers >= RETRIED * row.answered and pace.retried_answers:

@@ -14,7 +14,6 @@ from headgate.report.facts import AlertSpan, DayReport, Hour, WorkflowDay
 from headgate.report.next_steps import next_steps
 from headgate.report.page import Bar, Figure, Page, Section
 from headgate.stores.sqlite.day import Ended, Single
-from headgate.stores.sqlite.queries import Spend
 
 __all__ = ["page_of"]
 
@@ -72,7 +71,7 @@ def _figures(report: DayReport) -> list[Figure]:
         figures.append(
             Figure("Answer time, p95", _s(report.p95_ms), f"p50 {_s(report.p50_ms)}, p99 {_s(report.p99_ms)}")
         )
-    if prompt := _prompt_tokens(callers):
+    if prompt := callers.prompt_tokens:
         figures.append(Figure("Read from cache", _share(callers.cache_read_tokens, prompt), f"of {prompt:,} tokens in"))
     return figures
 
@@ -93,7 +92,7 @@ def _summary(report: DayReport) -> list[str]:
         paces = ", ".join(f"{name} {_s(ms)}" for name, ms in _percentiles(report.p50_ms, report.p95_ms, report.p99_ms))
         lines.append(f"Answers took, waits included: {paces}.")
     callers = report.callers
-    prompt = _prompt_tokens(callers)
+    prompt = callers.prompt_tokens
     if prompt:
         cached = _share(callers.cache_read_tokens, prompt)
         lines.append(f"{prompt:,} tokens in, {cached} of them from the prompt cache; {callers.output_tokens:,} out.")
@@ -200,7 +199,7 @@ def _workflow_costs(report: DayReport) -> Section:
 
 
 def _costs(each: WorkflowDay, share: float) -> tuple[str, ...]:
-    row, prompt = each.spend, _prompt_tokens(each.spend)
+    row, prompt = each.spend, each.spend.prompt_tokens
     change = "-" if each.before_pico is None else _against(row.cost_pico, each.before_pico)
     tokens = (f"{prompt:,}", _share(row.cache_read_tokens, prompt), f"{row.output_tokens:,}")
     return (row.name, _usd(row.cost_pico), percent(share), change, *tokens)
@@ -281,10 +280,6 @@ def _alerts(report: DayReport) -> Section:
                      f"{len(fired):,}"))  # fmt: skip
     head = ("alert", "what", "severity", "whose", "began", "lasted", "times")
     return Section("Alerts", "headgate alerts explain ID tells what to do.", head, rows, (4, 5, 6))
-
-
-def _prompt_tokens(row: Spend) -> int:
-    return row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
 
 
 def _percentiles(*values: float | None) -> list[tuple[str, float | None]]:

@@ -213,20 +213,13 @@ def _workflows(path: Path, span: Span) -> dict[str, Any]:
 def _all_of(rows: Sequence[Spend], went: Mapping[str, Pace]) -> dict[str, Any]:
     total = total_of(rows)
     paces = (went[row.name] for row in rows if row.name in went)
-    return {**total.facts(), **_cached(total_of(of_callers(rows))), "pace": _summed(paces)}
+    return {**total.facts(), **_cached(total_of(of_callers(rows))), "pace": panels.sums_of(paces)}
 
 
 def _cached(row: Spend) -> dict[str, float | None]:
     """The share of the prompt that the cache served."""
-    prompt = row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
+    prompt = row.prompt_tokens
     return {"cached_share": row.cache_read_tokens / prompt if prompt else None}
-
-
-def _summed(went: Iterable[Pace]) -> dict[str, int]:
-    """What adds up; percentiles do not."""
-    names = ("counted", "failed", "shed", "fallbacks", "retries", "retried_answers", "judged", "unfit")
-    went = list(went)
-    return {name: sum(getattr(pace, name) for pace in went) for name in names}
 
 
 def _line(buckets: Iterable[Bucket]) -> dict[str, list[int]]:
@@ -285,7 +278,7 @@ def _last_hour(path: Path, span: Span, quarter: Span) -> dict[str, Any]:
             "waited_ms": [minute.waited_ms for minute in minutes],
             "cost_usd": [float(usd(minute.cost_pico)) for minute in minutes],
         },
-        "quarter": _summed(lately),
+        "quarter": panels.sums_of(lately),
         "durations": panels.durations(path, **quarter._asdict()),
         "waits": panels.lane_waits(path, **quarter._asdict()),
         "spent": {**total_of(rows).facts(), **_cached(total_of(of_callers(rows)))},

@@ -16,7 +16,7 @@ from headgate.stores.sqlite.ledger_file import explained, open_reader
 
 __all__ = [
     "FAILED", "IS_FAILED", "NOT_COUNTED", "Bucket", "Durations", "LaneWaits", "Pace", "durations", "lane_waits",
-    "paces", "timeline", "timelines",
+    "paces", "sums_of", "timeline", "timelines",
 ]  # fmt: skip
 
 FAILED = frozenset(
@@ -70,6 +70,13 @@ class Pace:
     p99_ms: float | None
     first_byte_p95_ms: float | None
     """Of answered streams."""
+
+
+def sums_of(paces: Iterable[Pace]) -> dict[str, int]:
+    """What adds up of several workflows; percentiles do not."""
+    names = ("calls", "counted", "failed", "shed", "fallbacks", "retries", "retried_answers", "judged", "unfit")
+    each = list(paces)
+    return {name: sum(getattr(pace, name) for pace in each) for name in names}
 
 
 # A percentile is a row's value: the one at rank ceil(percent * rows / 100).

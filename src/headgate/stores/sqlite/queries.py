@@ -139,6 +139,11 @@ class Spend:
     """The part of `cost_pico` that they cost."""
 
     @property
+    def prompt_tokens(self) -> int:
+        """All that went in, from the prompt cache or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+    @property
     def per_answer_pico(self) -> int | None:
         """What an answer cost, calls that failed included; None if there is none."""
         return (self.cost_pico - self.own_pico) // self.answered if self.answered else None
