@@ -150,14 +150,6 @@ def test_every_reason_and_error_class_has_its_heading(name: str, written: dict[s
     assert re.search(rf"^### `{name}`\n\n[^\n]+\n\n[^\n]*\*\*What to do:\*\* [A-Z]", written["errors.md"], re.M)
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_used(reason: Reason) -> None:
-    """A closed list that holds what never happens tells callers to wait for it."""
-    users = [path for path in SOURCE.rglob("*.py") if path.name != "events.py"]
-
-    assert any(f"Reason.{reason.name}" in path.read_text(encoding="utf-8") for path in users)
-
-
 @pytest.mark.parametrize("name", [*Outcome, *UsageSource])
 def test_every_outcome_and_usage_source_is_explained(name: str, written: dict[str, str]) -> None:
     """They stand in ledger and log."""
