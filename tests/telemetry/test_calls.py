@@ -11,7 +11,8 @@ from headgate.config.schema import Config, RetryConfig, WorkflowConfig
 from headgate.engine.load import load_catalog
 from headgate.events import Reason
 from headgate.records import AttemptRecord, CallRecord
-from headgate.telemetry.metrics.calls import Calls, known_labels
+from headgate.telemetry.metrics.calls import Calls
+from headgate.telemetry.metrics.known_labels import known_labels
 from headgate.telemetry.metrics.registry import Registry
 from support.exposed import series
 from support.world import World, play

@@ -15,7 +15,7 @@ from headgate.core.grants import Account
 from headgate.errors import Refused
 from headgate.sim import SimSettings
 from headgate.sim.settings import Batches
-from headgate.telemetry.metrics.calls import MOST_SCOPES
+from headgate.telemetry.metrics.known_labels import MOST_SCOPES
 from headgate.telemetry.metrics.loop_lag import KEPT_S, LoopLag
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import budget_rows

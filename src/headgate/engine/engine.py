@@ -62,7 +62,8 @@ from headgate.stores.memory import MemoryBudgets
 from headgate.telemetry.call_log import CallLog
 from headgate.telemetry.log_line import LogEvent
 from headgate.telemetry.metrics.batch_state import BatchState
-from headgate.telemetry.metrics.calls import Calls, known_labels
+from headgate.telemetry.metrics.calls import Calls
+from headgate.telemetry.metrics.known_labels import known_labels
 from headgate.telemetry.metrics.registry import Registry
 from headgate.telemetry.metrics.state import EngineState
 from headgate.telemetry.metrics.store_ops import StoreOps

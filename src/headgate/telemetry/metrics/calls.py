@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from headgate.call import Kind
-from headgate.config.schema import Config, WorkflowConfig
+from headgate.config.schema import WorkflowConfig
 from headgate.core.catalog import Catalog
 from headgate.core.fallback import read_policy
 from headgate.core.token_outliers import TokenOutliers
@@ -19,19 +19,14 @@ from headgate.events import FALLBACKS, OWN_REQUESTS, ErrorClass, Outcome, Reason
 from headgate.records import AttemptRecord, CallRecord
 from headgate.safety.finding_type import FindingType
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.metrics.catalogue import Metric
-from headgate.telemetry.metrics.registry import Cell, Histogram, Registry
+from headgate.telemetry.metrics.call_series import MOST_CACHED, LaneSeries, ModelSeries, add_tokens, token_cells
+from headgate.telemetry.metrics.known_labels import INSTEAD, NONE
+from headgate.telemetry.metrics.registry import Histogram, Registry
 
-__all__ = ["MOST_SCOPES", "Calls", "known_labels"]
-
-NONE = "none"
-MOST_CACHED = 1024
-"""Callers choose the names of models."""
+__all__ = ["Calls"]
 
 MOST_ATTEMPTS = 4
 """More are counted as so many."""
-MOST_SCOPES = 64
-"""Budgets that have series of their own."""
 IN_A_ROW = 32
 """Calls that are counted together."""
 LEAST_WAIT_MS = 1.0
@@ -45,26 +40,6 @@ _NEVER_SENT = frozenset(
     (ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS, ErrorClass.EGRESS_DENIED,
      ErrorClass.UNSENDABLE, ErrorClass.POOL_TIMEOUT)
 )  # fmt: skip
-_INSTEAD: dict[str, str] = {
-    Reason.FALLBACK_STALE: "stale",
-    Reason.FALLBACK_CANNED: "canned",
-    Reason.FALLBACK_QUEUED: "queued",
-}
-
-
-def known_labels(config: Config, catalog: Catalog, priced: Sequence[str]) -> dict[str, list[str]]:
-    """The values of labels that settings and the catalogue name."""
-    models = [*dict.fromkeys((*catalog.ids, *[catalog.model(name).id for name in priced])), NONE]
-    pools = [*catalog.pools, *(f"{pool}:fast" for pool in catalog.pools), *[kind.value for kind in Kind]]
-    return {
-        "workflow": [*config.workflows, "unset", OWN_REQUESTS],
-        "lane": [*config.lanes, NONE],
-        "model": [*models, *[kind.value for kind in Kind]],
-        "from_model": models,
-        "to_model": [*models, *_INSTEAD.values()],
-        "pool": pools,
-        "scope": [*config.budgets][:MOST_SCOPES],
-    }
 
 
 class Calls:
@@ -77,8 +52,8 @@ class Calls:
         self._over: list[tuple[CallRecord, Sequence[AttemptRecord]]] = []
         self._estimates: list[tuple[str, tuple[float, float], tuple[float, float]]] = []
         self._errors: dict[str, tuple[Histogram, Histogram]] = {}
-        self._by_lane: dict[tuple[str, str], _OfLane] = {}
-        self._by_models: dict[tuple[str | None, str, str | None], _OfModels] = {}
+        self._by_lane: dict[tuple[str, str], LaneSeries] = {}
+        self._by_models: dict[tuple[str | None, str, str | None], ModelSeries] = {}
         self._fallbacks = {catalog.model(name).pool: catalog.model(name).id for name in _fallback_models(workflows)}
         registry.on_read(self.flush)
 
@@ -146,7 +121,7 @@ class Calls:
             of_models.requests[outcome].value += 1
             if call.first_byte_ms is not None:
                 self._registry.histogram(catalogue.TTFT, of_models.model, its.lane).add(call.first_byte_ms / 1000)
-        tokens = _add_tokens(its.tokens, call)
+        tokens = add_tokens(its.tokens, call)
         if call.stop_reason is not None:
             its.stop_reasons[call.stop_reason].value += 1
             if self._outliers.is_outlier(its.workflow, tokens, call.started_ms):
@@ -163,7 +138,7 @@ class Calls:
         for attempt in attempts:
             self._attempt_over(call, attempt)
         if attempts:
-            _add_tokens(_tokens(self._registry, catalogue.TOKENS, OWN_REQUESTS), call)
+            add_tokens(token_cells(self._registry, catalogue.TOKENS, OWN_REQUESTS), call)
             self._registry.counter(catalogue.COST, OWN_REQUESTS).value += call.cost_pico or 0
             self._not_settled(call, OWN_REQUESTS)
 
@@ -183,7 +158,7 @@ class Calls:
         if call.outcome == Outcome.REFUSED:
             registry.counter(catalogue.REFUSALS, workflow, call.refusal_category or NONE).value += 1
 
-    def _attempt_over(self, call: CallRecord, attempt: AttemptRecord) -> _OfModels:
+    def _attempt_over(self, call: CallRecord, attempt: AttemptRecord) -> ModelSeries:
         its = self._by_models.get((call.model, attempt.pool, attempt.model_answered))
         if its is None:
             its = self._of_models(call.model, attempt.pool, attempt.model_answered)
@@ -194,7 +169,7 @@ class Calls:
         if error not in _NEVER_SENT and call.own is None:
             upstream_ms = attempt.total_ms - attempt.queue_ms - attempt.connect_ms
             its.duration.add(upstream_ms / 1000 if upstream_ms > 0.0 else 0.0)
-        if _add_tokens(its.tokens, attempt):
+        if add_tokens(its.tokens, attempt):
             its.cost[attempt.service_tier or "standard"].value += attempt.cost_pico or 0
         return its
 
@@ -237,7 +212,7 @@ class Calls:
         failed = [attempt.error for attempt in attempts if attempt.error is not None]
         declined = any(attempt.stop_reason == "refusal" for attempt in attempts)
         trouble = failed[-1] if failed else "refusal" if declined else "not_sent"
-        to = _INSTEAD.get(reason) or self._id(call.model_answered)
+        to = INSTEAD.get(reason) or self._id(call.model_answered)
         self._registry.counter(catalogue.FALLBACKS, call.workflow, self._id(call.model), to, trouble).value += 1
 
     def asked(self, call: CallRecord, attempt: AttemptRecord) -> str:
@@ -278,12 +253,12 @@ class Calls:
 
     # -- looking up ---------------------------------------------------------------------------------------------
 
-    def _of_lane(self, workflow: str, lane: str) -> _OfLane:
+    def _of_lane(self, workflow: str, lane: str) -> LaneSeries:
         """By the labels that stand for these: there are only so many of them."""
         registry = self._registry
         key = registry.word(catalogue.WORKFLOW, workflow), registry.word(catalogue.LANE, lane or NONE)
         if (its := self._by_lane.get(key)) is None:
-            its = self._by_lane[key] = _OfLane(registry, *key)
+            its = self._by_lane[key] = LaneSeries(registry, *key)
         return its
 
     def _errors_of(self, pool: str) -> tuple[Histogram, Histogram]:
@@ -296,11 +271,11 @@ class Calls:
             errors = self._errors[pool] = input_, output
         return errors
 
-    def _of_models(self, asked: str | None, pool: str, answered: str | None) -> _OfModels:
+    def _of_models(self, asked: str | None, pool: str, answered: str | None) -> ModelSeries:
         labels = self._labels(asked, pool, answered)
         its = self._by_models.get((labels[0], "", labels[1]))
         if its is None:
-            its = self._by_models[labels[0], "", labels[1]] = _OfModels(self._registry, *labels)
+            its = self._by_models[labels[0], "", labels[1]] = ModelSeries(self._registry, *labels)
         if len(self._by_models) < MOST_CACHED:
             self._by_models[asked, pool, answered] = its
         return its
@@ -322,91 +297,6 @@ class Calls:
 
     def _id(self, model: str | None) -> str:
         return NONE if model is None else self._registry.word(catalogue.MODEL, self._catalog.model(model).id)
-
-
-class _ByLast(dict[str, Cell]):
-    """Series that differ in their last label only.  One is made when something is first added to it."""
-
-    __slots__ = ("_first", "_metric", "_registry")
-
-    def __init__(self, registry: Registry, metric: Metric, *first: str) -> None:
-        self._registry = registry
-        self._metric = metric
-        self._first = first
-
-    def __missing__(self, last: str) -> Cell:
-        cell = self._registry.counter(self._metric, *self._first, last)
-        if len(self) < MOST_CACHED:
-            self[last] = cell
-        return cell
-
-
-class _OfLane:
-    """What calls of one workflow and lane add to that were sent."""
-
-    __slots__ = (
-        "cost", "duration", "lane", "overhead", "queue_wait", "requests", "stop_reasons", "successes", "tokens",
-        "workflow",
-    )  # fmt: skip
-
-    def __init__(self, registry: Registry, workflow: str, lane: str) -> None:
-        self.workflow = workflow
-        self.lane = lane
-        self.requests = _ByLast(registry, catalogue.REQUESTS, workflow, lane)
-        self.duration = registry.histogram(catalogue.DURATION, workflow, lane)
-        self.queue_wait = registry.histogram(catalogue.QUEUE_WAIT, lane)
-        self.overhead = registry.histogram(catalogue.OVERHEAD, lane)
-        made = catalogue.ATTEMPTS_MADE.values
-        self.successes = [registry.counter(catalogue.SUCCESS_BY_ATTEMPTS, workflow, number) for number in made]
-        self.tokens = _tokens(registry, catalogue.TOKENS, workflow)
-        self.stop_reasons = _ByLast(registry, catalogue.STOP_REASONS, workflow)
-        self.cost = registry.counter(catalogue.COST, workflow)
-        for rare in (catalogue.TOKEN_OUTLIERS, catalogue.UNPRICED, catalogue.COST_ESTIMATED):
-            registry.counter(rare, workflow)  # there at zero, so that the first one is growth
-
-
-class _OfModels:
-    """What attempts add to that asked one model and were answered by it, or by another."""
-
-    __slots__ = ("asked", "attempts", "cost", "duration", "model", "requests", "tokens")
-
-    def __init__(self, registry: Registry, asked: str, model: str) -> None:
-        self.asked = asked
-        self.model = model
-        """The one that answered, or, if none did, the one that was asked."""
-        self.attempts = _ByLast(registry, catalogue.ATTEMPTS, asked)
-        self.duration = registry.histogram(catalogue.UPSTREAM_DURATION, asked)
-        self.requests = _ByLast(registry, catalogue.REQUESTS_BY_MODEL, model)
-        self.tokens = _tokens(registry, catalogue.TOKENS_BY_MODEL, model)
-        self.cost = _ByLast(registry, catalogue.COST_BY_MODEL, model)
-
-
-_Tokens = tuple[Cell, Cell, Cell, Cell, Cell]
-
-
-def _tokens(registry: Registry, metric: Metric, value: str) -> _Tokens:
-    input_, read, write_5m, write_1h, output = [
-        registry.counter(metric, value, kind) for kind in catalogue.TOKEN_KIND.values
-    ]
-    return input_, read, write_5m, write_1h, output
-
-
-def _add_tokens(cells: _Tokens, record: CallRecord | AttemptRecord) -> int:
-    """Add the tokens of all kinds; returns how many there are."""
-    input_, read, write_5m, write_1h, output = cells
-    input_.value += record.input_tokens
-    output.value += record.output_tokens
-    total = record.input_tokens + record.output_tokens
-    if record.cache_read_tokens:
-        read.value += record.cache_read_tokens
-        total += record.cache_read_tokens
-    if record.cache_write_5m_tokens:
-        write_5m.value += record.cache_write_5m_tokens
-        total += record.cache_write_5m_tokens
-    if record.cache_write_1h_tokens:
-        write_1h.value += record.cache_write_1h_tokens
-        total += record.cache_write_1h_tokens
-    return total
 
 
 def _fallback_models(workflows: Mapping[str, WorkflowConfig]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from headgate.safety.log_sweep import LogSweep
 from headgate.stores.base import BudgetStore, Ledger
 from headgate.telemetry.call_log import CallLog
 from headgate.telemetry.metrics import catalogue
-from headgate.telemetry.metrics.calls import MOST_SCOPES
+from headgate.telemetry.metrics.known_labels import MOST_SCOPES
 from headgate.telemetry.metrics.registry import Registry
 
 __all__ = ["EngineState", "budget_rows"]
