@@ -45,6 +45,15 @@ def test_a_key_that_this_process_holds_is_taken_out_of_every_line(sweep: LogSwee
     assert sweep.found == {"own": 2}
 
 
+@pytest.mark.parametrize("before", ["\n", "\r\n", "\t", "\x1b", '"', "\\", "\u2028"])
+@pytest.mark.parametrize("key", [CLAUDES, HEADGATES, GITHUBS])
+def test_a_key_is_found_behind_what_json_escapes(sweep: LogSweep, key: str, before: str):
+    """The n that ends a line is no letter of the word on the next one."""
+    swept = sweep.clean([msgspec.json.encode({"text": f"see:{before}{key}{before}and on"})])
+
+    assert msgspec.json.decode(swept) == {"text": f"see:{before}[api_key]{before}and on"}
+
+
 @pytest.mark.parametrize("key", [CLAUDES, HEADGATES])
 def test_keys_of_claude_and_of_headgate_are_taken_out_of_every_line(sweep: LogSweep, key: str):
     """Those that pass through here, whoever they belong to."""

@@ -79,12 +79,28 @@ class LogSweep:
         text = line.decode("utf-8", "surrogateescape")
         for sign, pattern in _forms():
             if sign in text:
-                text = pattern.sub(self._form_found, text)
+                text = self._without(pattern, text)
         return text.encode("utf-8", "surrogateescape")
 
-    def _form_found(self, match: re.Match[str]) -> str:
-        self.found["form"] += 1
-        return "[api_key]"
+    def _without(self, pattern: re.Pattern[str], text: str) -> str:
+        plain = _ESCAPE.sub(_unescaped, text)
+        kept, end = "", 0
+        for match in pattern.finditer(plain):
+            found = match[0]
+            start = match.end() - len(found.lstrip())  # no escape is cut in two
+            kept += f"{text[end:start]}[api_key]"
+            end = match.start() + len(found.rstrip())
+            self.found["form"] += 1
+        return kept + text[end:]
+
+
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """As long as it was: the letter of a line's end is no part of the word that follows it."""
+    last = escape[0][-1]
+    return " " * len(escape[0]) if last.isalnum() else f" {last}"
 
 
 def _alike(line: bytes, secret: bytes) -> int:
