@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +127,18 @@ def test_the_options_of_sim_are_what_the_simulator_knows():
     """They are written down a second time, so that --help need not load it."""
     assert ", ".join(tier.id for tier in FACTS.usage_tiers) == sim_command.TIERS
     assert sim_command.DEFAULT_PORT == DEFAULT_PORT
+
+
+@pytest.mark.parametrize("command", [["forget", "--user"], ["alerts", "silence", "AL-01", "--why"]])
+def test_an_argument_that_is_not_utf_8_is_refused(command: list[str], tmp_path: Path):
+    """Nothing is done by halves, and nobody is shown a traceback."""
+    run = subprocess.run(
+        [os.fsencode(part) for part in (sys.executable, "-m", "headgate", *command)] + [b"ann\xff"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HEADGATE_LEDGER__PATH": f"{tmp_path}/ledger.db"},
+    )
+
+    assert (run.returncode, "Traceback" in run.stderr) == (2, False)
+    assert "not UTF-8" in run.stderr

@@ -56,6 +56,8 @@ def test_an_answer_tells_of_one_batch_or_of_a_page_of_them():
         b'{"data": [1]}',
         b'{"id": "msgbatch_1", "type": "message_batch_deleted"}',
         b"\xff",
+        msgspec.json.encode(body(succeeded=-5)),
+        msgspec.json.encode(body() | {"created_at": "0001-01-01T00:00:00"}),
     ):
         assert batches_in(other) == []
 

@@ -85,6 +85,11 @@ def main() -> None:
     except HeadgateError as problem:
         say(f"headgate: {problem}")
         sys.exit(1)
+    except UnicodeEncodeError:
+        if not any("\udc80" <= letter <= "\udcff" for letter in "".join(sys.argv)):
+            raise
+        say("headgate: an argument is not UTF-8: write it, or the file that it stands in, in UTF-8")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

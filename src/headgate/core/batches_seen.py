@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -27,12 +27,17 @@ RESULTS = ("succeeded", "errored", "canceled", "expired")
 _OPEN = ("in_progress", "canceling")
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""As the API tells times; one without a zone would be this machine's."""
+
+
 class _Counts(msgspec.Struct):
-    processing: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    canceled: int = 0
-    expired: int = 0
+    processing: _Count = 0
+    succeeded: _Count = 0
+    errored: _Count = 0
+    canceled: _Count = 0
+    expired: _Count = 0
 
 
 class Batch(msgspec.Struct):
@@ -40,8 +45,8 @@ class Batch(msgspec.Struct):
 
     id: str
     processing_status: str
-    created_at: datetime
-    ended_at: datetime | None = None
+    created_at: _Moment
+    ended_at: _Moment | None = None
     request_counts: _Counts = msgspec.field(default_factory=_Counts)
 
     @property
