@@ -132,6 +132,18 @@ def test_s50_a_row_that_was_altered_is_named_and_the_command_fails(cli: Callable
     assert (told["whole"], told["first_broken"]["number"]) == (False, 2)
 
 
+def test_s50_a_row_is_shown_whatever_was_made_of_it(cli: Callable[..., Any], kept: Path):
+    """A time that no calendar has, too."""
+    cli("content", "call_1")
+    with closing(apsw.Connection(str(kept / "audit.db"))) as db:
+        db.execute("DROP TRIGGER audit_is_not_altered")
+        db.execute("UPDATE audit SET at_ms = 100000000000000000")
+
+    ran = cli("audit")
+
+    assert (ran.code, "100000000000000000" in ran.out) == (0, True)
+
+
 def test_a_digest_that_was_kept_elsewhere_must_be_in_the_chain(cli: Callable[..., Any], kept: Path):
     cli("content", "call_1")
     (row,) = cli("audit", "--json").json

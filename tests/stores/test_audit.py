@@ -59,6 +59,8 @@ def test_rows_are_neither_altered_nor_deleted(trail: SqliteAudit, statement: str
     [("UPDATE audit SET actor = 'nobody' WHERE number = 3", 3), ("UPDATE audit SET at_ms = 1 WHERE number = 1", 1),
      ("DELETE FROM audit WHERE number = 2", 2), ("DELETE FROM audit WHERE number = 1", 1),
      ("DELETE FROM audit WHERE number >= 4", 4), ("DELETE FROM audit", 1),
+     ("UPDATE audit SET actor = x'ff' WHERE number = 2", 2), ("UPDATE audit SET at_ms = 'now' WHERE number = 2", 2),
+     ("UPDATE audit SET subject = CAST(x'ff' AS TEXT) WHERE number = 4", 4),
      ("INSERT INTO audit SELECT 6, at_ms, actor, action, subject, before, after, digest FROM audit WHERE number = 5",
       6)],
 )  # fmt: skip

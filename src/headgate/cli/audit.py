@@ -151,5 +151,12 @@ def _read(text: str | None) -> Any:
 
 
 def _cells(row: AuditRow) -> tuple[object, ...]:
-    when = f"{datetime.fromtimestamp(row.at_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
-    return (row.number, when, row.actor, row.action, row.subject, row.before or "-", row.after or "-")
+    return (row.number, _when(row.at_ms), row.actor, row.action, row.subject, row.before or "-", row.after or "-")
+
+
+def _when(at_ms: int) -> str:
+    """The number itself of a time that somebody made up, which no calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return str(at_ms)

@@ -22,6 +22,12 @@ BUSY_TIMEOUT_MS = 5_000
 LONGEST = 1_000
 """Characters of one field."""
 
+_ROWS = (
+    "SELECT number, CAST(at_ms AS INTEGER), CAST(actor AS BLOB), CAST(action AS BLOB), CAST(subject AS BLOB), "
+    "CAST(before AS BLOB), CAST(after AS BLOB), CAST(digest AS BLOB) FROM audit ORDER BY number"
+)
+"""Whatever somebody put into the file can be read, and is then seen not to be what was written."""
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -73,7 +79,7 @@ class SqliteAudit:
             LedgerError: they cannot be read.
         """
         with self._using() as db:
-            return [AuditRow(*row) for row in db.execute("SELECT * FROM audit ORDER BY number")]
+            return list(_rows(db))
 
     def first_broken(self, expected: str | None = None) -> Broken | None:
         """Where the chain does not hold; None: it holds.
@@ -82,8 +88,7 @@ class SqliteAudit:
             LedgerError: it cannot be read.
         """
         with self._using() as db, transaction(db):  # so that nobody adds a row meanwhile
-            rows = (AuditRow(*row) for row in db.execute("SELECT * FROM audit ORDER BY number"))
-            return first_broken(rows, last=_last(db), expected=expected)
+            return first_broken(_rows(db), last=_last(db), expected=expected)
 
     def close(self) -> None:
         with self._lock:
@@ -111,7 +116,17 @@ def _json(facts: Mapping[str, Any] | None) -> str | None:
     return None if facts is None else _encode(facts).decode()[:LONGEST]
 
 
+def _rows(db: apsw.Connection) -> Iterator[AuditRow]:
+    for number, at_ms, actor, action, subject, before, after, digest in db.execute(_ROWS):
+        facts = [None if each is None else _text(each) for each in (before, after)]
+        yield AuditRow(number, at_ms, _text(actor), _text(action), _text(subject), facts[0], facts[1], _text(digest))
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "backslashreplace")
+
+
 def _last(db: apsw.Connection) -> int:
     """The highest number that was ever given."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
-    return 0 if row is None else int(row[0])
+    row = db.execute("SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+    return 0 if row is None else row[0] or 0
