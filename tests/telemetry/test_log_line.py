@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from headgate.call import Attempt
 from headgate.config.schema import BudgetConfig, Config, LogConfig, RetryConfig
 from headgate.events import Outcome
 from headgate.net.http import HeaderBlock
@@ -19,7 +20,6 @@ from headgate.sim import SimSettings
 from headgate.sim.settings import Limits
 from headgate.telemetry.log_line import (
     LONGEST_LINE,
-    AttemptFacts,
     CallFacts,
     LogEntry,
     LogEvent,
@@ -27,6 +27,7 @@ from headgate.telemetry.log_line import (
     attempt_line,
     call_line,
     event_line,
+    lines_of,
     this_process,
 )  # fmt: skip
 from support.edge import Broken, Edge, body_of, play, request_of
@@ -60,13 +61,45 @@ def asked(sim: str = "", **more: Any) -> Callable[[Edge], Awaitable[Any]]:
     return act
 
 
+def tried(attempt: int = 1, *, error: str | None = None, **told: Any) -> Attempt:
+    """One attempt of a call."""
+    return Attempt(attempts_of(call(attempts=attempt), error=error)[-1], 0.0, **told)
+
+
+# -- which lines there are -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attempts", "lines"),
+    [
+        ([], ["call"]),
+        ([tried()], ["call"]),
+        ([tried(error="overloaded")], ["attempt", "call"]),
+        ([tried(probe=True)], ["attempt", "call"]),
+        ([tried(error="overloaded"), tried(2)], ["attempt", "attempt", "call"]),
+    ],
+    ids=["none", "one that went well", "one that failed", "a probe", "several"],
+)
+def test_attempts_have_lines_where_that_of_the_call_does_not_say_it_all(attempts: list[Attempt], lines: list[str]):
+    told = lines_of(LogEntry(record=call(), attempts=attempts), HERE, every_attempt=False)
+
+    assert [msgspec.json.decode(line)["event"] for line in told] == lines
+
+
+def test_every_attempt_has_a_line_for_who_wants_it():
+    """`log.attempts = "all"`."""
+    told = lines_of(LogEntry(record=call(), attempts=[tried()]), HERE, every_attempt=True)
+
+    assert [msgspec.json.decode(line)["event"] for line in told] == ["attempt", "call"]
+
+
 # -- what every line has -------------------------------------------------------------------------------------------
 
 
 def test_every_line_says_when_what_and_who_wrote_it():
     lines = [
         call_line(LogEntry(record=call()), HERE),
-        attempt_line(LogEntry(record=call(), attempts=attempts_of(call())), 0, HERE),
+        attempt_line(call(), tried(), HERE),
         *[event_line(event, 1_790_000_000_123, {"a": 1}, "info", HERE) for event in LogEvent],
     ]
 
@@ -107,11 +140,10 @@ def test_a_call_that_failed_is_an_error_and_one_that_was_refused_a_warning(outco
 
 def test_no_key_stands_twice_in_a_line():
     """What the log adds has none of the names of the record's columns; a reader would take either."""
-    entry = LogEntry(
-        record=filled(CallRecord), attempts=[filled(AttemptRecord)], facts=CallFacts(), content={}, pii_types={}
-    )  # fmt: skip
+    entry = LogEntry(record=filled(CallRecord), facts=CallFacts(), content={}, pii_types={})
+    attempt = Attempt(filled(AttemptRecord), 0.0)
 
-    for line in (call_line(entry, HERE), attempt_line(entry, 0, HERE)):
+    for line in (call_line(entry, HERE), attempt_line(entry.record, attempt, HERE)):
         names = json.loads(line, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
         assert sorted(names) == sorted(set(names))
 
@@ -309,12 +341,12 @@ TEXTS = [name for name, hint in CallRecord.__annotations__.items() if hint.start
 def test_j01_no_line_is_longer_than_8_kb_whatever_others_wrote(text: str):
     """What is cut is text; keys, figures and the object stay."""
     record = filled(CallRecord, **dict.fromkeys(TEXTS, text))
-    attempt = filled(AttemptRecord, call_id=text, error=text, hops=text)
-    entry = LogEntry(record=record, attempts=[attempt], facts=CallFacts(budget_scope=text))
+    attempt = Attempt(filled(AttemptRecord, call_id=text, error=text, hops=text), 0.0)
+    entry = LogEntry(record=record, facts=CallFacts(budget_scope=text))
 
     for line in (
         call_line(entry, HERE),
-        attempt_line(entry, 0, HERE),
+        attempt_line(record, attempt, HERE),
         event_line(LogEvent.AUDIT, 0, {"a": text}, "info", HERE),
     ):
         assert len(line) <= LONGEST_LINE
@@ -335,6 +367,5 @@ def test_headers_that_make_no_sense_leave_no_figure():
         b"Anthropic-RateLimit-Requests-Remaining: nan\r\nAnthropic-RateLimit-Input-Tokens-Remaining: 7\r\n"
         b"anthropic-ratelimit-output-tokens-remaining: 7; x\r\n"
     )
-    entry = LogEntry(record=call(), attempts=attempts_of(call()), attempt_facts=[AttemptFacts(headers)])
 
-    assert msgspec.json.decode(attempt_line(entry, 0, HERE))["rl_remaining"] == {"input": 7}
+    assert msgspec.json.decode(attempt_line(call(), tried(headers=headers), HERE))["rl_remaining"] == {"input": 7}

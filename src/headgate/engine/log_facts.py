@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isinf
 
 from headgate.call import Call, Kind
 from headgate.clock import milliseconds
-from headgate.records import AttemptRecord
-from headgate.telemetry.log_line import AttemptFacts, CallFacts, LogEntry
+from headgate.telemetry.log_line import CallFacts, LogEntry
 
 __all__ = ["entry_of"]
 
 _64_BITS = (1 << 64) - 1
 
 
-def entry_of(call: Call, attempts: Sequence[AttemptRecord]) -> LogEntry:
+def entry_of(call: Call) -> LogEntry:
     """What the log is told when a call is over."""
     facts = CallFacts()
     trace, held, placement = call.trace, call.held, call.placement
@@ -33,5 +31,4 @@ def entry_of(call: Call, attempts: Sequence[AttemptRecord]) -> LogEntry:
         tightest = max(held.accounts, key=lambda account: account.share)
         facts.budget_scope = tightest.budget.name
         facts.budget_remaining_pico = max(0, tightest.budget.cap_pico - tightest.known)
-    told = [AttemptFacts(attempt.headers, attempt.probe) for attempt in call.attempts]
-    return LogEntry(record=call.record, attempts=attempts, facts=facts, attempt_facts=told)
+    return LogEntry(record=call.record, attempts=call.attempts, facts=facts)

@@ -146,9 +146,9 @@ class Observe:
         if self._content is not None and _text_is_wanted(call, self._content):
             streamed = bool(call.text_kept)
             answer = bytes(call.text_kept or b"") if streamed else reply.body if reply is not None else b""
-            self._content.take(entry_of(call, attempts), call.body, answer, streamed=streamed)  # which writes the line
+            self._content.take(entry_of(call), call.body, answer, streamed=streamed)  # which writes the line
         elif self._sink is not None:
-            self._sink.write(entry_of(call, attempts))
+            self._sink.write(entry_of(call))
 
 
 def _text_is_wanted(call: Call, content: ContentDesk) -> bool:

@@ -40,14 +40,17 @@ def open_stores(config: Config, prices: PriceBook, clock: Clock) -> Stores:
     Raises:
         ConfigError, LedgerError: one cannot be opened; says which, and what to do.
     """
-    log = None if config.log.path == "off" else FileCallLog(config.log.path, this_process(config_version(config)))
+    log = None
+    if config.log.path != "off":
+        process = this_process(config_version(config))
+        log = FileCallLog(config.log.path, process, every_attempt=config.log.attempts == "all")
     budget_store: SqliteBudgets | None = None
     content: ContentDesk | None = None
     try:
         content = content_desk(config, log, clock, Random(), on_disk=True)  # noqa: S311  # which samples to keep
         if config.budgets:
-            process = f"{os.getpid()}-{secrets.token_hex(4)}"
-            budget_store = SqliteBudgets(budgets_path(config), process, now_ms=clock.unix_ms())
+            holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+            budget_store = SqliteBudgets(budgets_path(config), holder, now_ms=clock.unix_ms())
         ledger = SqliteLedger(
             Path(config.ledger.path),
             lambda attempt: (

@@ -1,4 +1,4 @@
-"""The log: JSON lines, made and written by a thread of its own.
+"""The log: JSON lines, written by a thread of its own.
 
 A full disk or a slow reader costs a call nothing: lines wait in a bounded queue, and what cannot be written is dropped,
 counted, and said once.
@@ -19,14 +19,14 @@ from typing import Any, Protocol
 
 from headgate.errors import ConfigError
 from headgate.safety.log_sweep import LogSweep
-from headgate.telemetry.log_line import LogEntry, LogEvent, Process, attempt_line, call_line, event_line, this_process
+from headgate.telemetry.log_line import LogEntry, LogEvent, Process, event_line, lines_of, this_process
 
 __all__ = ["CallLog", "FileCallLog", "MemoryCallLog"]
 
 log = logging.getLogger("headgate.log")
 
 QUEUE_LENGTH = 25_000
-"""Calls, and what else happened, that wait for the disk."""
+"""Lines that wait for the disk."""
 FLUSH_S = 0.1
 
 
@@ -42,7 +42,7 @@ class CallLog(Protocol):
         ...
 
     def write(self, entry: LogEntry) -> None:
-        """A call is over: a line for each of its attempts, and one for itself."""
+        """A call is over: lines for its attempts, and one for itself.  Never raises."""
         ...
 
     def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
@@ -53,7 +53,7 @@ class CallLog(Protocol):
 
 
 class MemoryCallLog:
-    """Keeps lines in a list as they come, for tests."""
+    """Keeps lines in a list as they come, of every attempt too, for tests."""
 
     dropped = 0
 
@@ -66,7 +66,7 @@ class MemoryCallLog:
         self._process = Process()
 
     def write(self, entry: LogEntry) -> None:
-        *attempts, call = _lines_of(entry, self._process)
+        *attempts, call = lines_of(entry, self._process, every_attempt=True)
         self.others += attempts
         self.lines.append(call)
 
@@ -78,16 +78,21 @@ class MemoryCallLog:
 
 
 class FileCallLog:
-    """Appends to a file, or to standard output for `-`."""
+    """Appends to a file, or to standard output for `-`.
 
-    def __init__(self, path: str, process: Process | None = None) -> None:
+    Lines are made where a call ends, while all of it is at hand: a thread that came to it later would take twice as
+    long.
+    """
+
+    def __init__(self, path: str, process: Process | None = None, *, every_attempt: bool = False) -> None:
         self.sweep = LogSweep()
         self._path = path
         self._process = process or this_process()
-        self._waiting: deque[LogEntry | bytes] = deque()
+        self._every_attempt = every_attempt
+        self._waiting: deque[bytes] = deque()
         self._torn = False
         self._said = False
-        self._pushed_out = 0
+        self._left_out = 0
         self._unwritten = 0
         if path == "-":
             self._file = os.dup(sys.stdout.fileno())
@@ -106,23 +111,31 @@ class FileCallLog:
         self._thread.start()
 
     def write(self, entry: LogEntry) -> None:
-        self._put(entry)
+        try:
+            lines = lines_of(entry, self._process, every_attempt=self._every_attempt)
+        except Exception as problem:  # a call must not fail for want of a line
+            self._left_out += 1
+            log.error("a call cannot be told in the log: %s", type(problem).__name__)
+            return
+        for line in lines:
+            self._put(line)
 
     def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
         self._put(event_line(event, at_ms, facts, level, self._process))
 
-    def _put(self, waiting: LogEntry | bytes) -> None:
+    def _put(self, line: bytes) -> None:
         if len(self._waiting) >= QUEUE_LENGTH:
             with suppress(IndexError):  # the thread has just taken them all
-                self._pushed_out += _length(self._waiting.popleft())
-        self._waiting.append(waiting)
+                self._waiting.popleft()
+                self._left_out += 1
+        self._waiting.append(line)
         if not self._wake.is_set():
             self._wake.set()
 
     @property
     def dropped(self) -> int:
         """Lines that could not be written, or that waited until newer ones pushed them out."""
-        return self._pushed_out + self._unwritten
+        return self._left_out + self._unwritten
 
     def close(self) -> None:
         self._closing = True
@@ -140,19 +153,9 @@ class FileCallLog:
             lines: list[bytes] = []
             with suppress(IndexError):
                 while len(lines) < QUEUE_LENGTH:
-                    lines += self._lines_of(self._waiting.popleft())
+                    lines.append(self._waiting.popleft())
             self._write(lines)
         os.close(self._file)
-
-    def _lines_of(self, waiting: LogEntry | bytes) -> list[bytes]:
-        if isinstance(waiting, bytes):
-            return [waiting]
-        try:
-            return _lines_of(waiting, self._process)
-        except Exception as problem:  # the thread must not end for a call that cannot be told
-            self._unwritten += _length(waiting)
-            log.error("a call cannot be told in the log: %s", type(problem).__name__)
-            return []
 
     def _write(self, lines: list[bytes]) -> None:
         try:
@@ -172,13 +175,3 @@ class FileCallLog:
             self._unwritten += data.count(b"\n", max(written, self._torn))
         if written:
             self._torn = data[written - 1] != ord("\n")
-
-
-def _lines_of(entry: LogEntry, process: Process) -> list[bytes]:
-    attempts = [attempt_line(entry, index, process) for index in range(len(entry.attempts))]
-    return [*attempts, call_line(entry, process)]
-
-
-def _length(waiting: LogEntry | bytes) -> int:
-    """How many lines it makes."""
-    return 1 if isinstance(waiting, bytes) else 1 + len(waiting.attempts)

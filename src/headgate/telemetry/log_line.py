@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headgate._version import __version__
+from headgate.call import Attempt
 from headgate.clock import utc
 from headgate.core.price import usd_text
 from headgate.core.printable import printable_json
 from headgate.core.rate_headers import told_remaining
 from headgate.events import Outcome
-from headgate.net.http import HeaderBlock
-from headgate.records import AttemptRecord, CallRecord
+from headgate.records import CallRecord
 
 __all__ = [
-    "LONGEST_LINE", "OF_THE_CALL", "AttemptFacts", "CallFacts", "LogEntry", "LogEvent", "Process", "attempt_line",
-    "call_line", "event_line", "this_process",
+    "LONGEST_LINE", "OF_THE_CALL", "CallFacts", "LogEntry", "LogEvent", "Process", "attempt_line",
+    "call_line", "event_line", "lines_of", "this_process",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -45,7 +45,8 @@ class LogEvent(StrEnum):
     CALL = "call"
     """A call is over."""
     ATTEMPT = "attempt"
-    """One trip to the API, as it stood when its call was over; right before the line of the call."""
+    """One trip to the API, as it stood when its call was over; right before the line of the call.  With `log.attempts`
+    unset only of calls of which that line does not say it all."""
     BUDGET = "budget"
     """A budget has passed one of its thresholds."""
     ALERT = "alert"
@@ -120,23 +121,12 @@ OF_THE_CALL = _OfTheCall.__struct_fields__
 _of_the_call = attrgetter(*OF_THE_CALL)
 
 
-class AttemptFacts(NamedTuple):
-    """What the log says of an attempt beyond its record."""
-
-    headers: HeaderBlock | None = None
-    """Of the answer: they tell what is left of the limits."""
-    probe: bool = False
-    """It was sent to see whether the API is back."""
-
-
 class LogEntry(msgspec.Struct, kw_only=True):
     """All that the log is told of a call that is over."""
 
     record: CallRecord
-    attempts: Sequence[AttemptRecord] = ()
+    attempts: Sequence[Attempt] = ()
     facts: CallFacts | None = None
-    attempt_facts: Sequence[AttemptFacts] = ()
-    """Of each of the attempts."""
     content: dict[str, str] | None = None
     """Digests of its text."""
     pii_types: dict[str, int] | None = None
@@ -144,6 +134,18 @@ class LogEntry(msgspec.Struct, kw_only=True):
 
 
 _NO_FACTS = CallFacts()
+
+
+def lines_of(entry: LogEntry, process: Process, *, every_attempt: bool) -> list[bytes]:
+    """Of attempts, in their order, and of the call.
+
+    Args:
+        every_attempt: also the line of an only attempt that went well, which says what the call's does.
+    """
+    tries = entry.attempts
+    if not every_attempt and len(tries) == 1 and tries[0].record.error is None and not tries[0].probe:
+        return [call_line(entry, process)]
+    return [*[attempt_line(entry.record, each, process) for each in tries], call_line(entry, process)]
 
 
 def call_line(entry: LogEntry, process: Process) -> bytes:
@@ -162,14 +164,13 @@ def call_line(entry: LogEntry, process: Process) -> bytes:
     return _line(head + _encode(facts)[1:-1] + b"," + _encode(record)[1:])
 
 
-def attempt_line(entry: LogEntry, index: int, process: Process) -> bytes:
+def attempt_line(call: CallRecord, attempt: Attempt, process: Process) -> bytes:
     """The line of one of a call's attempts."""
-    call, record = entry.record, entry.attempts[index]
-    facts = entry.attempt_facts[index] if index < len(entry.attempt_facts) else AttemptFacts()
+    record, headers = attempt.record, attempt.headers
     head = _head(LogEvent.ATTEMPT, record.started_ms, b"info" if record.error is None else b"warn", process)
-    left = told_remaining(facts.headers.in_lower_case()) if facts.headers is not None else None
+    left = told_remaining(headers.in_lower_case()) if headers is not None else None
     head += b'"rl_remaining":%s,"breaker":%s,' % (
-        _encode(left) if left else b"null", b'"half_open"' if facts.probe else b'"closed"'
+        _encode(left) if left else b"null", b'"half_open"' if attempt.probe else b'"closed"'
     )  # fmt: skip
     of_call = _OfTheCall(*_of_the_call(call))
     return _line(head + _encode(of_call)[1:-1] + b"," + _encode(record)[1:])

@@ -14,6 +14,9 @@ class LogConfig:
 
     path: str = "-"
     """A file, or "-" for standard output, or "off"."""
+    attempts: Literal["needed", "all"] = "needed"
+    """Which attempts have a line of their own.  `needed`: those of calls that took several, or whose only one failed;
+    of the others the call's line says it.  `all`: also what the API told of its limits with each answer."""
     content: Literal["off", "hashed", "scrubbed", "full"] = "off"
     """What is kept of the text of requests and answers.  `hashed`: a digest of each in the log line; equal texts have
     equal digests, and who knows a text can recognise it.  `scrubbed`: also the text, in `content.db` beside the ledger,
