@@ -114,6 +114,34 @@ def test_a_key_that_was_cut_is_known_by_its_beginning():
     assert [msgspec.json.decode(written)[name] for name in ("user", "session")] == ["[secret]", "[secret]"]
 
 
+@pytest.mark.parametrize("left", [20, 39, 40, 50])
+def test_what_is_left_of_a_key_of_no_form_at_the_end_of_a_long_line_is_known(left: int):
+    """A line that is too long is cut in the middle of what it holds."""
+    secret = "correct-horse/battery+staple/" * 2
+    sweep = LogSweep([Secret(secret)])
+
+    written = sweep.clean([line(user=f"me {secret[:left]}")])
+
+    assert msgspec.json.decode(written)["user"] == "me [secret]"
+
+
+def test_of_addresses_that_begin_alike_each_is_taken_out_whole():
+    """Those of two rooms of one receiver; of a third the word that begins like them."""
+    rooms = [f"https://chat.example/services/of-our-company/{room}" for room in ("one/8hT2", "two/9xQ4", "four/7zK1")]
+    sweep = LogSweep([Secret(room) for room in rooms[:2]])
+
+    written = sweep.clean([line(user=room) for room in rooms])
+
+    assert [msgspec.json.decode(each)["user"] for each in written.splitlines()] == ["[secret]"] * 3
+
+
+def test_what_begins_like_a_key_and_goes_on_otherwise_is_none():
+    """A name of the same project, say."""
+    sweep = LogSweep([Secret("production-database-of-sales-2026")])
+
+    assert sweep.clean([line(user="production-database-of-orders")]) == line(user="production-database-of-orders")
+
+
 def test_a_word_is_no_secret_to_look_for():
     """A password of three letters would blacken every line."""
     sweep = LogSweep([Secret("call")])

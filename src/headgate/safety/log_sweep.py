@@ -24,7 +24,9 @@ __all__ = ["LogSweep", "SweptFormatter", "secrets_in"]
 LEAST_LENGTH = 12
 """Of a secret that is looked for: a shorter one might be a word that stands in every line."""
 KNOWN_BY = 40
-"""Characters at its beginning by which a longer secret is known: names that callers send are cut."""
+"""Characters at its beginning by which a longer secret is known, whatever follows them."""
+CUT_KNOWN_BY = 20
+"""Likewise where they end a text: what callers send is cut."""
 ALWAYS = (b"sk-ant-", b"headgate_", b"-----BEGIN")
 """Signs that are looked for in every line."""
 SAMPLE = 16
@@ -45,16 +47,18 @@ class LogSweep:
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self.found: Counter[str] = Counter()
         """How many were ever taken out: `own`, that this process holds, and what has the `form` of one."""
-        self._own: dict[bytes, bytes] = {}
-        """By their beginnings."""
+        self._own: dict[bytes, tuple[bytes, ...]] = {}
+        """By their beginnings: addresses with a secret at their end may share one."""
         self._always: tuple[bytes, ...] = ALWAYS
         self.watch_for(secrets)
 
     def watch_for(self, secrets: Iterable[Secret]) -> None:
         """This process holds these too."""
-        told = [_encode(each.reveal())[1:-1] for each in secrets if len(each.reveal()) >= LEAST_LENGTH]
-        own = self._own | {secret[:KNOWN_BY]: secret for secret in told}
-        self._own = dict(sorted(own.items(), key=lambda each: -len(each[0])))  # one may begin with another
+        for each in secrets:
+            secret = _encode(each.reveal())[1:-1]
+            others = self._own.get(secret[:CUT_KNOWN_BY], ())
+            if len(each.reveal()) >= LEAST_LENGTH and secret not in others:
+                self._own[secret[:CUT_KNOWN_BY]] = (*others, secret)
         self._always = (*ALWAYS, *[each for each in self._own if not each.startswith(ALWAYS)])
 
     def clean(self, lines: Sequence[bytes]) -> bytes:
@@ -72,10 +76,14 @@ class LogSweep:
         )
 
     def _cleaned(self, line: bytes) -> bytes:
-        for beginning, secret in self._own.items():
-            while (at := line.find(beginning)) >= 0:
-                self.found["own"] += 1
-                line = line[:at] + b"[secret]" + line[at + _alike(line[at:], secret) :]
+        for beginning, secrets in self._own.items():
+            at = 0
+            while (at := line.find(beginning, at)) >= 0:
+                length = max([_length(line[at:], secret) for secret in secrets])
+                if length:
+                    self.found["own"] += 1
+                    line = line[:at] + b"[secret]" + line[at + length :]
+                at += len(b"[secret]")
         text = line.decode("utf-8", "surrogateescape")
         for sign, pattern in _forms():
             if sign in text:
@@ -103,9 +111,16 @@ def _unescaped(escape: re.Match[str]) -> str:
     return " " * len(escape[0]) if last.isalnum() else f" {last}"
 
 
-def _alike(line: bytes, secret: bytes) -> int:
-    """How many bytes they begin with are the same."""
-    return next((at for at, (one, other) in enumerate(zip(line, secret, strict=False)) if one != other), len(secret))
+_END_OF_WORD = re.compile(rb"[\s\"\\\\]")
+
+
+def _length(line: bytes, secret: bytes) -> int:
+    """How many bytes of it are the secret, which it begins like, or what is left of one that was cut; 0: it is not."""
+    if line.startswith(secret):
+        return len(secret)
+    same = next((at for at, (one, other) in enumerate(zip(line, secret, strict=False)) if one != other), len(line))
+    ends = same + len(_END_OF_WORD.split(line[same:], 1)[0])
+    return ends if same >= KNOWN_BY or ends == same else 0
 
 
 class SweptFormatter(logging.Formatter):
