@@ -202,7 +202,7 @@ def test_old_numbers_do_not_look_like_new_ones(open_page: OpenPage, served: Serv
 
     page.clock.fast_forward(6_000)
 
-    expect(page.get_by_role("alert")).to_contain_text("what is live is old")
+    expect(page.get_by_role("alert")).to_contain_text("live figures are out of date")
 
 
 # -- for everybody -----------------------------------------------------------------------------------------------------

@@ -36,8 +36,6 @@ KNOWN_MS = 400 * 24 * HOUR_MS
 READ_AGAIN_MS = 600_000
 """Calls are counted in the hour in which they began, and some end much later: closed hours are read again."""
 TEN_MINUTES_MS = 600_000
-
-
 WEEK_MS = 7 * 24 * HOUR_MS
 _MORE = {
     "calls": "more calls", "attempts": "more attempts a call", "tokens": "more tokens an attempt",

@@ -18,6 +18,9 @@ from headgate.telemetry.metrics.exemplars import KEPT, Exemplars
 
 __all__ = ["Examples", "examples_of", "lately"]
 
+MOST_LATELY = 10
+"""Of all alerts of a rule."""
+
 
 class Examples:
     """Those of all processes that share the file."""
@@ -58,10 +61,10 @@ def examples_of(db: apsw.Connection, rule: Rule, labels: Labels, now_ms: int) ->
     return tuple(example_line(its, each) for each in exemplars_since(db, its.of.name, label, since_ms, most=KEPT))
 
 
-def lately(db: apsw.Connection, rule: Rule, now_ms: int, *, most: int = 10) -> tuple[str, ...]:
+def lately(db: apsw.Connection, rule: Rule, now_ms: int) -> tuple[str, ...]:
     """Those of all alerts that a rule may have, whether it fires or not."""
     its = rule.examples
     if its is None:
         return ()
-    found = exemplars_since(db, its.of.name, None, now_ms - round(its.window_s * 1000), most=most)
+    found = exemplars_since(db, its.of.name, None, now_ms - round(its.window_s * 1000), most=MOST_LATELY)
     return tuple(f"{each.label}  {example_line(its, each)}".strip() for each in found)

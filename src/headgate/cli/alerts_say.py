@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from headgate.cli.audit_note import who
 from headgate.cli.operators import AdminAddress, Settings, ask_gateway
 from headgate.cli.output import Json, print_json, say_next
 from headgate.core.printable import printable
@@ -40,7 +40,7 @@ def silence(
         "labels": dict(map(_label, label or ())),
         "for_s": _seconds(lasts),
         "why": why,
-        "by": _who(),
+        "by": who(),
     }
     made = ask_gateway("/api/alerts/silence", config, admin, body=body)
     if json:
@@ -69,7 +69,7 @@ def ack(
     json: Json = False,
 ) -> None:
     """Say that you take care of an alert: it is not told again, but its end is."""
-    body = {"key": key, "for_s": _seconds(lasts), "by": _who()}
+    body = {"key": key, "for_s": _seconds(lasts), "by": who()}
     made = ask_gateway("/api/alerts/acknowledge", config, admin, body=body)
     if json:
         print_json(made)
@@ -109,10 +109,3 @@ def _seconds(text: str) -> float:
 
 def _time(unix_ms: int) -> str:
     return f"{datetime.fromtimestamp(unix_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, in a container
-        return ""

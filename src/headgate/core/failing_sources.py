@@ -23,8 +23,7 @@ TRIES = 8
 class FailingSources:
     """Counts by source; bounded."""
 
-    def __init__(self, most: int = MOST_SOURCES) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._sources: OrderedDict[str, _Minutes] = OrderedDict()
         """The one that failed last is last."""
 
@@ -33,7 +32,7 @@ class FailingSources:
         its = self._sources.pop(source, None)
         if its is None:
             its = _Minutes(now_s)
-            if len(self._sources) >= self._most:
+            if len(self._sources) >= MOST_SOURCES:
                 self._make_room(now_s)
         its.add(now_s)
         self._sources[source] = its

@@ -77,7 +77,7 @@ def path(
         defer,  # what has time goes into a batch; what that leaves open is a call like any other, so above all of this
         fallback,  # each model passes everything below again
         join,  # small calls become one request, which is tried again as one; each of them falls back by itself
-        # Repair: asks again for an output that does not fit its schema; each time is another attempt
+        # Validate: acts on what CheckOutput only notes; a repair is another attempt
         oracle,  # a large prompt is counted before permits are asked for it; once for each model that is asked
         retry,  # each attempt passes everything below again
         budget_each,  # a further attempt, or another model, holds more: what cannot be paid must not wait for a turn

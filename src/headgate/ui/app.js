@@ -38,7 +38,7 @@ function draw() {
   const trouble = Object.values(told).find((answer) => answer instanceof Error);
   const fresh = h("main", null,
     h("h1", { tabindex: -1 }, view.title(place)),
-    isLost() ? h("p", { class: "trouble", role: "alert" }, `Not connected since ${timeOf(page.lost_ms)}: what is live is old. Trying again …`) : null,
+    isLost() ? h("p", { class: "trouble", role: "alert" }, `Not connected since ${timeOf(page.lost_ms)}: live figures are out of date. Trying again …`) : null,
     trouble ? h("p", { class: "trouble", role: "alert" }, trouble.message) : view.draw(page.news, told, place));
   morphChildren(main, fresh);
 }
@@ -110,7 +110,7 @@ function connection(connected) {
   else if (page.lost_ms === null) {
     page.lost_ms = Date.now();
     delete document.documentElement.dataset.health;
-    document.getElementById("connection").textContent = "Not connected: what is live is old. Trying again …";
+    document.getElementById("connection").textContent = "Not connected: live figures are out of date. Trying again …";
     setTimeout(draw, GRACE_MS);
   }
 }

@@ -39,6 +39,16 @@ def check_numbers(config: Config, place: Place) -> None:
     for section, port in (("gateway", gateway.port), ("admin", config.admin.port)):
         if not 0 <= port <= 65535:
             raise ConfigError(f"{place(section, 'port')}: {section}.port must be between 0 and 65535")
+    for field in ("per_user_rpm", "per_session_rpm"):
+        value = getattr(config.limits, field)
+        if value is not None and value <= 0:
+            raise ConfigError(f"{place('limits', field)}: limits.{field} must be a whole number above 0")
+    growth = config.limits.ramp_growth
+    if growth is not None and not 1 < growth < float("inf"):
+        raise ConfigError(
+            f"{place('limits', 'ramp_growth')}: limits.ramp_growth must be a number above 1, such as 1.5, or traffic "
+            "could never grow"
+        )
     positive = {
         "gateway": ("max_body_mb", "max_batch_mb", "max_file_mb", "buffered_mb", "max_connections", "head_timeout_s",
                     "max_connections_per_address", "body_bytes_per_s", "stall_timeout_s", "ping_interval_s"),
@@ -51,16 +61,6 @@ def check_numbers(config: Config, place: Place) -> None:
         "ledger": ("commit_interval_s", "max_backlog_mb"),
         "telemetry": ("max_series",),
     }  # fmt: skip
-    for field in ("per_user_rpm", "per_session_rpm"):
-        value = getattr(config.limits, field)
-        if value is not None and value <= 0:
-            raise ConfigError(f"{place('limits', field)}: limits.{field} must be a whole number above 0")
-    growth = config.limits.ramp_growth
-    if growth is not None and not 1 < growth < float("inf"):
-        raise ConfigError(
-            f"{place('limits', 'ramp_growth')}: limits.ramp_growth must be a number above 1, such as 1.5, or traffic "
-            "could never grow"
-        )
     for section, names in positive.items():
         for field in names:
             if not 0 < getattr(getattr(config, section), field) < float("inf"):
