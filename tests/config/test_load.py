@@ -170,8 +170,8 @@ def test_a_byte_order_mark_is_nothing(load):
          "did you mean 'limits.pools.\"fable-5.x\".rpm'?"),
         ("[[upstream.credentials]]\nname = 'a'\napi_kye = 'k'\n", 3, "upstream.credentials[0].api_kye",
          "did you mean 'upstream.credentials[0].api_key'?"),
-        ("[log]\nzzz = 1\n", 2, "log.zzz", "known here are log.content, log.content_chars, log.keep_days, log.path, "
-         "log.presidio"),
+        ("[log]\nzzz = 1\n", 2, "log.zzz",
+         "known here are log.attempts, log.content, log.content_chars, log.keep_days, log.path, log.presidio"),
     ],
 )  # fmt: skip
 def test_an_unknown_setting_stops_the_start_with_its_line_and_the_nearest_name(refuse, toml, line, wrong, words):

@@ -10,13 +10,14 @@ from headgate.config.schema import Config
 from headgate.safety.content.policy import ContentPolicy
 
 if TYPE_CHECKING:
-    from headgate.safety.content.desk import ContentDesk, LogLines
+    from headgate.safety.content.desk import ContentDesk
+    from headgate.telemetry.log_line import LogSink
 
 __all__ = ["content_desk"]
 
 
 def content_desk(
-    config: Config, lines: LogLines | None, clock: Clock, rng: Random, *, on_disk: bool
+    config: Config, lines: LogSink | None, clock: Clock, rng: Random, *, on_disk: bool
 ) -> ContentDesk | None:
     """None if nothing is to be kept.
 

@@ -15,21 +15,15 @@ from headgate.events import ErrorClass, Outcome, Reason, UsageSource, Validation
 from headgate.failure import Failure
 from headgate.records import AttemptRecord, CallRecord
 from headgate.stores.base import Ledger
-from headgate.telemetry.log_line import LogEntry
+from headgate.telemetry.log_line import LogEntry, LogSink
 
 if TYPE_CHECKING:
     from headgate.safety.content.desk import ContentDesk
 
-__all__ = ["CallSink", "Observe", "Tracer"]
+__all__ = ["Observe", "Tracer"]
 
 TEXT_KEPT_BYTES = 1024 * 1024
 """Of a stream whose text is to be logged; the log cuts it shorter."""
-
-
-class CallSink(Protocol):
-    """Something that wants to see every finished call."""
-
-    def write(self, entry: LogEntry) -> None: ...
 
 
 class Tally(Protocol):
@@ -59,7 +53,7 @@ class Observe:
     def __init__(
         self,
         ledger: Ledger,
-        sink: CallSink | None,
+        sink: LogSink | None,
         tally: Tally,
         clock: Clock,
         content: ContentDesk | None,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,7 +26,7 @@ from headgate.events import Outcome
 from headgate.records import CallRecord
 
 __all__ = [
-    "LONGEST_LINE", "OF_THE_CALL", "CallFacts", "LogEntry", "LogEvent", "Process", "attempt_line",
+    "LONGEST_LINE", "OF_THE_CALL", "CallFacts", "LogEntry", "LogEvent", "LogSink", "Process", "attempt_line",
     "call_line", "event_line", "lines_of", "this_process",
 ]  # fmt: skip
 
@@ -131,6 +131,12 @@ class LogEntry(msgspec.Struct, kw_only=True):
     """Digests of its text."""
     pii_types: dict[str, int] | None = None
     """What kinds of personal data were found in its text, and how many of each; None: nobody looked."""
+
+
+class LogSink(Protocol):
+    """Takes what the log is told."""
+
+    def write(self, entry: LogEntry) -> None: ...
 
 
 _NO_FACTS = CallFacts()

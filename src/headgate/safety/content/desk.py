@@ -31,9 +31,9 @@ from headgate.safety.content.texts import (
 )
 from headgate.safety.scrub import FAMILIES, Family, FindingType, Placeholders, scrub
 from headgate.stores.timing import Took
-from headgate.telemetry.log_line import LogEntry
+from headgate.telemetry.log_line import LogEntry, LogSink
 
-__all__ = ["ContentDesk", "ContentStore", "Kept", "LogLines", "OnFindings", "Sample"]
+__all__ = ["ContentDesk", "ContentStore", "Kept", "OnFindings", "Sample"]
 
 log = logging.getLogger("headgate.content")
 
@@ -94,12 +94,6 @@ class ContentStore(Protocol):
     def close(self) -> None: ...
 
 
-class LogLines(Protocol):
-    """Takes the log line of a call."""
-
-    def write(self, entry: LogEntry) -> None: ...
-
-
 OnFindings = Callable[[str, Mapping[FindingType, int], str], None]
 """Told what was found in a call's text: workflow, how often what, and `scrubbed` or `kept`."""
 
@@ -127,7 +121,7 @@ class ContentDesk:
         self,
         policy: ContentPolicy,
         store: ContentStore | None,
-        lines: LogLines | None,
+        lines: LogSink | None,
         clock: Clock,
         rng: Random,
         *,

@@ -12,8 +12,8 @@ __all__ = ["Pressure", "level"]
 
 STEPS = (0.5, 0.8, 1.0)
 """Of a limit, where the levels 1, 2 and 3 begin."""
-LAGS_S = 0.5
-"""A lag of the event loop that is as bad as a full buffer."""
+LAG_LIMIT_S = 0.5
+"""Against which a lag of the event loop is measured."""
 
 
 class Pressure:
@@ -29,5 +29,5 @@ class Pressure:
 
 def level(shares: Iterable[float], lag_s: float = 0.0) -> int:
     """0 calm, 1 busy, 2 strained, 3 at a limit: calls are refused.  A loop that lags refuses nobody."""
-    strained = min(bisect_right(STEPS, lag_s / LAGS_S), 2)
+    strained = min(bisect_right(STEPS, lag_s / LAG_LIMIT_S), 2)
     return max([strained, *[bisect_right(STEPS, share) for share in shares]])
