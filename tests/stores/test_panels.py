@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from headgate.records import BatchItemRecord
 from headgate.stores.sqlite import call_search, open_reader, panels
 from headgate.stores.sqlite.call_search import Search, find_calls, one_call
 from headgate.stores.sqlite.panels import lane_waits, paces, timeline, timelines
@@ -164,6 +165,20 @@ def test_the_time_line_of_all_is_one_however_many_workflows_there_are(tmp_path: 
 
     assert [bucket.calls for bucket in line] == [100, *[0] * 23]
     assert sum(bucket.cost_pico for bucket in line) == 100
+
+
+def test_money_of_batches_is_in_the_line_where_their_results_were_seen(tmp_path: Path):
+    """Or the hours of a day would come to less than the day."""
+    item = BatchItemRecord(batch_id="b", custom_id="i", seen_ms=FIRST_DAY_MS + 3_600_000, workflow="nightly",
+                           result="succeeded", cost_pico=100)  # fmt: skip
+    path = spent(tmp_path / "ledger.db", {"workflow": "nightly", "cost_pico": 5}, items=(item,))
+
+    of_all = timeline(path, **DAY, buckets=24)
+    of_each = timelines(path, ["nightly", "(headgate)"], **DAY, buckets=24)
+
+    assert [(bucket.calls, bucket.cost_pico) for bucket in of_all[:3]] == [(1, 5), (0, 100), (0, 0)]
+    assert of_each["nightly"] == of_all
+    assert sum(bucket.cost_pico for bucket in of_each["(headgate)"]) == 0
 
 
 def test_money_that_passes_64_bits_is_summed_all_the_same(tmp_path: Path):

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from headgate.core.price import usd
-from headgate.core.shown import dollars, percent
+from headgate.core.shown import counted, dollars, percent
 from headgate.events import Reason
 from headgate.report.facts import DayReport, WorkflowDay
 from headgate.stores.sqlite.outlook import BudgetLine
@@ -93,7 +93,7 @@ def _workflow(each: WorkflowDay) -> Iterator[Step]:
         yield Step(f"{name}: {percent(row.cache_read_tokens / prompt)} of its prompts came from the cache.",
                    "headgate cache advise")  # fmt: skip
     if each.truncated > ODD * max(row.answered, 1):
-        yield Step(f"{name}: max_tokens cut {each.truncated:,} answers.", "headgate cost max-tokens")
+        yield Step(f"{name}: max_tokens cut {counted(each.truncated, 'answer')}.", "headgate cost max-tokens")
     if pace.unfit > ODD * pace.judged:
         yield Step(f"{name}: {pace.unfit:,} of {pace.judged:,} structured outputs were not what was asked for.",
                    "headgate alerts explain output_unfit")  # fmt: skip
