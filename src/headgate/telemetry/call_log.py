@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +26,8 @@ log = logging.getLogger("headgate.log")
 
 QUEUE_LENGTH = 25_000
 """Lines that wait for the disk."""
+IN_A_ROW = 32
+"""Calls whose lines are made together: in a row each takes half the time."""
 FLUSH_S = 0.1
 
 
@@ -80,8 +81,8 @@ class MemoryCallLog:
 class FileCallLog:
     """Appends to a file, or to standard output for `-`.
 
-    Lines are made where a call ends, while all of it is at hand: a thread that came to it later would take twice as
-    long.
+    Lines are made by whoever tells of a call, as soon as there are some to make in a row: the thread that writes would
+    find them cold a tenth of a second later.  It makes the last ones.
     """
 
     def __init__(self, path: str, process: Process | None = None, *, every_attempt: bool = False) -> None:
@@ -89,6 +90,8 @@ class FileCallLog:
         self._path = path
         self._process = process or this_process()
         self._every_attempt = every_attempt
+        self._told: deque[LogEntry | bytes] = deque()
+        self._making = threading.Lock()
         self._waiting: deque[bytes] = deque()
         self._torn = False
         self._said = False
@@ -111,26 +114,39 @@ class FileCallLog:
         self._thread.start()
 
     def write(self, entry: LogEntry) -> None:
-        try:
-            lines = lines_of(entry, self._process, every_attempt=self._every_attempt)
-        except Exception as problem:  # a call must not fail for want of a line
-            self._left_out += 1
-            log.error("a call cannot be told in the log: %s", type(problem).__name__)
-            return
-        for line in lines:
-            self._put(line)
+        self._take(entry)
 
     def tell(self, event: LogEvent, at_ms: int, facts: Mapping[str, Any], level: str) -> None:
-        self._put(event_line(event, at_ms, facts, level, self._process))
+        self._take(event_line(event, at_ms, facts, level, self._process))
 
-    def _put(self, line: bytes) -> None:
-        if len(self._waiting) >= QUEUE_LENGTH:
-            with suppress(IndexError):  # the thread has just taken them all
-                self._waiting.popleft()
-                self._left_out += 1
-        self._waiting.append(line)
+    def _take(self, told: LogEntry | bytes) -> None:
+        self._told.append(told)
+        if len(self._told) >= IN_A_ROW and self._making.acquire(blocking=False):  # else the thread is at it
+            try:
+                self._make_lines()
+            finally:
+                self._making.release()
         if not self._wake.is_set():
             self._wake.set()
+
+    def _make_lines(self) -> None:
+        """Of all that was told.  By one thread at a time."""
+        while self._told:
+            for line in self._lines_of(self._told.popleft()):
+                if len(self._waiting) >= QUEUE_LENGTH:
+                    self._waiting.popleft()
+                    self._left_out += 1
+                self._waiting.append(line)
+
+    def _lines_of(self, told: LogEntry | bytes) -> list[bytes]:
+        if isinstance(told, bytes):
+            return [told]
+        try:
+            return lines_of(told, self._process, every_attempt=self._every_attempt)
+        except Exception as problem:  # neither the call nor the thread must end for want of a line
+            self._left_out += 1
+            log.error("a call cannot be told in the log: %s", type(problem).__name__)
+            return []
 
     @property
     def dropped(self) -> int:
@@ -145,15 +161,15 @@ class FileCallLog:
             log.warning("%d lines of the log were dropped", self.dropped)
 
     def _write_forever(self) -> None:
-        while not self._closing or self._waiting:
+        while not self._closing or self._told or self._waiting:
             self._wake.wait()
             self._wake.clear()
             if not self._closing:
                 time.sleep(FLUSH_S)
-            lines: list[bytes] = []
-            with suppress(IndexError):
-                while len(lines) < QUEUE_LENGTH:
-                    lines.append(self._waiting.popleft())
+            with self._making:
+                self._make_lines()
+                lines = list(self._waiting)
+                self._waiting.clear()
             self._write(lines)
         os.close(self._file)
 
