@@ -18,6 +18,7 @@ from headgate.stores.sqlite.telemetry import Telemetry
 from headgate.telemetry.metrics.registry import Registry
 from support.http_receiver import HttpReceiver, http_receiver
 from support.notifications import notification
+from support.patience import HANG_S
 from support.ports import free_port
 
 CANARY = "CANARY-webhook-0001"
@@ -44,7 +45,7 @@ def tell(outbox: Outbox) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110 - a thread of its own listens
             await asyncio.sleep(0.01)
 
