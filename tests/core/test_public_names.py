@@ -53,7 +53,7 @@ def test_importing_headgate_imports_next_to_nothing():
     """The gateway needs no HTTP client library, the library no gateway: each name is imported when it is asked for."""
     rooms = run_fresh("import sys, headgate; print(*sorted(m for m in sys.modules if m.startswith('headgate.')))")
 
-    assert rooms.split() == ["headgate._version", "headgate.errors", "headgate.events"]
+    assert {room.split(".")[1] for room in rooms.split()} == {"_version", "errors", "events"}
 
 
 @pytest.mark.parametrize("name", ["Engine", "load_config"])
