@@ -252,3 +252,27 @@ def test_a_receiver_that_is_gone_for_a_quarter_of_an_hour_is_told_of_to_another(
     assert [each.kind for each in told] == ["firing", "resolved"]
     assert told[0].labels == {"sender": "gone"}
     assert 15 <= (told[0].at_ms - int(EPOCH.timestamp() * 1000)) / 60_000 <= 18
+
+
+def test_a_restart_does_not_end_what_is_told_of_a_receiver_that_is_still_gone():
+    """AL-24: what waits is known again before it is looked at."""
+    gone, there = Receiver("gone", refuses=until(9_000, NotDelivered("503"))), Receiver("there")
+    ended: list[str] = []
+
+    async def main() -> None:
+        clock, telemetry = LoopClock(EPOCH), Telemetry(None)
+        watch = Watch(Config(), Registry({}), clock, telemetry, senders=[gone, there], holder="one")
+        await watch.start()
+        watch.outbox.put(note("lost", severity="info"))
+        await asyncio.sleep(3_600)
+        await watch._rounds.stop()  # as when the process is killed
+        await watch.outbox.close()
+        watch = Watch(Config(), Registry({}), clock, telemetry, senders=[gone, there], holder="two")
+        await watch.start()
+        await asyncio.sleep(1_800)
+        ended.extend(each.kind for each in there.notifications if each.rule == "not_delivered")
+        await watch.stop()
+
+    run(main())
+
+    assert ended == ["firing"]

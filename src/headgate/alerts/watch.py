@@ -176,9 +176,10 @@ class Watch:
         """Sample, and if this process holds the lease evaluate the rules and tell."""
         await self._look_at_disk()
         now_ms = self._now_ms()
+        leads = await self._may_lead(now_ms)  # first: who takes over has what waits to be told, which is sampled too
         coarse = self.history.take(now_ms, self._registry.snapshot(self._metrics))
         self._examples.keep()
-        if await self._may_lead(now_ms):
+        if leads:
             await self._evaluate(now_ms, coarse=coarse)
         rules = {watched.id: watched.rule for watched in self.rules}
         self._examples_by_key = {
