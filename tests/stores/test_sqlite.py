@@ -483,6 +483,12 @@ def test_f06_a_place_that_cannot_be_written_is_said_with_the_setting(
         SqliteLedger(path, lambda attempt: 0)
 
 
+@pytest.mark.parametrize("problem", [apsw.FullError("database or disk is full"), OSError(errno.ENOSPC, "")])
+def test_f04_of_a_full_disk_it_is_said_that_room_helps(path: Path, problem: Exception):
+    with pytest.raises(LedgerError, match="free room on its disk"), ledger_file.explained(path, "written"):
+        raise problem
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 @pytest.mark.parametrize("mode", [0o500, 0o000])
 def test_f06_a_folder_of_somebody_else_is_said(path: Path, mode: int):

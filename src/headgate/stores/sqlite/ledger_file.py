@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,9 +166,11 @@ def explained(path: Path, what: str) -> Iterator[None]:
         ) from None
     except (OSError, apsw.Error) as problem:
         why = words_of(problem) if isinstance(problem, OSError) else str(problem)
-        remedy = "its folder writable" if what == "written" else "it readable"
+        full = isinstance(problem, apsw.FullError) or getattr(problem, "errno", None) == errno.ENOSPC
+        room = "free room on its disk" if full else "make its folder writable"
+        remedy = "make it readable" if what == "read" else room
         raise LedgerError(
-            f"the ledger {path} cannot be {what}: {why}; make {remedy}, "
+            f"the ledger {path} cannot be {what}: {why}; {remedy}, "
             "or set ledger.path (HEADGATE_LEDGER__PATH) to another place"
         ) from None
 
