@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import msgspec
 import pytest
 
+from headgate.call import Attempt, Call
 from headgate.config.schema import Config, WorkflowConfig
 from headgate.events import ErrorClass, Outcome, UsageSource
 from support.raw_upstream import (
@@ -403,3 +405,28 @@ def test_the_opening_of_a_stream_is_held_no_longer_than_hold_s():
         return at_s, first
 
     assert play(scene) == (5, EVENTS[0])
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [(WHOLE,), ((sse_head(), STREAM[:BEFORE_CONTENT], RESET), WHOLE), ((sse_head(), *EVENTS[:3], RESET),)],
+    ids=["whole", "asked again", "broken"],
+)
+def test_what_was_streamed_is_let_go_at_once(scripts: tuple[Script, ...]):
+    """Prompts may be large: they do not wait for the garbage collector."""
+
+    def kept() -> int:
+        return sum(isinstance(each, Call | Attempt) for each in gc.get_objects())
+
+    async def scene(world: World) -> int:
+        gc.collect()
+        before = kept()
+        await ask_of(world, *scripts)
+        await asyncio.sleep(0)
+        return kept() - before
+
+    gc.disable()
+    try:
+        assert play(scene) == 0
+    finally:
+        gc.enable()

@@ -234,7 +234,9 @@ class MessageStream:
     def _over(self) -> None:
         self._ended = True
         self._attempt.ended_s = self._clock.now_s()
-        for callback in self._callbacks:
+        self._attempt.on_begun = self._attempt.on_growth = None  # they hold the call, which holds the attempt
+        callbacks, self._callbacks = self._callbacks, []  # they hold the reply, which holds this
+        for callback in callbacks:
             callback()
 
     def on_end(self, callback: Callable[[], None]) -> None:

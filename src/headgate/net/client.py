@@ -40,6 +40,10 @@ class WireError(Exception):
         self.kind: WireErrorKind = kind
         self.sent = sent
 
+    def again(self) -> WireError:
+        """The same to be raised.  One that is kept would keep all who met it too, by its traceback."""
+        return WireError(self.kind, str(self), sent=self.sent)
+
 
 class Connection(asyncio.Protocol):
     """One connection to an origin.  `request`, `await head`, `await read` until `b""`, then the pool takes it back."""
@@ -106,7 +110,7 @@ class Connection(asyncio.Protocol):
     async def send(self, data: bytes) -> None:
         """Write more of the body, waiting while the peer is slow to take it."""
         if self._error is not None:
-            raise self._error
+            raise self._error.again()
         self._out.write(data)
         if self._paused_writing:
             self._writable = self._loop.create_future()
@@ -119,7 +123,7 @@ class Connection(asyncio.Protocol):
         """Wait for the status and the headers."""
         while not self.status:
             if self._error is not None:
-                raise self._error
+                raise self._error.again()
             await self._event()
         return self.status, self.headers
 
@@ -128,7 +132,7 @@ class Connection(asyncio.Protocol):
         if not self.complete:
             return None
         if self._error is not None:
-            raise self._error
+            raise self._error.again()
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
@@ -139,7 +143,7 @@ class Connection(asyncio.Protocol):
         """The next bytes of the body, `b""` at its end, or None after a `nudge` without any."""
         while not self._chunks:
             if self._error is not None:
-                raise self._error
+                raise self._error.again()
             if self.complete:
                 return b""
             await self._event()
